@@ -1,0 +1,56 @@
+import { ExitCode, Failure } from "./failure.ts";
+
+const unitSeconds: Readonly<Record<string, number>> = {
+  ns: 1e-9,
+  us: 1e-6,
+  µs: 1e-6,
+  ms: 1e-3,
+  s: 1,
+  m: 60,
+  h: 3600,
+  d: 86_400,
+  y: 365 * 86_400,
+};
+
+const part = /(\d+(?:\.\d+)?)(ns|us|µs|ms|[smhdy])/y;
+
+/**
+ * Reads a Go duration (`1h30m`, `175200h`), with `d` (24 h) and `y` (365 d) added.
+ *
+ * @returns seconds, zero or more, perhaps a fraction
+ * @throws Failure (usage) when a unit is missing, a sign or another character stands in it, or the sum is
+ *   beyond what a whole number holds
+ * @see https://pkg.go.dev/time#ParseDuration
+ */
+export function parseDuration(text: string): number {
+  let seconds = 0;
+  part.lastIndex = 0;
+  let end = 0;
+  for (let match = part.exec(text); match !== null; match = part.exec(text)) {
+    seconds += Number(match[1]) * (unitSeconds[match[2] ?? ""] ?? Number.NaN);
+    end = part.lastIndex;
+  }
+  if (text === "0") return 0;
+  if (end === 0 || end !== text.length || !Number.isSafeInteger(Math.ceil(seconds))) {
+    throw new Failure(ExitCode.usage, `${JSON.stringify(text)} is not a duration`, {
+      hint: "write a number with its unit, like 90s, 12h, 30d, 20y or 1h30m",
+    });
+  }
+  return seconds;
+}
+
+/** A duration as a person says it, in its two largest units: `4y 364d`, `30d`, `2h 5m`, `40s`. */
+export function formatDuration(seconds: number): string {
+  let rest = Math.max(0, Math.floor(seconds));
+  const words: string[] = [];
+  for (const unit of ["y", "d", "h", "m", "s"]) {
+    const size = unitSeconds[unit] ?? 1;
+    const count = Math.floor(rest / size);
+    rest -= count * size;
+    if (count > 0) words.push(`${count}${unit}`);
+    // A zero between two units ends it: "1y" says more than "1y 3s".
+    else if (words.length > 0) break;
+    if (words.length === 2) break;
+  }
+  return words.join(" ") || "0s";
+}
