@@ -1,0 +1,58 @@
+import { ExitCode } from "../failure.ts";
+import { type RequestName, VaultError } from "./error.ts";
+
+/** More than any answer that we ask for, less than what hurts a small host. */
+const maxBytes = 8 * 1024 * 1024;
+
+/**
+ * Reads an answer's body as JSON, and no more of it than we would ever want.
+ *
+ * @returns the value; undefined for an empty body
+ * @throws VaultError when it is too long, or not JSON
+ */
+export async function readJson(response: Response, request: RequestName): Promise<unknown> {
+  const body = await readText(response, request);
+  if (body.trim() === "") return undefined;
+  try {
+    return JSON.parse(body);
+  } catch (cause) {
+    const html = /^\s*</.test(body) || /html/i.test(response.headers.get("content-type") ?? "");
+    throw new VaultError(
+      // A proxy's page for 502 or 503 goes away; one for 200 is where we were sent.
+      response.status >= 500 ? ExitCode.tryLater : ExitCode.unavailable,
+      request,
+      `HTTP ${response.status} came with ${html ? "an HTML page" : "a body that is not JSON"}`,
+      {
+        status: response.status,
+        transient: response.status >= 500,
+        hint: "something other than Vault answers there: check VAULT_ADDR and the proxy between",
+        // The parser's error quotes the body; only the kind of it is kept.
+        cause: cause instanceof Error ? cause.name : undefined,
+      },
+    );
+  }
+}
+
+async function readText(response: Response, request: RequestName): Promise<string> {
+  if (response.body === null) return "";
+  const decoder = new TextDecoder();
+  let text = "";
+  let bytes = 0;
+  for await (const chunk of response.body) {
+    bytes += chunk.byteLength;
+    // Leaving the loop cancels the stream, and with it the connection.
+    if (bytes > maxBytes) {
+      throw new VaultError(
+        ExitCode.unavailable,
+        request,
+        `the answer is longer than ${maxBytes / 1024 / 1024} MiB`,
+        {
+          status: response.status,
+          hint: "something other than Vault answers there: check VAULT_ADDR and the proxy between",
+        },
+      );
+    }
+    text += decoder.decode(chunk, { stream: true });
+  }
+  return text + decoder.decode();
+}

@@ -1,0 +1,213 @@
+import { ExitCode, Failure } from "../failure.ts";
+import { readJson } from "./body.ts";
+import { statusError, VaultError } from "./error.ts";
+import { networkError } from "./network-error.ts";
+import { encodePath } from "./path.ts";
+import { parseRetryAfter, retry } from "./retry.ts";
+import { Answer, isFields } from "./shape.ts";
+
+export interface TlsOptions {
+  /** PEM certificates that may sign the server's; the runtime's own list where there are none. */
+  readonly ca?: readonly string[];
+  /** PEM certificate and key that we show to a server that asks. */
+  readonly cert?: string | undefined;
+  readonly key?: string | undefined;
+  /** The name that the server's certificate must hold, instead of the address'. */
+  readonly serverName?: string | undefined;
+  /** Trust whoever answers. */
+  readonly skipVerify?: boolean;
+}
+
+export interface VaultClientOptions {
+  /** `https://vault.example.com:8200` */
+  readonly address: string;
+  readonly token?: string | undefined;
+  readonly namespace?: string | undefined;
+  readonly tls?: TlsOptions;
+  /** For one try of one request, in milliseconds. @default 15_000 */
+  readonly requestTimeoutMs?: number;
+  /** Tries after the first. @default 2 */
+  readonly maxRetries?: number;
+  /** Requests under way at one time. @default 8 */
+  readonly maxConcurrent?: number;
+  /** Ends every request: the time limit of the whole run, or its being told to stop. */
+  readonly signal?: AbortSignal;
+  readonly onRetry?: (error: VaultError, waitMs: number) => void;
+  /** Told of each request that is sent, for a log. */
+  readonly onRequest?: (method: string, path: string) => void;
+}
+
+export interface VaultRequest {
+  readonly method: "GET" | "POST" | "DELETE";
+  /** Below `/v1/`, unescaped. */
+  readonly path: string;
+  /** Asks for the names below the path (`LIST`, which fetch would send as GET without a word). */
+  readonly list?: boolean;
+  readonly body?: unknown;
+  /** Instead of the client's. */
+  readonly token?: string;
+  /** What a policy must grant on the path: named in the error when it is refused. */
+  readonly capability: string;
+  /**
+   * The server may act on it twice at no cost. Reads and writes of state are; making a token is not, since the
+   * one whose answer was lost lives for years.
+   */
+  readonly repeatable: boolean;
+}
+
+export interface VaultClient {
+  readonly address: string;
+  /** The answer's JSON, still to be checked; undefined where it has none. Throws VaultError. */
+  request(request: VaultRequest): Promise<unknown>;
+  /** The same, as an object to read fields from; an empty answer is an error. */
+  ask(request: VaultRequest): Promise<Answer>;
+}
+
+// Bun's own additions to fetch that its types leave out or name otherwise.
+type FetchOptions = BunFetchRequestInit & { verbose?: boolean; proxy?: string | false };
+
+/**
+ * A client of one server. It opens nothing before the first request; connections are kept for the next ones.
+ *
+ * @throws Failure (configuration) when the address is not an http or https one
+ */
+export function createVaultClient(options: VaultClientOptions): VaultClient {
+  const { requestTimeoutMs = 15_000, maxRetries = 2, signal = new AbortController().signal } = options;
+  const home = parseAddress(options.address);
+  const tls = tlsSettings(options.tls);
+  const enter = gate(options.maxConcurrent ?? 8);
+  // Where requests go: the address, until a standby names its leader.
+  let base = home;
+
+  async function send(request: VaultRequest): Promise<unknown> {
+    options.onRequest?.(request.method, request.path);
+    const body = request.body === undefined ? undefined : JSON.stringify(request.body);
+    const headers: Record<string, string> = { "X-Vault-Request": "true", Accept: "application/json" };
+    const token = request.token ?? options.token;
+    if (token !== undefined) headers["X-Vault-Token"] = token;
+    if (options.namespace !== undefined) headers["X-Vault-Namespace"] = options.namespace;
+    if (body !== undefined) headers["Content-Type"] = "application/json";
+
+    const limit = AbortSignal.timeout(requestTimeoutMs);
+    const init: FetchOptions = {
+      method: request.method,
+      headers,
+      redirect: "manual", // a followed one would carry the token to any host
+      signal: AbortSignal.any([signal, limit]),
+      tls,
+      verbose: false, // BUN_CONFIG_VERBOSE_FETCH would print the token
+      ...(body === undefined ? {} : { body }),
+      // As the server's own command line: never a proxy for this machine itself.
+      ...(isLoopback(base) ? { proxy: false } : {}),
+    };
+    const target = `v1/${encodePath(request.path)}${request.list === true ? "?list=true" : ""}`;
+    for (let hops = 0; ; hops++) {
+      const url = new URL(target, base);
+      try {
+        const response = await fetch(url, init);
+        if (response.status < 300 || response.status >= 400) return await read(response, request);
+        base = redirectTarget(response, url, request, hops);
+      } catch (error) {
+        base = home; // the leader that we were sent to may be gone
+        throw error instanceof Failure
+          ? error
+          : networkError(error, request, url, { signal, limit, requestTimeoutMs });
+      }
+    }
+  }
+
+  async function request(request: VaultRequest): Promise<unknown> {
+    using _ = await enter();
+    return await retry(() => send(request), {
+      maxRetries,
+      repeatable: request.repeatable,
+      signal,
+      onRetry: options.onRetry,
+    });
+  }
+
+  return {
+    address: options.address,
+    request,
+    async ask(asked) {
+      return new Answer(`${asked.method} ${asked.path}`, await request(asked));
+    },
+  };
+}
+
+/** A success's JSON; throws the error that the answer tells otherwise. */
+async function read(response: Response, request: VaultRequest): Promise<unknown> {
+  const value = await readJson(response, request);
+  if (response.ok) return value;
+  const errors = isFields(value) && Array.isArray(value.errors) ? value.errors : [];
+  throw statusError(
+    request,
+    response.status,
+    errors.filter((words) => typeof words === "string"),
+    parseRetryAfter(response.headers.get("retry-after")),
+  );
+}
+
+/**
+ * Where a standby says that its leader is. Only that is followed: the same path, on the same scheme or from http
+ * to https; a redirect to anywhere else (a login page, a plain port) must not get the token.
+ *
+ * @see https://developer.hashicorp.com/vault/docs/concepts/ha#client-redirection
+ */
+function redirectTarget(response: Response, from: URL, request: VaultRequest, hops: number): URL {
+  const refuse = (how: string) =>
+    new VaultError(ExitCode.unavailable, request, `HTTP ${response.status} ${how}, which is not followed`, {
+      status: response.status,
+      hint: "a standby sends to its leader's same path; check VAULT_ADDR, and the leader's api_addr",
+    });
+  const location = response.headers.get("location");
+  if (location === null || !URL.canParse(location, from.href)) throw refuse("sends nowhere");
+  const to = new URL(location, from.href);
+  if (to.protocol !== "https:" && to.protocol !== from.protocol)
+    throw refuse(`sends to ${to.protocol}//${to.host}`);
+  if (to.pathname !== from.pathname || to.search !== from.search)
+    throw refuse(`sends to another path on ${to.host}`);
+  if (hops >= 2) throw refuse(`sends on for the third time, to ${to.host}`);
+  return new URL("/", to.href);
+}
+
+function parseAddress(address: string): URL {
+  const url = URL.canParse(address) ? new URL(address) : undefined;
+  if (url === undefined || !/^https?:$/.test(url.protocol) || url.hostname === "") {
+    throw new Failure(ExitCode.config, `${JSON.stringify(address)} is not the address of a server`, {
+      hint: "set VAULT_ADDR to one like https://vault.example.com:8200",
+    });
+  }
+  return new URL("/", url.href);
+}
+
+export function isLoopback(url: URL): boolean {
+  return /^(localhost|127(\.\d+){3}|\[::1\])$/.test(url.hostname);
+}
+
+/** Set in full: an absent `rejectUnauthorized` would leave the choice to NODE_TLS_REJECT_UNAUTHORIZED. */
+function tlsSettings(options: TlsOptions = {}) {
+  return {
+    rejectUnauthorized: options.skipVerify !== true,
+    ...(options.ca === undefined || options.ca.length === 0 ? {} : { ca: [...options.ca] }),
+    ...(options.cert === undefined ? {} : { cert: options.cert }),
+    ...(options.key === undefined ? {} : { key: options.key }),
+    ...(options.serverName === undefined ? {} : { serverName: options.serverName }),
+  };
+}
+
+/** Lets `size` callers in at one time; each leaves by disposing of what it got. */
+function gate(size: number): () => Promise<Disposable> {
+  let free = size;
+  const waiting: Array<() => void> = [];
+  const leave = () => {
+    const next = waiting.shift();
+    if (next === undefined) free++;
+    else next();
+  };
+  return async () => {
+    if (free > 0) free--;
+    else await new Promise<void>((resolve) => waiting.push(resolve));
+    return { [Symbol.dispose]: leave };
+  };
+}

@@ -1,0 +1,217 @@
+import { ExitCode, Failure, type FailureOptions } from "../failure.ts";
+
+/** What a request was, for sentences: never its body, which may hold a secret. */
+export interface RequestName {
+  readonly method: string;
+  /** Below `/v1/`. */
+  readonly path: string;
+}
+
+export interface VaultErrorOptions extends FailureOptions {
+  status?: number | undefined;
+  /** The server's own words. */
+  serverErrors?: readonly string[] | undefined;
+  /** The server surely did not act on the request, so repeating it is safe whatever it was. */
+  untouched?: boolean;
+  /** Trying again within this run may help. */
+  transient?: boolean;
+  /** What the server asked us to wait before the next try, in milliseconds. */
+  retryAfterMs?: number | undefined;
+}
+
+/** A request that failed: its name, the status and the server's words when it answered, and what to do. */
+export class VaultError extends Failure {
+  override readonly name = "VaultError";
+  readonly method: string;
+  readonly path: string;
+  readonly status: number | undefined;
+  readonly serverErrors: readonly string[];
+  readonly untouched: boolean;
+  readonly transient: boolean;
+  readonly retryAfterMs: number | undefined;
+
+  constructor(exitCode: ExitCode, request: RequestName, sentence: string, options: VaultErrorOptions = {}) {
+    super(exitCode, `${request.method} ${request.path}: ${sentence}`, options);
+    this.method = request.method;
+    this.path = request.path;
+    this.status = options.status;
+    this.serverErrors = options.serverErrors ?? [];
+    this.untouched = options.untouched ?? false;
+    this.transient = options.transient ?? false;
+    this.retryAfterMs = options.retryAfterMs;
+  }
+}
+
+/** The server does not know the token that was sent: expired, revoked, or made by another server. */
+export function isUnknownToken(error: unknown): error is VaultError {
+  return (
+    error instanceof VaultError &&
+    error.status === 403 &&
+    // Vault and OpenBao add "invalid token" to "permission denied" (HTTP 403); `lookup` of another says "bad token".
+    error.serverErrors.some((words) => /invalid token|bad token|token not found/.test(words))
+  );
+}
+
+/** The token lives on to its end and can't be renewed: a root token, or one made so. */
+export function isNotRenewable(error: unknown): error is VaultError {
+  return (
+    error instanceof VaultError &&
+    error.status === 400 &&
+    error.serverErrors.some((words) => /not renewable/.test(words))
+  );
+}
+
+/** The path holds nothing, while its mount exists: a read of it gives 404 with an empty list of errors. */
+export function isNothingThere(error: unknown): error is VaultError {
+  return error instanceof VaultError && error.status === 404 && error.serverErrors.length === 0;
+}
+
+interface StatusRule {
+  readonly exitCode: ExitCode;
+  readonly hint?: string;
+  readonly transient?: boolean;
+  readonly untouched?: boolean;
+}
+
+const rules: ReadonlyArray<readonly [status: number, words: RegExp, rule: StatusRule]> = [
+  [
+    400,
+    /would result in notAfter .* beyond the expiration of the CA/,
+    {
+      exitCode: ExitCode.unavailable,
+      hint: "the CA ends before this certificate would: give the mount a new issuer, or the role a shorter TTL",
+    },
+  ],
+  [
+    400,
+    /no default issuer currently configured/,
+    {
+      exitCode: ExitCode.config,
+      hint: "the mount has no CA: run setup-mounts for this cluster",
+    },
+  ],
+  [
+    400,
+    /unknown role/,
+    {
+      exitCode: ExitCode.config,
+      hint: "check the sign path, or run write-roles for this cluster",
+    },
+  ],
+  [
+    400,
+    /role requires (keys|a key|.*key) (of|type)|key type/i,
+    {
+      exitCode: ExitCode.data,
+      hint: "run write-roles for this cluster to let its roles sign every key type, or ask for --key-type rsa",
+    },
+  ],
+  [
+    400,
+    /seal|not (yet )?initialized/,
+    {
+      exitCode: ExitCode.tryLater,
+      hint: "the server is not initialized or sealed: an operator has to open it",
+      transient: true,
+      untouched: true,
+    },
+  ],
+  [400, /(?:)/, { exitCode: ExitCode.data }],
+  [
+    404,
+    /no handler for route/,
+    {
+      exitCode: ExitCode.config,
+      hint: "nothing is mounted at that path on this server: check the path, VAULT_ADDR and VAULT_NAMESPACE",
+    },
+  ],
+  [412, /(?:)/, { exitCode: ExitCode.tryLater, transient: true, untouched: true }],
+  [
+    429,
+    /(?:)/,
+    {
+      exitCode: ExitCode.tryLater,
+      transient: true,
+      untouched: true,
+      hint: "the server limits the rate of requests",
+    },
+  ],
+  [
+    472,
+    /(?:)/,
+    {
+      exitCode: ExitCode.tryLater,
+      transient: true,
+      untouched: true,
+      hint: "this node is a disaster recovery standby",
+    },
+  ],
+  [
+    473,
+    /(?:)/,
+    {
+      exitCode: ExitCode.tryLater,
+      transient: true,
+      untouched: true,
+      hint: "this node is a performance standby",
+    },
+  ],
+  [
+    500,
+    /local node not active|no active|node is not|standby/,
+    {
+      exitCode: ExitCode.tryLater,
+      transient: true,
+      untouched: true,
+      hint: "the cluster has no leader at the moment",
+    },
+  ],
+  [
+    503,
+    /sealed/,
+    {
+      exitCode: ExitCode.tryLater,
+      transient: true,
+      untouched: true,
+      hint: "an operator has to unseal the server",
+    },
+  ],
+];
+
+/**
+ * The error for an answer with a status that is not a success.
+ *
+ * @param capability what a policy must grant on the path for this request, named when it was refused
+ * @see https://developer.hashicorp.com/vault/api-docs#http-status-codes
+ */
+export function statusError(
+  request: RequestName & { readonly capability: string },
+  status: number,
+  serverErrors: readonly string[],
+  retryAfterMs?: number,
+): VaultError {
+  const words = serverErrors.join("; ").replace(/\s+/g, " ").trim();
+  const said = words === "" ? `HTTP ${status}` : `HTTP ${status}, ${words}`;
+  const about = { status, serverErrors, retryAfterMs };
+  if (status === 403) {
+    const unknown = /invalid token|bad token/.test(words);
+    return new VaultError(ExitCode.noPermission, request, `permission denied (${said})`, {
+      ...about,
+      hint: unknown
+        ? "the server does not know this token: it expired, was revoked, or belongs to another server"
+        : `the token needs a policy with the capability ${capability(request.capability)} on ${request.path}`,
+    });
+  }
+  const rule = rules.find(([of, pattern]) => of === status && pattern.test(words))?.[2];
+  if (rule !== undefined) return new VaultError(rule.exitCode, request, said, { ...about, ...rule });
+  return status >= 500
+    ? new VaultError(ExitCode.tryLater, request, said, { ...about, transient: true })
+    : new VaultError(ExitCode.unavailable, request, said, about);
+}
+
+function capability(names: string): string {
+  return names
+    .split(" ")
+    .map((name) => `"${name}"`)
+    .join(" and ");
+}

@@ -1,0 +1,121 @@
+import type { VaultClient } from "./client.ts";
+import { isNothingThere } from "./error.ts";
+import type { Fields } from "./shape.ts";
+import { readData } from "./sys.ts";
+
+/**
+ * The ids of a PKI mount's issuers, none for a new mount. Needs no token.
+ *
+ * @see https://developer.hashicorp.com/vault/api-docs/secret/pki/issuance#list-issuers
+ */
+export async function listIssuers(client: VaultClient, mount: string): Promise<readonly string[]> {
+  try {
+    const answer = await client.ask({
+      method: "GET",
+      path: `${mount}/issuers`,
+      list: true,
+      capability: "list",
+      repeatable: true,
+    });
+    return answer.object("data").texts("keys");
+  } catch (error) {
+    if (isNothingThere(error)) return [];
+    throw error;
+  }
+}
+
+export interface RootRequest {
+  readonly commonName: string;
+  readonly ttlSeconds: number;
+}
+
+/**
+ * Makes a self-signed CA whose key never leaves the server; its common name is not made a SAN.
+ *
+ * @see https://developer.hashicorp.com/vault/api-docs/secret/pki/issuance#generate-root
+ */
+export async function generateRoot(client: VaultClient, mount: string, root: RootRequest): Promise<void> {
+  await client.request({
+    method: "POST",
+    path: `${mount}/root/generate/internal`,
+    body: { common_name: root.commonName, ttl: `${root.ttlSeconds}s`, exclude_cn_from_sans: true },
+    capability: "create update",
+    // A repeat of one that took effect would add a second issuer and make it the default.
+    repeatable: false,
+  });
+}
+
+/**
+ * A PKI role's fields; undefined where there is none of that name.
+ *
+ * @see https://developer.hashicorp.com/vault/api-docs/secret/pki/issuance#read-role
+ */
+export async function readPkiRole(client: VaultClient, path: string): Promise<Fields | undefined> {
+  const data = await readData(client, path);
+  return data?.fields;
+}
+
+/**
+ * Writes a PKI role whole: a field that is left out goes back to the server's default.
+ *
+ * @see https://developer.hashicorp.com/vault/api-docs/secret/pki/issuance#create-update-role
+ */
+export async function writePkiRole(client: VaultClient, path: string, fields: Fields): Promise<void> {
+  await client.request({
+    method: "POST",
+    path,
+    body: fields,
+    capability: "create update",
+    repeatable: true,
+  });
+}
+
+export interface SignRequest {
+  /** PEM. */
+  readonly csr: string;
+  readonly commonName: string;
+  readonly dnsNames: readonly string[];
+  readonly ipAddresses: readonly string[];
+}
+
+/** PEM texts. */
+export interface SignedCertificate {
+  readonly certificate: string;
+  readonly issuingCa: string;
+  /** The issuing CA and those above it, as far as the server knows them. */
+  readonly caChain: readonly string[];
+}
+
+/**
+ * Has a CSR signed. A role takes the names from the CSR or from the request, as it is set; so both hold them.
+ * A repeat of one that took effect costs the server one stored certificate, as the next run's would.
+ *
+ * @param path the role's sign path: `demo/pki/k8s/sign/kubelet`
+ * @see https://developer.hashicorp.com/vault/api-docs/secret/pki/issuance#sign-certificate
+ */
+export async function signCsr(
+  client: VaultClient,
+  path: string,
+  request: SignRequest,
+): Promise<SignedCertificate> {
+  const answer = await client.ask({
+    method: "POST",
+    path,
+    body: {
+      csr: request.csr,
+      common_name: request.commonName,
+      alt_names: request.dnsNames.join(","),
+      ip_sans: request.ipAddresses.join(","),
+    },
+    capability: "create update",
+    repeatable: true,
+  });
+  const data = answer.object("data");
+  const issuingCa = data.filledText("issuing_ca");
+  return {
+    certificate: data.filledText("certificate"),
+    issuingCa,
+    // A text before Vault 1.11; absent where the issuer has no chain.
+    caChain: typeof data.fields.ca_chain === "string" ? [data.fields.ca_chain] : data.texts("ca_chain"),
+  };
+}

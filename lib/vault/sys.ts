@@ -1,0 +1,164 @@
+import type { VaultClient } from "./client.ts";
+import { isNothingThere } from "./error.ts";
+import type { Answer, Fields } from "./shape.ts";
+
+/** A mounted secrets engine, as the server lists it. */
+export interface MountInfo {
+  readonly type: string;
+  readonly description: string;
+  /** Zero where the mount leaves it to the server. */
+  readonly defaultLeaseTtlSeconds: number;
+  readonly maxLeaseTtlSeconds: number;
+  /** `version` for a kv engine. */
+  readonly options: Fields;
+}
+
+/**
+ * Every mounted secrets engine, by path without its closing slash.
+ *
+ * @see https://developer.hashicorp.com/vault/api-docs/system/mounts#list-mounted-secrets-engines
+ */
+export async function listMounts(client: VaultClient): Promise<ReadonlyMap<string, MountInfo>> {
+  const answer = await client.ask({
+    method: "GET",
+    path: "sys/mounts",
+    capability: "read",
+    repeatable: true,
+  });
+  const data = answer.object("data");
+  return new Map(
+    Object.keys(data.fields).map((path) => {
+      const mount = data.object(path);
+      const config = mount.object("config");
+      const { options } = mount.fields;
+      return [
+        path.replace(/\/$/, ""),
+        {
+          type: mount.text("type"),
+          description: mount.text("description"),
+          defaultLeaseTtlSeconds: config.number("default_lease_ttl"),
+          maxLeaseTtlSeconds: config.number("max_lease_ttl"),
+          options: options === null || options === undefined ? {} : mount.object("options").fields,
+        },
+      ];
+    }),
+  );
+}
+
+export interface MountTuning {
+  readonly description?: string;
+  readonly defaultLeaseTtlSeconds?: number;
+  readonly maxLeaseTtlSeconds?: number;
+}
+
+/**
+ * Mounts a secrets engine.
+ *
+ * @see https://developer.hashicorp.com/vault/api-docs/system/mounts#enable-secrets-engine
+ */
+export async function enableMount(
+  client: VaultClient,
+  path: string,
+  type: string,
+  tuning: MountTuning,
+): Promise<void> {
+  const { description, ...config } = tuningFields(tuning);
+  await client.request({
+    method: "POST",
+    path: `sys/mounts/${path}`,
+    body: { type, description, config },
+    capability: "create update",
+    // A repeat of one that took effect would be refused ("path is already in use") and hide that it had.
+    repeatable: false,
+  });
+}
+
+/**
+ * Changes a mount's description and lease TTLs.
+ *
+ * @see https://developer.hashicorp.com/vault/api-docs/system/mounts#tune-mount-configuration
+ */
+export async function tuneMount(client: VaultClient, path: string, tuning: MountTuning): Promise<void> {
+  await client.request({
+    method: "POST",
+    path: `sys/mounts/${path}/tune`,
+    body: tuningFields(tuning),
+    capability: "create update",
+    repeatable: true,
+  });
+}
+
+function tuningFields(tuning: MountTuning) {
+  const { description, defaultLeaseTtlSeconds, maxLeaseTtlSeconds } = tuning;
+  return {
+    ...(description === undefined ? {} : { description }),
+    ...(defaultLeaseTtlSeconds === undefined ? {} : { default_lease_ttl: `${defaultLeaseTtlSeconds}s` }),
+    ...(maxLeaseTtlSeconds === undefined ? {} : { max_lease_ttl: `${maxLeaseTtlSeconds}s` }),
+  };
+}
+
+/**
+ * The longest life, in seconds, that an auth method gives: its own, or the server's where it has none.
+ *
+ * @see https://developer.hashicorp.com/vault/api-docs/system/auth#read-auth-method-tuning
+ */
+export async function readAuthMaxLeaseTtl(client: VaultClient, path: string): Promise<number> {
+  const answer = await client.ask({
+    method: "GET",
+    path: `sys/auth/${path}/tune`,
+    capability: "read sudo",
+    repeatable: true,
+  });
+  return answer.object("data").number("max_lease_ttl");
+}
+
+/**
+ * Sets the longest life that an auth method gives.
+ *
+ * @see https://developer.hashicorp.com/vault/api-docs/system/auth#tune-auth-method
+ */
+export async function tuneAuthMaxLeaseTtl(client: VaultClient, path: string, seconds: number): Promise<void> {
+  await client.request({
+    method: "POST",
+    path: `sys/auth/${path}/tune`,
+    body: { max_lease_ttl: `${seconds}s` },
+    capability: "update sudo",
+    repeatable: true,
+  });
+}
+
+/**
+ * A policy's text; undefined where there is none of that name.
+ *
+ * @see https://developer.hashicorp.com/vault/api-docs/system/policies#read-acl-policy
+ */
+export async function readPolicy(client: VaultClient, name: string): Promise<string | undefined> {
+  const data = await readData(client, `sys/policies/acl/${name}`);
+  return data?.text("policy");
+}
+
+/**
+ * Writes a policy, in place of the one of that name.
+ *
+ * @see https://developer.hashicorp.com/vault/api-docs/system/policies#create-update-acl-policy
+ */
+export async function writePolicy(client: VaultClient, name: string, policy: string): Promise<void> {
+  await client.request({
+    method: "POST",
+    path: `sys/policies/acl/${name}`,
+    body: { policy },
+    capability: "create update",
+    repeatable: true,
+  });
+}
+
+/** The `data` of a read; undefined where nothing is at the path. */
+export async function readData(client: VaultClient, path: string): Promise<Answer | undefined> {
+  try {
+    const answer = await client.ask({ method: "GET", path, capability: "read", repeatable: true });
+    return answer.object("data");
+  } catch (error) {
+    if (isNothingThere(error)) return undefined;
+    throw error;
+  }
+}

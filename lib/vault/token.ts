@@ -1,0 +1,162 @@
+import type { VaultClient } from "./client.ts";
+import type { Answer, Fields } from "./shape.ts";
+import { readData } from "./sys.ts";
+
+/** A token as the server describes it after a renewal, or at its making. */
+export interface TokenLease {
+  /** What names the token in logs and for revoking, and can't be used in its place. */
+  readonly accessor: string;
+  readonly leaseSeconds: number;
+  readonly renewable: boolean;
+  readonly policies: readonly string[];
+}
+
+export interface NewToken extends TokenLease {
+  readonly token: string;
+}
+
+/** A token as it looks itself up. */
+export interface TokenInfo {
+  readonly accessor: string;
+  /** Seconds left; zero for one that never expires. */
+  readonly ttlSeconds: number;
+  readonly renewable: boolean;
+  readonly policies: readonly string[];
+}
+
+function lease(answer: Answer): NewToken {
+  const auth = answer.object("auth");
+  return {
+    token: auth.filledText("client_token"),
+    accessor: auth.text("accessor"),
+    leaseSeconds: auth.number("lease_duration"),
+    renewable: auth.truth("renewable"),
+    policies: auth.texts("policies"),
+  };
+}
+
+/**
+ * Renews the client's token, or the one given, by its period. The answer tells all that a lookup would.
+ *
+ * @throws VaultError 400 "lease is not renewable"; 403 where the server does not know it
+ * @see https://developer.hashicorp.com/vault/api-docs/auth/token#renew-a-token-self
+ */
+export async function renewSelf(client: VaultClient, token?: string): Promise<TokenLease> {
+  const answer = await client.ask({
+    method: "POST",
+    path: "auth/token/renew-self",
+    body: {},
+    capability: "update",
+    repeatable: true,
+    ...(token === undefined ? {} : { token }),
+  });
+  return lease(answer);
+}
+
+/**
+ * What the client's token, or the one given, is.
+ *
+ * @see https://developer.hashicorp.com/vault/api-docs/auth/token#lookup-a-token-self
+ */
+export async function lookupSelf(client: VaultClient, token?: string): Promise<TokenInfo> {
+  const answer = await client.ask({
+    method: "GET",
+    path: "auth/token/lookup-self",
+    capability: "read",
+    repeatable: true,
+    ...(token === undefined ? {} : { token }),
+  });
+  const data = answer.object("data");
+  return {
+    accessor: data.text("accessor"),
+    ttlSeconds: data.number("ttl"),
+    renewable: data.truth("renewable"),
+    policies: data.texts("policies"),
+  };
+}
+
+/**
+ * Makes a token of a token role. Never repeated: if the answer is lost, a token that nobody has lives on, and
+ * each repeat could add one.
+ *
+ * @see https://developer.hashicorp.com/vault/api-docs/auth/token#create-token
+ */
+export async function createFromRole(client: VaultClient, role: string, token: string): Promise<NewToken> {
+  const answer = await client.ask({
+    method: "POST",
+    path: `auth/token/create/${role}`,
+    body: {},
+    token,
+    capability: "create update",
+    repeatable: false,
+  });
+  return lease(answer);
+}
+
+export interface OrphanToken {
+  readonly id: string;
+  readonly displayName: string;
+  readonly policies: readonly string[];
+  readonly periodSeconds: number;
+}
+
+/**
+ * Makes a token that has no parent, with an id of our choice.
+ *
+ * @see https://developer.hashicorp.com/vault/api-docs/auth/token#create-token
+ */
+export async function createOrphan(client: VaultClient, token: OrphanToken): Promise<void> {
+  await client.request({
+    method: "POST",
+    path: "auth/token/create-orphan",
+    body: {
+      id: token.id,
+      display_name: token.displayName,
+      policies: token.policies,
+      period: `${token.periodSeconds}s`,
+    },
+    capability: "create update sudo",
+    repeatable: false,
+  });
+}
+
+/**
+ * A token role's fields; undefined where there is none of that name.
+ *
+ * @see https://developer.hashicorp.com/vault/api-docs/auth/token#read-token-role
+ */
+export async function readTokenRole(client: VaultClient, name: string): Promise<Fields | undefined> {
+  const data = await readData(client, `auth/token/roles/${name}`);
+  return data?.fields;
+}
+
+/**
+ * Writes a token role; a field that is left out keeps its value.
+ *
+ * @see https://developer.hashicorp.com/vault/api-docs/auth/token#create-update-token-role
+ */
+export async function writeTokenRole(client: VaultClient, name: string, fields: Fields): Promise<void> {
+  await client.request({
+    method: "POST",
+    path: `auth/token/roles/${name}`,
+    body: fields,
+    capability: "create update",
+    repeatable: true,
+  });
+}
+
+/**
+ * Ends a token and what it made, asked for with itself.
+ *
+ * @see https://developer.hashicorp.com/vault/api-docs/auth/token#revoke-a-token-self
+ */
+export async function revokeSelf(client: VaultClient, token: string): Promise<void> {
+  await client.request({
+    method: "POST",
+    path: "auth/token/revoke-self",
+    body: {},
+    token,
+    capability: "update",
+    repeatable: true,
+  });
+}
