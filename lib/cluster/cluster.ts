@@ -1,0 +1,63 @@
+import { ExitCode, Failure } from "../failure.ts";
+
+/** What a host is in a cluster; its token role in the server is `<cluster>-<host role>`. */
+export const hostRoles = ["etcd", "master", "worker", "all"] as const;
+export type HostRole = (typeof hostRoles)[number];
+
+const day = 86_400;
+
+/** A cluster, and all that an admin can choose about it. */
+export interface Cluster {
+  readonly id: string;
+  /** Of the CAs, and the longest lease of their mounts. @default 20 years */
+  readonly caValiditySeconds: number;
+  /** Of the role `admin`. @default 1 year */
+  readonly adminValiditySeconds: number;
+  /** Of every other role. @default 30 days */
+  readonly componentValiditySeconds: number;
+  /** Ids that the init tokens must have; one without is given a random id when it is made. */
+  readonly initTokens: Readonly<Partial<Record<HostRole, string>>>;
+}
+
+/** The period of tokens: how long one lives after each renewal. */
+export const tokenPeriodSeconds = 5 * 365 * day;
+
+export const validityDefaults = {
+  caValiditySeconds: 20 * 365 * day,
+  adminValiditySeconds: 365 * day,
+  componentValiditySeconds: 30 * day,
+} as const;
+
+/**
+ * A cluster with what is not given set to its default.
+ *
+ * @throws Failure (usage) for an id, a validity or an init token that can't be right
+ */
+export function defineCluster(id: string, chosen: Partial<Omit<Cluster, "id">> = {}): Cluster {
+  if (!/^[A-Za-z][a-z0-9-]*$/.test(id) || id.length > 63) {
+    throw new Failure(ExitCode.usage, `${JSON.stringify(id)} is not a cluster id`, {
+      hint: "start with a letter, go on with small letters, digits and -, 63 at most",
+    });
+  }
+  const cluster = { id, ...validityDefaults, initTokens: {}, ...chosen };
+  for (const seconds of [
+    cluster.caValiditySeconds,
+    cluster.adminValiditySeconds,
+    cluster.componentValiditySeconds,
+  ]) {
+    if (!Number.isInteger(seconds) || seconds < 1) {
+      throw new Failure(ExitCode.usage, "a validity has to be a whole number of seconds, one or more");
+    }
+  }
+  for (const role of hostRoles) checkInitToken(role, cluster.initTokens[role]);
+  return cluster;
+}
+
+function checkInitToken(role: HostRole, id: string | undefined): void {
+  // The server keeps these prefixes for ids that it makes itself.
+  if (id !== undefined && (!/^[\x21-\x7e]{1,128}$/.test(id) || /^(hv[sbr]\.|[sbr]\.)/.test(id))) {
+    throw new Failure(ExitCode.usage, `--init-token-${role} can't be the id of a token`, {
+      hint: "use up to 128 printable characters without spaces, not starting with hvs., hvb., hvr., s., b. or r.",
+    });
+  }
+}

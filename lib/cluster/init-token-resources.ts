@@ -1,0 +1,123 @@
+import { randomUUID } from "node:crypto";
+import { ExitCode, Failure } from "../failure.ts";
+import { isNotRenewable, isUnknownToken } from "../vault/error.ts";
+import { readSecret, writeSecret } from "../vault/kv.ts";
+import { Answer, type Fields } from "../vault/shape.ts";
+import { createOrphan, lookupSelf, renewSelf, type TokenLease } from "../vault/token.ts";
+import type { Cluster, HostRole } from "./cluster.ts";
+import type { Resource } from "./plan.ts";
+import type { ServerView } from "./server-view.ts";
+import { initTokens, type WantedInitToken } from "./token-roles.ts";
+
+const idField = "init_token";
+
+/**
+ * Each init token is two: its id, kept as a secret, and the token itself. The id is stored first; stopped between
+ * the two, the next run finds an id that the server does not know and makes its token.
+ */
+export function initTokenResources(cluster: Cluster): readonly Resource[] {
+  const wanted = initTokens(cluster);
+  return [
+    ...wanted.map((token) => idResource(token, cluster.initTokens[token.role])),
+    ...wanted.map((token) => tokenResource(token, cluster.initTokens[token.role])),
+  ];
+}
+
+function idResource({ role, secretPath }: WantedInitToken, chosen: string | undefined): Resource {
+  return {
+    kind: "init token's id",
+    path: secretPath,
+    fields: {},
+    async read(view) {
+      const id = storedId(secretPath, await view.secret(secretPath));
+      if (id === undefined || chosen === undefined || id === chosen) return id === undefined ? undefined : {};
+      // Not `refuse`, which would need the ids in what was read, and that may be printed.
+      throw new Failure(
+        ExitCode.config,
+        `--init-token-${role} differs from the init token that is stored at ${secretPath}`,
+        {
+          hint: "nothing was changed; leave the flag out to keep the stored one, or remove the secret first",
+        },
+      );
+    },
+    create: (client) => writeSecret(client, secretPath, { [idField]: chosen ?? randomUUID() }),
+    async update() {},
+  };
+}
+
+function tokenResource(token: WantedInitToken, chosen: string | undefined): Resource {
+  return {
+    kind: "init token",
+    path: token.displayName,
+    fields: {},
+    async read(view) {
+      // A chosen one may be a token already, of which no secret tells yet.
+      const id = storedId(token.secretPath, await view.secret(token.secretPath)) ?? chosen;
+      if (id === undefined) return undefined;
+      try {
+        const { policies } = await lookupSelf(view.client, id);
+        return { policies };
+      } catch (error) {
+        if (isUnknownToken(error)) return undefined;
+        throw error;
+      }
+    },
+    refuse: ({ policies }) => requirePolicies(token, policies),
+    async create(client) {
+      // Read again, since another admin's run may have stored its own between our reading and now.
+      const id = storedId(token.secretPath, await readSecret(client, token.secretPath));
+      if (id === undefined) {
+        throw new Failure(
+          ExitCode.tryLater,
+          `the init token's id at ${token.secretPath} went away meanwhile`,
+        );
+      }
+      await createOrphan(client, { ...token, id });
+    },
+    async update() {},
+  };
+}
+
+/** A token's policies can't be changed after its making. */
+function requirePolicies(token: WantedInitToken, policies: unknown): void {
+  const found = Array.isArray(policies) ? policies.map(String) : [];
+  if (token.policies.every((name) => found.includes(name))) return;
+  throw new Failure(
+    ExitCode.config,
+    `the init token stored at ${token.secretPath} holds the policies ${found.join(", ")}, not ${token.policies.join(", ")}`,
+    { hint: "nothing was changed; revoke that token, and the next run makes it anew with the same id" },
+  );
+}
+
+function storedId(path: string, secret: Fields | undefined): string | undefined {
+  return secret === undefined ? undefined : new Answer(`GET ${path}`, secret).filledText(idField);
+}
+
+/** An init token that was renewed: whose, and for how long. */
+export interface InitTokenRenewal extends TokenLease {
+  readonly role: HostRole;
+}
+
+/**
+ * Renews the init tokens that stood before this run, so that hosts can be added for another period.
+ *
+ * @param view the one that the plan was made with: it knows the ids, and none of those that were made since
+ * @returns those renewed; one that can't be renewed, by its kind, is left out
+ */
+export async function renewInitTokens(
+  view: ServerView,
+  cluster: Cluster,
+): Promise<readonly InitTokenRenewal[]> {
+  const renewals = await Promise.all(
+    initTokens(cluster).map(async ({ role, secretPath }) => {
+      const id = storedId(secretPath, await view.secret(secretPath));
+      try {
+        return id === undefined ? [] : [{ role, ...(await renewSelf(view.client, id)) }];
+      } catch (error) {
+        if (isNotRenewable(error)) return [];
+        throw error;
+      }
+    }),
+  );
+  return renewals.flat();
+}

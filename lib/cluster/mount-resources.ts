@@ -1,0 +1,108 @@
+import { ExitCode, Failure } from "../failure.ts";
+import { generateRoot, listIssuers } from "../vault/pki.ts";
+import type { Fields } from "../vault/shape.ts";
+import {
+  enableMount,
+  type MountInfo,
+  readAuthMaxLeaseTtl,
+  tuneAuthMaxLeaseTtl,
+  tuneMount,
+} from "../vault/sys.ts";
+import { type Cluster, tokenPeriodSeconds } from "./cluster.ts";
+import { pkiMounts, secretsMount, type WantedMount } from "./mounts.ts";
+import type { Resource } from "./plan.ts";
+
+/**
+ * What `setup-mounts` keeps: how long tokens may live, the mounts, and a CA in each PKI mount. In this order, a
+ * token of 5 years can be made once the first stands, and a CA of 20 years once its mount does.
+ */
+export function mountResources(cluster: Cluster): readonly Resource[] {
+  const pki = pkiMounts(cluster);
+  return [
+    tokenTuning(),
+    ...[...pki, secretsMount(cluster)].map(mountResource),
+    ...pki.map((mount) => certificateAuthority(cluster, mount)),
+  ];
+}
+
+/** The longest life of any token, which other users of the server may have set longer: raised, never lowered. */
+function tokenTuning(): Resource {
+  return {
+    kind: "auth tuning",
+    path: "auth/token",
+    fields: { max_lease_ttl: tokenPeriodSeconds },
+    async read({ client }) {
+      return { max_lease_ttl: await readAuthMaxLeaseTtl(client, "token") };
+    },
+    differences({ max_lease_ttl: from }) {
+      return typeof from === "number" && from >= tokenPeriodSeconds
+        ? []
+        : [{ field: "max_lease_ttl", from, to: tokenPeriodSeconds }];
+    },
+    create: (client) => tuneAuthMaxLeaseTtl(client, "token", tokenPeriodSeconds),
+    update: (client) => tuneAuthMaxLeaseTtl(client, "token", tokenPeriodSeconds),
+  };
+}
+
+function mountResource(mount: WantedMount): Resource {
+  const { path, type, description, leaseTtlSeconds } = mount;
+  const tuning = {
+    description,
+    defaultLeaseTtlSeconds: leaseTtlSeconds,
+    maxLeaseTtlSeconds: leaseTtlSeconds,
+  };
+  return {
+    kind: "mount",
+    path,
+    fields: { description, default_lease_ttl: leaseTtlSeconds, max_lease_ttl: leaseTtlSeconds },
+    async read(view) {
+      const found = (await view.mounts()).get(path);
+      return (
+        found && {
+          type: mountType(found),
+          description: found.description,
+          default_lease_ttl: found.defaultLeaseTtlSeconds,
+          max_lease_ttl: found.maxLeaseTtlSeconds,
+        }
+      );
+    },
+    refuse: (found) => refuseOtherType(mount, found),
+    create: (client) => enableMount(client, path, type, tuning),
+    update: (client) => tuneMount(client, path, tuning),
+  };
+}
+
+/** The type that a mount goes by here: kv version 1 is the `generic` of old under its new name. */
+export function mountType(mount: MountInfo): string {
+  const version = mount.options.version ?? "1";
+  if (mount.type !== "kv") return mount.type;
+  return version === "1" ? "generic" : `kv version ${version}`;
+}
+
+function refuseOtherType(wanted: WantedMount, { type }: Fields): void {
+  if (type === wanted.type) return;
+  const kind = wanted.type === "generic" ? "generic (kv version 1)" : wanted.type;
+  throw new Failure(ExitCode.config, `mount ${wanted.path} is of type ${type}, and has to be ${kind}`, {
+    hint: "nothing was changed; move that mount elsewhere, or choose another cluster id",
+  });
+}
+
+/** Any issuer will do: a CA that an admin brought, or rotated, is not ours to change. */
+function certificateAuthority(cluster: Cluster, mount: WantedMount): Resource {
+  return {
+    kind: "CA",
+    path: mount.path,
+    fields: { common_name: mount.description, ttl: cluster.caValiditySeconds },
+    async read(view) {
+      if (!(await view.mounts()).has(mount.path)) return undefined;
+      const issuers = await listIssuers(view.client, mount.path);
+      return issuers.length === 0 ? undefined : {};
+    },
+    create: (client) =>
+      generateRoot(client, mount.path, {
+        commonName: mount.description,
+        ttlSeconds: cluster.caValiditySeconds,
+      }),
+    async update() {},
+  };
+}

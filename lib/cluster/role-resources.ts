@@ -1,0 +1,109 @@
+import { ExitCode, Failure } from "../failure.ts";
+import { writeSecret } from "../vault/kv.ts";
+import { readPkiRole, writePkiRole } from "../vault/pki.ts";
+import { readPolicy, writePolicy } from "../vault/sys.ts";
+import { readTokenRole, writeTokenRole } from "../vault/token.ts";
+import type { Cluster } from "./cluster.ts";
+import { initTokenResources } from "./init-token-resources.ts";
+import { mountType } from "./mount-resources.ts";
+import { pkiMounts, secretsMount } from "./mounts.ts";
+import { pkiRoles, type WantedPkiRole } from "./pki-roles.ts";
+import type { Resource } from "./plan.ts";
+import { policies, type WantedPolicy } from "./policies.ts";
+import { secrets, type WantedSecret } from "./secrets.ts";
+import type { ServerView } from "./server-view.ts";
+import { tokenRoles, type WantedTokenRole } from "./token-roles.ts";
+
+/**
+ * What `write-roles` keeps. Init tokens come last: whoever holds one finds the policy, the token role and the PKI
+ * roles that it needs.
+ */
+export function roleResources(cluster: Cluster): readonly Resource[] {
+  return [
+    ...pkiRoles(cluster).map(pkiRoleResource),
+    ...secrets(cluster).map(secretResource),
+    ...policies(cluster).map(policyResource),
+    ...tokenRoles(cluster).map(tokenRoleResource),
+    ...initTokenResources(cluster),
+  ];
+}
+
+/**
+ * Makes sure that the mounts below the roles stand.
+ *
+ * @throws Failure (configuration) that says to run `setup-mounts` first
+ */
+export async function requireMounts(view: ServerView, cluster: Cluster): Promise<void> {
+  const found = await view.mounts();
+  const missing = [...pkiMounts(cluster), secretsMount(cluster)].filter(({ path, type }) => {
+    const mount = found.get(path);
+    return mount === undefined || mountType(mount) !== type;
+  });
+  if (missing.length === 0) return;
+  const paths = missing.map(({ path }) => path).join(", ");
+  throw new Failure(ExitCode.config, `cluster ${cluster.id} has not all of its mounts (missing: ${paths})`, {
+    hint: `run setup-mounts ${cluster.id} first`,
+  });
+}
+
+function pkiRoleResource({ path, fields }: WantedPkiRole): Resource {
+  return {
+    kind: "PKI role",
+    path,
+    fields,
+    read: ({ client }) => readPkiRole(client, path),
+    // Whole, in both cases: a role's fields that are not sent go back to the server's defaults.
+    create: (client) => writePkiRole(client, path, fields),
+    update: (client) => writePkiRole(client, path, fields),
+  };
+}
+
+function policyResource({ name, text }: WantedPolicy): Resource {
+  const write = (client: ServerView["client"]) => writePolicy(client, name, text);
+  return {
+    kind: "policy",
+    path: name,
+    fields: { policy: text.trim() },
+    async read({ client }) {
+      const found = await readPolicy(client, name);
+      return found === undefined ? undefined : { policy: found.trim() };
+    },
+    create: write,
+    update: write,
+  };
+}
+
+function tokenRoleResource({ name, fields }: WantedTokenRole): Resource {
+  return {
+    kind: "token role",
+    path: `auth/token/roles/${name}`,
+    fields,
+    read: ({ client }) => readTokenRole(client, name),
+    create: (client) => writeTokenRole(client, name, fields),
+    update: (client) => writeTokenRole(client, name, fields),
+  };
+}
+
+/** Whatever value stands there is kept. */
+function secretResource({ path, field, make }: WantedSecret): Resource {
+  return {
+    kind: "secret",
+    path,
+    fields: {},
+    async read(view) {
+      const found = await view.secret(path);
+      return found === undefined ? undefined : { [field]: "kept" };
+    },
+    refuse: (found) => requireField(path, field, found),
+    create: async (client) => await writeSecret(client, path, { [field]: await make() }),
+    async update() {},
+  };
+}
+
+/** A secret that others wrote to with other fields is theirs: to write ours would take theirs away. */
+function requireField(path: string, field: string, found: Readonly<Record<string, unknown>>): void {
+  if (field in found) return;
+  throw new Failure(ExitCode.config, `secret ${path} stands without its field ${field}`, {
+    hint: "nothing was changed; remove that secret, or give it the field",
+  });
+}

@@ -1,0 +1,49 @@
+import { generateKeyPair, randomBytes } from "node:crypto";
+import { promisify } from "node:util";
+import type { Cluster } from "./cluster.ts";
+
+/** A secret that is made when it is missing and never changed after. */
+export interface WantedSecret {
+  readonly path: string;
+  readonly field: string;
+  readonly make: () => Promise<string>;
+}
+
+export function secrets(cluster: Cluster): readonly WantedSecret[] {
+  return [
+    { path: `${cluster.id}/secrets/service-accounts`, field: "key", make: makeServiceAccountKey },
+    { path: `${cluster.id}/secrets/encryption-config`, field: "content", make: makeEncryptionConfig },
+  ];
+}
+
+/** An RSA-4096 private key in PEM, PKCS #1: kube-controller-manager signs service account tokens with it. */
+async function makeServiceAccountKey(): Promise<string> {
+  // WebCrypto can't write PKCS #1.
+  const { privateKey } = await promisify(generateKeyPair)("rsa", {
+    modulusLength: 4096,
+    publicKeyEncoding: { type: "spki", format: "pem" },
+    privateKeyEncoding: { type: "pkcs1", format: "pem" },
+  });
+  return privateKey;
+}
+
+/**
+ * What kube-apiserver reads with `--encryption-provider-config`.
+ *
+ * @see https://kubernetes.io/docs/tasks/administer-cluster/encrypt-data/
+ */
+async function makeEncryptionConfig(): Promise<string> {
+  return `kind: EncryptionConfig
+apiVersion: v1
+resources:
+  - resources:
+      - secrets
+      - configmaps
+    providers:
+      - aescbc:
+          keys:
+            - name: key1
+              secret: ${randomBytes(32).toString("base64")}
+      - identity: {}
+`;
+}
