@@ -1,0 +1,88 @@
+import { type KeyObject, X509Certificate } from "node:crypto";
+import { ExitCode, Failure } from "../failure.ts";
+import { normalIp } from "./ip-address.ts";
+import { publicKeyDer } from "./key.ts";
+import { decodePem, encodePem } from "./pem.ts";
+
+export interface Certificate {
+  /** This certificate alone. */
+  readonly pem: string;
+  readonly x509: X509Certificate;
+  readonly commonName: string;
+  readonly organisations: readonly string[];
+  readonly dnsNames: readonly string[];
+  /** In the form of `normalIp`. */
+  readonly ipAddresses: readonly string[];
+  readonly notBefore: Date;
+  readonly notAfter: Date;
+}
+
+/**
+ * The certificates of a PEM text, in its order, read by the runtime: no parser of our own is loaded for it.
+ *
+ * @param what whose text it is, for the sentence
+ * @throws Failure (data) when it holds none, or one that can't be read
+ */
+export function readCertificates(pem: string, what: string): readonly [Certificate, ...Certificate[]] {
+  const [first, ...rest] = decodePem(pem, what)
+    .filter(({ label }) => label === "CERTIFICATE")
+    .map(({ der }) => readCertificate(der, what));
+  if (first === undefined) throw new Failure(ExitCode.data, `${what} holds no certificate in PEM`);
+  return [first, ...rest];
+}
+
+function readCertificate(der: Uint8Array<ArrayBuffer>, what: string): Certificate {
+  try {
+    const x509 = new X509Certificate(Buffer.from(der));
+    const names = splitNames(x509.subjectAltName ?? "");
+    return {
+      pem: encodePem("CERTIFICATE", der),
+      x509,
+      commonName: subjectValues(x509, "CN")[0] ?? "",
+      organisations: subjectValues(x509, "O"),
+      dnsNames: names.filter(([kind]) => kind === "DNS").map(([, name]) => name),
+      ipAddresses: names
+        .filter(([kind]) => kind === "IP Address")
+        .map(([, address]) => normalIp(address) ?? address),
+      notBefore: new Date(x509.validFrom),
+      notAfter: new Date(x509.validTo),
+    };
+  } catch (cause) {
+    throw new Failure(ExitCode.data, `${what} holds a certificate that can't be read`, { cause });
+  }
+}
+
+/** The runtime writes a line for each attribute, with a backslash before what is special. */
+function subjectValues(x509: X509Certificate, attribute: string): string[] {
+  return (x509.subject ?? "")
+    .split("\n")
+    .filter((line) => line.startsWith(`${attribute}=`))
+    .map((line) => line.slice(attribute.length + 1).replace(/\\(.)/g, "$1"));
+}
+
+/** `DNS:a, IP Address:10.0.0.1`; a value that holds what would confuse is a JSON text. */
+function splitNames(text: string): Array<readonly [kind: string, value: string]> {
+  return [...text.matchAll(/([A-Za-z ]+):("(?:[^"\\]|\\.)*"|[^,]*)(?:, |$)/g)].map(([, kind, value = ""]) => [
+    kind ?? "",
+    value.startsWith('"') ? String(JSON.parse(value)) : value,
+  ]);
+}
+
+/** The certificate's key is this one. */
+export function isFor(certificate: Certificate, key: KeyObject): boolean {
+  const inside = certificate.x509.publicKey.export({ type: "spki", format: "der" });
+  return Buffer.compare(inside, publicKeyDer(key)) === 0;
+}
+
+/** The CA's key has signed it, and its name is the issuer's. Says nothing of times. */
+export function isSignedBy(certificate: Certificate, ca: Certificate): boolean {
+  return certificate.x509.checkIssued(ca.x509) && certificate.x509.verify(ca.x509.publicKey);
+}
+
+export function isSelfSigned(certificate: Certificate): boolean {
+  return isSignedBy(certificate, certificate);
+}
+
+export function isSameCertificate(a: Certificate, b: Certificate): boolean {
+  return a.x509.fingerprint256 === b.x509.fingerprint256;
+}

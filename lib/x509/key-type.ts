@@ -1,0 +1,56 @@
+import { ExitCode, Failure } from "../failure.ts";
+
+/** A kind of key that we make, and that the roles sign. */
+export type KeyType =
+  | { readonly type: "rsa"; readonly bits: number }
+  | { readonly type: "ec"; readonly bits: 256 | 384 | 521 }
+  | { readonly type: "ed25519"; readonly bits: 256 };
+
+export const defaultKeyType: KeyType = { type: "ec", bits: 256 };
+
+const sizes = { rsa: [2048, 3072, 4096], ec: [256, 384, 521], ed25519: [256] } as const;
+
+/**
+ * The kind of key that a command line asks for; undefined where it asks for none, and any will do.
+ *
+ * A size alone tells the type, as the sizes of RSA and EC differ: whoever asked for 2048 bits when RSA was the
+ * only type still gets it.
+ *
+ * @throws Failure (usage) for a type or size that we don't make
+ */
+export function chooseKeyType(type?: string, bits?: string): KeyType | undefined {
+  if (type === undefined && bits === undefined) return undefined;
+  const size = bits === undefined ? undefined : Number(bits);
+  const name = type?.toLowerCase() ?? Object.keys(sizes).find((key) => offers(key, size)) ?? "";
+  if (!isName(name)) {
+    throw new Failure(ExitCode.usage, `there is no key type ${type ?? `of ${bits} bits`}`, { hint: offer() });
+  }
+  if (size !== undefined && !offers(name, size)) {
+    throw new Failure(ExitCode.usage, `there is no ${name} key of ${bits} bits`, { hint: offer() });
+  }
+  if (name === "rsa") return { type: name, bits: size ?? 2048 };
+  if (name === "ed25519") return { type: name, bits: 256 };
+  return { type: name, bits: size === 384 || size === 521 ? size : 256 };
+}
+
+function isName(name: string): name is keyof typeof sizes {
+  return Object.hasOwn(sizes, name);
+}
+
+function offers(name: string, bits: number | undefined): boolean {
+  return isName(name) && sizes[name].some((size) => size === bits);
+}
+
+function offer(): string {
+  return "choose rsa (2048, 3072, 4096), ec (256, 384, 521) or ed25519";
+}
+
+/** `RSA 2048`, `EC P-256`, `Ed25519` */
+export function keyTypeName(key: KeyType): string {
+  if (key.type === "ed25519") return "Ed25519";
+  return key.type === "ec" ? `EC P-${key.bits}` : `RSA ${key.bits}`;
+}
+
+export function isSameKeyType(a: KeyType, b: KeyType): boolean {
+  return a.type === b.type && a.bits === b.bits;
+}

@@ -1,0 +1,39 @@
+import { ExitCode, Failure } from "../failure.ts";
+import type { Names } from "./csr.ts";
+import { normalIp } from "./ip-address.ts";
+
+/**
+ * Refuses names that no certificate could hold, before anything is asked of anybody.
+ *
+ * @throws Failure (usage) that names the one that is wrong
+ * @see RFC 5280, appendix A.1 (upper bounds) and section 4.2.1.6 (IA5String)
+ */
+export function checkNames(names: Names): Names {
+  const { commonName, organisations, dnsNames, ipAddresses } = names;
+  for (const [what, value] of [
+    ["common name", commonName],
+    ...organisations.map((name) => ["organisation", name] as const),
+  ] as const) {
+    if (value.trim() === "" || value.length > 64 || /\p{Cc}/u.test(value)) {
+      throw wrong(what, value, "it has to have 1 to 64 characters, and none that controls a terminal");
+    }
+  }
+  for (const name of dnsNames) {
+    if (/[^\x21-\x7e]/.test(name))
+      throw wrong("host name", name, "write an international name in its xn-- form");
+    if (name.length > 253 || /[,;/"\\]/.test(name)) throw wrong("host name", name, "253 characters at most");
+    if (normalIp(name) !== undefined) throw wrong("host name", name, "give an address with --ip-sans");
+  }
+  for (const address of ipAddresses) {
+    if (normalIp(address) === undefined) {
+      throw wrong("IP address", address, "give it as 10.0.0.1 or fd00::1, without a zone or a prefix length");
+    }
+  }
+  return names;
+}
+
+function wrong(what: string, value: string, hint: string): Failure {
+  return new Failure(ExitCode.usage, `${JSON.stringify(value)} can't be the ${what} of a certificate`, {
+    hint,
+  });
+}

@@ -1,0 +1,48 @@
+import { ExitCode, Failure } from "../failure.ts";
+
+export interface PemBlock {
+  /** `CERTIFICATE`, `PRIVATE KEY`, … */
+  readonly label: string;
+  readonly der: Uint8Array<ArrayBuffer>;
+}
+
+const block = /-----BEGIN ([A-Z0-9 ]+)-----([^-]*)-----END \1-----/g;
+
+/**
+ * The blocks of a PEM text; what stands between them is explanatory and passed over.
+ *
+ * @param what whose text it is, for the sentence
+ * @throws Failure (data) when a block's base64 is broken, or a block is not closed
+ * @see RFC 7468, sections 2 and 3
+ */
+export function decodePem(text: string, what: string): readonly PemBlock[] {
+  const blocks = [...text.matchAll(block)].map(([, label = "", body = ""]) => ({
+    label,
+    der: decodeBase64(body, what),
+  }));
+  const begun = text.split("-----BEGIN ").length - 1;
+  if (begun !== blocks.length) throw new Failure(ExitCode.data, `${what} holds a PEM block that is cut off`);
+  return blocks;
+}
+
+function decodeBase64(body: string, what: string): Uint8Array<ArrayBuffer> {
+  const packed = body.replace(/\s+/g, "");
+  // Buffer.from passes over what is not base64; a key must not be read with a hole in it.
+  if (!/^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$/.test(packed) || packed === "") {
+    throw new Failure(ExitCode.data, `${what} holds a PEM block with broken base64`);
+  }
+  return Uint8Array.from(Buffer.from(packed, "base64"));
+}
+
+/**
+ * One PEM block, with a line feed at its end.
+ *
+ * @see RFC 7468, section 2
+ */
+export function encodePem(label: string, der: Uint8Array): string {
+  const lines =
+    Buffer.from(der)
+      .toString("base64")
+      .match(/.{1,64}/g) ?? [];
+  return [`-----BEGIN ${label}-----`, ...lines, `-----END ${label}-----`, ""].join("\n");
+}
