@@ -1,0 +1,112 @@
+import { randomBytes } from "node:crypto";
+import {
+  closeSync,
+  constants,
+  fchmodSync,
+  fchownSync,
+  fsyncSync,
+  openSync,
+  readdirSync,
+  renameSync,
+  rmSync,
+  symlinkSync,
+  writeSync,
+} from "node:fs";
+import { basename, dirname, join } from "node:path";
+
+/** Who a file belongs to; undefined leaves it to whoever runs. */
+export interface Ownership {
+  readonly uid: number;
+  readonly gid: number;
+}
+
+export interface FileAttributes {
+  readonly mode: number;
+  readonly owner?: Ownership | undefined;
+}
+
+/**
+ * Makes a file that was not there. Mode and owner stand before the first byte of content, and the content is on
+ * the disk when this returns; the name in its folder is once `syncFolder` has.
+ *
+ * @throws the system's error; then there is no file
+ */
+export function createFile(path: string, content: string, attributes: FileAttributes): void {
+  const { O_CREAT, O_EXCL, O_NOFOLLOW, O_WRONLY } = constants;
+  const fd = openSync(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0o600);
+  try {
+    try {
+      // In this order: with CAP_CHOWN alone, a file that was given away can't be changed any more.
+      fchmodSync(fd, attributes.mode);
+      if (attributes.owner !== undefined) fchownSync(fd, attributes.owner.uid, attributes.owner.gid);
+      writeAll(fd, Buffer.from(content));
+      fsyncSync(fd);
+    } finally {
+      closeSync(fd);
+    }
+  } catch (error) {
+    rmSync(path, { force: true });
+    throw error;
+  }
+}
+
+function writeAll(fd: number, content: Buffer): void {
+  // The system may take less than it is given.
+  for (let done = 0; done < content.length; ) done += writeSync(fd, content, done);
+}
+
+/**
+ * Puts a file in a path's place at one moment: a reader meets the old content or the new one, whole, and after a
+ * power cut so does the next boot.
+ *
+ * @throws the system's error; then the old content stands
+ */
+export function replaceFile(path: string, content: string, attributes: FileAttributes): void {
+  const temporary = temporaryName(path);
+  createFile(temporary, content, attributes);
+  moveInto(temporary, path);
+}
+
+/** Puts a symbolic link in a path's place at one moment. */
+export function replaceLink(path: string, target: string): void {
+  const temporary = temporaryName(path);
+  symlinkSync(target, temporary);
+  moveInto(temporary, path);
+}
+
+function moveInto(temporary: string, path: string): void {
+  try {
+    renameSync(temporary, path);
+  } catch (error) {
+    rmSync(temporary, { force: true });
+    throw error;
+  }
+  syncFolder(dirname(path));
+}
+
+/** Brings a folder's names to the disk: without it, a new or renamed file may be gone after a power cut. */
+export function syncFolder(path: string): void {
+  const fd = openSync(path, constants.O_RDONLY | constants.O_DIRECTORY);
+  try {
+    fsyncSync(fd);
+  } finally {
+    closeSync(fd);
+  }
+}
+
+const temporarySuffix = /^\.tmp-[0-9a-f]{12}$/;
+
+/** In the same folder, since a rename to another may be a copy. */
+function temporaryName(path: string): string {
+  return join(dirname(path), `.${basename(path)}.tmp-${randomBytes(6).toString("hex")}`);
+}
+
+/** Removes what runs that were killed in the middle of `replaceFile` or `replaceLink` left of a path. */
+export function removeTemporaries(path: string): void {
+  const start = `.${basename(path)}`;
+  for (const name of readdirSync(dirname(path))) {
+    if (name.startsWith(start) && temporarySuffix.test(name.slice(start.length))) {
+      rmSync(join(dirname(path), name), { force: true });
+    }
+  }
+}

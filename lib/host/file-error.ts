@@ -1,0 +1,55 @@
+import { type ExitCode, Failure } from "../failure.ts";
+
+const meaning: Readonly<Record<string, string>> = {
+  EACCES: "permission denied",
+  EPERM: "the system does not permit it",
+  ENOENT: "no such file or folder",
+  ENOTDIR: "a part of the path is not a folder",
+  EISDIR: "it is a folder",
+  ELOOP: "it is a symbolic link",
+  EEXIST: "something is there already",
+  ENOTEMPTY: "the folder is not empty",
+  ENOSPC: "the disk is full",
+  EDQUOT: "the quota is used up",
+  EROFS: "the file system is read-only",
+  EIO: "the disk reports an error",
+  EMFILE: "too many files are open",
+  ENFILE: "too many files are open",
+  ENAMETOOLONG: "the name is too long",
+  EXDEV: "it is on another file system",
+};
+
+/**
+ * A failed call on a file, as a sentence with its path.
+ *
+ * @param tried what was tried: `write`, `read`
+ */
+export function fileError(
+  exitCode: ExitCode,
+  tried: string,
+  path: string,
+  cause: unknown,
+  hint?: string,
+): Failure {
+  if (cause instanceof Failure) return cause;
+  const code = errorCode(cause);
+  const why = meaning[code] ?? (cause instanceof Error ? cause.message : String(cause));
+  return new Failure(
+    exitCode,
+    `can't ${tried} ${printable(path)}: ${why}${code === "" ? "" : ` (${code})`}`,
+    {
+      cause,
+      hint,
+    },
+  );
+}
+
+/** `ENOENT` and alike; empty where the error is not the system's. */
+export function errorCode(error: unknown): string {
+  return error instanceof Error && "code" in error ? String(error.code) : "";
+}
+
+/** A path as one line that shows what is in it. */
+export function printable(path: string): string {
+  return /^[\p{L}\p{N}\p{P}\p{S}]+$/u.test(path) ? path : JSON.stringify(path);
+}

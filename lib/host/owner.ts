@@ -1,0 +1,54 @@
+import { execFileSync } from "node:child_process";
+import { existsSync, readFileSync } from "node:fs";
+import { ExitCode, Failure } from "../failure.ts";
+import type { Ownership } from "./durable.ts";
+
+/**
+ * The numbers of an owner and a group, each given as a name or a number. Where only one is given the other is
+ * the running user's.
+ *
+ * @returns undefined where neither is given
+ * @throws Failure (usage) for a name that this host does not know
+ */
+export function resolveOwnership(
+  owner: string | undefined,
+  group: string | undefined,
+): Ownership | undefined {
+  if (owner === undefined && group === undefined) return undefined;
+  return {
+    uid: owner === undefined ? (process.getuid?.() ?? 0) : resolve("passwd", "user", owner),
+    gid: group === undefined ? (process.getgid?.() ?? 0) : resolve("group", "group", group),
+  };
+}
+
+function resolve(database: "passwd" | "group", kind: string, name: string): number {
+  if (/^\d{1,10}$/.test(name) && Number(name) < 0xffffffff) return Number(name);
+  // A name of the host's own is found without starting anything; getent asks LDAP and others, too.
+  const file = `/etc/${database}`;
+  const number =
+    find(existsSync(file) ? readFileSync(file, "utf8") : "", name) ?? find(getent(database, name), name);
+  if (number === undefined)
+    throw new Failure(ExitCode.usage, `there is no ${kind} ${JSON.stringify(name)} on this host`);
+  return number;
+}
+
+function find(lines: string, name: string): number | undefined {
+  const line = lines.split("\n").find((entry) => entry.startsWith(`${name}:`));
+  const number = line?.split(":")[2];
+  return number !== undefined && /^\d+$/.test(number) ? Number(number) : undefined;
+}
+
+function getent(database: string, name: string): string {
+  // A name that starts with - would be an option.
+  if (!/^[A-Za-z0-9_][A-Za-z0-9_.@\\-]*\$?$/.test(name)) return "";
+  try {
+    return execFileSync("getent", [database, name], {
+      encoding: "utf8",
+      stdio: ["ignore", "pipe", "ignore"],
+      env: { PATH: "/usr/sbin:/usr/bin:/sbin:/bin" },
+      timeout: 5000,
+    });
+  } catch {
+    return "";
+  }
+}

@@ -1,0 +1,111 @@
+import { chmodSync, rmSync, type Stats, statSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { ExitCode, Failure } from "../failure.ts";
+import { removeTemporaries, replaceFile, syncFolder } from "./durable.ts";
+import { fileError, printable } from "./file-error.ts";
+import { readSmallFile } from "./read-file.ts";
+
+/** Where a host keeps its tokens: the configuration directory's files. */
+export interface TokenPaths {
+  readonly token: string;
+  readonly initToken: string;
+  readonly lock: string;
+}
+
+export function tokenPaths(configPath: string): TokenPaths {
+  return {
+    token: join(configPath, "token"),
+    initToken: join(configPath, "init-token"),
+    lock: join(configPath, ".lock"),
+  };
+}
+
+/** A token file as it was found. */
+export type TokenFile =
+  | { readonly state: "missing" | "empty" | "blank" }
+  | { readonly state: "filled"; readonly token: string; readonly narrowed: boolean };
+
+/** Longer than any token that a server makes. */
+const maxTokenBytes = 8192;
+
+/**
+ * Reads a token file. One that others may read, as the Go tool left it, is narrowed to 0600.
+ *
+ * @throws Failure (data) when it is over-long or holds something that is no token; (no permission) when it may not
+ *   be read
+ */
+export function readTokenFile(path: string): TokenFile {
+  const file = readSmallFile(path, maxTokenBytes);
+  if (file === undefined) return { state: "missing" };
+  if (file.text === "") return { state: "empty" };
+  const token = file.text.trim();
+  if (token === "") return { state: "blank" };
+  if (!/^[\x21-\x7e]+$/.test(token)) {
+    throw new Failure(ExitCode.data, `${printable(path)} holds something that is not a token`, {
+      hint: "a token is one word of printable characters; put a new one there, or remove the file",
+    });
+  }
+  return { state: "filled", token, narrowed: narrow(path, file.stats) };
+}
+
+function narrow(path: string, stats: Stats): boolean {
+  if ((stats.mode & 0o077) === 0) return false;
+  try {
+    chmodSync(path, 0o600);
+    return true;
+  } catch (error) {
+    throw fileError(
+      ExitCode.cantCreate,
+      "narrow the mode of",
+      path,
+      error,
+      "others may read the token in it",
+    );
+  }
+}
+
+/**
+ * Stores the host's token; it is on the disk, whole, when this returns.
+ *
+ * @throws Failure (can't write)
+ */
+export function storeToken(path: string, token: string): void {
+  try {
+    replaceFile(path, `${token}\n`, { mode: 0o600 });
+  } catch (error) {
+    throw fileError(ExitCode.cantCreate, "write", path, error);
+  }
+}
+
+/** Removes what a killed run left of a token file. */
+export function removeTokenTemporaries(path: string): void {
+  try {
+    removeTemporaries(path);
+  } catch (error) {
+    throw fileError(ExitCode.cantCreate, "clean up beside", path, error);
+  }
+}
+
+/**
+ * Removes the init token, for good.
+ *
+ * @throws Failure (can't write)
+ */
+export function removeInitToken(path: string): void {
+  try {
+    rmSync(path, { force: true });
+    syncFolder(dirname(path));
+  } catch (error) {
+    throw fileError(ExitCode.cantCreate, "remove the init token", path, error);
+  }
+}
+
+/**
+ * Whether an init token is left over from the trade that gave the host its token: it was there first. One that was
+ * put there later is an admin's, for the day when the token is gone.
+ */
+export function isInitTokenLeftOver(paths: TokenPaths): boolean {
+  const initToken = statSync(paths.initToken, { throwIfNoEntry: false });
+  const token = statSync(paths.token, { throwIfNoEntry: false });
+  return initToken !== undefined && token !== undefined && initToken.mtimeMs <= token.mtimeMs;
+}
