@@ -1,0 +1,71 @@
+import { ExitCode, Failure } from "../failure.ts";
+import type { SignedCertificate } from "../vault/pki.ts";
+import {
+  type Certificate,
+  isFor,
+  isSameCertificate,
+  isSelfSigned,
+  isSignedBy,
+  readCertificates,
+} from "../x509/certificate.ts";
+import type { Names } from "../x509/csr.ts";
+import { normalIp } from "../x509/ip-address.ts";
+import type { PrivateKey } from "../x509/key.ts";
+
+/** What a server signed, read and checked. */
+export interface CheckedCertificate {
+  readonly leaf: Certificate;
+  /** Between the certificate and the root, as a TLS server has to show them. */
+  readonly intermediates: readonly Certificate[];
+  /** The signer first, then those above it. */
+  readonly authorities: readonly [Certificate, ...Certificate[]];
+}
+
+/**
+ * Makes sure that what came back may replace what stands: it is for our key, signed by the CA that came with it,
+ * holds the names that were asked for, and is valid now.
+ *
+ * @throws Failure (data) that says which of these does not hold
+ */
+export function checkSigned(
+  signed: SignedCertificate,
+  key: PrivateKey,
+  names: Names,
+  now: Date,
+): CheckedCertificate {
+  const [leaf] = readCertificates(signed.certificate, "the server's answer");
+  const [issuer] = readCertificates(signed.issuingCa, "the server's answer");
+  const chain = signed.caChain.flatMap((pem) => readCertificates(pem, "the server's answer"));
+  if (!isFor(leaf, key.key)) throw refused("is for another key than the one that asked");
+  if (!isSignedBy(leaf, issuer)) throw refused("is not signed by the CA that came with it");
+  const missing = missingNames(leaf, names);
+  if (missing.length > 0) throw refused(`lacks what was asked for: ${missing.join(", ")}`);
+  if (leaf.notAfter <= now) {
+    throw refused(
+      `ended ${leaf.notAfter.toISOString()}, before it began to be used`,
+      "compare this host's clock with the server's",
+    );
+  }
+  const above = chain.filter((it) => !isSameCertificate(it, issuer) && !isSameCertificate(it, leaf));
+  return {
+    leaf,
+    intermediates: [issuer, ...above].filter((it) => !isSelfSigned(it)),
+    authorities: [issuer, ...above],
+  };
+}
+
+function missingNames(leaf: Certificate, names: Names): string[] {
+  const dns = leaf.dnsNames.map((name) => name.toLowerCase());
+  return [
+    leaf.commonName === names.commonName ? [] : [`common name ${names.commonName}`],
+    names.dnsNames.filter((name) => !dns.includes(name.toLowerCase())),
+    names.ipAddresses.filter((address) => !leaf.ipAddresses.includes(normalIp(address) ?? address)),
+  ].flat();
+}
+
+function refused(
+  how: string,
+  hint = "the role at the sign path decides what is signed; nothing was changed here",
+): Failure {
+  return new Failure(ExitCode.data, `the certificate that the server signed ${how}`, { hint });
+}

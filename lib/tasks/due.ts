@@ -1,0 +1,136 @@
+import type { StoredSet } from "../host/certificate-set.ts";
+import { type Certificate, isFor, isSignedBy, readCertificates } from "../x509/certificate.ts";
+import type { Names } from "../x509/csr.ts";
+import { normalIp } from "../x509/ip-address.ts";
+import { readKey } from "../x509/key.ts";
+import { isSameKeyType, type KeyType, keyTypeName } from "../x509/key-type.ts";
+
+/** What was asked for: kept beside the set, and compared with what is asked for now. */
+export interface CertificateRequest {
+  /** `demo/pki/k8s/sign/kubelet` */
+  readonly signPath: string;
+  readonly names: Names;
+  /** Undefined: whatever key is there will do. */
+  readonly keyType?: KeyType | undefined;
+}
+
+export interface Standing {
+  /** Why a new certificate is due, each in a few words; none when it is not. */
+  readonly reasons: readonly string[];
+  /** The one that stands, where it can be read. */
+  readonly certificate?: Certificate;
+}
+
+/**
+ * Whether what stands at a destination still is what is asked for, and for long enough. Looks at files alone, and
+ * loads nothing beyond the runtime's own reader.
+ */
+export async function standing(set: StoredSet, asked: CertificateRequest, now: Date): Promise<Standing> {
+  const missing = (["key", "certificate", "ca"] as const).filter((member) => set[member] === undefined);
+  if (set.key === undefined || set.certificate === undefined || set.ca === undefined) {
+    return { reasons: [missing.length === 3 ? "there is none yet" : `${missing.join(" and ")} missing`] };
+  }
+  try {
+    const key = await readKey(set.key, "the key");
+    const [certificate] = readCertificates(set.certificate, "the certificate file");
+    const authorities = readCertificates(set.ca, "the CA file");
+    const reasons = [
+      isFor(certificate, key.key) ? [] : ["the key belongs to another certificate"],
+      authorities.some((ca) => isSignedBy(certificate, ca)) ? [] : ["the CA file's CA did not sign it"],
+      asked.keyType === undefined || isSameKeyType(key.type, asked.keyType)
+        ? []
+        : [`the key is ${keyTypeName(key.type)}, not ${keyTypeName(asked.keyType)}`],
+      nameReasons(set, certificate, asked),
+      now.getTime() >= dueAt(certificate).getTime() ? [life(certificate, now)] : [],
+    ].flat();
+    return { reasons, certificate };
+  } catch (error) {
+    return { reasons: [error instanceof Error ? error.message : String(error)] };
+  }
+}
+
+/** When a third of its life is left. */
+export function dueAt({ notBefore, notAfter }: Certificate): Date {
+  const lifeMs = notAfter.getTime() - notBefore.getTime();
+  return new Date(notAfter.getTime() - lifeMs / 3);
+}
+
+function life({ notAfter }: Certificate, now: Date): string {
+  return now.getTime() >= notAfter.getTime() ? "it has expired" : "less than a third of its life is left";
+}
+
+/**
+ * The request that the set was issued for tells what was asked; without one (plain files of the Go tool) the
+ * certificate does. A role may leave out what was asked, an organisation say, and to compare with the certificate
+ * then would reissue it each day.
+ */
+function nameReasons(set: StoredSet, certificate: Certificate, asked: CertificateRequest): string[] {
+  const record = parseRecord(set.request);
+  if (record === undefined || record.certificate !== certificate.x509.fingerprint256) {
+    return isSameNames(namesOf(certificate), asked.names, certificate.commonName)
+      ? []
+      : ["the names are not those asked for"];
+  }
+  return [
+    record.signPath === asked.signPath ? [] : [`it came from ${record.signPath}`],
+    isSameNames(record.names, asked.names) ? [] : ["the names are not those asked for"],
+  ].flat();
+}
+
+function namesOf({ commonName, organisations, dnsNames, ipAddresses }: Certificate): Names {
+  return { commonName, organisations, dnsNames, ipAddresses };
+}
+
+/** @param implied a DNS name that may stand beside those asked for: the server adds the common name */
+function isSameNames(found: Names, asked: Names, implied?: string): boolean {
+  const lower = (names: readonly string[]) => names.map((name) => name.toLowerCase());
+  return (
+    found.commonName === asked.commonName &&
+    isSameSet(found.organisations, asked.organisations) &&
+    isSameSet(
+      lower(found.dnsNames).filter((name) => name !== implied?.toLowerCase()),
+      lower(asked.dnsNames).filter((name) => name !== implied?.toLowerCase()),
+    ) &&
+    isSameSet(found.ipAddresses.map(comparable), asked.ipAddresses.map(comparable))
+  );
+}
+
+function comparable(address: string): string {
+  return normalIp(address) ?? address;
+}
+
+function isSameSet(a: readonly string[], b: readonly string[]): boolean {
+  const [left, right] = [new Set(a), new Set(b)];
+  return left.size === right.size && [...left].every((item) => right.has(item));
+}
+
+interface RequestRecord {
+  readonly signPath: string;
+  readonly names: Names;
+  /** SHA-256 fingerprint of the certificate that was given for it. */
+  readonly certificate: string;
+}
+
+/** The record to keep beside a set. */
+export function requestRecord(asked: CertificateRequest, given: Certificate): string {
+  const record: RequestRecord = {
+    signPath: asked.signPath,
+    names: asked.names,
+    certificate: given.x509.fingerprint256,
+  };
+  return `${JSON.stringify(record, undefined, 2)}\n`;
+}
+
+/** Undefined for anything but what `requestRecord` writes: then the certificate itself is compared. */
+function parseRecord(text: string | undefined): RequestRecord | undefined {
+  try {
+    const { signPath, names, certificate } = JSON.parse(text ?? "null");
+    const lists = [names.organisations, names.dnsNames, names.ipAddresses];
+    const texts = [signPath, certificate, names.commonName, ...lists.flat()];
+    return lists.every(Array.isArray) && texts.every((it) => typeof it === "string")
+      ? { signPath, names, certificate }
+      : undefined;
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,160 @@
+import { ExitCode, Failure } from "../failure.ts";
+import { takeLock } from "../host/lock.ts";
+import {
+  isInitTokenLeftOver,
+  readTokenFile,
+  removeInitToken,
+  removeTokenTemporaries,
+  storeToken,
+  type TokenFile,
+  type TokenPaths,
+  tokenPaths,
+} from "../host/token-files.ts";
+import type { VaultClient } from "../vault/client.ts";
+import { isNotRenewable, isUnknownToken } from "../vault/error.ts";
+import { createFromRole, lookupSelf, type NewToken, renewSelf, revokeSelf } from "../vault/token.ts";
+
+export interface HostTokenOptions {
+  /** Without a token of its own. */
+  readonly client: VaultClient;
+  /** The configuration directory: `token` and `init-token` are in it. */
+  readonly configPath: string;
+  /** The token role, `<cluster>-<host role>`; needed for a trade alone. */
+  readonly initRole?: string | undefined;
+  /** Ends the waiting for another run. */
+  readonly signal: AbortSignal;
+  /** Told what a person should know and no result says. */
+  readonly onNote?: (sentence: string) => void;
+}
+
+export interface HostToken {
+  readonly token: string;
+  readonly accessor: string;
+  /** Seconds left; zero for one that never expires. */
+  readonly ttlSeconds: number;
+  readonly how: "renewed" | "traded" | "not renewable";
+}
+
+/**
+ * Keeps the host's token alive: renews the one in `token`, or trades the init token for one.
+ *
+ * The common case is one request and no write. The trade stores the new token durably before the init token goes,
+ * so a host that is stopped at any moment still holds one of the two.
+ *
+ * @throws Failure (no permission) when neither token is of use; (data) when a file holds no token; (can't write);
+ *   (try later) when the server can't be had
+ */
+export async function keepHostToken(options: HostTokenOptions): Promise<HostToken> {
+  const paths = tokenPaths(options.configPath);
+  const held = readToken(paths.token, options);
+  if (held.state === "filled") {
+    const kept = await renew(held.token, paths, options);
+    if (kept !== undefined) return kept;
+  }
+  return await trade(held, paths, options);
+}
+
+function readToken(path: string, { onNote }: HostTokenOptions): TokenFile {
+  const file = readTokenFile(path);
+  if (file.state === "filled" && file.narrowed)
+    onNote?.(`${path} was readable by others; its mode is 0600 now`);
+  return file;
+}
+
+/** Undefined where the server does not know the token. */
+async function renew(
+  token: string,
+  paths: TokenPaths,
+  { client }: HostTokenOptions,
+): Promise<HostToken | undefined> {
+  try {
+    const { accessor, leaseSeconds } = await renewSelf(client, token);
+    if (isInitTokenLeftOver(paths)) removeInitToken(paths.initToken);
+    return { token, accessor, ttlSeconds: leaseSeconds, how: "renewed" };
+  } catch (error) {
+    if (isUnknownToken(error)) return undefined;
+    if (!isNotRenewable(error)) throw error;
+    const { accessor, ttlSeconds } = await lookupSelf(client, token);
+    return { token, accessor, ttlSeconds, how: "not renewable" };
+  }
+}
+
+async function trade(held: TokenFile, paths: TokenPaths, options: HostTokenOptions): Promise<HostToken> {
+  requireInitToken(held, paths, options);
+  using _ = await takeLock(paths.lock, {
+    signal: options.signal,
+    onWait: (path) => options.onNote?.(`waiting for another run that holds ${path}`),
+  });
+  // Another run may have traded while this one waited.
+  const now = readToken(paths.token, options);
+  if (now.state === "filled" && !(held.state === "filled" && held.token === now.token)) {
+    const kept = await renew(now.token, paths, options);
+    if (kept !== undefined) return kept;
+  }
+  const { initToken, role } = requireInitToken(held, paths, options);
+  removeTokenTemporaries(paths.token);
+  const made = await create(initToken, role, paths, options);
+  await store(made, paths, options);
+  return { token: made.token, accessor: made.accessor, ttlSeconds: made.leaseSeconds, how: "traded" };
+}
+
+/** What a trade needs, looked at before the lock too: a host without it is told so at once. */
+function requireInitToken(held: TokenFile, paths: TokenPaths, options: HostTokenOptions) {
+  const file = readToken(paths.initToken, options);
+  if (file.state !== "filled") {
+    const words: Record<TokenFile["state"], string> = {
+      missing: `there is no token at ${paths.token}`,
+      empty: `the token file ${paths.token} is empty`,
+      blank: `the token file ${paths.token} holds nothing but white space`,
+      filled: `the server does not know the token in ${paths.token}: it expired, was revoked, or is another server's`,
+    };
+    const init = file.state === "missing" ? "there is no init token" : `the init token is ${file.state}`;
+    throw new Failure(ExitCode.noPermission, `${words[held.state]}, and ${init} at ${paths.initToken}`, {
+      hint:
+        "an admin reads the init token of the host's role with `vault read -field=init_token CLUSTER/secrets/init_token_ROLE`, " +
+        `puts it at ${paths.initToken} with mode 0600, and runs renew-token`,
+    });
+  }
+  if (options.initRole === undefined) {
+    throw new Failure(ExitCode.config, "the init token's role is not set", {
+      hint: "set VAULT_INIT_ROLE or --init-role to CLUSTER-ROLE, like demo-worker",
+    });
+  }
+  return { initToken: file.token, role: options.initRole };
+}
+
+async function create(
+  initToken: string,
+  role: string,
+  paths: TokenPaths,
+  { client }: HostTokenOptions,
+): Promise<NewToken> {
+  try {
+    return await createFromRole(client, role, initToken);
+  } catch (error) {
+    if (!isUnknownToken(error)) throw error;
+    throw new Failure(
+      ExitCode.noPermission,
+      `the server does not know the init token in ${paths.initToken}: it expired, was revoked, or is another server's`,
+      {
+        hint: "run write-roles for the cluster, which makes its init tokens anew; check VAULT_ADDR",
+        cause: error,
+      },
+    );
+  }
+}
+
+/** A token that can't be kept is given back, so that none lives on unused; which one, the log says. */
+async function store(made: NewToken, paths: TokenPaths, { client, onNote }: HostTokenOptions): Promise<void> {
+  try {
+    storeToken(paths.token, made.token);
+  } catch (error) {
+    await revokeSelf(client, made.token).then(
+      () => onNote?.(`the new token (accessor ${made.accessor}) could not be stored, and was revoked`),
+      () =>
+        onNote?.(`the new token (accessor ${made.accessor}) could not be stored; revoke it by its accessor`),
+    );
+    throw error;
+  }
+  removeInitToken(paths.initToken);
+}
