@@ -1,0 +1,96 @@
+import { parseArgs } from "node:util";
+import type { ArgDef } from "citty";
+import { ExitCode, Failure } from "../failure.ts";
+
+/** A flag or a positional argument of a command, as citty has it, and what it lacks. */
+export type Argument = ArgDef & {
+  /** May be given more than once, and holds commas between its values. */
+  readonly list?: true;
+  /** The variable that stands for it when it is not given: for the help. */
+  readonly env?: string;
+};
+
+/** A flag's letter; undefined where it has none. */
+export function letter(argument: Argument): string | undefined {
+  return "alias" in argument && typeof argument.alias === "string" ? argument.alias : undefined;
+}
+
+export type Arguments = Readonly<Record<string, Argument>>;
+
+/**
+ * Reads a command line strictly: citty's own parser lets unknown flags, surplus words and doubled flags pass.
+ *
+ * @returns the same command line in one plain form, each flag as `--name=value`, for citty to read
+ * @throws Failure (usage) for the first thing that is wrong; nothing has been done then
+ */
+export function checkArguments(args: Arguments, rawArgs: readonly string[]): string[] {
+  const flags = Object.entries(args).filter(([, { type }]) => type !== "positional");
+  const { tokens } = parseArgs({
+    args: [...rawArgs],
+    options: Object.fromEntries(
+      flags.map(([name, argument]) => {
+        const short = letter(argument);
+        const type = argument.type === "boolean" ? ("boolean" as const) : ("string" as const);
+        return [name, short === undefined ? { type } : { type, short }];
+      }),
+    ),
+    allowPositionals: true,
+    strict: false,
+    tokens: true,
+  });
+  const given = new Map<string, string[]>();
+  const words: string[] = [];
+  for (const token of tokens) {
+    if (token.kind === "positional") words.push(token.value);
+    if (token.kind !== "option") continue;
+    const argument = args[token.name];
+    checkFlag(token, argument);
+    const values = given.get(token.name) ?? [];
+    if (values.length > 0 && argument?.list !== true) throw usage(`${token.rawName} is given twice`);
+    given.set(token.name, [...values, token.value ?? ""]);
+  }
+  checkWords(args, words);
+  return [
+    ...[...given].map(([name, values]) =>
+      args[name]?.type === "boolean" ? `--${name}` : `--${name}=${values.join(",")}`,
+    ),
+    "--",
+    ...words,
+  ];
+}
+
+function checkFlag(
+  token: { name: string; rawName: string; value: string | undefined; inlineValue: boolean | undefined },
+  argument: Argument | undefined,
+): void {
+  if (argument === undefined || argument.type === "positional") {
+    throw usage(`there is no flag ${token.rawName}`);
+  }
+  if (argument.type === "boolean") {
+    if (token.value !== undefined) throw usage(`${token.rawName} takes no value`);
+  } else if (token.value === undefined || token.value === "") {
+    throw usage(`${token.rawName} needs a value`);
+  } else if (!token.inlineValue && token.value.startsWith("-") && token.value !== "-") {
+    // `--owner --group etcd` is a value forgotten, not an owner called --group.
+    throw usage(
+      `${token.rawName} needs a value`,
+      `write ${token.rawName}=${token.value} if that is the value`,
+    );
+  }
+}
+
+function checkWords(args: Arguments, words: readonly string[]): void {
+  const wanted = Object.entries(args)
+    .filter(([, { type }]) => type === "positional")
+    .map(([name]) => name);
+  const missing = wanted.slice(words.length);
+  if (missing.length > 0) throw usage(`${missing.map((name) => `<${name}>`).join(" ")} is missing`);
+  const [surplus] = words.slice(wanted.length);
+  if (surplus !== undefined) throw usage(`there is an argument too many: ${JSON.stringify(surplus)}`);
+  const empty = wanted.find((_, i) => words[i]?.trim() === "");
+  if (empty !== undefined) throw usage(`<${empty}> is empty`);
+}
+
+function usage(sentence: string, hint = "see --help"): Failure {
+  return new Failure(ExitCode.usage, sentence, { hint });
+}

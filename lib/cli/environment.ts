@@ -1,0 +1,186 @@
+import { readdirSync, readFileSync, statSync } from "node:fs";
+import { homedir } from "node:os";
+import { join } from "node:path";
+import { parseDuration } from "../duration.ts";
+import { ExitCode, Failure } from "../failure.ts";
+import { errorCode, fileError } from "../host/file-error.ts";
+import type { TlsOptions } from "../vault/client.ts";
+import { readCertificates } from "../x509/certificate.ts";
+
+export type Environment = Readonly<Record<string, string | undefined>>;
+
+/** What the environment says of the server: the variables of its own command line. */
+export interface ServerSettings {
+  readonly address: string;
+  readonly namespace?: string;
+  readonly tls: TlsOptions;
+  readonly requestTimeoutMs?: number;
+  readonly maxRetries?: number;
+}
+
+/** A variable under OpenBao's name or Vault's; the first wins, as it does there. An empty one is not set. */
+export function variable(env: Environment, name: string): string | undefined {
+  return env[`BAO_${name}`] || env[`VAULT_${name}`] || undefined;
+}
+
+/**
+ * @throws Failure (configuration) that names the variable that is wrong
+ * @see https://developer.hashicorp.com/vault/docs/commands#configure-environment-variables
+ */
+export function serverSettings(env: Environment): ServerSettings {
+  const address = variable(env, "ADDR") ?? "https://127.0.0.1:8200";
+  const namespace = variable(env, "NAMESPACE");
+  const timeout = variable(env, "CLIENT_TIMEOUT");
+  const retries = variable(env, "MAX_RETRIES");
+  return {
+    address,
+    tls: /^https:/i.test(address) ? tlsSettings(env) : {},
+    ...(namespace === undefined ? {} : { namespace: namespace.replace(/^\/+|\/+$/g, "") }),
+    ...(timeout === undefined ? {} : { requestTimeoutMs: timeoutMs(timeout) }),
+    ...(retries === undefined ? {} : { maxRetries: wholeNumber("MAX_RETRIES", retries) }),
+  };
+}
+
+function tlsSettings(env: Environment): TlsOptions {
+  const clientCert = variable(env, "CLIENT_CERT");
+  const clientKey = variable(env, "CLIENT_KEY");
+  if ((clientCert === undefined) !== (clientKey === undefined)) {
+    throw new Failure(
+      ExitCode.config,
+      "VAULT_CLIENT_CERT and VAULT_CLIENT_KEY go together, and one is not set",
+    );
+  }
+  const serverName = variable(env, "TLS_SERVER_NAME");
+  return {
+    ca: trustedCas(env),
+    skipVerify: truth(env, "SKIP_VERIFY"),
+    ...(clientCert === undefined ? {} : { cert: readNamed("CLIENT_CERT", clientCert) }),
+    ...(clientKey === undefined ? {} : { key: readNamed("CLIENT_KEY", clientKey) }),
+    ...(serverName === undefined ? {} : { serverName }),
+  };
+}
+
+/** The CA file, else each in the CA folder, else the system's own store, which the runtime would pass over. */
+function trustedCas(env: Environment): readonly string[] {
+  const file = variable(env, "CACERT");
+  if (file !== undefined) return [checkedCa("CACERT", file)];
+  const folder = variable(env, "CAPATH");
+  if (folder === undefined) return systemCas(env);
+  // A file there serves too, as it does with the server's own command line.
+  const files = filesBelow("CAPATH", folder);
+  if (files.length === 0) {
+    throw new Failure(ExitCode.config, `VAULT_CAPATH names ${folder}, which holds no file`);
+  }
+  return files.map((path) => checkedCa("CAPATH", path));
+}
+
+function checkedCa(name: string, path: string): string {
+  const pem = readNamed(name, path);
+  try {
+    readCertificates(pem, path);
+    return pem;
+  } catch (cause) {
+    const words = cause instanceof Error ? cause.message : String(cause);
+    throw new Failure(ExitCode.config, `VAULT_${name} is of no use: ${words}`, { cause });
+  }
+}
+
+function filesBelow(name: string, path: string): readonly string[] {
+  try {
+    if (!statSync(path).isDirectory()) return [path];
+    return readdirSync(path)
+      .map((entry) => join(path, entry))
+      .filter((entry) => statSync(entry).isFile());
+  } catch (error) {
+    throw fileError(ExitCode.config, `read what VAULT_${name} names,`, path, error);
+  }
+}
+
+// Where Linux distributions keep them: Debian and Alpine, Fedora, openSUSE, older Red Hat. The same list as Go's.
+const systemFiles = [
+  "/etc/ssl/certs/ca-certificates.crt",
+  "/etc/pki/tls/certs/ca-bundle.crt",
+  "/etc/ssl/ca-bundle.pem",
+  "/etc/pki/tls/cacert.pem",
+  "/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem",
+  "/etc/ssl/cert.pem",
+];
+
+/** @see https://pkg.go.dev/crypto/x509#SystemCertPool */
+function systemCas(env: Environment): readonly string[] {
+  for (const path of env.SSL_CERT_FILE ? [env.SSL_CERT_FILE] : systemFiles) {
+    try {
+      return [readFileSync(path, "utf8")];
+    } catch (error) {
+      if (errorCode(error) !== "ENOENT")
+        throw fileError(ExitCode.config, "read the system's CAs in", path, error);
+    }
+  }
+  return [];
+}
+
+function readNamed(name: string, path: string): string {
+  try {
+    return readFileSync(path, "utf8");
+  } catch (error) {
+    throw fileError(ExitCode.config, `read what VAULT_${name} names,`, path, error);
+  }
+}
+
+/**
+ * An admin's token: `VAULT_TOKEN`, else the file that `vault login` writes. Never a host's.
+ *
+ * @throws Failure (no permission) where there is none
+ */
+export function adminToken(env: Environment): string {
+  const token = variable(env, "TOKEN") ?? loginToken(env);
+  if (token !== undefined) return token;
+  throw new Failure(ExitCode.noPermission, "there is no token to set a cluster up with", {
+    hint: "set VAULT_TOKEN, or log in with `vault login` first",
+  });
+}
+
+function loginToken(env: Environment): string | undefined {
+  const path = join(env.HOME ?? homedir(), ".vault-token");
+  try {
+    return readFileSync(path, "utf8").trim() || undefined;
+  } catch (error) {
+    if (errorCode(error) === "ENOENT") return undefined;
+    throw fileError(ExitCode.noPermission, "read", path, error);
+  }
+}
+
+/** A duration; a bare number is seconds, as the server's own command line has it. */
+function timeoutMs(text: string): number {
+  try {
+    const seconds = parseDuration(/^\d+$/.test(text) ? `${text}s` : text);
+    if (seconds > 0) return Math.ceil(seconds * 1000);
+  } catch {
+    // told below, by the variable's name
+  }
+  throw new Failure(
+    ExitCode.config,
+    `VAULT_CLIENT_TIMEOUT is ${JSON.stringify(text)}, which is not a duration`,
+    {
+      hint: "set it to one like 30s",
+    },
+  );
+}
+
+function wholeNumber(name: string, text: string): number {
+  if (/^\d{1,3}$/.test(text)) return Number(text);
+  throw new Failure(
+    ExitCode.config,
+    `VAULT_${name} is ${JSON.stringify(text)}, which is not a number up to 999`,
+  );
+}
+
+function truth(env: Environment, name: string): boolean {
+  const text = variable(env, name)?.toLowerCase();
+  if (text === undefined || /^(0|f|false)$/.test(text)) return false;
+  if (/^(1|t|true)$/.test(text)) return true;
+  throw new Failure(
+    ExitCode.config,
+    `VAULT_${name} is ${JSON.stringify(text)}, which is neither true nor false`,
+  );
+}

@@ -1,0 +1,54 @@
+import { ExitCode, Failure } from "../failure.ts";
+
+const levels = ["errors", "information", "debug"] as const;
+export type LogLevel = 0 | 1 | 2;
+
+/** What a person, or the journal, reads. Nothing here is ever given a secret. */
+export interface Log {
+  readonly level: LogLevel;
+  /** What was done: standard output, from level 1. */
+  done(line: string): void;
+  /** What one should know beside it: standard error, from level 1. */
+  note(line: string): void;
+  /** Each step: standard error, at level 2. */
+  debug(line: string): void;
+  /** What went wrong: standard error, at each level. */
+  error(failure: unknown): void;
+}
+
+/**
+ * A log whose lines on standard error start with the command's name.
+ *
+ * Rules for sentences: one line, lower case, no full stop at the end; what to do about it on a line below.
+ */
+export function createLog(name: string, level: LogLevel): Log {
+  const print = (line: string) => console.error(`${name}: ${line}`);
+  return {
+    level,
+    done: (line) => (level >= 1 ? console.log(line) : undefined),
+    note: (line) => (level >= 1 ? print(line) : undefined),
+    debug: (line) => (level >= 2 ? print(line) : undefined),
+    error(failure) {
+      if (failure instanceof Failure) {
+        print(failure.message);
+        if (failure.hint !== undefined) console.error(`  ${failure.hint}`);
+      } else {
+        print(`a fault in this tool: ${failure instanceof Error ? failure.message : String(failure)}`);
+        console.error("  run it with --log-level debug for where it happened, and report it");
+      }
+      if (level >= 2 && failure instanceof Error) console.error(failure.stack);
+    },
+  };
+}
+
+/** @throws Failure (usage) for anything but 0, 1, 2 or a level's name */
+export function parseLogLevel(text: string): LogLevel {
+  const word = text.toLowerCase();
+  const index = /^[012]$/.test(word)
+    ? Number(word)
+    : levels.findIndex((name) => word.length >= 4 && name.startsWith(word));
+  if (index === 0 || index === 1 || index === 2) return index;
+  throw new Failure(ExitCode.usage, `${JSON.stringify(text)} is not a log level`, {
+    hint: "use 0 (errors), 1 (information) or 2 (debug)",
+  });
+}

@@ -1,0 +1,154 @@
+import { type ArgsDef, defineCommand, type ParsedArgs, runCommand } from "citty";
+import { version } from "../../package.json";
+import { parseDuration } from "../duration.ts";
+import { ExitCode, Failure } from "../failure.ts";
+import { createVaultClient, isLoopback, type VaultClient } from "../vault/client.ts";
+import { type Arguments, checkArguments } from "./arguments.ts";
+import { type Environment, serverSettings } from "./environment.ts";
+import { type HelpPage, renderHelp } from "./help.ts";
+import { createLog, type Log, parseLogLevel } from "./log.ts";
+
+/** What a script's `run` is given beside its arguments. */
+export interface Run {
+  readonly log: Log;
+  readonly env: Environment;
+  /** Ends the run: its time limit is over, or it was told to stop. */
+  readonly signal: AbortSignal;
+  /** A client of the server that the environment names. */
+  client(token?: string): VaultClient;
+}
+
+/** A script: what its help says, its arguments, and what it does. */
+export interface Script<T extends ArgsDef & Arguments> extends HelpPage {
+  readonly args: T;
+  /** @returns the exit code; nothing for 0 */
+  run(args: ParsedArgs<T>, run: Run): Promise<ExitCode | undefined>;
+}
+
+export const commonArgs = {
+  "log-level": {
+    type: "string",
+    alias: "l",
+    description: "0 errors, 1 information, 2 debug",
+    default: "1",
+    valueHint: "LEVEL",
+  },
+  timeout: { type: "string", description: "for the whole run", default: "60s", valueHint: "DURATION" },
+  help: { type: "boolean", alias: "h", description: "show this help" },
+  version: { type: "boolean", description: "show the version" },
+} as const satisfies Arguments;
+
+/** Where a host's own commands find its tokens. */
+export const hostArgs = {
+  "config-path": {
+    type: "string",
+    alias: "p",
+    description: "folder of the host's token and init-token",
+    default: "/etc/vault",
+    valueHint: "FOLDER",
+  },
+  "init-role": {
+    type: "string",
+    description: "token role that the init token is traded for, CLUSTER-ROLE",
+    env: "VAULT_INIT_ROLE",
+    valueHint: "NAME",
+  },
+} as const satisfies Arguments;
+
+/**
+ * Runs a script as a process: reads its command line strictly, tells errors in one sentence, and exits with the
+ * code that says what came of it.
+ */
+export async function runScript<T extends ArgsDef & Arguments>(
+  script: Script<T>,
+  rawArgs: readonly string[] = process.argv.slice(2),
+): Promise<void> {
+  let log = createLog(script.name, 1);
+  const stop = stopSignal();
+  try {
+    if (asksFor(rawArgs, "--help", "-h")) return console.log(renderHelp(script));
+    if (asksFor(rawArgs, "--version")) return console.log(`${script.name} ${version}`);
+    const plain = checkArguments(script.args, rawArgs);
+    const command = defineCommand<T>({
+      meta: { name: script.name, version, description: script.description },
+      args: script.args,
+      async run({ args }) {
+        log = createLog(script.name, parseLogLevel(String(args["log-level"])));
+        stop.after(timeLimitMs(String(args.timeout)));
+        process.exitCode = await script.run(args, createRun(log, stop.signal));
+      },
+    });
+    await runCommand(command, { rawArgs: plain });
+  } catch (error) {
+    log.error(error);
+    process.exitCode =
+      stop.signalExitCode() ?? (error instanceof Failure ? error.exitCode : ExitCode.software);
+  }
+  // A kept connection would hold the process for its idle time.
+  process.exit();
+}
+
+/** Before `--`, after which a word is a value whatever it looks like. */
+function asksFor(rawArgs: readonly string[], ...flags: string[]): boolean {
+  const end = rawArgs.indexOf("--");
+  return rawArgs.slice(0, end === -1 ? undefined : end).some((word) => flags.includes(word));
+}
+
+function createRun(log: Log, signal: AbortSignal): Run {
+  const env = process.env;
+  return {
+    log,
+    env,
+    signal,
+    client(token) {
+      const settings = serverSettings(env);
+      warnOfRisks(settings.address, settings.tls.skipVerify === true, log);
+      return createVaultClient({
+        ...settings,
+        token,
+        signal,
+        onRequest: (method, path) => log.debug(`${method} ${path}`),
+        onRetry: (error, waitMs) =>
+          log.note(`${error.message}; trying again in ${(waitMs / 1000).toFixed(1)} s`),
+      });
+    },
+  };
+}
+
+function warnOfRisks(address: string, skipVerify: boolean, log: Log): void {
+  if (skipVerify) log.note("VAULT_SKIP_VERIFY is set: whoever answers is trusted, and is sent the token");
+  if (/^http:/i.test(address) && URL.canParse(address) && !isLoopback(new URL(address))) {
+    log.note(`${address} is not encrypted: whoever listens on the way can read the token`);
+  }
+}
+
+function timeLimitMs(text: string): number {
+  const milliseconds = parseDuration(text) * 1000;
+  // Longer ones overflow the timer, and would end at once.
+  if (milliseconds > 0 && milliseconds < 2 ** 31) return milliseconds;
+  throw new Failure(ExitCode.usage, `--timeout ${text} can't be: give it more than 0 and at most 24d`);
+}
+
+/** Aborts when the process is asked to end (requests end, files stay whole), or when the time is over. */
+function stopSignal() {
+  const controller = new AbortController();
+  let exitCode: number | undefined;
+  for (const [name, number] of [
+    ["SIGTERM", 15],
+    ["SIGINT", 2],
+  ] as const) {
+    process.once(name, () => {
+      exitCode = 128 + number;
+      controller.abort(new Failure(ExitCode.tryLater, `stopped by ${name}`));
+    });
+  }
+  return {
+    signal: controller.signal,
+    /** The shell's code for a process that a signal ended. */
+    signalExitCode: () => exitCode,
+    after(milliseconds: number) {
+      const sentence = `the time limit of ${milliseconds / 1000} s is over`;
+      setTimeout(() => controller.abort(new Failure(ExitCode.tryLater, sentence)), milliseconds).unref();
+    },
+  };
+}

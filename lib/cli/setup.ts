@@ -1,0 +1,130 @@
+import type { ParsedArgs } from "citty";
+import { type Cluster, defineCluster } from "../cluster/cluster.ts";
+import type { FieldChange } from "../cluster/compare.ts";
+import type { Change } from "../cluster/plan.ts";
+import type { Setup } from "../cluster/setup.ts";
+import { formatDuration, parseDuration } from "../duration.ts";
+import { ExitCode, Failure } from "../failure.ts";
+import type { VaultClient } from "../vault/client.ts";
+import type { Arguments } from "./arguments.ts";
+import { adminToken } from "./environment.ts";
+import { commonArgs, type Run } from "./script.ts";
+
+/** What both halves of a set-up take. */
+export const setupArgs = {
+  cluster: {
+    type: "positional",
+    required: true,
+    description: "the cluster's id: a letter, then small letters, digits and -",
+  },
+  "dry-run": { type: "boolean", description: "show what would change, and change nothing" },
+  check: { type: "boolean", description: "as --dry-run, and exit with 2 when something would change" },
+  json: { type: "boolean", description: "the plan and what came of it as one JSON object" },
+  ...commonArgs,
+} as const satisfies Arguments;
+
+/**
+ * The cluster that a command line speaks of. It takes the flags of both halves, so that one set of them can be given
+ * to both.
+ *
+ * @throws Failure (usage)
+ */
+export function clusterOf(
+  id: string,
+  validity: Readonly<Partial<Record<"ca" | "admin" | "components", string | undefined>>>,
+  initTokens: Cluster["initTokens"] = {},
+): Cluster {
+  const seconds = (text: string | undefined) => (text === undefined ? undefined : parseDuration(text));
+  const chosen = {
+    caValiditySeconds: seconds(validity.ca),
+    adminValiditySeconds: seconds(validity.admin),
+    componentValiditySeconds: seconds(validity.components),
+  };
+  const given = Object.entries(chosen).filter(([, value]) => value !== undefined);
+  return defineCluster(id, { ...Object.fromEntries(given), initTokens });
+}
+
+/**
+ * Plans one half of a set-up, shows it, and applies it unless asked not to.
+ *
+ * @param what the half, for the last line
+ */
+export async function runSetup(
+  cluster: Cluster,
+  what: string,
+  makePlan: (client: VaultClient, cluster: Cluster) => Promise<Setup>,
+  args: ParsedArgs<typeof setupArgs>,
+  run: Run,
+): Promise<ExitCode> {
+  const setup = await makePlan(run.client(adminToken(run.env)), cluster);
+  const dry = args["dry-run"] === true || args.check === true;
+  const show = (line: string) => (args.json === true ? undefined : run.log.done(line));
+  if (dry) for (const change of setup.changes) show(changeLine(change));
+
+  const applied: Change[] = [];
+  const report = (more: object) => {
+    if (args.json !== true) return;
+    const changes = setup.changes.map(changeJson);
+    console.log(
+      JSON.stringify(
+        { cluster: cluster.id, dryRun: dry, changes, applied: applied.length, ...more },
+        undefined,
+        2,
+      ),
+    );
+  };
+  try {
+    const renewals = dry
+      ? []
+      : await setup.apply((change) => {
+          applied.push(change);
+          show(changeLine(change));
+        });
+    for (const { role, leaseSeconds } of renewals)
+      show(`renewed init token ${role}, ${formatDuration(leaseSeconds)} left`);
+    report({ renewed: renewals.map(({ role, leaseSeconds }) => ({ role, ttlSeconds: leaseSeconds })) });
+  } catch (error) {
+    report({ error: error instanceof Error ? error.message : String(error) });
+    if (applied.length > 0) run.log.note(`stopped after ${count(applied)}; run it again to go on`);
+    throw error;
+  }
+  show(summary(cluster, what, setup.changes, dry));
+  return args.check === true && setup.changes.length > 0 ? ExitCode.wouldChange : ExitCode.ok;
+}
+
+function summary(cluster: Cluster, what: string, changes: readonly Change[], dry: boolean): string {
+  if (changes.length === 0) return `${cluster.id}: nothing has to change, ${what} are as they should be`;
+  return `${cluster.id}: ${count(changes)}${dry ? " to make; nothing was changed" : ""}`;
+}
+
+function count(changes: readonly Change[]): string {
+  const of = (action: Change["action"]) => changes.filter((change) => change.action === action).length;
+  const [made, changed] = [of("create"), of("update")];
+  return `${changes.length} ${changes.length === 1 ? "change" : "changes"} (${made} created, ${changed} updated)`;
+}
+
+/** `update PKI role demo/pki/k8s/roles/kubelet: key_type "rsa" -> "any"` */
+function changeLine({ action, resource, fields }: Change): string {
+  const line = `${action} ${resource.kind} ${resource.path}`;
+  return fields.length === 0 ? line : `${line}: ${fields.map(fieldWords).join(", ")}`;
+}
+
+function fieldWords({ field, from, to }: FieldChange): string {
+  // A policy's text is too long for a line.
+  const words = (value: unknown) =>
+    typeof value === "string" && value.includes("\n") ? "(text)" : JSON.stringify(value);
+  return typeof to === "string" && to.includes("\n") ? field : `${field} ${words(from)} -> ${words(to)}`;
+}
+
+function changeJson({ action, resource, fields }: Change) {
+  return { action, kind: resource.kind, path: resource.path, fields };
+}
+
+/** @throws Failure (usage) where both a look and a change are asked for in ways that exclude each other */
+export function checkSetupArgs(args: ParsedArgs<typeof setupArgs>): void {
+  if (args["dry-run"] === true && args.check === true) {
+    throw new Failure(ExitCode.usage, "--dry-run and --check exclude each other", {
+      hint: "--check does what --dry-run does, and exits with 2 when something would change",
+    });
+  }
+}

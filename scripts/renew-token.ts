@@ -1,0 +1,53 @@
+#!/usr/bin/env bun
+import { variable } from "../lib/cli/environment.ts";
+import { commonArgs, hostArgs, runScript, type Script } from "../lib/cli/script.ts";
+import { formatDuration } from "../lib/duration.ts";
+import { ExitCode } from "../lib/failure.ts";
+import { type HostToken, keepHostToken } from "../lib/tasks/host-token.ts";
+
+const args = {
+  ...hostArgs,
+  json: { type: "boolean", description: "what came of it as one JSON object, without the token" },
+  ...commonArgs,
+} as const;
+
+export const renewToken: Script<typeof args> = {
+  name: "renew-token",
+  description: "renew this host's token, or trade its init token for one",
+  args,
+  examples: [
+    ["renew-token", "renew the token in /etc/vault/token"],
+    [
+      "renew-token --init-role demo-worker",
+      "trade /etc/vault/init-token for a token of the role demo-worker",
+    ],
+    ["renew-token --config-path ./vault --json", "tokens in another folder, and an answer for a machine"],
+  ],
+  async run(args, { log, env, signal, client }) {
+    const kept = await keepHostToken({
+      client: client(),
+      configPath: args["config-path"],
+      initRole: args["init-role"] ?? variable(env, "INIT_ROLE"),
+      signal,
+      onNote: log.note,
+    });
+    const { accessor, ttlSeconds, how } = kept;
+    if (args.json === true) console.log(JSON.stringify({ how, accessor, ttlSeconds }));
+    else log.done(sentence(kept));
+    return ExitCode.ok;
+  },
+};
+
+function sentence({ how, accessor, ttlSeconds }: HostToken): string {
+  const left = ttlSeconds === 0 ? "it never expires" : `${formatDuration(ttlSeconds)} left`;
+  switch (how) {
+    case "renewed":
+      return `token renewed, ${left}`;
+    case "traded":
+      return `init token traded for a token of this host (accessor ${accessor}), ${left}`;
+    case "not renewable":
+      return `token can't be renewed, ${left}`;
+  }
+}
+
+if (import.meta.main) void runScript(renewToken);

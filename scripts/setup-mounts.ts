@@ -1,0 +1,32 @@
+#!/usr/bin/env bun
+import { runScript, type Script } from "../lib/cli/script.ts";
+import { clusterOf, runSetup, setupArgs } from "../lib/cli/setup.ts";
+import { planMounts } from "../lib/cluster/setup.ts";
+
+const args = {
+  ...setupArgs,
+  "max-validity-ca": {
+    type: "string",
+    description: "life of the CAs, and of their mounts' longest lease",
+    default: "20y",
+    valueHint: "DURATION",
+  },
+} as const;
+
+export const setupMounts: Script<typeof args> = {
+  name: "setup-mounts",
+  description: "give a cluster its mounts and CAs in Vault; safe to run again",
+  args,
+  examples: [
+    ["setup-mounts demo", "set the mounts and CAs of cluster demo up, or put right what differs"],
+    ["setup-mounts --dry-run demo", "show what would change"],
+    ["setup-mounts --max-validity-ca 10y demo", "CAs of ten years"],
+  ],
+  exitCodes: [[2, "with --check: something would change"]],
+  async run(args, run) {
+    const cluster = clusterOf(args.cluster, { ca: args["max-validity-ca"] });
+    return await runSetup(cluster, "mounts and CAs", planMounts, args, run);
+  },
+};
+
+if (import.meta.main) void runScript(setupMounts);
