@@ -1,10 +1,11 @@
 #!/usr/bin/env bun
-import { variable } from "../lib/cli/environment.ts";
+import { givenToken, variable } from "../lib/cli/environment.ts";
 import { commonArgs, hostArgs, type Run, runScript, type Script } from "../lib/cli/script.ts";
 import { ExitCode } from "../lib/failure.ts";
 import { resolveOwnership } from "../lib/host/owner.ts";
 import { keepHostToken } from "../lib/tasks/host-token.ts";
 import { type Issued, issueCertificate } from "../lib/tasks/issue-certificate.ts";
+import type { VaultClient } from "../lib/vault/client.ts";
 import { encodePath } from "../lib/vault/path.ts";
 import { chooseKeyType, keyTypeName } from "../lib/x509/key-type.ts";
 import { checkNames } from "../lib/x509/names.ts";
@@ -107,7 +108,7 @@ export const issueCert: Script<typeof args> = {
     const keyType = chooseKeyType(args["key-type"], args["key-bit-size"]);
     const owner = resolveOwnership(args.owner, args.group);
     const issued = await issueCertificate({
-      client: run.client(await tokenFor(args, run)),
+      client: await clientFor(args, run),
       signPath: args["sign-path"],
       names,
       keyType,
@@ -126,20 +127,21 @@ export const issueCert: Script<typeof args> = {
 };
 
 /** An admin's VAULT_TOKEN is used as it is; a host's own is kept alive first. */
-async function tokenFor(
+async function clientFor(
   args: { "config-path": string; "init-role"?: string | undefined },
   { client, env, signal, log }: Run,
-): Promise<string> {
-  const given = variable(env, "TOKEN");
-  if (given !== undefined) return given;
-  const kept = await keepHostToken({
-    client: client(),
+): Promise<VaultClient> {
+  const given = givenToken(env);
+  if (given !== undefined) return client(given);
+  const tokenless = client();
+  const { token } = await keepHostToken({
+    client: tokenless,
     configPath: args["config-path"],
     initRole: args["init-role"] ?? variable(env, "INIT_ROLE"),
     signal,
     onNote: log.note,
   });
-  return kept.token;
+  return tokenless.withToken(token);
 }
 
 function list(text: string | undefined): string[] {

@@ -4,8 +4,9 @@ import { join } from "node:path";
 import { parseDuration } from "../duration.ts";
 import { ExitCode, Failure } from "../failure.ts";
 import { errorCode, fileError } from "../host/file-error.ts";
+import { readTokenFile } from "../host/token-files.ts";
 import type { TlsOptions } from "../vault/client.ts";
-import { readCertificates } from "../x509/certificate.ts";
+import { decodePem } from "../x509/pem.ts";
 
 export type Environment = Readonly<Record<string, string | undefined>>;
 
@@ -74,15 +75,11 @@ function trustedCas(env: Environment): readonly string[] {
   return files.map((path) => checkedCa("CAPATH", path));
 }
 
+/** Looks for the PEM blocks alone: to read what is in them would load a library for each run of a timer. */
 function checkedCa(name: string, path: string): string {
   const pem = readNamed(name, path);
-  try {
-    readCertificates(pem, path);
-    return pem;
-  } catch (cause) {
-    const words = cause instanceof Error ? cause.message : String(cause);
-    throw new Failure(ExitCode.config, `VAULT_${name} is of no use: ${words}`, { cause });
-  }
+  if (decodePem(pem, path).some(({ label }) => label === "CERTIFICATE")) return pem;
+  throw new Failure(ExitCode.config, `VAULT_${name} names ${path}, which holds no certificate in PEM`);
 }
 
 function filesBelow(name: string, path: string): readonly string[] {
@@ -128,26 +125,32 @@ function readNamed(name: string, path: string): string {
 }
 
 /**
- * An admin's token: `VAULT_TOKEN`, else the file that `vault login` writes. Never a host's.
+ * An admin's token: `VAULT_TOKEN`, else the file that `VAULT_TOKEN_FILE` names, else the one that `vault login`
+ * writes. Never a host's.
  *
  * @throws Failure (no permission) where there is none
  */
 export function adminToken(env: Environment): string {
-  const token = variable(env, "TOKEN") ?? loginToken(env);
+  const token = givenToken(env) ?? tokenIn(join(env.HOME ?? homedir(), ".vault-token"));
   if (token !== undefined) return token;
   throw new Failure(ExitCode.noPermission, "there is no token to set a cluster up with", {
-    hint: "set VAULT_TOKEN, or log in with `vault login` first",
+    hint: "set VAULT_TOKEN or VAULT_TOKEN_FILE, or log in with `vault login` first",
   });
 }
 
-function loginToken(env: Environment): string | undefined {
-  const path = join(env.HOME ?? homedir(), ".vault-token");
-  try {
-    return readFileSync(path, "utf8").trim() || undefined;
-  } catch (error) {
-    if (errorCode(error) === "ENOENT") return undefined;
-    throw fileError(ExitCode.noPermission, "read", path, error);
-  }
+/** A token that the environment gives in words; undefined where it gives none. */
+export function givenToken(env: Environment): string | undefined {
+  const token = variable(env, "TOKEN");
+  const path = variable(env, "TOKEN_FILE");
+  if (token !== undefined || path === undefined) return token;
+  const read = tokenIn(path);
+  if (read !== undefined) return read;
+  throw new Failure(ExitCode.config, `VAULT_TOKEN_FILE names ${path}, where there is no token`);
+}
+
+function tokenIn(path: string): string | undefined {
+  const file = readTokenFile(path);
+  return file.state === "filled" ? file.token : undefined;
 }
 
 /** A duration; a bare number is seconds, as the server's own command line has it. */

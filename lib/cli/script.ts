@@ -1,3 +1,4 @@
+import { writeFileSync } from "node:fs";
 import { type ArgsDef, defineCommand, type ParsedArgs, runCommand } from "citty";
 import { version } from "../../package.json";
 import { parseDuration } from "../duration.ts";
@@ -65,6 +66,7 @@ export async function runScript<T extends ArgsDef & Arguments>(
 ): Promise<void> {
   let log = createLog(script.name, 1);
   const stop = stopSignal();
+  keepMemoryOutOfCoreDumps();
   try {
     if (asksFor(rawArgs, "--help", "-h")) return console.log(renderHelp(script));
     if (asksFor(rawArgs, "--version")) return console.log(`${script.name} ${version}`);
@@ -86,6 +88,15 @@ export async function runScript<T extends ArgsDef & Arguments>(
   }
   // A kept connection would hold the process for its idle time.
   process.exit();
+}
+
+/** Tokens and keys are in it. A unit's LimitCORE=0 says the same; a command typed by hand has only this. */
+function keepMemoryOutOfCoreDumps(): void {
+  try {
+    writeFileSync("/proc/self/coredump_filter", "0");
+  } catch {
+    // no such file on another system, or none that may be written
+  }
 }
 
 /** Before `--`, after which a word is a value whatever it looks like. */

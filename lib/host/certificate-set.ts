@@ -1,50 +1,38 @@
-import { randomBytes } from "node:crypto";
+import { chmodSync, mkdirSync, readdirSync, readlinkSync, rmSync } from "node:fs";
+import { ExitCode } from "../failure.ts";
 import {
-  chmodSync,
-  chownSync,
-  lstatSync,
-  mkdirSync,
-  readdirSync,
-  readlinkSync,
-  rmSync,
-  statSync,
-} from "node:fs";
-import { basename, dirname, join, resolve } from "node:path";
-import { ExitCode, Failure } from "../failure.ts";
-import { createFile, type Ownership, removeTemporaries, replaceLink, syncFolder } from "./durable.ts";
-import { errorCode, fileError, printable } from "./file-error.ts";
-import { readSmallFile } from "./read-file.ts";
-
-/**
- * A key, its certificate and the CA, kept so that all three change at one moment.
- *
- *     kubelet-key.pem -> .kubelet.set/current/key.pem
- *     kubelet.pem     -> .kubelet.set/current/cert.pem
- *     kubelet-ca.pem  -> .kubelet.set/current/ca.pem
- *     .kubelet.set/current -> 20261124T101500Z-6f1c2a
- *
- * The names that services read are links through `current`, and replacing that one link, which rename(2) does at
- * one moment, replaces the set. Links are relative, so a container that mounts the folder follows them, too. The set
- * before is kept until the next one: a reader on its way through the old link still finds its file.
- */
-const members = {
-  key: { suffix: "-key.pem", name: "key.pem", mode: 0o600 },
-  certificate: { suffix: ".pem", name: "cert.pem", mode: 0o644 },
-  ca: { suffix: "-ca.pem", name: "ca.pem", mode: 0o644 },
-} as const;
-
-type Member = keyof typeof members;
-const memberNames: readonly Member[] = ["key", "certificate", "ca"];
-
-/** What was asked for when the set was issued, beside the three. */
-const requestName = "request.json";
+  currentName,
+  findPlace,
+  isOurLink,
+  linkTarget,
+  type Member,
+  makePlace,
+  memberNames,
+  members,
+  outerName,
+  outerPath,
+  type Place,
+} from "./certificate-place.ts";
+import {
+  createFile,
+  type Ownership,
+  randomHex,
+  removeTemporaries,
+  replaceLink,
+  setAttributes,
+  syncFolder,
+} from "./durable.ts";
+import { errorCode, fileError } from "./file-error.ts";
+import type { Folder } from "./folder.ts";
+import { type LockOptions, takeLock } from "./lock.ts";
+import { type FileContent, readSmallFile } from "./read-file.ts";
 
 export interface SetFiles {
   /** PEM. */
   readonly key: string;
   readonly certificate: string;
   readonly ca: string;
-  /** JSON. */
+  /** What was asked for, as JSON. */
   readonly request: string;
 }
 
@@ -54,208 +42,152 @@ export interface StoredSet extends Partial<SetFiles> {
   readonly owner?: Ownership;
 }
 
-interface SetPaths {
-  readonly folder: string;
-  readonly base: string;
-  readonly outer: Readonly<Record<Member, string>>;
-  readonly set: string;
-  readonly current: string;
+/** A place that no other run changes meanwhile. */
+export interface LockedPlace extends Disposable {
+  read(): StoredSet;
+  /**
+   * Puts a new set in the place of what stands, at one moment. Stopped anywhere, readers find the old files or the
+   * new ones, and the next call cleans up.
+   *
+   * @throws Failure (can't write); then the old files stand
+   */
+  replace(files: SetFiles, owner: Ownership | undefined): void;
 }
 
 /** Longer than any chain that a server would give. */
 const maxBytes = 256 * 1024;
-
-function setPaths(destination: string): SetPaths {
-  const path = resolve(destination);
-  const [folder, base] = [dirname(path), basename(path)];
-  if (base === "" || destination.endsWith("/") || base.startsWith("-")) {
-    throw new Failure(ExitCode.usage, `${JSON.stringify(destination)} can't be a certificate's destination`, {
-      hint: "give the path without its ending: /etc/kubernetes/ssl/kubelet for kubelet.pem and its two beside it",
-    });
-  }
-  const set = join(folder, `.${base}.set`);
-  return {
-    folder,
-    base,
-    outer: {
-      key: path + members.key.suffix,
-      certificate: path + members.certificate.suffix,
-      ca: path + members.ca.suffix,
-    },
-    set,
-    current: join(set, "current"),
-  };
-}
-
-/** The paths of the three files that services read. */
-export function certificatePaths(destination: string): Readonly<Record<Member, string>> {
-  return setPaths(destination).outer;
-}
+const requestName = "request.json";
 
 /**
- * Reads what stands at a destination: plain files, as the Go tool left them, or a set.
+ * Reads what stands at a destination: plain files, as the Go tool left them, or a set. Writes nothing.
  *
  * @throws Failure (can't write) when something stands there that is not ours to replace
  */
 export function readSet(destination: string): StoredSet {
-  const paths = setPaths(destination);
-  const [key, certificate, ca] = memberNames.map((member) => readMember(paths, member));
-  const request = readSmallFile(join(paths.current, requestName), maxBytes);
+  using place = findPlace(destination);
+  return place === undefined ? {} : read(place);
+}
+
+/**
+ * Makes the folders of a destination where they are missing, and locks it for this run.
+ *
+ * @throws Failure (can't write); (try later) when another run holds it for too long
+ */
+export async function lockPlace(
+  destination: string,
+  owner: Ownership | undefined,
+  options: LockOptions,
+): Promise<LockedPlace> {
+  const place = makePlace(destination, owner);
+  try {
+    const lock = await takeLock(`${place.set.path}/lock`, options, `${place.set.name}/lock`);
+    return {
+      read: () => read(place),
+      replace: (files, newOwner) =>
+        guard(place, "certificate", () => replace(place, place.set, files, newOwner)),
+      [Symbol.dispose]() {
+        lock[Symbol.dispose]();
+        place[Symbol.dispose]();
+      },
+    };
+  } catch (error) {
+    place[Symbol.dispose]();
+    throw error;
+  }
+}
+
+function read(place: Place): StoredSet {
+  const [key, certificate, ca] = memberNames.map((member) => readMember(place, member));
   return {
     ...(key === undefined ? {} : { key: key.text, owner: { uid: key.stats.uid, gid: key.stats.gid } }),
     ...(certificate === undefined ? {} : { certificate: certificate.text }),
     ...(ca === undefined ? {} : { ca: ca.text }),
-    // Plain files that replaced the links since are not what it speaks of.
-    ...(request === undefined || !memberNames.every((it) => isOurLink(paths, it))
-      ? {}
-      : { request: request.text }),
+    ...readRequest(place),
   };
 }
 
-function readMember(paths: SetPaths, member: Member) {
-  const path = paths.outer[member];
-  const stats = lstatSync(path, { throwIfNoEntry: false });
-  if (stats === undefined) return undefined;
-  if (stats.isSymbolicLink() && !isOurLink(paths, member)) {
-    throw new Failure(
-      ExitCode.cantCreate,
-      `${printable(path)} is a symbolic link to ${printable(readlinkSync(path))}, which this tool did not make`,
-      { hint: "nothing was changed; remove it, or choose another destination" },
-    );
-  }
-  return readSmallFile(path, maxBytes);
+/** Plain files that were put in the links' place are not what the request beside the set speaks of. */
+function readRequest(place: Place): Pick<StoredSet, "request"> {
+  if (place.set === undefined || !memberNames.every((member) => isOurLink(place, member))) return {};
+  const file = readSmallFile(`${place.set.path}/${currentName}/${requestName}`, maxBytes);
+  return file === undefined ? {} : { request: file.text };
 }
 
-function linkTarget(paths: SetPaths, member: Member): string {
-  return join(basename(paths.set), basename(paths.current), members[member].name);
+/** Through our own folder where it is our link, so that nobody can lead the reading elsewhere. */
+function readMember(place: Place, member: Member): FileContent | undefined {
+  const ours = isOurLink(place, member);
+  if (ours && place.set === undefined) return undefined;
+  const path = ours ? `${place.set?.path}/${currentName}/${members[member].name}` : outerPath(place, member);
+  return readSmallFile(path, maxBytes, outerName(place, member));
 }
 
-function isOurLink(paths: SetPaths, member: Member): boolean {
-  try {
-    return readlinkSync(paths.outer[member]) === linkTarget(paths, member);
-  } catch {
-    return false;
-  }
-}
-
-/**
- * Makes the folders of a destination where they are missing, and gives the path for its lock.
- *
- * @throws Failure (can't write)
- */
-export function prepareSet(destination: string, owner?: Ownership): string {
-  const paths = setPaths(destination);
-  return guard("make the folder", paths.folder, () => {
-    makeFolders(paths.folder, owner);
-    makeFolder(paths.set, 0o755);
-    if (!lstatSync(paths.set).isDirectory()) {
-      throw new Failure(ExitCode.cantCreate, `${printable(paths.set)} is not a folder`);
+function replace(place: Place, set: Folder, files: SetFiles, owner: Ownership | undefined): void {
+  for (const member of memberNames) removeTemporaries(outerPath(place, member));
+  removeTemporaries(`${set.path}/${currentName}`);
+  removeVersions(set, [currentVersion(set)]);
+  if (!memberNames.every((member) => isOurLink(place, member))) adopt(place, set);
+  const standing = currentVersion(set);
+  const version = makeVersion(set, (folder) => {
+    for (const member of memberNames) {
+      createFile(`${folder}/${members[member].name}`, files[member], { mode: members[member].mode, owner });
     }
-    return join(paths.set, "lock");
+    createFile(`${folder}/${requestName}`, files.request, { mode: 0o644, owner });
   });
-}
-
-/** Every missing folder of a path, 0750 and its owner's; those that are there stay as they are. */
-function makeFolders(path: string, owner: Ownership | undefined): void {
-  if (statSync(path, { throwIfNoEntry: false }) !== undefined) return;
-  makeFolders(dirname(path), owner);
-  if (makeFolder(path, 0o750) && owner !== undefined) chownSync(path, owner.uid, owner.gid);
-}
-
-function makeFolder(path: string, mode: number): boolean {
-  try {
-    mkdirSync(path, { mode });
-  } catch (error) {
-    if (errorCode(error) === "EEXIST") return false;
-    throw error;
-  }
-  chmodSync(path, mode); // the umask may have taken from it
-  syncFolder(dirname(path));
-  return true;
-}
-
-/**
- * Puts a new set in the place of what stands, at one moment. The caller holds the lock that `prepareSet` named.
- *
- * Stopped anywhere, readers find the old files or the new ones, and the next call cleans up.
- *
- * @throws Failure (can't write); then the old files stand
- */
-export function replaceSet(destination: string, files: SetFiles, owner: Ownership | undefined): void {
-  const paths = setPaths(destination);
-  guard("write the certificate", paths.outer.certificate, () => {
-    for (const path of [...Object.values(paths.outer), paths.current]) removeTemporaries(path);
-    const before = currentVersion(paths);
-    removeVersions(paths, [before]);
-    if (!memberNames.every((member) => isOurLink(paths, member))) adopt(paths);
-    const standing = currentVersion(paths);
-    const version = writeVersion(paths, files, owner);
-    replaceLink(paths.current, version);
-    removeVersions(paths, [standing, version]);
-  });
+  replaceLink(`${set.path}/${currentName}`, version);
+  // The one before stays until the next: a reader on its way through the old link still finds its file.
+  removeVersions(set, [standing, version]);
 }
 
 /**
  * Turns plain files into links to copies of them: what readers find stays the same at each step, and is behind the
  * one link that can be switched in the end. Names without a file become links to nothing, which is no file still.
  */
-function adopt(paths: SetPaths): void {
+function adopt(place: Place, set: Folder): void {
   const standing = memberNames.flatMap((member) => {
-    const file = readMember(paths, member);
+    const file = readMember(place, member);
     return file === undefined ? [] : [[member, file] as const];
   });
-  if (standing.length === 0) rmSync(paths.current, { force: true });
+  if (standing.length === 0) rmSync(`${set.path}/${currentName}`, { force: true });
   else {
-    const version = makeVersion(paths);
-    for (const [member, { text, stats }] of standing) {
-      const owner = { uid: stats.uid, gid: stats.gid };
-      createFile(join(paths.set, version, members[member].name), text, { mode: members[member].mode, owner });
-    }
-    finishVersion(paths, version);
-    replaceLink(paths.current, version);
+    const version = makeVersion(set, (folder) => {
+      for (const [member, { text, stats }] of standing) {
+        const owner = { uid: stats.uid, gid: stats.gid };
+        createFile(`${folder}/${members[member].name}`, text, { mode: members[member].mode, owner });
+      }
+    });
+    replaceLink(`${set.path}/${currentName}`, version);
   }
   for (const member of memberNames) {
-    if (!isOurLink(paths, member)) replaceLink(paths.outer[member], linkTarget(paths, member));
+    if (!isOurLink(place, member)) replaceLink(outerPath(place, member), linkTarget(place, member));
   }
 }
 
-function writeVersion(paths: SetPaths, files: SetFiles, owner: Ownership | undefined): string {
-  const version = makeVersion(paths);
-  const folder = join(paths.set, version);
-  for (const member of memberNames) {
-    createFile(join(folder, members[member].name), files[member], { mode: members[member].mode, owner });
-  }
-  createFile(join(folder, requestName), files.request, { mode: 0o644, owner });
-  finishVersion(paths, version);
-  return version;
-}
-
-function makeVersion(paths: SetPaths): string {
+/** A folder with a set in it, whole and on the disk before anything points to it. Gives its name. */
+function makeVersion(set: Folder, fill: (folder: string) => void): string {
   const stamp = new Date().toISOString().replace(/[-:]|\.\d+/g, "");
-  const version = `${stamp}-${randomBytes(3).toString("hex")}`;
-  mkdirSync(join(paths.set, version), { mode: 0o700 });
+  const version = `${stamp}-${randomHex(3)}`;
+  const folder = `${set.path}/${version}`;
+  mkdirSync(folder, { mode: 0o700 });
+  fill(folder);
+  chmodSync(folder, 0o755);
+  syncFolder(folder);
+  syncFolder(set.path);
   return version;
 }
 
-/** Opens the folder to readers and brings it to the disk, before anything points to it. */
-function finishVersion(paths: SetPaths, version: string): void {
-  chmodSync(join(paths.set, version), 0o755);
-  syncFolder(join(paths.set, version));
-  syncFolder(paths.set);
-}
-
-function currentVersion(paths: SetPaths): string | undefined {
+function currentVersion(set: Folder): string | undefined {
   try {
-    return readlinkSync(paths.current);
-  } catch {
-    return undefined;
+    return readlinkSync(`${set.path}/${currentName}`);
+  } catch (error) {
+    if (errorCode(error) === "ENOENT") return undefined;
+    throw error;
   }
 }
 
-function removeVersions(paths: SetPaths, kept: ReadonlyArray<string | undefined>): void {
-  for (const name of readdirSync(paths.set)) {
+function removeVersions(set: Folder, kept: ReadonlyArray<string | undefined>): void {
+  for (const name of readdirSync(set.path)) {
     if (/^\d{8}T\d{6}Z-[0-9a-f]{6}$/.test(name) && !kept.includes(name)) {
-      rmSync(join(paths.set, name), { recursive: true, force: true });
+      rmSync(`${set.path}/${name}`, { recursive: true, force: true });
     }
   }
 }
@@ -267,23 +199,22 @@ function removeVersions(paths: SetPaths, kept: ReadonlyArray<string | undefined>
  * @throws Failure (can't write)
  */
 export function mendAttributes(destination: string, owner: Ownership | undefined): readonly string[] {
-  const { outer } = setPaths(destination);
+  using place = findPlace(destination);
+  if (place === undefined) return [];
   return memberNames.flatMap((member) =>
-    guard("set the owner and mode of", outer[member], () => {
-      const stats = statSync(outer[member]);
-      const wide = (stats.mode & 0o7777 & ~members[member].mode) !== 0;
-      const foreign = owner !== undefined && (stats.uid !== owner.uid || stats.gid !== owner.gid);
-      if (wide) chmodSync(outer[member], members[member].mode);
-      if (foreign) chownSync(outer[member], owner.uid, owner.gid);
-      return wide || foreign ? [outer[member]] : [];
+    guard(place, member, () => {
+      const path = isOurLink(place, member)
+        ? `${place.set?.path}/${currentName}/${members[member].name}`
+        : outerPath(place, member);
+      return setAttributes(path, { mode: members[member].mode, owner }) ? [outerName(place, member)] : [];
     }),
   );
 }
 
-function guard<T>(tried: string, path: string, call: () => T): T {
+function guard<T>(place: Place, member: Member, call: () => T): T {
   try {
     return call();
   } catch (error) {
-    throw fileError(ExitCode.cantCreate, tried, path, error);
+    throw fileError(ExitCode.cantCreate, "write", outerName(place, member), error);
   }
 }

@@ -1,9 +1,9 @@
-import { randomBytes } from "node:crypto";
 import {
   closeSync,
   constants,
   fchmodSync,
   fchownSync,
+  fstatSync,
   fsyncSync,
   openSync,
   readdirSync,
@@ -56,6 +56,27 @@ function writeAll(fd: number, content: Buffer): void {
 }
 
 /**
+ * Takes from a file's mode what is too wide, and gives it to its owner, where either is not so. Never through a
+ * symbolic link, which could lead to any file.
+ *
+ * @returns whether something had to change
+ * @throws the system's error
+ */
+export function setAttributes(path: string, { mode, owner }: FileAttributes): boolean {
+  const fd = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOFOLLOW);
+  try {
+    const stats = fstatSync(fd);
+    const isWide = (stats.mode & 0o7777 & ~mode) !== 0;
+    const isForeign = owner !== undefined && (stats.uid !== owner.uid || stats.gid !== owner.gid);
+    if (isWide) fchmodSync(fd, mode);
+    if (isForeign) fchownSync(fd, owner.uid, owner.gid);
+    return isWide || isForeign;
+  } finally {
+    closeSync(fd);
+  }
+}
+
+/**
  * Puts a file in a path's place at one moment: a reader meets the old content or the new one, whole, and after a
  * power cut so does the next boot.
  *
@@ -98,7 +119,12 @@ const temporarySuffix = /^\.tmp-[0-9a-f]{12}$/;
 
 /** In the same folder, since a rename to another may be a copy. */
 function temporaryName(path: string): string {
-  return join(dirname(path), `.${basename(path)}.tmp-${randomBytes(6).toString("hex")}`);
+  return join(dirname(path), `.${basename(path)}.tmp-${randomHex(6)}`);
+}
+
+/** Not by node:crypto: that takes longer to load than the rest of a token's renewal. */
+export function randomHex(bytes: number): string {
+  return crypto.getRandomValues(new Uint8Array(bytes)).toHex();
 }
 
 /** Removes what runs that were killed in the middle of `replaceFile` or `replaceLink` left of a path. */

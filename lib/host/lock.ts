@@ -18,17 +18,18 @@ const tellAfterMs = 2000;
  * SQLite's exclusive transaction on an empty database is the one such lock that the runtime has: flock(2) would
  * need bun:ffi, whose machine code a unit's MemoryDenyWriteExecute forbids.
  *
+ * @param name what people know the path by
  * @returns the lock, to be disposed of
  * @throws Failure (try later) when the signal came first; (can't write) when there can be no such file
  * @see https://www.sqlite.org/lockingv3.html
  */
-export async function takeLock(path: string, options: LockOptions): Promise<Disposable> {
-  createLockFile(path);
+export async function takeLock(path: string, options: LockOptions, name = path): Promise<Disposable> {
+  createLockFile(path, name);
   const { Database, constants: sqlite } = await import("bun:sqlite");
   const began = Date.now();
   let told = false;
   for (let waitMs = 5; ; waitMs = Math.min(waitMs * 2, 250)) {
-    const database = new Database(path, sqlite.SQLITE_OPEN_READWRITE | sqlite.SQLITE_OPEN_NOFOLLOW);
+    const database = new Database(path, sqlite.SQLITE_OPEN_READWRITE);
     try {
       database.run("PRAGMA busy_timeout = 0");
       // No file beside this one, which a killed run would leave.
@@ -37,27 +38,27 @@ export async function takeLock(path: string, options: LockOptions): Promise<Disp
       return { [Symbol.dispose]: () => database.close() };
     } catch (error) {
       database.close();
-      if (!isBusy(error)) throw fileError(ExitCode.cantCreate, "lock", path, error);
+      if (!isBusy(error)) throw fileError(ExitCode.cantCreate, "lock", name, error);
     }
     if (options.signal.aborted) {
-      throw new Failure(ExitCode.tryLater, `another run holds ${printable(path)}, and did not end in time`);
+      throw new Failure(ExitCode.tryLater, `another run holds ${printable(name)}, and did not end in time`);
     }
     if (!told && Date.now() - began >= tellAfterMs) {
       told = true;
-      options.onWait?.(path);
+      options.onWait?.(name);
     }
     await Bun.sleep(waitMs * (0.5 + Math.random()));
   }
 }
 
-function createLockFile(path: string): void {
+function createLockFile(path: string, name: string): void {
   try {
     const { O_CREAT, O_EXCL, O_NOFOLLOW, O_RDWR } = constants;
     closeSync(openSync(path, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW, 0o600));
   } catch (error) {
     // One that is there is not opened: closing it again would release this process' locks on it (POSIX).
     if (errorCode(error) !== "EEXIST")
-      throw fileError(ExitCode.cantCreate, "make the lock file", path, error);
+      throw fileError(ExitCode.cantCreate, "make the lock file", name, error);
   }
 }
 

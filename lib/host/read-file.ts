@@ -7,39 +7,50 @@ export interface FileContent {
   readonly stats: Stats;
 }
 
+/** What is wrong with the path itself; all else is the system's fault. */
+const exitCodes: Readonly<Record<string, ExitCode>> = {
+  EACCES: ExitCode.noPermission,
+  EPERM: ExitCode.noPermission,
+  ELOOP: ExitCode.data,
+  ENOTDIR: ExitCode.data,
+  ENXIO: ExitCode.data,
+};
+
 /**
- * Reads a small file whole.
+ * Reads a small file whole. The last part of its path may be no symbolic link.
  *
+ * @param path for the call; `name` is what people know it by
  * @param maxBytes more is refused, and not read
  * @returns undefined where there is no such file
- * @throws Failure (data) when it is not a plain file or too long; (no permission) when it may not be read
+ * @throws Failure (data) when it is not a plain file or too long; (no permission) when it may not be read; (can't
+ *   write) when the disk or the system fails
  */
-export function readSmallFile(path: string, maxBytes: number): FileContent | undefined {
+export function readSmallFile(path: string, maxBytes: number, name = path): FileContent | undefined {
   let fd: number;
   try {
     // Without waiting, should it be a FIFO.
-    fd = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
+    fd = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOFOLLOW);
   } catch (error) {
     const code = errorCode(error);
     if (code === "ENOENT") return undefined;
-    throw fileError(code === "EACCES" ? ExitCode.noPermission : ExitCode.data, "read", path, error);
+    throw fileError(exitCodes[code] ?? ExitCode.cantCreate, "read", name, error);
   }
   try {
     const stats = fstatSync(fd);
-    if (!stats.isFile()) throw new Failure(ExitCode.data, `${printable(path)} is not a plain file`);
+    if (!stats.isFile()) throw new Failure(ExitCode.data, `${printable(name)} is not a plain file`);
     const buffer = Buffer.alloc(maxBytes + 1);
     let length = 0;
     for (let read = -1; read !== 0 && length < buffer.length; length += read) {
       read = readSync(fd, buffer, length, buffer.length - length, null);
     }
     if (length > maxBytes) {
-      throw new Failure(ExitCode.data, `${printable(path)} is longer than ${maxBytes} bytes`, {
+      throw new Failure(ExitCode.data, `${printable(name)} is longer than ${maxBytes} bytes`, {
         hint: "it can't hold what it should; look at it, and remove or mend it",
       });
     }
     return { text: buffer.toString("utf8", 0, length), stats };
   } catch (error) {
-    throw fileError(ExitCode.data, "read", path, error);
+    throw fileError(ExitCode.cantCreate, "read", name, error);
   } finally {
     closeSync(fd);
   }

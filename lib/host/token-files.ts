@@ -1,7 +1,7 @@
-import { chmodSync, rmSync, type Stats, statSync } from "node:fs";
+import { rmSync, type Stats, statSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { ExitCode, Failure } from "../failure.ts";
-import { removeTemporaries, replaceFile, syncFolder } from "./durable.ts";
+import { removeTemporaries, replaceFile, setAttributes, syncFolder } from "./durable.ts";
 import { fileError, printable } from "./file-error.ts";
 import { readSmallFile } from "./read-file.ts";
 
@@ -23,13 +23,13 @@ export function tokenPaths(configPath: string): TokenPaths {
 /** A token file as it was found. */
 export type TokenFile =
   | { readonly state: "missing" | "empty" | "blank" }
-  | { readonly state: "filled"; readonly token: string; readonly narrowed: boolean };
+  | { readonly state: "filled"; readonly token: string; readonly isWide: boolean };
 
 /** Longer than any token that a server makes. */
 const maxTokenBytes = 8192;
 
 /**
- * Reads a token file. One that others may read, as the Go tool left it, is narrowed to 0600.
+ * Reads a token file.
  *
  * @throws Failure (data) when it is over-long or holds something that is no token; (no permission) when it may not
  *   be read
@@ -37,6 +37,7 @@ const maxTokenBytes = 8192;
 export function readTokenFile(path: string): TokenFile {
   const file = readSmallFile(path, maxTokenBytes);
   if (file === undefined) return { state: "missing" };
+  requireOwner(path, file.stats);
   if (file.text === "") return { state: "empty" };
   const token = file.text.trim();
   if (token === "") return { state: "blank" };
@@ -45,14 +46,17 @@ export function readTokenFile(path: string): TokenFile {
       hint: "a token is one word of printable characters; put a new one there, or remove the file",
     });
   }
-  return { state: "filled", token, narrowed: narrow(path, file.stats) };
+  return { state: "filled", token, isWide: (file.stats.mode & 0o077) !== 0 };
 }
 
-function narrow(path: string, stats: Stats): boolean {
-  if ((stats.mode & 0o077) === 0) return false;
+/**
+ * Takes a token file's mode to 0600: the Go tool left its own readable by all.
+ *
+ * @throws Failure (can't write)
+ */
+export function narrowTokenFile(path: string): void {
   try {
-    chmodSync(path, 0o600);
-    return true;
+    setAttributes(path, { mode: 0o600 });
   } catch (error) {
     throw fileError(
       ExitCode.cantCreate,
@@ -62,6 +66,14 @@ function narrow(path: string, stats: Stats): boolean {
       "others may read the token in it",
     );
   }
+}
+
+/** Whoever owns the file may change it, and so decide which token root uses. */
+function requireOwner(path: string, { uid }: Stats): void {
+  if (uid === 0 || uid === process.geteuid?.()) return;
+  throw new Failure(ExitCode.noPermission, `${printable(path)} belongs to another user (${uid})`, {
+    hint: `look at how it came there; chown root ${printable(path)} if it is right`,
+  });
 }
 
 /**

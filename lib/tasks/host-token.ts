@@ -2,6 +2,7 @@ import { ExitCode, Failure } from "../failure.ts";
 import { takeLock } from "../host/lock.ts";
 import {
   isInitTokenLeftOver,
+  narrowTokenFile,
   readTokenFile,
   removeInitToken,
   removeTokenTemporaries,
@@ -56,8 +57,10 @@ export async function keepHostToken(options: HostTokenOptions): Promise<HostToke
 
 function readToken(path: string, { onNote }: HostTokenOptions): TokenFile {
   const file = readTokenFile(path);
-  if (file.state === "filled" && file.narrowed)
+  if (file.state === "filled" && file.isWide) {
+    narrowTokenFile(path);
     onNote?.(`${path} was readable by others; its mode is 0600 now`);
+  }
   return file;
 }
 

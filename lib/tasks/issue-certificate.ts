@@ -1,20 +1,20 @@
 import { ExitCode, Failure } from "../failure.ts";
+import { certificatePaths } from "../host/certificate-place.ts";
 import {
-  certificatePaths,
+  type LockedPlace,
+  lockPlace,
   mendAttributes,
-  prepareSet,
   readSet,
-  replaceSet,
   type StoredSet,
 } from "../host/certificate-set.ts";
 import type { Ownership } from "../host/durable.ts";
-import { takeLock } from "../host/lock.ts";
 import type { VaultClient } from "../vault/client.ts";
 import { signCsr } from "../vault/pki.ts";
 import type { Certificate } from "../x509/certificate.ts";
 import { generateKey, type PrivateKey, readKey } from "../x509/key.ts";
 import { defaultKeyType, isSameKeyType, type KeyType } from "../x509/key-type.ts";
 import { checkSigned } from "./check-signed.ts";
+import { clockNote, serverTime } from "./clock.ts";
 import { type CertificateRequest, dueAt, requestRecord, standing } from "./due.ts";
 
 export interface IssueOptions extends CertificateRequest {
@@ -52,21 +52,21 @@ export interface Issued {
  * @throws Failure: nothing at the destination has changed then
  */
 export async function issueCertificate(options: IssueOptions): Promise<Issued> {
+  const clock = clockNote(options.client);
+  if (clock !== undefined) options.onNote?.(clock);
   const fresh = await notDue(readSet(options.destination), options);
   if (fresh !== undefined) return fresh;
-  const lock = prepareSet(options.destination, options.owner);
-  using _ = await takeLock(lock, {
+  using place = await lockPlace(options.destination, options.owner, {
     signal: options.signal,
     onWait: (path) => options.onNote?.(`waiting for another run that holds ${path}`),
   });
-  const set = readSet(options.destination);
   // Another run may have issued it while this one waited.
-  return (await notDue(set, options)) ?? (await issue(set, options));
+  return (await notDue(place.read(), options)) ?? (await issue(place, options));
 }
 
 async function notDue(set: StoredSet, options: IssueOptions): Promise<Issued | undefined> {
   if (!options.ifDue || options.force) return undefined;
-  const { reasons, certificate } = await standing(set, options, new Date());
+  const { reasons, certificate } = await standing(set, options, serverTime(options.client));
   if (reasons.length > 0 || certificate === undefined) return undefined;
   for (const path of mendAttributes(options.destination, options.owner)) {
     options.onNote?.(`${path} has its owner and mode set again`);
@@ -74,21 +74,24 @@ async function notDue(set: StoredSet, options: IssueOptions): Promise<Issued | u
   return { outcome: "not due", certificate, dueAt: dueAt(certificate), reasons };
 }
 
-async function issue(set: StoredSet, options: IssueOptions): Promise<Issued> {
-  const { client, destination, names, signPath } = options;
-  const { reasons } = options.ifDue ? await standing(set, options, new Date()) : { reasons: [] };
+async function issue(place: LockedPlace, options: IssueOptions): Promise<Issued> {
+  const set = place.read();
+  const { client, names, signPath } = options;
+  const { reasons } = options.ifDue
+    ? await standing(set, options, serverTime(options.client))
+    : { reasons: [] };
   const { key, kept } = await chooseKey(set, options);
   const { createCsr } = await import("../x509/csr.ts");
   const csr = createCsr(key, names);
   const signed = await signCsr(client, signPath, { csr, ...names });
-  const { leaf, intermediates, authorities } = checkSigned(signed, key, names, new Date());
+  const { leaf, intermediates, authorities } = checkSigned(signed, key, names, serverTime(client));
   const files = {
     key: key.pem,
     certificate: join([leaf, ...intermediates]),
     ca: join(options.caChain ? authorities : [authorities[0]]),
     request: requestRecord(options, leaf),
   };
-  replaceSet(destination, files, options.owner ?? inherited(set));
+  place.replace(files, options.owner ?? inherited(set));
   return {
     outcome: "issued",
     certificate: leaf,

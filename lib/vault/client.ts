@@ -61,6 +61,10 @@ export interface VaultClient {
   request(request: VaultRequest): Promise<unknown>;
   /** The same, as an object to read fields from; an empty answer is an error. */
   ask(request: VaultRequest): Promise<Answer>;
+  /** The same client, its connections too, with another token. */
+  withToken(token: string): VaultClient;
+  /** How far the server's clock is ahead of this machine's, in milliseconds, by its last answer; zero before. */
+  clockAheadMs(): number;
 }
 
 // Bun's own additions to fetch that its types leave out or name otherwise.
@@ -78,13 +82,13 @@ export function createVaultClient(options: VaultClientOptions): VaultClient {
   const enter = gate(options.maxConcurrent ?? 8);
   // Where requests go: the address, until a standby names its leader.
   let base = home;
+  let clockAheadMs = 0;
 
   async function send(request: VaultRequest): Promise<unknown> {
     options.onRequest?.(request.method, request.path);
     const body = request.body === undefined ? undefined : JSON.stringify(request.body);
     const headers: Record<string, string> = { "X-Vault-Request": "true", Accept: "application/json" };
-    const token = request.token ?? options.token;
-    if (token !== undefined) headers["X-Vault-Token"] = token;
+    if (request.token !== undefined) headers["X-Vault-Token"] = request.token;
     if (options.namespace !== undefined) headers["X-Vault-Namespace"] = options.namespace;
     if (body !== undefined) headers["Content-Type"] = "application/json";
 
@@ -105,6 +109,7 @@ export function createVaultClient(options: VaultClientOptions): VaultClient {
       const url = new URL(target, base);
       try {
         const response = await fetch(url, init);
+        clockAheadMs = aheadMs(response) ?? clockAheadMs;
         if (response.status < 300 || response.status >= 400) return await read(response, request);
         base = redirectTarget(response, url, request, hops);
       } catch (error) {
@@ -126,13 +131,23 @@ export function createVaultClient(options: VaultClientOptions): VaultClient {
     });
   }
 
-  return {
-    address: options.address,
-    request,
-    async ask(asked) {
-      return new Answer(`${asked.method} ${asked.path}`, await request(asked));
-    },
+  const withToken = (token: string | undefined): VaultClient => {
+    const send = (asked: VaultRequest) => request(token === undefined ? asked : { token, ...asked });
+    return {
+      address: options.address,
+      request: send,
+      ask: async (asked) => new Answer(`${asked.method} ${asked.path}`, await send(asked)),
+      withToken,
+      clockAheadMs: () => clockAheadMs,
+    };
   };
+  return withToken(options.token);
+}
+
+/** By the answer's `Date` (RFC 9110, section 6.6.1), which is in whole seconds. */
+function aheadMs(response: Response): number | undefined {
+  const date = Date.parse(response.headers.get("date") ?? "");
+  return Number.isNaN(date) ? undefined : date - Date.now();
 }
 
 /** A success's JSON; throws the error that the answer tells otherwise. */

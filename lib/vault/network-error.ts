@@ -23,6 +23,7 @@ const causes: readonly Cause[] = [
     pattern: /^ECONNREFUSED$/,
     exitCode: ExitCode.tryLater,
     sentence: "refuses the connection",
+    hint: "check VAULT_ADDR, and that the server runs",
     untouched: true,
   },
   {

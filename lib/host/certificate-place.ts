@@ -1,0 +1,160 @@
+import { readlinkSync } from "node:fs";
+import { basename, dirname, resolve } from "node:path";
+import { ExitCode, Failure } from "../failure.ts";
+import type { Ownership } from "./durable.ts";
+import { errorCode, fileError, printable } from "./file-error.ts";
+import { type Folder, openFolder, openInside } from "./folder.ts";
+
+/**
+ * A key, its certificate and the CA, kept so that all three change at one moment:
+ *
+ *     kubelet-key.pem -> .kubelet.set/current/key.pem
+ *     kubelet.pem     -> .kubelet.set/current/cert.pem
+ *     kubelet-ca.pem  -> .kubelet.set/current/ca.pem
+ *     .kubelet.set/current -> 20261124T101500Z-6f1c2a
+ *
+ * The names that services read are links through `current`, and replacing that one link, which rename(2) does at
+ * one moment, replaces the set. Links are relative, so a container that mounts the folder follows them, too.
+ */
+export const members = {
+  key: { suffix: "-key.pem", name: "key.pem", mode: 0o600 },
+  certificate: { suffix: ".pem", name: "cert.pem", mode: 0o644 },
+  ca: { suffix: "-ca.pem", name: "ca.pem", mode: 0o644 },
+} as const;
+
+export type Member = keyof typeof members;
+export const memberNames: readonly Member[] = ["key", "certificate", "ca"];
+
+/** The link that is switched. */
+export const currentName = "current";
+
+/** A destination whose folders are held open. */
+export interface Place extends Disposable {
+  /** The folder that services read in. */
+  readonly folder: Folder;
+  /** The folder of the sets, ours alone; undefined where there is none yet. */
+  readonly set: Folder | undefined;
+  readonly base: string;
+}
+
+interface Destination {
+  readonly folder: string;
+  readonly base: string;
+}
+
+/** @throws Failure (usage) for a path that no three files can stand at */
+function parseDestination(destination: string): Destination {
+  const path = resolve(destination);
+  const [folder, base] = [dirname(path), basename(path)];
+  if (base === "" || destination.endsWith("/") || base.startsWith("-") || /\p{Cc}/u.test(path)) {
+    throw new Failure(ExitCode.usage, `${JSON.stringify(destination)} can't be a certificate's destination`, {
+      hint: "give the path without its ending: /etc/kubernetes/ssl/kubelet for kubelet.pem and its two beside it",
+    });
+  }
+  return { folder, base };
+}
+
+/** The paths of the three files that services read. */
+export function certificatePaths(destination: string): Readonly<Record<Member, string>> {
+  const path = resolve(destination);
+  return {
+    key: path + members.key.suffix,
+    certificate: path + members.certificate.suffix,
+    ca: path + members.ca.suffix,
+  };
+}
+
+/** Opens a destination as it stands; undefined where its folder is missing. */
+export function findPlace(destination: string): Place | undefined {
+  const { folder: path, base } = parseDestination(destination);
+  const folder = orMissing(() => openFolder(path), path);
+  if (folder === undefined) return undefined;
+  try {
+    return place(
+      folder,
+      orMissing(() => openInside(folder, setName(base)), path),
+      base,
+    );
+  } catch (error) {
+    folder[Symbol.dispose]();
+    throw error;
+  }
+}
+
+/** Opens a destination, and makes the folders that are missing: 0750, the owner's; the sets' folder is root's. */
+export function makePlace(
+  destination: string,
+  owner: Ownership | undefined,
+): Place & { readonly set: Folder } {
+  const { folder: path, base } = parseDestination(destination);
+  let folder: Folder | undefined;
+  try {
+    folder = openFolder(path, { mode: 0o750, owner });
+    const set = openInside(folder, setName(base), { mode: 0o755 });
+    return { ...place(folder, set, base), set };
+  } catch (error) {
+    folder?.[Symbol.dispose]();
+    throw fileError(ExitCode.cantCreate, "make the folder", path, error);
+  }
+}
+
+function place(folder: Folder, set: Folder | undefined, base: string): Place {
+  return {
+    folder,
+    set,
+    base,
+    [Symbol.dispose]() {
+      set?.[Symbol.dispose]();
+      folder[Symbol.dispose]();
+    },
+  };
+}
+
+function orMissing(open: () => Folder, path: string): Folder | undefined {
+  try {
+    return open();
+  } catch (error) {
+    if (errorCode(error) === "ENOENT") return undefined;
+    throw fileError(ExitCode.cantCreate, "open the folder", path, error);
+  }
+}
+
+function setName(base: string): string {
+  return `.${base}.set`;
+}
+
+/** The path of a file that services read, for calls. */
+export function outerPath({ folder, base }: Place, member: Member): string {
+  return `${folder.path}/${base}${members[member].suffix}`;
+}
+
+/** The same, for people. */
+export function outerName({ folder, base }: Place, member: Member): string {
+  return `${folder.name}/${base}${members[member].suffix}`;
+}
+
+/** What the link of a file that services read holds. */
+export function linkTarget({ base }: Place, member: Member): string {
+  return `${setName(base)}/${currentName}/${members[member].name}`;
+}
+
+/**
+ * Whether a name that services read is our link; a plain file, or nothing, is not.
+ *
+ * @throws Failure (can't write) for a link that this tool did not make
+ */
+export function isOurLink(place: Place, member: Member): boolean {
+  let target: string;
+  try {
+    target = readlinkSync(outerPath(place, member));
+  } catch (error) {
+    if (["ENOENT", "EINVAL"].includes(errorCode(error))) return false; // nothing there, or no link
+    throw fileError(ExitCode.cantCreate, "look at", outerName(place, member), error);
+  }
+  if (target === linkTarget(place, member)) return true;
+  throw new Failure(
+    ExitCode.cantCreate,
+    `${printable(outerName(place, member))} is a symbolic link to ${printable(target)}, which this tool did not make`,
+    { hint: "nothing was changed; remove it, or choose another destination" },
+  );
+}

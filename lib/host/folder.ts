@@ -1,0 +1,127 @@
+import {
+  closeSync,
+  constants,
+  fchmodSync,
+  fchownSync,
+  fstatSync,
+  fsyncSync,
+  lstatSync,
+  mkdirSync,
+  openSync,
+  readlinkSync,
+} from "node:fs";
+import { resolve } from "node:path";
+import { ExitCode, Failure } from "../failure.ts";
+import type { Ownership } from "./durable.ts";
+import { errorCode, printable } from "./file-error.ts";
+
+/**
+ * A folder held open. What is in it is reached through the descriptor, so it stays the same folder when somebody
+ * moves it, or puts a link in its place, meanwhile: what openat(2) is for, which the runtime does not have.
+ */
+export interface Folder extends Disposable {
+  /** For calls: `/proc/self/fd/7` */
+  readonly path: string;
+  /** For people. */
+  readonly name: string;
+}
+
+export interface MakeOptions {
+  readonly mode: number;
+  readonly owner?: Ownership | undefined;
+}
+
+const { O_DIRECTORY, O_NOFOLLOW, O_RDONLY } = constants;
+/** As many as the kernel follows. */
+const maxLinks = 40;
+
+/**
+ * Opens a folder, one part of its path after the other. A symbolic link on the way is followed only when it is
+ * root's or our own: with root's power, another user's link could lead to any file.
+ *
+ * @param make makes each missing folder so; without it a missing one is an error
+ * @throws the system's error, or a Failure (can't write) for another user's link
+ */
+export function openFolder(path: string, make?: MakeOptions): Folder {
+  const name = resolve(path);
+  const rest = name.split("/").filter(Boolean);
+  let fd = openSync("/", O_RDONLY | O_DIRECTORY);
+  let links = 0;
+  try {
+    for (let part = rest.shift(); part !== undefined; part = rest.shift()) {
+      const here = `/proc/self/fd/${fd}`;
+      const target = ownLinkTarget(`${here}/${part}`, name, part);
+      if (target === undefined) {
+        const next = openPart(fd, part, make);
+        closeSync(fd);
+        fd = next;
+        continue;
+      }
+      if (++links > maxLinks)
+        throw new Failure(ExitCode.cantCreate, `${printable(name)} has too many links in it`);
+      rest.unshift(...target.split("/").filter((it) => it !== "" && it !== "."));
+      if (target.startsWith("/")) {
+        closeSync(fd);
+        fd = openSync("/", O_RDONLY | O_DIRECTORY);
+      }
+    }
+  } catch (error) {
+    closeSync(fd);
+    throw error;
+  }
+  return heldOpen(fd, name);
+}
+
+/** Opens a folder in another, and no link: a folder of ours that a user of the outer one could have replaced. */
+export function openInside(outer: Folder, part: string, make?: MakeOptions): Folder {
+  const fd = openPart(Number(outer.path.split("/").at(-1)), part, make);
+  const { uid, mode } = fstatSync(fd);
+  if (isTrusted(uid) && (mode & 0o022) === 0) return heldOpen(fd, `${outer.name}/${part}`);
+  closeSync(fd);
+  throw new Failure(
+    ExitCode.cantCreate,
+    `the folder ${printable(`${outer.name}/${part}`)} is not this tool's alone (its owner is ${uid}, its mode ${(mode & 0o777).toString(8)})`,
+    { hint: "nothing was changed; give it back with chown root:root and chmod 0755, or remove it" },
+  );
+}
+
+function heldOpen(fd: number, name: string): Folder {
+  return { path: `/proc/self/fd/${fd}`, name, [Symbol.dispose]: () => closeSync(fd) };
+}
+
+/** Undefined where the part is no link. */
+function ownLinkTarget(path: string, name: string, part: string): string | undefined {
+  const stats = lstatSync(path, { throwIfNoEntry: false });
+  if (stats === undefined || !stats.isSymbolicLink()) return undefined;
+  if (isTrusted(stats.uid)) return readlinkSync(path);
+  throw new Failure(
+    ExitCode.cantCreate,
+    `${printable(part)} in the path ${printable(name)} is a symbolic link of another user (${stats.uid}), and is not followed`,
+    { hint: "nothing was changed; give the path that it leads to, if that is meant" },
+  );
+}
+
+function isTrusted(uid: number): boolean {
+  return uid === 0 || uid === process.geteuid?.();
+}
+
+function openPart(parent: number, part: string, make: MakeOptions | undefined): number {
+  const path = `/proc/self/fd/${parent}/${part}`;
+  try {
+    return openSync(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
+  } catch (error) {
+    if (make === undefined || errorCode(error) !== "ENOENT") throw error;
+  }
+  try {
+    // Closed to all others until its owner and mode are set.
+    mkdirSync(path, { mode: 0o700 });
+  } catch (error) {
+    if (errorCode(error) === "EEXIST") return openSync(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
+    throw error;
+  }
+  const fd = openSync(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
+  fchmodSync(fd, make.mode);
+  if (make.owner !== undefined) fchownSync(fd, make.owner.uid, make.owner.gid);
+  fsyncSync(parent);
+  return fd;
+}

@@ -1,0 +1,24 @@
+import { formatDuration } from "../duration.ts";
+import type { VaultClient } from "../vault/client.ts";
+
+/** A difference that a person should know of: more than a slow answer and whole seconds explain. */
+const tolerableMs = 60_000;
+
+/**
+ * What time it is where certificates are made. That clock decides what is valid; a host's own may be anywhere
+ * before its time service has run.
+ *
+ * @returns the host's time where both agree within a minute, or the server was not asked yet; else the server's
+ */
+export function serverTime(client: VaultClient): Date {
+  const aheadMs = client.clockAheadMs();
+  return new Date(Date.now() + (Math.abs(aheadMs) > tolerableMs ? aheadMs : 0));
+}
+
+/** A sentence when the clocks disagree by more than a minute: for a log, and for what fails because of it. */
+export function clockNote(client: VaultClient): string | undefined {
+  const aheadMs = client.clockAheadMs();
+  if (Math.abs(aheadMs) <= tolerableMs) return undefined;
+  const apart = formatDuration(Math.abs(aheadMs) / 1000);
+  return `this host's clock is ${apart} ${aheadMs > 0 ? "behind" : "ahead of"} the server's`;
+}
