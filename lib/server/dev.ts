@@ -1,0 +1,49 @@
+import { randomBytes } from "node:crypto";
+import { join } from "node:path";
+import { resolveServerBinary } from "./binary.ts";
+import { untilReady } from "./health.ts";
+import { ServerProcess } from "./process.ts";
+import type { DevOptions, Server } from "./server.ts";
+
+/** A server in memory, unsealed, with a kv store at `secret/`; with TLS and a CA of its own if asked. */
+export async function startDevServer(options: DevOptions): Promise<Server> {
+  const binary = options.binary ?? (await resolveServerBinary());
+  const rootToken = options.rootToken ?? `root-${randomBytes(12).toString("hex")}`;
+  const process = new ServerProcess(binary, options.dataDir);
+  const { dataDir } = process;
+  const isTls = options.mode === "dev-tls";
+  try {
+    const [port] = await process.runOnFreePorts(
+      1,
+      ([port]) => [
+        "-dev",
+        `-dev-listen-address=127.0.0.1:${port}`,
+        "-dev-no-store-token",
+        ...(isTls ? ["-dev-tls", `-dev-tls-cert-dir=${dataDir}`] : []),
+      ],
+      // By the environment, since `ps` shows arguments to everyone.
+      { [binary.kind === "bao" ? "BAO_DEV_ROOT_TOKEN_ID" : "VAULT_DEV_ROOT_TOKEN_ID"]: rootToken },
+    );
+    const endpoint = {
+      address: `${isTls ? "https" : "http"}://127.0.0.1:${port}`,
+      caFile: isTls ? join(dataDir, "vault-ca.pem") : undefined,
+    };
+    await untilReady(process, endpoint);
+    return {
+      ...endpoint,
+      binary,
+      rootToken,
+      dataDir,
+      get pid() {
+        return process.pid;
+      },
+      log: (lines) => process.log(lines),
+      stop: () => process.end("SIGTERM"),
+      kill: () => process.end("SIGKILL"),
+      [Symbol.asyncDispose]: () => process.close(),
+    };
+  } catch (error) {
+    await process.close();
+    throw error;
+  }
+}

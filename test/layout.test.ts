@@ -1,0 +1,95 @@
+import { describe, expect, test } from "bun:test";
+import { readFileSync } from "node:fs";
+import { dirname, join, relative, resolve } from "node:path";
+
+const ROOT = resolve(import.meta.dir, "..");
+
+/** What each room of lib/ may import, beside itself and the files that stand in lib/ alone. */
+const MAY_IMPORT: Record<string, string[]> = {
+  vault: [],
+  cluster: ["vault"],
+  x509: [],
+  host: [],
+  cli: ["vault", "cluster", "x509", "host"],
+  tasks: ["vault", "x509", "host"],
+  server: ["host"],
+};
+
+interface Import {
+  from: string;
+  to: string;
+}
+
+const FILES = [...new Bun.Glob("{lib,scripts,test,tools}/**/*.{ts,mjs}").scanSync(ROOT)];
+const IMPORTS = FILES.flatMap(importsOf);
+
+/** By a pattern, not Bun's own scanner: that one leaves out what is imported for its types alone. */
+function importsOf(from: string): Import[] {
+  const text = readFileSync(join(ROOT, from), "utf8");
+  return [...text.matchAll(/\b(?:from|import)\s*\(?\s*"(\.[^"]+)"/g)].map(([, path = ""]) => ({
+    from,
+    to: relative(ROOT, resolve(ROOT, dirname(from), path)),
+  }));
+}
+
+/** `lib/vault/client.ts` is in the room `vault`, `lib/failure.ts` in none. */
+function roomOf(path: string): string | undefined {
+  return /^lib\/([^/]+)\//.exec(path)?.[1];
+}
+
+function mayImport({ from, to }: Import): boolean {
+  const [top = ""] = from.split("/");
+  if (top === "scripts") return to.startsWith("lib/");
+  if (top !== "lib") return true;
+  // The version that a script prints.
+  if (to === "package.json") return true;
+  if (!to.startsWith("lib/")) return false;
+  const [source, target] = [roomOf(from), roomOf(to)];
+  return target === undefined || target === source || (MAY_IMPORT[source ?? ""] ?? []).includes(target);
+}
+
+describe("imports", () => {
+  test("are found", () => {
+    expect(IMPORTS).toContainEqual({ from: "lib/server/build.ts", to: "lib/failure.ts" });
+  });
+
+  test("go one way", () => {
+    expect(IMPORTS.filter((found) => !mayImport(found))).toEqual([]);
+  });
+
+  test("have a rule for each room", () => {
+    const rooms = FILES.map(roomOf).filter((room) => room !== undefined);
+    expect([...new Set(rooms)].filter((room) => !(room in MAY_IMPORT))).toEqual([]);
+  });
+
+  test.each([
+    ["lib/vault/a.ts", "lib/host/b.ts"],
+    ["lib/host/a.ts", "lib/vault/b.ts"],
+    ["lib/server/a.ts", "lib/vault/b.ts"],
+    ["lib/failure.ts", "lib/vault/b.ts"],
+    ["lib/cli/a.ts", "scripts/b.ts"],
+    ["scripts/a.ts", "scripts/b.ts"],
+    ["scripts/a.ts", "tools/b.ts"],
+  ])("would be refused from %s to %s", (from, to) => {
+    expect(mayImport({ from, to })).toBe(false);
+  });
+});
+
+test("no file of lib/ has a default export", () => {
+  const withDefault = FILES.filter(
+    (path) => path.startsWith("lib/") && /^export\s+default\b/m.test(readFileSync(join(ROOT, path), "utf8")),
+  );
+  expect(withDefault).toEqual([]);
+});
+
+describe("packages", () => {
+  test("are asked for in exact versions", () => {
+    const { dependencies, devDependencies } = JSON.parse(readFileSync(join(ROOT, "package.json"), "utf8"));
+    const versions: string[] = Object.values({ ...dependencies, ...devDependencies });
+    expect(versions.filter((version) => !/^\d+\.\d+\.\d+$/.test(version))).toEqual([]);
+  });
+
+  test("are locked without the addresses that they came from", () => {
+    expect(readFileSync(join(ROOT, "package-lock.json"), "utf8")).not.toContain('"resolved"');
+  });
+});

@@ -1,0 +1,42 @@
+import { join } from "node:path";
+import { ensureBuilt } from "../../tools/build.ts";
+
+export interface ScriptResult {
+  readonly code: number;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+export interface ScriptOptions {
+  /** The whole environment: nothing of the test's own gets in, so no VAULT_TOKEN of a developer's does. */
+  readonly env?: Readonly<Record<string, string>>;
+  readonly cwd?: string;
+}
+
+/** Runs one of the compiled executables to its end. */
+export async function runScript(
+  name: string,
+  args: readonly string[],
+  options: ScriptOptions = {},
+): Promise<ScriptResult> {
+  const child = Bun.spawn([await scriptPath(name), ...args], {
+    env: { PATH: process.env.PATH ?? "", HOME: "/nonexistent", ...options.env },
+    ...(options.cwd === undefined ? {} : { cwd: options.cwd }),
+    stdin: "ignore",
+    stdout: "pipe",
+    stderr: "pipe",
+  });
+  const [stdout, stderr, code] = await Promise.all([
+    new Response(child.stdout).text(),
+    new Response(child.stderr).text(),
+    child.exited,
+  ]);
+  return { code, stdout, stderr };
+}
+
+let built: Promise<string> | undefined;
+
+export async function scriptPath(name: string): Promise<string> {
+  built ??= ensureBuilt();
+  return join(await built, name);
+}

@@ -1,0 +1,73 @@
+import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+
+export interface TestResult {
+  passed: number;
+  failed: number;
+  /** With those marked as to do. */
+  skipped: number;
+  isGood: boolean;
+}
+
+const TIMEOUT_SECONDS = 60;
+const TAIL_LENGTH = 4096;
+
+/**
+ * Runs `bun test` in a folder and counts. Good is a run in which something ran, and nothing failed or was
+ * skipped. `write` gets what Bun prints.
+ */
+export async function runBunTest(
+  args: string[],
+  cwd: string,
+  write: (text: string) => void,
+): Promise<TestResult> {
+  const folder = mkdtempSync(join(tmpdir(), "vault-helper-junit-"));
+  try {
+    const report = join(folder, "report.xml");
+    const reporter = ["--reporter=junit", `--reporter-outfile=${report}`];
+    const bun = Bun.spawn(
+      [process.execPath, "test", `--timeout=${TIMEOUT_SECONDS * 1000}`, ...reporter, ...args],
+      {
+        cwd,
+        env: { ...process.env, ...(process.stderr.isTTY && { FORCE_COLOR: "1" }) },
+        stdin: "ignore",
+        stdout: "pipe",
+        stderr: "pipe",
+      },
+    );
+    const [tail] = await Promise.all([stream(bun.stderr, write), stream(bun.stdout, write)]);
+    const code = await bun.exited;
+    return count(existsSync(report) ? readFileSync(report, "utf8") : "", tail, code);
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+async function stream(output: ReadableStream<Uint8Array>, write: (text: string) => void): Promise<string> {
+  const decoder = new TextDecoder();
+  let tail = "";
+  for await (const chunk of output) {
+    const text = decoder.decode(chunk, { stream: true });
+    write(text);
+    tail = (tail + text).slice(-TAIL_LENGTH);
+  }
+  return tail;
+}
+
+/**
+ * The report knows nothing of a file that can't be loaded, and isn't written at all when nothing ran; Bun
+ * counts such files as errors at the end of its output.
+ */
+function count(report: string, tail: string, code: number): TestResult {
+  const totals = /<testsuites [^>]*>/.exec(report)?.[0] ?? "";
+  const number = (name: string) => Number(new RegExp(` ${name}="(\\d+)"`).exec(totals)?.[1] ?? 0);
+  const text = Bun.stripANSI(tail);
+  const errors = Number(/^ *(\d+) errors?$/m.exec(text)?.[1] ?? 0);
+  // Without its last line, it crashed, or found no file, or a test ended the process.
+  const isWhole = /^Ran \d+ tests? /m.test(text);
+  const failed = Math.max(number("failures") + errors, isWhole ? 0 : 1);
+  const skipped = number("skipped");
+  const passed = number("tests") - number("failures") - skipped;
+  return { passed, failed, skipped, isGood: code === 0 && passed > 0 && failed === 0 && skipped === 0 };
+}

@@ -1,0 +1,26 @@
+import { join } from "node:path";
+import { ROOT, runMain } from "./main.ts";
+
+const CHECKS = {
+  types: ["tsc", "--noEmit"],
+  "lint and format": ["biome", "check", "--error-on-warnings"],
+  "unused code": ["knip"],
+};
+
+async function check(name: string, [command = "", ...args]: string[]): Promise<boolean> {
+  // Some are Node's scripts, some are native: what they say at their top decides.
+  const run = Bun.spawn([join(ROOT, "node_modules", ".bin", command), ...args], {
+    cwd: ROOT,
+    stdin: "ignore",
+    stdout: "pipe",
+    stderr: "pipe",
+  });
+  const [out, errors, code] = await Promise.all([run.stdout.text(), run.stderr.text(), run.exited]);
+  console.log(code === 0 ? `ok      ${name}` : `failed  ${name}\n${out}${errors}`);
+  return code === 0;
+}
+
+await runMain(async () => {
+  const results = await Promise.all(Object.entries(CHECKS).map(([name, command]) => check(name, command)));
+  return results.every(Boolean) ? 0 : 1;
+});

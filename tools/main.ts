@@ -1,0 +1,16 @@
+import { resolve } from "node:path";
+import { Failure } from "../lib/failure.ts";
+
+/** The folder of the clone. */
+export const ROOT = resolve(import.meta.dir, "..");
+
+/** Runs a tool and ends with the exit code that it gives; an error is printed as a sentence, without a stack. */
+export async function runMain(main: () => Promise<number>): Promise<void> {
+  try {
+    process.exitCode = await main();
+  } catch (error) {
+    console.error(error instanceof Error ? error.message : error);
+    if (error instanceof Failure && error.hint) console.error(error.hint);
+    process.exitCode = error instanceof Failure ? error.exitCode : 1;
+  }
+}
