@@ -8,6 +8,7 @@ import {
   lstatSync,
   mkdirSync,
   openSync,
+  readdirSync,
   readlinkSync,
 } from "node:fs";
 import { resolve } from "node:path";
@@ -107,21 +108,39 @@ function isTrusted(uid: number): boolean {
 
 function openPart(parent: number, part: string, make: MakeOptions | undefined): number {
   const path = `/proc/self/fd/${parent}/${part}`;
+  if (make !== undefined && makeFolder(path)) fsyncSync(parent);
+  const fd = openSync(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
   try {
-    return openSync(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
+    if (make !== undefined && isUnfinished(fd, make)) {
+      fchmodSync(fd, make.mode);
+      if (make.owner !== undefined) fchownSync(fd, make.owner.uid, make.owner.gid);
+    }
+    return fd;
   } catch (error) {
-    if (make === undefined || errorCode(error) !== "ENOENT") throw error;
-  }
-  try {
-    // Closed to all others until its owner and mode are set.
-    mkdirSync(path, { mode: 0o700 });
-  } catch (error) {
-    if (errorCode(error) === "EEXIST") return openSync(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
+    closeSync(fd);
     throw error;
   }
-  const fd = openSync(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
-  fchmodSync(fd, make.mode);
-  if (make.owner !== undefined) fchownSync(fd, make.owner.uid, make.owner.gid);
-  fsyncSync(parent);
-  return fd;
+}
+
+/** Closed to all others until its mode and owner are set. Tells whether it was missing. */
+function makeFolder(path: string): boolean {
+  try {
+    mkdirSync(path, { mode: 0o700 });
+    return true;
+  } catch (error) {
+    if (errorCode(error) === "EEXIST") return false;
+    throw error;
+  }
+}
+
+/**
+ * Whether a folder still has to get its mode and owner: it was made just now, or by a run that was stopped between
+ * the two, which leaves it empty, its maker's, and with one of these modes.
+ */
+function isUnfinished(fd: number, { mode, owner }: MakeOptions): boolean {
+  const stats = fstatSync(fd);
+  const found = stats.mode & 0o7777;
+  const isRight = found === mode && (owner === undefined || (stats.uid === owner.uid && stats.gid === owner.gid));
+  if (isRight || stats.uid !== process.geteuid?.() || (found !== 0o700 && found !== mode)) return false;
+  return readdirSync(`/proc/self/fd/${fd}`).length === 0;
 }

@@ -155,7 +155,7 @@ describe("resolveServerBinary() builds", () => {
     const failure = await failureOf(find({ PATH: join(folder, "bin") }));
     expect(failure.exitCode).toBe(78);
     expect(failure.message).toStartWith("there is no server to run");
-    expect(failure.hint).toStartWith("Install Go 1.26 or newer");
+    expect(failure.hint).toStartWith("install Go 1.26 or newer");
     expect(existsSync(cache)).toBe(false);
   });
 });

@@ -1,0 +1,135 @@
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { temporaryFolder } from "../support/folder.ts";
+
+/** One system call of a traced run. */
+export interface Call {
+  readonly name: string;
+  /** How many of this name the thread had made with it: what strace counts for `when=`. */
+  readonly nth: number;
+  /** The path that it is about, as the kernel has it; undefined for a call on the network. */
+  readonly path: string | undefined;
+  /** The second path, of a rename. */
+  readonly target: string | undefined;
+  /** As strace wrote it. */
+  readonly line: string;
+  readonly failed: boolean;
+}
+
+export interface TracedRun {
+  readonly code: number;
+  readonly stdout: string;
+  readonly stderr: string;
+  /** Those that touch the folder, or the network, in their order. */
+  readonly calls: readonly Call[];
+}
+
+export interface Fault {
+  readonly call: string;
+  readonly nth: number;
+  /** strace's words: `signal=KILL`, `error=ENOSPC`, `retval=1`. */
+  readonly what: string;
+}
+
+export interface TraceOptions {
+  readonly env: Readonly<Record<string, string>>;
+  /** What is of interest. */
+  readonly folder: string;
+  readonly fault?: Fault;
+}
+
+/** Runs a command under strace, which may kill it, or make a call fail, at one call. */
+export async function trace(command: readonly string[], options: TraceOptions): Promise<TracedRun> {
+  using work = temporaryFolder();
+  const output = join(work.path, "trace");
+  const { fault } = options;
+  const inject = fault === undefined ? [] : ["-e", `inject=${fault.call}:${fault.what}:when=${fault.nth}`];
+  const strace = Bun.which("strace");
+  if (strace === null) throw new Error("strace is not installed: install the package strace");
+  const child = Bun.spawn(
+    [
+      strace,
+      "-f",
+      "-qq",
+      "-y",
+      "-s",
+      "300",
+      "-e",
+      "trace=%file,%desc,%network",
+      ...inject,
+      "-o",
+      output,
+      ...command,
+    ],
+    {
+      env: { PATH: process.env.PATH ?? "", HOME: "/nonexistent", ...options.env },
+      stdin: "ignore",
+      stdout: "pipe",
+      stderr: "pipe",
+    },
+  );
+  const [stdout, stderr, code] = await Promise.all([child.stdout.text(), child.stderr.text(), child.exited]);
+  const calls = parseTrace(readFileSync(output, "utf8"), options.folder);
+  return { code, stdout, stderr, calls };
+}
+
+/** @param folder calls on what is not below it, nor on a socket, are left out */
+export function parseTrace(text: string, folder: string): readonly Call[] {
+  const counts = new Map<string, number>();
+  // What each descriptor is open on, for paths below /proc/self/fd.
+  const open = new Map<string, string>();
+  const calls: Call[] = [];
+  for (const raw of joinInterrupted(text)) {
+    const match = /^(\d+) +([a-z0-9_]+)\((.*)$/.exec(raw);
+    if (match === null) continue;
+    const [, thread = "", name = "", rest = ""] = match;
+    const key = `${thread} ${name}`;
+    const nth = (counts.get(key) ?? 0) + 1;
+    counts.set(key, nth);
+    const opened = / = (\d+)<(\/[^>]*)>$/.exec(rest);
+    if (opened !== null) open.set(opened[1] ?? "", opened[2] ?? "");
+    const [path, target] = pathsOf(rest, open);
+    const ours = path !== undefined && `${path}/`.startsWith(`${folder}/`);
+    const network = /^\d+<(socket|TCP|UDP)/.test(rest) || (name === "socket" && rest.startsWith("AF_INET"));
+    if (!ours && !network) continue;
+    calls.push({ name, nth, path: ours ? path : undefined, target, line: raw, failed: / = -1 E/.test(raw) });
+  }
+  return calls;
+}
+
+/** A call during which another thread ran is written in two parts. */
+function joinInterrupted(text: string): string[] {
+  const begun = new Map<string, string>();
+  return text.split("\n").flatMap((line) => {
+    const thread = line.split(" ", 1)[0] ?? "";
+    const unfinished = / <unfinished \.\.\.>$/.exec(line);
+    if (unfinished !== null) {
+      begun.set(thread, line.slice(0, unfinished.index));
+      return [];
+    }
+    const resumed = /^\d+ +<\.\.\. \w+ resumed>/.exec(line);
+    if (resumed === null) return [line];
+    return [`${begun.get(thread) ?? ""}${line.slice(resumed[0].length)}`];
+  });
+}
+
+/** The paths in a call's arguments: its descriptor's, then those that are written out. */
+function pathsOf(args: string, open: ReadonlyMap<string, string>): string[] {
+  // symlink's first argument is content, not a path.
+  const texts = [...args.matchAll(/(?:(\d+|AT_FDCWD)<(\/[^>]*)>|"((?:[^"\\]|\\.)*)")/g)];
+  const paths: string[] = [];
+  let base = "";
+  for (const [, , descriptorPath, text] of texts) {
+    if (descriptorPath !== undefined) {
+      base = descriptorPath;
+      if (!args.startsWith("AT_FDCWD")) paths.push(descriptorPath);
+      continue;
+    }
+    if (text === undefined) continue;
+    const inside = /^\/proc\/self\/fd\/(\d+)(.*)$/.exec(text);
+    if (inside !== null) paths.push(`${open.get(inside[1] ?? "") ?? ""}${inside[2]}`);
+    else if (text.startsWith("/")) paths.push(text);
+    else if (base !== "" && text !== "") paths.push(`${base}/${text}`);
+  }
+  return paths;
+}
