@@ -1,25 +1,27 @@
 #!/usr/bin/env bun
-import { givenToken, variable } from "../lib/cli/environment.ts";
-import { commonArgs, hostArgs, type Run, runScript, type Script } from "../lib/cli/script.ts";
-import { ExitCode } from "../lib/failure.ts";
+import type { ParsedArgs } from "citty";
+import { hostClient } from "../lib/cli/host-client.ts";
+import { issuedJson, issuedSentence } from "../lib/cli/issued.ts";
+import { manifestArgs } from "../lib/cli/manifest-args.ts";
+import { commonArgs, hostArgs, runScript, type Script } from "../lib/cli/script.ts";
+import { ExitCode, Failure } from "../lib/failure.ts";
 import { resolveOwnership } from "../lib/host/owner.ts";
-import { keepHostToken } from "../lib/tasks/host-token.ts";
-import { type Issued, issueCertificate } from "../lib/tasks/issue-certificate.ts";
-import type { VaultClient } from "../lib/vault/client.ts";
+import type { CertificateRequest } from "../lib/tasks/due.ts";
+import { issueCertificate } from "../lib/tasks/issue-certificate.ts";
 import { encodePath } from "../lib/vault/path.ts";
-import { chooseKeyType, keyTypeName } from "../lib/x509/key-type.ts";
+import { chooseKeyType } from "../lib/x509/key-type.ts";
 import { checkNames } from "../lib/x509/names.ts";
 
 const args = {
   "sign-path": {
     type: "positional",
-    required: true,
+    required: false,
     description: "where the role signs: CLUSTER/pki/MOUNT/sign/ROLE",
   },
-  "common-name": { type: "positional", required: true, description: "common name of the certificate" },
+  "common-name": { type: "positional", required: false, description: "common name of the certificate" },
   destination: {
     type: "positional",
-    required: true,
+    required: false,
     description: "path of the files, without -key.pem, .pem and -ca.pem",
   },
   "san-hosts": {
@@ -73,6 +75,7 @@ const args = {
     description: "group of the files, by name or number",
     valueHint: "GROUP",
   },
+  ...manifestArgs,
   json: { type: "boolean", description: "what came of it as one JSON object" },
   ...hostArgs,
   ...commonArgs,
@@ -95,24 +98,24 @@ export const issueCert: Script<typeof args> = {
       "issue-cert --force -t rsa -b 4096 demo/pki/k8s/sign/admin admin ./admin",
       "an admin's, with a new RSA key",
     ],
+    [
+      "issue-cert --config-dir /etc/vault/certs.d",
+      "all that is due of this host's manifests, and their hooks",
+    ],
   ],
+  exitCodes: [[2, "with --check: something is due"]],
   async run(args, run) {
+    if (args.config !== undefined || args["config-dir"] !== undefined) {
+      refuseDirectArgs(args);
+      const { runManifests } = await import("../lib/cli/manifests.ts");
+      return await runManifests(args, run);
+    }
     // All that can be wrong with the command line, before anything is done.
-    encodePath(args["sign-path"]);
-    const names = checkNames({
-      commonName: args["common-name"],
-      organisations: list(args.organisation),
-      dnsNames: list(args["san-hosts"]),
-      ipAddresses: list(args["ip-sans"]),
-    });
-    const keyType = chooseKeyType(args["key-type"], args["key-bit-size"]);
+    const request = requestOf(args);
     const owner = resolveOwnership(args.owner, args.group);
     const issued = await issueCertificate({
-      client: await clientFor(args, run),
-      signPath: args["sign-path"],
-      names,
-      keyType,
-      destination: args.destination,
+      ...request,
+      client: await hostClient(args, run),
       owner,
       ifDue: args["if-due"] === true,
       force: args.force === true,
@@ -120,61 +123,47 @@ export const issueCert: Script<typeof args> = {
       signal: run.signal,
       onNote: run.log.note,
     });
-    if (args.json === true) console.log(JSON.stringify(result(issued, args.destination)));
-    else run.log.done(sentence(issued, args.destination));
+    if (args.json === true) console.log(JSON.stringify(issuedJson(issued, request.destination)));
+    else run.log.done(issuedSentence(issued, request.destination));
     return ExitCode.ok;
   },
 };
 
-/** An admin's VAULT_TOKEN is used as it is; a host's own is kept alive first. */
-async function clientFor(
-  args: { "config-path": string; "init-role"?: string | undefined },
-  { client, env, signal, log }: Run,
-): Promise<VaultClient> {
-  const given = givenToken(env);
-  if (given !== undefined) return client(given);
-  const tokenless = client();
-  const { token } = await keepHostToken({
-    client: tokenless,
-    configPath: args["config-path"],
-    initRole: args["init-role"] ?? variable(env, "INIT_ROLE"),
-    signal,
-    onNote: log.note,
+type Args = ParsedArgs<typeof args>;
+
+function requestOf(args: Args): CertificateRequest & { readonly destination: string } {
+  const { destination, "sign-path": signPath, "common-name": commonName } = args;
+  if (destination === undefined || signPath === undefined || commonName === undefined) {
+    throw new Failure(ExitCode.usage, "<sign-path> <common-name> <destination> are missing", {
+      hint: "give them, or --config or --config-dir for manifests; see --help",
+    });
+  }
+  if (args.check === true || args.hooks !== "now") {
+    throw new Failure(ExitCode.usage, "--check and --hooks are for manifests: --config or --config-dir");
+  }
+  encodePath(signPath);
+  const names = checkNames({
+    commonName,
+    organisations: list(args.organisation),
+    dnsNames: list(args["san-hosts"]),
+    ipAddresses: list(args["ip-sans"]),
   });
-  return tokenless.withToken(token);
+  return { signPath, names, destination, keyType: chooseKeyType(args["key-type"], args["key-bit-size"]) };
+}
+
+/** A flag that a manifest's field says would do nothing. */
+function refuseDirectArgs(args: Args): void {
+  const given = [
+    ...(["sign-path", "san-hosts", "ip-sans", "organisation", "key-type", "key-bit-size"] as const),
+    ...(["if-due", "force", "ca-chain", "owner", "group"] as const),
+  ].find((name) => args[name] !== undefined);
+  if (given === undefined) return;
+  const what = given === "sign-path" ? "<sign-path>" : `--${given}`;
+  throw new Failure(ExitCode.usage, `${what} does not go with manifests: they say it`);
 }
 
 function list(text: string | undefined): string[] {
   return text === undefined ? [] : text.split(",").map((item) => item.trim());
-}
-
-function sentence(
-  { outcome, certificate, dueAt, reasons, keyType, keyKept }: Issued,
-  destination: string,
-): string {
-  const until = `valid until ${day(certificate.notAfter)}, due ${day(dueAt)}`;
-  if (outcome === "not due") return `${destination}.pem is not due: ${until}`;
-  const why = reasons.length === 0 ? "" : ` (${reasons.join("; ")})`;
-  const key =
-    keyType === undefined ? "" : `, ${keyTypeName(keyType)} key ${keyKept === true ? "kept" : "made"}`;
-  return `${destination}.pem issued${why}: ${until}${key}`;
-}
-
-function day(date: Date): string {
-  return `${date.toISOString().slice(0, 16).replace("T", " ")} UTC`;
-}
-
-function result({ outcome, certificate, dueAt, reasons, keyType, keyKept }: Issued, destination: string) {
-  return {
-    outcome,
-    destination,
-    serialNumber: certificate.x509.serialNumber.toLowerCase(),
-    notBefore: certificate.notBefore,
-    notAfter: certificate.notAfter,
-    dueAt,
-    reasons,
-    ...(keyType === undefined ? {} : { keyType: keyTypeName(keyType), keyKept }),
-  };
 }
 
 if (import.meta.main) void runScript(issueCert);

@@ -24,6 +24,7 @@ export type Arguments = Readonly<Record<string, Argument>>;
  * @throws Failure (usage) for the first thing that is wrong; nothing has been done then
  */
 export function checkArguments(args: Arguments, rawArgs: readonly string[]): string[] {
+  checkEncoding(rawArgs);
   const flags = Object.entries(args).filter(([, { type }]) => type !== "positional");
   const { tokens } = parseArgs({
     args: [...rawArgs],
@@ -43,11 +44,13 @@ export function checkArguments(args: Arguments, rawArgs: readonly string[]): str
   for (const token of tokens) {
     if (token.kind === "positional") words.push(token.value);
     if (token.kind !== "option") continue;
-    const argument = args[token.name];
-    checkFlag(token, argument);
+    // Own ones only: every object has a constructor.
+    const argument = Object.hasOwn(args, token.name) ? args[token.name] : undefined;
+    const value = givenValue(token);
+    checkFlag({ ...token, value }, argument);
     const values = given.get(token.name) ?? [];
     if (values.length > 0 && argument?.list !== true) throw usage(`${token.rawName} is given twice`);
-    given.set(token.name, [...values, token.value ?? ""]);
+    given.set(token.name, [...values, value ?? ""]);
   }
   checkWords(args, words);
   return [
@@ -59,10 +62,25 @@ export function checkArguments(args: Arguments, rawArgs: readonly string[]): str
   ];
 }
 
-function checkFlag(
-  token: { name: string; rawName: string; value: string | undefined; inlineValue: boolean | undefined },
-  argument: Argument | undefined,
-): void {
+/** The runtime reads what is not UTF-8 as U+FFFD: a path with it is another than the one that was meant. */
+function checkEncoding(rawArgs: readonly string[]): void {
+  const broken = rawArgs.find((word) => word.includes("\ufffd"));
+  if (broken !== undefined) throw usage(`${JSON.stringify(broken)} is not UTF-8`, "give it in UTF-8");
+}
+
+/** A flag as node:util found it. */
+interface Flag {
+  readonly rawName: string;
+  readonly value: string | undefined;
+  readonly inlineValue: boolean | undefined;
+}
+
+/** `-b=2048` means 2048, as it did to the Go tool, and not `=2048`. */
+function givenValue({ rawName, value, inlineValue }: Flag): string | undefined {
+  return inlineValue === true && !rawName.startsWith("--") ? value?.replace(/^=/, "") : value;
+}
+
+function checkFlag(token: Flag, argument: Argument | undefined): void {
   if (argument === undefined || argument.type === "positional") {
     throw usage(`there is no flag ${token.rawName}`);
   }
@@ -80,10 +98,11 @@ function checkFlag(
 }
 
 function checkWords(args: Arguments, words: readonly string[]): void {
-  const wanted = Object.entries(args)
-    .filter(([, { type }]) => type === "positional")
-    .map(([name]) => name);
-  const missing = wanted.slice(words.length);
+  const all = Object.entries(args).filter(([, { type }]) => type === "positional");
+  const wanted = all.map(([name]) => name);
+  // Optional ones are all there, or none is.
+  const isOptional = words.length === 0 && all.every(([, { required }]) => required === false);
+  const missing = isOptional ? [] : wanted.slice(words.length);
   if (missing.length > 0) throw usage(`${missing.map((name) => `<${name}>`).join(" ")} is missing`);
   const [surplus] = words.slice(wanted.length);
   if (surplus !== undefined) throw usage(`there is an argument too many: ${JSON.stringify(surplus)}`);

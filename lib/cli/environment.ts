@@ -3,7 +3,7 @@ import { homedir } from "node:os";
 import { join } from "node:path";
 import { parseDuration } from "../duration.ts";
 import { ExitCode, Failure } from "../failure.ts";
-import { errorCode, fileError } from "../host/file-error.ts";
+import { errorCode, fileError, printable } from "../host/file-error.ts";
 import { readTokenFile } from "../host/token-files.ts";
 import type { TlsOptions } from "../vault/client.ts";
 import { decodePem } from "../x509/pem.ts";
@@ -21,7 +21,12 @@ export interface ServerSettings {
 
 /** A variable under OpenBao's name or Vault's; the first wins, as it does there. An empty one is not set. */
 export function variable(env: Environment, name: string): string | undefined {
-  return env[`BAO_${name}`] || env[`VAULT_${name}`] || undefined;
+  return env[fullName(env, name)] || undefined;
+}
+
+/** The one that is set: a sentence about it sends nobody to the other. */
+function fullName(env: Environment, name: string): string {
+  return env[`BAO_${name}`] ? `BAO_${name}` : `VAULT_${name}`;
 }
 
 /**
@@ -30,15 +35,17 @@ export function variable(env: Environment, name: string): string | undefined {
  */
 export function serverSettings(env: Environment): ServerSettings {
   const address = variable(env, "ADDR") ?? "https://127.0.0.1:8200";
-  const namespace = variable(env, "NAMESPACE");
+  const namespace = variable(env, "NAMESPACE")?.replace(/^\/+|\/+$/g, "") || undefined;
   const timeout = variable(env, "CLIENT_TIMEOUT");
   const retries = variable(env, "MAX_RETRIES");
   return {
     address,
     tls: /^https:/i.test(address) ? tlsSettings(env) : {},
-    ...(namespace === undefined ? {} : { namespace: namespace.replace(/^\/+|\/+$/g, "") }),
-    ...(timeout === undefined ? {} : { requestTimeoutMs: timeoutMs(timeout) }),
-    ...(retries === undefined ? {} : { maxRetries: wholeNumber("MAX_RETRIES", retries) }),
+    ...(namespace === undefined ? {} : { namespace }),
+    ...(timeout === undefined
+      ? {}
+      : { requestTimeoutMs: timeoutMs(fullName(env, "CLIENT_TIMEOUT"), timeout) }),
+    ...(retries === undefined ? {} : { maxRetries: wholeNumber(fullName(env, "MAX_RETRIES"), retries) }),
   };
 }
 
@@ -55,8 +62,8 @@ function tlsSettings(env: Environment): TlsOptions {
   return {
     ca: trustedCas(env),
     skipVerify: truth(env, "SKIP_VERIFY"),
-    ...(clientCert === undefined ? {} : { cert: readNamed("CLIENT_CERT", clientCert) }),
-    ...(clientKey === undefined ? {} : { key: readNamed("CLIENT_KEY", clientKey) }),
+    ...(clientCert === undefined ? {} : { cert: readNamed(fullName(env, "CLIENT_CERT"), clientCert) }),
+    ...(clientKey === undefined ? {} : { key: readNamed(fullName(env, "CLIENT_KEY"), clientKey) }),
     ...(serverName === undefined ? {} : { serverName }),
   };
 }
@@ -64,22 +71,34 @@ function tlsSettings(env: Environment): TlsOptions {
 /** The CA file, else each in the CA folder, else the system's own store, which the runtime would pass over. */
 function trustedCas(env: Environment): readonly string[] {
   const file = variable(env, "CACERT");
-  if (file !== undefined) return [checkedCa("CACERT", file)];
+  if (file !== undefined) return [checkedCa(fullName(env, "CACERT"), file)];
   const folder = variable(env, "CAPATH");
   if (folder === undefined) return systemCas(env);
   // A file there serves too, as it does with the server's own command line.
-  const files = filesBelow("CAPATH", folder);
+  const name = fullName(env, "CAPATH");
+  const files = filesBelow(name, folder);
   if (files.length === 0) {
-    throw new Failure(ExitCode.config, `VAULT_CAPATH names ${folder}, which holds no file`);
+    throw new Failure(ExitCode.config, `${name} names ${printable(folder)}, which holds no file`);
   }
-  return files.map((path) => checkedCa("CAPATH", path));
+  return files.map((path) => checkedCa(name, path));
 }
 
 /** Looks for the PEM blocks alone: to read what is in them would load a library for each run of a timer. */
 function checkedCa(name: string, path: string): string {
   const pem = readNamed(name, path);
-  if (decodePem(pem, path).some(({ label }) => label === "CERTIFICATE")) return pem;
-  throw new Failure(ExitCode.config, `VAULT_${name} names ${path}, which holds no certificate in PEM`);
+  if (holdsCertificate(pem)) return pem;
+  throw new Failure(
+    ExitCode.config,
+    `${name} names ${printable(path)}, which holds no certificate in PEM, or a broken one`,
+  );
+}
+
+function holdsCertificate(pem: string): boolean {
+  try {
+    return decodePem(pem, "").some(({ label }) => label === "CERTIFICATE");
+  } catch {
+    return false;
+  }
 }
 
 function filesBelow(name: string, path: string): readonly string[] {
@@ -89,7 +108,7 @@ function filesBelow(name: string, path: string): readonly string[] {
       .map((entry) => join(path, entry))
       .filter((entry) => statSync(entry).isFile());
   } catch (error) {
-    throw fileError(ExitCode.config, `read what VAULT_${name} names,`, path, error);
+    throw fileError(ExitCode.config, `read what ${name} names,`, path, error);
   }
 }
 
@@ -105,7 +124,9 @@ const systemFiles = [
 
 /** @see https://pkg.go.dev/crypto/x509#SystemCertPool */
 function systemCas(env: Environment): readonly string[] {
-  for (const path of env.SSL_CERT_FILE ? [env.SSL_CERT_FILE] : systemFiles) {
+  // One that is named and not there must not widen whom we trust to the runtime's own list.
+  if (env.SSL_CERT_FILE) return [checkedCa("SSL_CERT_FILE", env.SSL_CERT_FILE)];
+  for (const path of systemFiles) {
     try {
       return [readFileSync(path, "utf8")];
     } catch (error) {
@@ -116,11 +137,20 @@ function systemCas(env: Environment): readonly string[] {
   return [];
 }
 
+/** More than any list of CAs. */
+const maxNamedBytes = 16 * 1024 * 1024;
+
 function readNamed(name: string, path: string): string {
   try {
+    const stats = statSync(path);
+    // A FIFO would hold the run for ever; a folder's own error says what it is.
+    if ((!stats.isFile() && !stats.isDirectory()) || stats.size > maxNamedBytes) {
+      const how = stats.isFile() ? `longer than ${maxNamedBytes / 1024 / 1024} MiB` : "not a plain file";
+      throw new Failure(ExitCode.config, `${name} names ${printable(path)}, which is ${how}`);
+    }
     return readFileSync(path, "utf8");
   } catch (error) {
-    throw fileError(ExitCode.config, `read what VAULT_${name} names,`, path, error);
+    throw fileError(ExitCode.config, `read what ${name} names,`, path, error);
   }
 }
 
@@ -131,7 +161,7 @@ function readNamed(name: string, path: string): string {
  * @throws Failure (no permission) where there is none
  */
 export function adminToken(env: Environment): string {
-  const token = givenToken(env) ?? tokenIn(join(env.HOME ?? homedir(), ".vault-token"));
+  const token = givenToken(env) ?? tokenIn(join(env.HOME || homedir(), ".vault-token"));
   if (token !== undefined) return token;
   throw new Failure(ExitCode.noPermission, "there is no token to set a cluster up with", {
     hint: "set VAULT_TOKEN or VAULT_TOKEN_FILE, or log in with `vault login` first",
@@ -145,7 +175,10 @@ export function givenToken(env: Environment): string | undefined {
   if (token !== undefined || path === undefined) return token;
   const read = tokenIn(path);
   if (read !== undefined) return read;
-  throw new Failure(ExitCode.config, `VAULT_TOKEN_FILE names ${path}, where there is no token`);
+  throw new Failure(
+    ExitCode.config,
+    `${fullName(env, "TOKEN_FILE")} names ${printable(path)}, where there is no token`,
+  );
 }
 
 function tokenIn(path: string): string | undefined {
@@ -154,16 +187,17 @@ function tokenIn(path: string): string | undefined {
 }
 
 /** A duration; a bare number is seconds, as the server's own command line has it. */
-function timeoutMs(text: string): number {
+function timeoutMs(name: string, text: string): number {
   try {
     const seconds = parseDuration(/^\d+$/.test(text) ? `${text}s` : text);
-    if (seconds > 0) return Math.ceil(seconds * 1000);
+    const milliseconds = Math.ceil(seconds * 1000);
+    if (milliseconds > 0 && Number.isSafeInteger(milliseconds)) return milliseconds;
   } catch {
     // told below, by the variable's name
   }
   throw new Failure(
     ExitCode.config,
-    `VAULT_CLIENT_TIMEOUT is ${JSON.stringify(text)}, which is not a duration`,
+    `${name} is ${JSON.stringify(text)}, which is not a duration above zero`,
     {
       hint: "set it to one like 30s",
     },
@@ -172,10 +206,7 @@ function timeoutMs(text: string): number {
 
 function wholeNumber(name: string, text: string): number {
   if (/^\d{1,3}$/.test(text)) return Number(text);
-  throw new Failure(
-    ExitCode.config,
-    `VAULT_${name} is ${JSON.stringify(text)}, which is not a number up to 999`,
-  );
+  throw new Failure(ExitCode.config, `${name} is ${JSON.stringify(text)}, which is not a number up to 999`);
 }
 
 function truth(env: Environment, name: string): boolean {
@@ -184,6 +215,6 @@ function truth(env: Environment, name: string): boolean {
   if (/^(1|t|true)$/.test(text)) return true;
   throw new Failure(
     ExitCode.config,
-    `VAULT_${name} is ${JSON.stringify(text)}, which is neither true nor false`,
+    `${fullName(env, name)} is ${JSON.stringify(text)}, which is neither true nor false`,
   );
 }

@@ -48,6 +48,7 @@ export function clusterOf(
  * Plans one half of a set-up, shows it, and applies it unless asked not to.
  *
  * @param what the half, for the last line
+ * @throws Failure (usage) where `--dry-run` and `--check` are both given; what the plan and its changes throw
  */
 export async function runSetup(
   cluster: Cluster,
@@ -56,6 +57,7 @@ export async function runSetup(
   args: ParsedArgs<typeof setupArgs>,
   run: Run,
 ): Promise<ExitCode> {
+  checkSetupArgs(args);
   const setup = await makePlan(run.client(adminToken(run.env)), cluster);
   const dry = args["dry-run"] === true || args.check === true;
   const show = (line: string) => (args.json === true ? undefined : run.log.done(line));
@@ -121,7 +123,7 @@ function changeJson({ action, resource, fields }: Change) {
 }
 
 /** @throws Failure (usage) where both a look and a change are asked for in ways that exclude each other */
-export function checkSetupArgs(args: ParsedArgs<typeof setupArgs>): void {
+function checkSetupArgs(args: ParsedArgs<typeof setupArgs>): void {
   if (args["dry-run"] === true && args.check === true) {
     throw new Failure(ExitCode.usage, "--dry-run and --check exclude each other", {
       hint: "--check does what --dry-run does, and exits with 2 when something would change",

@@ -37,6 +37,12 @@ export interface Place extends Disposable {
   readonly base: string;
 }
 
+/** The longest path of a file that SQLite opens, the lock here, less the rest of its name and its journal's. */
+const longestPath = 511 - "/..set/lock-journal".length;
+
+/** NAME_MAX, less what the longest name adds: `.` and `-key.pem.tmp-0123456789ab`. */
+const longestName = 255 - 1 - "-key.pem".length - ".tmp-0123456789ab".length;
+
 interface Destination {
   readonly folder: string;
   readonly base: string;
@@ -46,10 +52,20 @@ interface Destination {
 function parseDestination(destination: string): Destination {
   const path = resolve(destination);
   const [folder, base] = [dirname(path), basename(path)];
-  if (base === "" || destination.endsWith("/") || base.startsWith("-") || /\p{Cc}/u.test(path)) {
+  // Without a name of its own at its end, `.` say, it would be the working folder's, one folder above.
+  if (/(^|\/)\.{0,2}$/.test(destination) || base.startsWith("-") || /\p{Cc}/u.test(path)) {
     throw new Failure(ExitCode.usage, `${JSON.stringify(destination)} can't be a certificate's destination`, {
       hint: "give the path without its ending: /etc/kubernetes/ssl/kubelet for kubelet.pem and its two beside it",
     });
+  }
+  if (Buffer.byteLength(base) > longestName || Buffer.byteLength(path) > longestPath) {
+    throw new Failure(
+      ExitCode.usage,
+      `${printable(destination)} is too long for a certificate's destination`,
+      {
+        hint: `its last part may have ${longestName} bytes, and all of it ${longestPath}`,
+      },
+    );
   }
   return { folder, base };
 }

@@ -1,4 +1,4 @@
-import { chmodSync, mkdirSync, readdirSync, readlinkSync, rmSync } from "node:fs";
+import { chmodSync, mkdirSync, readdirSync, readlinkSync, rmSync, statSync } from "node:fs";
 import { ExitCode } from "../failure.ts";
 import {
   currentName,
@@ -21,10 +21,12 @@ import {
   replaceLink,
   setAttributes,
   syncFolder,
+  touch,
 } from "./durable.ts";
 import { errorCode, fileError } from "./file-error.ts";
 import type { Folder } from "./folder.ts";
 import { type LockOptions, takeLock } from "./lock.ts";
+import { addPending } from "./pending.ts";
 import { type FileContent, readSmallFile } from "./read-file.ts";
 
 export interface SetFiles {
@@ -40,6 +42,8 @@ export interface SetFiles {
 export interface StoredSet extends Partial<SetFiles> {
   /** Of the key; undefined where there is none. */
   readonly owner?: Ownership;
+  /** When the CA was last known to be the server's; undefined for plain files. */
+  readonly checkedAt?: Date;
 }
 
 /** A place that no other run changes meanwhile. */
@@ -49,14 +53,18 @@ export interface LockedPlace extends Disposable {
    * Puts a new set in the place of what stands, at one moment. Stopped anywhere, readers find the old files or the
    * new ones, and the next call cleans up.
    *
+   * @param pending what somebody has to act on, kept durably from before the change; see `readPending`
    * @throws Failure (can't write); then the old files stand
    */
-  replace(files: SetFiles, owner: Ownership | undefined): void;
+  replace(files: SetFiles, owner: Ownership | undefined, pending: readonly string[]): void;
+  /** Notes that the CA is the server's at this time. */
+  markChecked(): void;
 }
 
 /** Longer than any chain that a server would give. */
 const maxBytes = 256 * 1024;
 const requestName = "request.json";
+const checkedName = "ca-checked";
 
 /**
  * Reads what stands at a destination: plain files, as the Go tool left them, or a set. Writes nothing.
@@ -83,8 +91,12 @@ export async function lockPlace(
     const lock = await takeLock(`${place.set.path}/lock`, options, `${place.set.name}/lock`);
     return {
       read: () => read(place),
-      replace: (files, newOwner) =>
-        guard(place, "certificate", () => replace(place, place.set, files, newOwner)),
+      replace: (files, newOwner, pending) =>
+        guard(place, "certificate", () => {
+          addPending(place.set, pending);
+          replace(place, place.set, files, newOwner);
+        }),
+      markChecked: () => guard(place, "ca", () => touch(`${place.set.path}/${checkedName}`)),
       [Symbol.dispose]() {
         lock[Symbol.dispose]();
         place[Symbol.dispose]();
@@ -103,7 +115,18 @@ function read(place: Place): StoredSet {
     ...(certificate === undefined ? {} : { certificate: certificate.text }),
     ...(ca === undefined ? {} : { ca: ca.text }),
     ...readRequest(place),
+    ...readCheckedAt(place),
   };
+}
+
+/** The later of the set's making, when the CA came with the certificate, and of the last look. */
+function readCheckedAt({ set }: Place): Pick<StoredSet, "checkedAt"> {
+  if (set === undefined) return {};
+  const times = [`${currentName}/${members.ca.name}`, checkedName].flatMap((name) => {
+    const stats = statSync(`${set.path}/${name}`, { throwIfNoEntry: false });
+    return stats === undefined ? [] : [stats.mtimeMs];
+  });
+  return times.length === 0 ? {} : { checkedAt: new Date(Math.max(...times)) };
 }
 
 /** Plain files that were put in the links' place are not what the request beside the set speaks of. */

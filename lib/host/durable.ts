@@ -5,6 +5,7 @@ import {
   fchownSync,
   fstatSync,
   fsyncSync,
+  futimesSync,
   openSync,
   readdirSync,
   renameSync,
@@ -110,6 +111,18 @@ export function syncFolder(path: string): void {
   const fd = openSync(path, constants.O_RDONLY | constants.O_DIRECTORY);
   try {
     fsyncSync(fd);
+  } finally {
+    closeSync(fd);
+  }
+}
+
+/** Sets a file's time to now, and makes it where it is missing. It has no content, and may be lost with no harm. */
+export function touch(path: string): void {
+  const { O_CREAT, O_NOFOLLOW, O_WRONLY } = constants;
+  const fd = openSync(path, O_WRONLY | O_CREAT | O_NOFOLLOW, 0o600);
+  try {
+    const now = new Date();
+    futimesSync(fd, now, now);
   } finally {
     closeSync(fd);
   }

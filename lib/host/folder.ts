@@ -10,6 +10,7 @@ import {
   openSync,
   readdirSync,
   readlinkSync,
+  type Stats,
 } from "node:fs";
 import { resolve } from "node:path";
 import { ExitCode, Failure } from "../failure.ts";
@@ -38,7 +39,8 @@ const maxLinks = 40;
 
 /**
  * Opens a folder, one part of its path after the other. A symbolic link on the way is followed only when it is
- * root's or our own: with root's power, another user's link could lead to any file.
+ * root's or our own, and in a folder where nobody else can put another in its place: with root's power, another
+ * user's link could lead to any file.
  *
  * @param make makes each missing folder so; without it a missing one is an error
  * @throws the system's error, or a Failure (can't write) for another user's link
@@ -50,8 +52,7 @@ export function openFolder(path: string, make?: MakeOptions): Folder {
   let links = 0;
   try {
     for (let part = rest.shift(); part !== undefined; part = rest.shift()) {
-      const here = `/proc/self/fd/${fd}`;
-      const target = ownLinkTarget(`${here}/${part}`, name, part);
+      const target = ownLinkTarget(fd, name, part);
       if (target === undefined) {
         const next = openPart(fd, part, make);
         closeSync(fd);
@@ -73,6 +74,20 @@ export function openFolder(path: string, make?: MakeOptions): Folder {
   return heldOpen(fd, name);
 }
 
+/**
+ * Refuses a path to a folder that a link of another user's leads on. Whatever else is wrong with it is for whoever uses
+ * it to tell.
+ *
+ * @throws Failure (can't write)
+ */
+export function refuseForeignLinks(path: string): void {
+  try {
+    using _ = openFolder(path);
+  } catch (error) {
+    if (error instanceof Failure) throw error;
+  }
+}
+
 /** Opens a folder in another, and no link: a folder of ours that a user of the outer one could have replaced. */
 export function openInside(outer: Folder, part: string, make?: MakeOptions): Folder {
   const fd = openPart(Number(outer.path.split("/").at(-1)), part, make);
@@ -91,15 +106,23 @@ function heldOpen(fd: number, name: string): Folder {
 }
 
 /** Undefined where the part is no link. */
-function ownLinkTarget(path: string, name: string, part: string): string | undefined {
+function ownLinkTarget(parent: number, name: string, part: string): string | undefined {
+  const path = `/proc/self/fd/${parent}/${part}`;
   const stats = lstatSync(path, { throwIfNoEntry: false });
   if (stats === undefined || !stats.isSymbolicLink()) return undefined;
-  if (isTrusted(stats.uid)) return readlinkSync(path);
+  // Who can replace a link can do so between our look at it and our reading of it.
+  if (isTrusted(stats.uid) && isLasting(fstatSync(parent))) return readlinkSync(path);
+  const whose = isTrusted(stats.uid) ? "in a folder that others can write" : `of another user (${stats.uid})`;
   throw new Failure(
     ExitCode.cantCreate,
-    `${printable(part)} in the path ${printable(name)} is a symbolic link of another user (${stats.uid}), and is not followed`,
+    `${printable(part)} in the path ${printable(name)} is a symbolic link ${whose}, and is not followed`,
     { hint: "nothing was changed; give the path that it leads to, if that is meant" },
   );
+}
+
+/** Whether what is ours in a folder stays as it is: it is ours alone, or one in which each may replace only his own. */
+function isLasting({ uid, mode }: Stats): boolean {
+  return isTrusted(uid) && ((mode & 0o022) === 0 || (mode & 0o1000) !== 0);
 }
 
 function isTrusted(uid: number): boolean {
@@ -140,7 +163,8 @@ function makeFolder(path: string): boolean {
 function isUnfinished(fd: number, { mode, owner }: MakeOptions): boolean {
   const stats = fstatSync(fd);
   const found = stats.mode & 0o7777;
-  const isRight = found === mode && (owner === undefined || (stats.uid === owner.uid && stats.gid === owner.gid));
+  const isRight =
+    found === mode && (owner === undefined || (stats.uid === owner.uid && stats.gid === owner.gid));
   if (isRight || stats.uid !== process.geteuid?.() || (found !== 0o700 && found !== mode)) return false;
   return readdirSync(`/proc/self/fd/${fd}`).length === 0;
 }

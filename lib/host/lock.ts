@@ -29,15 +29,17 @@ export async function takeLock(path: string, options: LockOptions, name = path):
   const began = Date.now();
   let told = false;
   for (let waitMs = 5; ; waitMs = Math.min(waitMs * 2, 250)) {
-    const database = new Database(path, sqlite.SQLITE_OPEN_READWRITE);
+    let database: InstanceType<typeof Database> | undefined;
     try {
+      database = new Database(path, sqlite.SQLITE_OPEN_READWRITE);
       database.run("PRAGMA busy_timeout = 0");
       // No file beside this one, which a killed run would leave.
       database.run("PRAGMA journal_mode = MEMORY");
       database.run("BEGIN EXCLUSIVE");
-      return { [Symbol.dispose]: () => database.close() };
+      const held = database;
+      return { [Symbol.dispose]: () => held.close() };
     } catch (error) {
-      database.close();
+      database?.close();
       if (!isBusy(error)) throw fileError(ExitCode.cantCreate, "lock", name, error);
     }
     if (options.signal.aborted) {

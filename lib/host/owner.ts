@@ -33,8 +33,8 @@ function resolve(database: "passwd" | "group", kind: string, name: string): numb
 }
 
 function find(lines: string, name: string): number | undefined {
-  const line = lines.split("\n").find((entry) => entry.startsWith(`${name}:`));
-  const number = line?.split(":")[2];
+  const entries = lines.split("\n").map((line) => line.split(":"));
+  const number = entries.find(([first]) => first === name)?.[2];
   return number !== undefined && /^\d+$/.test(number) ? Number(number) : undefined;
 }
 

@@ -11,6 +11,7 @@ import {
 import type { Names } from "../x509/csr.ts";
 import { normalIp } from "../x509/ip-address.ts";
 import type { PrivateKey } from "../x509/key.ts";
+import { tolerableMs } from "./clock.ts";
 
 /** What a server signed, read and checked. */
 export interface CheckedCertificate {
@@ -43,6 +44,13 @@ export function checkSigned(
   if (leaf.notAfter <= now) {
     throw refused(
       `ended ${leaf.notAfter.toISOString()}, before it began to be used`,
+      "compare this host's clock with the server's",
+    );
+  }
+  // Both clocks count as right where they are no further apart than this.
+  if (leaf.notBefore.getTime() > now.getTime() + tolerableMs) {
+    throw refused(
+      `begins ${leaf.notBefore.toISOString()}, which is to come`,
       "compare this host's clock with the server's",
     );
   }

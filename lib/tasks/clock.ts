@@ -1,8 +1,8 @@
 import { formatDuration } from "../duration.ts";
 import type { VaultClient } from "../vault/client.ts";
 
-/** A difference that a person should know of: more than a slow answer and whole seconds explain. */
-const tolerableMs = 60_000;
+/** A difference that a person should know of is longer: more than a slow answer and whole seconds explain. */
+export const tolerableMs = 60_000;
 
 /**
  * What time it is where certificates are made. That clock decides what is valid; a host's own may be anywhere

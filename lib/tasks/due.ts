@@ -19,44 +19,66 @@ export interface Standing {
   readonly reasons: readonly string[];
   /** The one that stands, where it can be read. */
   readonly certificate?: Certificate;
+  /** It is of use still: for its key, of its CA, and not at its end. */
+  readonly isUsable: boolean;
 }
 
 /**
  * Whether what stands at a destination still is what is asked for, and for long enough. Looks at files alone, and
  * loads nothing beyond the runtime's own reader.
  */
-export async function standing(set: StoredSet, asked: CertificateRequest, now: Date): Promise<Standing> {
+export async function standing(
+  set: StoredSet,
+  asked: CertificateRequest,
+  now: Date,
+  halfOfShortLife = false,
+): Promise<Standing> {
   const missing = (["key", "certificate", "ca"] as const).filter((member) => set[member] === undefined);
   if (set.key === undefined || set.certificate === undefined || set.ca === undefined) {
-    return { reasons: [missing.length === 3 ? "there is none yet" : `${missing.join(" and ")} missing`] };
+    const reason = missing.length === 3 ? "there is none yet" : `${missing.join(" and ")} missing`;
+    return { reasons: [reason], isUsable: false };
   }
   try {
     const key = await readKey(set.key, "the key");
     const [certificate] = readCertificates(set.certificate, "the certificate file");
     const authorities = readCertificates(set.ca, "the CA file");
-    const reasons = [
+    const broken = [
       isFor(certificate, key.key) ? [] : ["the key belongs to another certificate"],
       authorities.some((ca) => isSignedBy(certificate, ca)) ? [] : ["the CA file's CA did not sign it"],
+      now < certificate.notAfter ? [] : ["it has expired"],
+    ].flat();
+    const late = broken.length === 0 && now >= dueAt(certificate, halfOfShortLife);
+    const reasons = [
+      broken,
       asked.keyType === undefined || isSameKeyType(key.type, asked.keyType)
         ? []
         : [`the key is ${keyTypeName(key.type)}, not ${keyTypeName(asked.keyType)}`],
       nameReasons(set, certificate, asked),
-      now.getTime() >= dueAt(certificate).getTime() ? [life(certificate, now)] : [],
+      late ? [`less than ${fractionLeft(certificate, halfOfShortLife).words} of its life is left`] : [],
     ].flat();
-    return { reasons, certificate };
+    return { reasons, certificate, isUsable: broken.length === 0 };
   } catch (error) {
-    return { reasons: [error instanceof Error ? error.message : String(error)] };
+    return { reasons: [error instanceof Error ? error.message : String(error)], isUsable: false };
   }
 }
 
-/** When a third of its life is left. */
-export function dueAt({ notBefore, notAfter }: Certificate): Date {
-  const lifeMs = notAfter.getTime() - notBefore.getTime();
-  return new Date(notAfter.getTime() - lifeMs / 3);
+const shortLifeMs = 10 * 86_400_000;
+
+/** When so little of its life is left that the next one is due: a third, or a half of a short one. */
+export function dueAt(certificate: Certificate, halfOfShortLife = false): Date {
+  const { part } = fractionLeft(certificate, halfOfShortLife);
+  return new Date(certificate.notAfter.getTime() - lifeMs(certificate) * part);
 }
 
-function life({ notAfter }: Certificate, now: Date): string {
-  return now.getTime() >= notAfter.getTime() ? "it has expired" : "less than a third of its life is left";
+function fractionLeft(certificate: Certificate, halfOfShortLife: boolean): { part: number; words: string } {
+  return halfOfShortLife && lifeMs(certificate) < shortLifeMs
+    ? { part: 1 / 2, words: "half" }
+    : { part: 1 / 3, words: "a third" };
+}
+
+/** From first to last moment, in milliseconds. */
+export function lifeMs({ notBefore, notAfter }: Certificate): number {
+  return notAfter.getTime() - notBefore.getTime();
 }
 
 /**
@@ -67,7 +89,7 @@ function life({ notAfter }: Certificate, now: Date): string {
 function nameReasons(set: StoredSet, certificate: Certificate, asked: CertificateRequest): string[] {
   const record = parseRecord(set.request);
   if (record === undefined || record.certificate !== certificate.x509.fingerprint256) {
-    return isSameNames(namesOf(certificate), asked.names, certificate.commonName)
+    return isSameNames(namesOf(certificate, asked), asked.names, certificate.commonName)
       ? []
       : ["the names are not those asked for"];
   }
@@ -77,8 +99,11 @@ function nameReasons(set: StoredSet, certificate: Certificate, asked: Certificat
   ].flat();
 }
 
-function namesOf({ commonName, organisations, dnsNames, ipAddresses }: Certificate): Names {
-  return { commonName, organisations, dnsNames, ipAddresses };
+/** An organisation that nobody asked for is the role's. */
+function namesOf(certificate: Certificate, asked: CertificateRequest): Names {
+  const { commonName, organisations, dnsNames, ipAddresses } = certificate;
+  const theirs = asked.names.organisations.length === 0 ? [] : organisations;
+  return { commonName, organisations: theirs, dnsNames, ipAddresses };
 }
 
 /** @param implied a DNS name that may stand beside those asked for: the server adds the common name */

@@ -1,4 +1,5 @@
 import { ExitCode, Failure } from "../failure.ts";
+import { refuseForeignLinks } from "../host/folder.ts";
 import { takeLock } from "../host/lock.ts";
 import {
   isInitTokenLeftOver,
@@ -46,6 +47,7 @@ export interface HostToken {
  *   (try later) when the server can't be had
  */
 export async function keepHostToken(options: HostTokenOptions): Promise<HostToken> {
+  refuseForeignLinks(options.configPath);
   const paths = tokenPaths(options.configPath);
   const held = readToken(paths.token, options);
   if (held.state === "filled") {
@@ -122,6 +124,16 @@ function requireInitToken(held: TokenFile, paths: TokenPaths, options: HostToken
     throw new Failure(ExitCode.config, "the init token's role is not set", {
       hint: "set VAULT_INIT_ROLE or --init-role to CLUSTER-ROLE, like demo-worker",
     });
+  }
+  // It becomes a part of a path in the server, where a slash would make it another path.
+  if (!/^[\w.-]*\w$/.test(options.initRole)) {
+    throw new Failure(
+      ExitCode.config,
+      `${JSON.stringify(options.initRole)} is not the name of a token role`,
+      {
+        hint: "set VAULT_INIT_ROLE or --init-role to CLUSTER-ROLE, like demo-worker",
+      },
+    );
   }
   return { initToken: file.token, role: options.initRole };
 }

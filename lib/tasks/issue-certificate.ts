@@ -9,8 +9,8 @@ import {
 } from "../host/certificate-set.ts";
 import type { Ownership } from "../host/durable.ts";
 import type { VaultClient } from "../vault/client.ts";
-import { signCsr } from "../vault/pki.ts";
-import type { Certificate } from "../x509/certificate.ts";
+import { readIssuerChain, signCsr } from "../vault/pki.ts";
+import { type Certificate, isSameCertificate, isSignedBy, readCertificates } from "../x509/certificate.ts";
 import { generateKey, type PrivateKey, readKey } from "../x509/key.ts";
 import { defaultKeyType, isSameKeyType, type KeyType } from "../x509/key-type.ts";
 import { checkSigned } from "./check-signed.ts";
@@ -33,15 +33,25 @@ export interface IssueOptions extends CertificateRequest {
   /** Ends the waiting for another run. */
   readonly signal: AbortSignal;
   readonly onNote?: (sentence: string) => void;
+  /** Where a certificate lives for less than ten days, half of its life may be used, not two thirds. */
+  readonly halfOfShortLife?: boolean;
+  /** Looks once a week whether the server has another CA by now. */
+  readonly watchCa?: boolean;
+  /** Keeps on disk, from before the change, that somebody has to act on it: see `takePending`. */
+  readonly keepsPending?: boolean;
+  /** When a certificate that is due, and valid still, may be replaced; undefined for now. */
+  readonly waitUntil?: (standing: Certificate, now: Date) => Date | undefined;
 }
 
 export interface Issued {
-  readonly outcome: "issued" | "not due";
+  readonly outcome: "issued" | "not due" | "waiting" | "CA refreshed";
   readonly certificate: Certificate;
   /** When `ifDue` will issue the next one. */
   readonly dueAt: Date;
   /** Why it was issued; empty for an order. */
   readonly reasons: readonly string[];
+  /** When the one that waits will be replaced. */
+  readonly waitsUntil?: Date;
   readonly keyType?: KeyType;
   readonly keyKept?: boolean;
 }
@@ -54,32 +64,89 @@ export interface Issued {
 export async function issueCertificate(options: IssueOptions): Promise<Issued> {
   const clock = clockNote(options.client);
   if (clock !== undefined) options.onNote?.(clock);
-  const fresh = await notDue(readSet(options.destination), options);
-  if (fresh !== undefined) return fresh;
+  const set = readSet(options.destination);
+  const decision = await decide(set, options);
+  if ("outcome" in decision && !isCaCheckDue(set, decision, options)) return decision;
   using place = await lockPlace(options.destination, options.owner, {
     signal: options.signal,
     onWait: (path) => options.onNote?.(`waiting for another run that holds ${path}`),
   });
   // Another run may have issued it while this one waited.
-  return (await notDue(place.read(), options)) ?? (await issue(place, options));
+  const locked = place.read();
+  const again = await decide(locked, options);
+  if (!("outcome" in again)) return await issue(place, locked, again.reasons, options);
+  if (!isCaCheckDue(locked, again, options)) return again;
+  return (await followCa(place, locked, again, options)) ?? (await issue(place, locked, [otherCa], options));
 }
 
-async function notDue(set: StoredSet, options: IssueOptions): Promise<Issued | undefined> {
-  if (!options.ifDue || options.force) return undefined;
-  const { reasons, certificate } = await standing(set, options, serverTime(options.client));
-  if (reasons.length > 0 || certificate === undefined) return undefined;
-  for (const path of mendAttributes(options.destination, options.owner)) {
-    options.onNote?.(`${path} has its owner and mode set again`);
+const otherCa = "the server has another CA by now";
+
+/** What is to be done about what stands: nothing now, or a new certificate, and why. */
+async function decide(
+  set: StoredSet,
+  options: IssueOptions,
+): Promise<Issued | { reasons: readonly string[] }> {
+  if (!options.ifDue || options.force) return { reasons: [] };
+  const now = serverTime(options.client);
+  const { reasons, certificate, isUsable } = await standing(set, options, now, options.halfOfShortLife);
+  if (certificate === undefined) return { reasons };
+  const about = { certificate, dueAt: dueAt(certificate, options.halfOfShortLife), reasons };
+  if (reasons.length === 0) {
+    for (const path of mendAttributes(options.destination, options.owner)) {
+      options.onNote?.(`${path} has its owner and mode set again`);
+    }
+    return { outcome: "not due", ...about };
   }
-  return { outcome: "not due", certificate, dueAt: dueAt(certificate), reasons };
+  const waitsUntil = isUsable ? options.waitUntil?.(certificate, now) : undefined;
+  return waitsUntil === undefined ? { reasons } : { outcome: "waiting", waitsUntil, ...about };
 }
 
-async function issue(place: LockedPlace, options: IssueOptions): Promise<Issued> {
-  const set = place.read();
+function isCaCheckDue({ checkedAt }: StoredSet, { outcome }: Issued, { watchCa }: IssueOptions): boolean {
+  const weekMs = 7 * 86_400_000;
+  return (
+    watchCa === true &&
+    outcome === "not due" &&
+    checkedAt !== undefined &&
+    Date.now() - checkedAt.getTime() > weekMs
+  );
+}
+
+/** Undefined where the certificate that stands is not of the server's CA, and a new one is needed. */
+async function followCa(
+  place: LockedPlace,
+  set: StoredSet,
+  standing: Issued,
+  options: IssueOptions,
+): Promise<Issued | undefined> {
+  const { key, certificate, ca, request } = set;
+  if (key === undefined || certificate === undefined || ca === undefined) return undefined;
+  const chain = await readIssuerChain(options.client, options.signPath.replace(/\/sign\/.*$/, ""));
+  const authorities = chain.flatMap((pem) => readCertificates(pem, "the server's answer"));
+  const [issuer] = authorities;
+  if (issuer === undefined) return undefined;
+  if (readCertificates(ca, "the CA file").some((it) => isSameCertificate(it, issuer))) {
+    place.markChecked();
+    return standing;
+  }
+  // The same CA with a new certificate of its own, a longer life say: what it signed stays good.
+  if (!isSignedBy(standing.certificate, issuer)) return undefined;
+  const files = {
+    key,
+    certificate,
+    request: request ?? "",
+    ca: join(options.caChain ? authorities : [issuer]),
+  };
+  place.replace(files, options.owner ?? inherited(set), options.keepsPending === true ? ["ca"] : []);
+  return { ...standing, outcome: "CA refreshed" };
+}
+
+async function issue(
+  place: LockedPlace,
+  set: StoredSet,
+  reasons: readonly string[],
+  options: IssueOptions,
+): Promise<Issued> {
   const { client, names, signPath } = options;
-  const { reasons } = options.ifDue
-    ? await standing(set, options, serverTime(options.client))
-    : { reasons: [] };
   const { key, kept } = await chooseKey(set, options);
   const { createCsr } = await import("../x509/csr.ts");
   const csr = createCsr(key, names);
@@ -91,11 +158,12 @@ async function issue(place: LockedPlace, options: IssueOptions): Promise<Issued>
     ca: join(options.caChain ? authorities : [authorities[0]]),
     request: requestRecord(options, leaf),
   };
-  place.replace(files, options.owner ?? inherited(set));
+  const changed = ["certificate", ...(kept ? [] : ["key"]), ...(files.ca === set.ca ? [] : ["ca"])];
+  place.replace(files, options.owner ?? inherited(set), options.keepsPending === true ? changed : []);
   return {
     outcome: "issued",
     certificate: leaf,
-    dueAt: dueAt(leaf),
+    dueAt: dueAt(leaf, options.halfOfShortLife),
     reasons,
     keyType: key.type,
     keyKept: kept,

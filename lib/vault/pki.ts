@@ -24,6 +24,23 @@ export async function listIssuers(client: VaultClient, mount: string): Promise<r
   }
 }
 
+/**
+ * The certificate of a mount's default issuer, then those above it, in PEM. Needs no token.
+ *
+ * @see https://developer.hashicorp.com/vault/api-docs/secret/pki/issuance#read-issuer-certificate
+ */
+export async function readIssuerChain(client: VaultClient, mount: string): Promise<readonly string[]> {
+  const answer = await client.ask({
+    method: "GET",
+    path: `${mount}/issuer/default/json`,
+    capability: "read",
+    repeatable: true,
+  });
+  const data = answer.object("data");
+  const certificate = data.filledText("certificate");
+  return [certificate, ...data.texts("ca_chain").filter((pem) => pem.trim() !== certificate.trim())];
+}
+
 export interface RootRequest {
   readonly commonName: string;
   readonly ttlSeconds: number;

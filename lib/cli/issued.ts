@@ -1,0 +1,42 @@
+import type { Issued } from "../tasks/issue-certificate.ts";
+import { keyTypeName } from "../x509/key-type.ts";
+
+/** What came of a certificate, for people. */
+export function issuedSentence(issued: Issued, destination: string): string {
+  const { outcome, certificate, dueAt, reasons, keyType, keyKept, waitsUntil } = issued;
+  const until = `valid until ${minute(certificate.notAfter)}, due ${minute(dueAt)}`;
+  const why = reasons.length === 0 ? "" : ` (${reasons.join("; ")})`;
+  switch (outcome) {
+    case "not due":
+      return `${destination}.pem is not due: ${until}`;
+    case "waiting":
+      return `${destination}.pem is due${why}, and waits for its window at ${waitsUntil?.toString().slice(0, 21)}`;
+    case "CA refreshed":
+      return `${destination}-ca.pem is the server's CA again: certificate ${until}`;
+    case "issued": {
+      const key =
+        keyType === undefined ? "" : `, ${keyTypeName(keyType)} key ${keyKept === true ? "kept" : "made"}`;
+      return `${destination}.pem issued${why}: ${until}${key}`;
+    }
+  }
+}
+
+function minute(date: Date): string {
+  return `${date.toISOString().slice(0, 16).replace("T", " ")} UTC`;
+}
+
+/** The same, for a machine. */
+export function issuedJson(issued: Issued, destination: string): Readonly<Record<string, unknown>> {
+  const { outcome, certificate, dueAt, reasons, keyType, keyKept, waitsUntil } = issued;
+  return {
+    outcome,
+    destination,
+    serialNumber: certificate.x509.serialNumber.toLowerCase(),
+    notBefore: certificate.notBefore,
+    notAfter: certificate.notAfter,
+    dueAt,
+    reasons,
+    ...(waitsUntil === undefined ? {} : { waitsUntil }),
+    ...(keyType === undefined ? {} : { keyType: keyTypeName(keyType), keyKept }),
+  };
+}

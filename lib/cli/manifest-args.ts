@@ -1,0 +1,27 @@
+import type { Arguments } from "./arguments.ts";
+
+/** The flags by which a command line speaks of manifests. */
+export const manifestArgs = {
+  config: { type: "string", description: "a manifest, in place of the three arguments", valueHint: "FILE" },
+  "config-dir": { type: "string", description: "every manifest (*.toml) of a folder", valueHint: "FOLDER" },
+  check: {
+    type: "boolean",
+    description: "with manifests: tell what is due, ask no server, and exit with 2 for any",
+  },
+  hooks: {
+    type: "string",
+    description: "with manifests: run hooks now, leave them for later, or run only those left",
+    default: "now",
+    valueHint: "WHEN",
+  },
+} as const satisfies Arguments;
+
+export interface ManifestArgs {
+  readonly config?: string | undefined;
+  readonly "config-dir"?: string | undefined;
+  readonly check?: boolean | undefined;
+  readonly hooks: string;
+  readonly json?: boolean | undefined;
+  readonly "config-path": string;
+  readonly "init-role"?: string | undefined;
+}

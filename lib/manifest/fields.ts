@@ -1,0 +1,127 @@
+/** What a field of a manifest may hold. */
+export type FieldType = "text" | "texts" | "number" | "truth" | "commands";
+
+export interface Field {
+  readonly type: FieldType;
+  readonly required?: true;
+  /** As one would write it. */
+  readonly default?: string;
+  readonly example: string;
+  readonly description: string;
+  /** The values that there are, where it is a choice. */
+  readonly choices?: readonly string[];
+}
+
+/**
+ * Every field of a manifest: what the parser takes, and what the README's table and the JSON schema say. `%H`, `%l`,
+ * `%4`, `%6` and `%%` are resolved in those that have a `%` in their example.
+ */
+export const fields = {
+  sign_path: {
+    type: "text",
+    required: true,
+    example: '"demo/pki/k8s/sign/kubelet"',
+    description: "where the role signs: CLUSTER/pki/MOUNT/sign/ROLE",
+  },
+  common_name: {
+    type: "text",
+    required: true,
+    example: '"system:node:%H"',
+    description: "common name of the certificate",
+  },
+  destination: {
+    type: "text",
+    required: true,
+    example: '"/etc/kubernetes/ssl/kubelet"',
+    description: "path of the files, without -key.pem, .pem and -ca.pem",
+  },
+  san_hosts: {
+    type: "texts",
+    default: "[]",
+    example: '["%H", "localhost"]',
+    description: "host names that it is for, too",
+  },
+  ip_sans: {
+    type: "texts",
+    default: "[]",
+    example: '["%4", "127.0.0.1"]',
+    description: "IP addresses that it is for",
+  },
+  organisation: {
+    type: "texts",
+    default: "[]",
+    example: '["system:nodes"]',
+    description: "organisations in its subject, where the role leaves them open",
+  },
+  key_type: {
+    type: "text",
+    default: "the key's that is there, else ec",
+    example: '"ec"',
+    description: "kind of key",
+    choices: ["rsa", "ec", "ed25519"],
+  },
+  key_bit_size: {
+    type: "number",
+    default: "2048, 256",
+    example: "384",
+    description: "rsa: 2048, 3072, 4096; ec: 256, 384, 521",
+  },
+  ca_chain: {
+    type: "truth",
+    default: "false",
+    example: "true",
+    description: "the whole chain in the CA file, not the signer alone",
+  },
+  owner: {
+    type: "text",
+    default: "as the key that is there",
+    example: '"etcd"',
+    description: "owner of the files",
+  },
+  group: {
+    type: "text",
+    default: "as the key that is there",
+    example: '"etcd"',
+    description: "group of the files",
+  },
+  renew: {
+    type: "text",
+    default: '"due"',
+    example: '"always"',
+    description: "issue when it is due, or at each run as the Go tool did",
+    choices: ["due", "always"],
+  },
+  window: {
+    type: "texts",
+    default: "[] (at any time)",
+    example: '["Sun 02:00-04:00"]',
+    description:
+      "when it may be replaced, in the host's time zone, while more than a tenth of its life is left",
+  },
+  reload: {
+    type: "texts",
+    default: "[]",
+    example: '["etcd.service"]',
+    description: "units to reload, or restart where they can't, when it has changed",
+  },
+  restart: {
+    type: "texts",
+    default: "[]",
+    example: '["kubelet.service"]',
+    description: "units to restart when it has changed, where they run",
+  },
+  on_change: {
+    type: "commands",
+    default: "[]",
+    example: '[["/usr/local/bin/tell", "--quiet"]]',
+    description: "commands to run when it has changed, each a list: no shell reads them",
+  },
+  hook_timeout: {
+    type: "text",
+    default: '"60s"',
+    example: '"5m"',
+    description: "for each command and unit",
+  },
+} as const satisfies Readonly<Record<string, Field>>;
+
+export type FieldName = keyof typeof fields;

@@ -1,0 +1,84 @@
+import { readdirSync, statSync } from "node:fs";
+import { join } from "node:path";
+import { ExitCode, Failure } from "../failure.ts";
+import { fileError, printable } from "../host/file-error.ts";
+import { readSmallFile } from "../host/read-file.ts";
+import { type Manifest, parseManifest } from "./manifest.ts";
+import { hostFacts } from "./specifiers.ts";
+
+/** Manifests, and what is wrong with the others: one that can't be read stops only itself. */
+export interface Loaded {
+  readonly manifests: readonly Manifest[];
+  readonly failures: readonly Failure[];
+}
+
+const maxBytes = 64 * 1024;
+
+/**
+ * Reads one manifest.
+ *
+ * @throws Failure (configuration) when it is missing, not right, or others may write it
+ */
+export function loadManifest(file: string): Manifest {
+  const content = readSmallFile(file, maxBytes);
+  if (content === undefined) throw new Failure(ExitCode.config, `there is no manifest ${printable(file)}`);
+  requireOurs(file, content.stats);
+  return parseManifest(content.text, file, hostFacts());
+}
+
+/**
+ * Reads each `*.toml` of a folder, in the order of their names; editors' backup files have other endings.
+ *
+ * @throws Failure (configuration) when the folder is missing, holds no manifest, or others may write in it
+ */
+export function loadManifests(folder: string): Loaded {
+  const files = listManifests(folder);
+  if (files.length === 0) {
+    throw new Failure(ExitCode.config, `${printable(folder)} holds no manifest (*.toml)`, {
+      hint: "put one there for each certificate that this host should have",
+    });
+  }
+  const manifests: Manifest[] = [];
+  const failures: Failure[] = [];
+  for (const file of files) {
+    try {
+      const manifest = loadManifest(file);
+      requireOwnDestination(manifest, manifests);
+      manifests.push(manifest);
+    } catch (error) {
+      if (!(error instanceof Failure)) throw error;
+      failures.push(error);
+    }
+  }
+  return { manifests, failures };
+}
+
+function listManifests(folder: string): string[] {
+  try {
+    requireOurs(folder, statSync(folder));
+    return readdirSync(folder)
+      .filter((name) => name.endsWith(".toml") && !name.startsWith("."))
+      .sort()
+      .map((name) => join(folder, name));
+  } catch (error) {
+    throw fileError(ExitCode.config, "read the manifests in", folder, error);
+  }
+}
+
+/** Whoever writes a manifest has root run its hooks. */
+function requireOurs(path: string, { uid, mode }: { uid: number; mode: number }): void {
+  if ((uid === 0 || uid === process.geteuid?.()) && (mode & 0o022) === 0) return;
+  throw new Failure(ExitCode.config, `${printable(path)} can be written by others`, {
+    hint: `whoever writes it decides what root runs; chown root ${printable(path)} and chmod go-w ${printable(path)}`,
+  });
+}
+
+/** The one that comes first keeps it. */
+function requireOwnDestination({ file, destination }: Manifest, others: readonly Manifest[]): void {
+  const other = others.find((it) => it.destination === destination);
+  if (other === undefined) return;
+  throw new Failure(
+    ExitCode.config,
+    `${file}: destination ${printable(destination)} is that of ${other.file}, too`,
+  );
+}
