@@ -22,7 +22,10 @@ export interface Cluster {
 /** The period of tokens: how long one lives after each renewal. */
 export const tokenPeriodSeconds = 5 * 365 * day;
 
-export const validityDefaults = {
+/** A server counts nanoseconds in 64 bits. */
+const longestSeconds = Math.floor(2 ** 63 / 1e9);
+
+const validityDefaults = {
   caValiditySeconds: 20 * 365 * day,
   adminValiditySeconds: 365 * day,
   componentValiditySeconds: 30 * day,
@@ -48,16 +51,29 @@ export function defineCluster(id: string, chosen: Partial<Omit<Cluster, "id">> =
     if (!Number.isInteger(seconds) || seconds < 1) {
       throw new Failure(ExitCode.usage, "a validity has to be a whole number of seconds, one or more");
     }
+    if (seconds > longestSeconds) {
+      throw new Failure(ExitCode.usage, `a validity of ${seconds} s is longer than a server can keep`, {
+        hint: "give it 292y at most",
+      });
+    }
   }
-  for (const role of hostRoles) checkInitToken(role, cluster.initTokens[role]);
+  for (const role of hostRoles) checkInitToken(role, cluster.initTokens);
   return cluster;
 }
 
-function checkInitToken(role: HostRole, id: string | undefined): void {
+function checkInitToken(role: HostRole, ids: Cluster["initTokens"]): void {
+  const id = ids[role];
+  if (id === undefined) return;
   // The server keeps these prefixes for ids that it makes itself.
-  if (id !== undefined && (!/^[\x21-\x7e]{1,128}$/.test(id) || /^(hv[sbr]\.|[sbr]\.)/.test(id))) {
+  if (!/^[\x21-\x7e]{1,128}$/.test(id) || /^(hv[sbr]\.|[sbr]\.)/.test(id)) {
     throw new Failure(ExitCode.usage, `--init-token-${role} can't be the id of a token`, {
       hint: "use up to 128 printable characters without spaces, not starting with hvs., hvb., hvr., s., b. or r.",
+    });
+  }
+  const other = hostRoles.find((it) => it !== role && ids[it] === id);
+  if (other !== undefined) {
+    throw new Failure(ExitCode.usage, `--init-token-${role} and --init-token-${other} are the same id`, {
+      hint: "a token is for one host role: give each an id of its own",
     });
   }
 }

@@ -2,10 +2,11 @@ import { randomUUID } from "node:crypto";
 import { ExitCode, Failure } from "../failure.ts";
 import { isNotRenewable, isUnknownToken } from "../vault/error.ts";
 import { readSecret, writeSecret } from "../vault/kv.ts";
-import { Answer, type Fields } from "../vault/shape.ts";
+import type { Fields } from "../vault/shape.ts";
 import { createOrphan, lookupSelf, renewSelf, type TokenLease } from "../vault/token.ts";
 import type { Cluster, HostRole } from "./cluster.ts";
 import type { Resource } from "./plan.ts";
+import { missingField } from "./secrets.ts";
 import type { ServerView } from "./server-view.ts";
 import { initTokens, type WantedInitToken } from "./token-roles.ts";
 
@@ -90,7 +91,10 @@ function requirePolicies(token: WantedInitToken, policies: unknown): void {
 }
 
 function storedId(path: string, secret: Fields | undefined): string | undefined {
-  return secret === undefined ? undefined : new Answer(`GET ${path}`, secret).filledText(idField);
+  if (secret === undefined) return undefined;
+  const id = secret[idField];
+  if (typeof id === "string" && id !== "") return id;
+  throw missingField(path, idField);
 }
 
 /** An init token that was renewed: whose, and for how long. */

@@ -94,7 +94,8 @@ function certificateAuthority(cluster: Cluster, mount: WantedMount): Resource {
     path: mount.path,
     fields: { common_name: mount.description, ttl: cluster.caValiditySeconds },
     async read(view) {
-      if (!(await view.mounts()).has(mount.path)) return undefined;
+      // One of another type has no issuers to list; the mount's own resource refuses it.
+      if ((await view.mounts()).get(mount.path)?.type !== mount.type) return undefined;
       const issuers = await listIssuers(view.client, mount.path);
       return issuers.length === 0 ? undefined : {};
     },

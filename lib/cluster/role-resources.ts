@@ -10,7 +10,7 @@ import { pkiMounts, secretsMount } from "./mounts.ts";
 import { pkiRoles, type WantedPkiRole } from "./pki-roles.ts";
 import type { Resource } from "./plan.ts";
 import { policies, type WantedPolicy } from "./policies.ts";
-import { secrets, type WantedSecret } from "./secrets.ts";
+import { missingField, secrets, type WantedSecret } from "./secrets.ts";
 import type { ServerView } from "./server-view.ts";
 import { tokenRoles, type WantedTokenRole } from "./token-roles.ts";
 
@@ -92,18 +92,13 @@ function secretResource({ path, field, make }: WantedSecret): Resource {
     fields: {},
     async read(view) {
       const found = await view.secret(path);
-      return found === undefined ? undefined : { [field]: "kept" };
+      // The names of its fields alone: what is read may be printed.
+      return found && Object.fromEntries(Object.keys(found).map((name) => [name, "kept"]));
     },
-    refuse: (found) => requireField(path, field, found),
+    refuse(found) {
+      if (!(field in found)) throw missingField(path, field);
+    },
     create: async (client) => await writeSecret(client, path, { [field]: await make() }),
     async update() {},
   };
-}
-
-/** A secret that others wrote to with other fields is theirs: to write ours would take theirs away. */
-function requireField(path: string, field: string, found: Readonly<Record<string, unknown>>): void {
-  if (field in found) return;
-  throw new Failure(ExitCode.config, `secret ${path} stands without its field ${field}`, {
-    hint: "nothing was changed; remove that secret, or give it the field",
-  });
 }

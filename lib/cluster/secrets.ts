@@ -1,5 +1,6 @@
 import { generateKeyPair, randomBytes } from "node:crypto";
 import { promisify } from "node:util";
+import { ExitCode, Failure } from "../failure.ts";
 import type { Cluster } from "./cluster.ts";
 
 /** A secret that is made when it is missing and never changed after. */
@@ -14,6 +15,13 @@ export function secrets(cluster: Cluster): readonly WantedSecret[] {
     { path: `${cluster.id}/secrets/service-accounts`, field: "key", make: makeServiceAccountKey },
     { path: `${cluster.id}/secrets/encryption-config`, field: "content", make: makeEncryptionConfig },
   ];
+}
+
+/** A secret that others wrote to with other fields is theirs: to write ours would take theirs away. */
+export function missingField(path: string, field: string): Failure {
+  return new Failure(ExitCode.config, `secret ${path} stands without its field ${field}`, {
+    hint: "nothing was changed; remove that secret, or give it the field",
+  });
 }
 
 /** An RSA-4096 private key in PEM, PKCS #1: kube-controller-manager signs service account tokens with it. */

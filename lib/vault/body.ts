@@ -1,8 +1,12 @@
 import { ExitCode } from "../failure.ts";
 import { type RequestName, VaultError } from "./error.ts";
+import { parseRetryAfter } from "./retry.ts";
 
 /** More than any answer that we ask for, less than what hurts a small host. */
 const maxBytes = 8 * 1024 * 1024;
+
+export const strangerHint =
+  "something other than Vault answers there: check VAULT_ADDR and the proxy between";
 
 /**
  * Reads an answer's body as JSON, and no more of it than we would ever want.
@@ -17,15 +21,18 @@ export async function readJson(response: Response, request: RequestName): Promis
     return JSON.parse(body);
   } catch (cause) {
     const html = /^\s*</.test(body) || /html/i.test(response.headers.get("content-type") ?? "");
+    // A proxy's page for 429, 502 or 503 goes away; one for 200 is where we were sent.
+    const transient = response.status >= 500 || response.status === 429;
     throw new VaultError(
-      // A proxy's page for 502 or 503 goes away; one for 200 is where we were sent.
-      response.status >= 500 ? ExitCode.tryLater : ExitCode.unavailable,
+      transient ? ExitCode.tryLater : ExitCode.unavailable,
       request,
       `HTTP ${response.status} came with ${html ? "an HTML page" : "a body that is not JSON"}`,
       {
         status: response.status,
-        transient: response.status >= 500,
-        hint: "something other than Vault answers there: check VAULT_ADDR and the proxy between",
+        transient,
+        untouched: response.status === 429,
+        retryAfterMs: parseRetryAfter(response.headers.get("retry-after")),
+        hint: strangerHint,
         // The parser's error quotes the body; only the kind of it is kept.
         cause: cause instanceof Error ? cause.name : undefined,
       },
@@ -48,7 +55,7 @@ async function readText(response: Response, request: RequestName): Promise<strin
         `the answer is longer than ${maxBytes / 1024 / 1024} MiB`,
         {
           status: response.status,
-          hint: "something other than Vault answers there: check VAULT_ADDR and the proxy between",
+          hint: strangerHint,
         },
       );
     }

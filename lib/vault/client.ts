@@ -1,5 +1,5 @@
 import { ExitCode, Failure } from "../failure.ts";
-import { readJson } from "./body.ts";
+import { readJson, strangerHint } from "./body.ts";
 import { statusError, VaultError } from "./error.ts";
 import { networkError } from "./network-error.ts";
 import { encodePath } from "./path.ts";
@@ -88,8 +88,9 @@ export function createVaultClient(options: VaultClientOptions): VaultClient {
     options.onRequest?.(request.method, request.path);
     const body = request.body === undefined ? undefined : JSON.stringify(request.body);
     const headers: Record<string, string> = { "X-Vault-Request": "true", Accept: "application/json" };
-    if (request.token !== undefined) headers["X-Vault-Token"] = request.token;
-    if (options.namespace !== undefined) headers["X-Vault-Namespace"] = options.namespace;
+    const { namespace } = options;
+    if (request.token !== undefined) headers["X-Vault-Token"] = sendable("the token", request.token);
+    if (namespace !== undefined) headers["X-Vault-Namespace"] = sendable("the namespace", namespace);
     if (body !== undefined) headers["Content-Type"] = "application/json";
 
     const limit = AbortSignal.timeout(requestTimeoutMs);
@@ -101,20 +102,20 @@ export function createVaultClient(options: VaultClientOptions): VaultClient {
       tls,
       verbose: false, // BUN_CONFIG_VERBOSE_FETCH would print the token
       ...(body === undefined ? {} : { body }),
-      // As the server's own command line: never a proxy for this machine itself.
-      ...(isLoopback(base) ? { proxy: false } : {}),
     };
     const target = `v1/${encodePath(request.path)}${request.list === true ? "?list=true" : ""}`;
     for (let hops = 0; ; hops++) {
       const url = new URL(target, base);
       try {
-        const response = await fetch(url, init);
+        // As the server's own command line: never a proxy for this machine itself.
+        const response = await fetch(url, isLoopback(url) ? { ...init, proxy: false } : init);
         clockAheadMs = aheadMs(response) ?? clockAheadMs;
         if (response.status < 300 || response.status >= 400) return await read(response, request);
         base = redirectTarget(response, url, request, hops);
       } catch (error) {
         base = home; // the leader that we were sent to may be gone
-        throw error instanceof Failure
+        // What the run was stopped with does not say what was under way.
+        throw error instanceof Failure && error !== signal.reason
           ? error
           : networkError(error, request, url, { signal, limit, requestTimeoutMs });
       }
@@ -155,6 +156,15 @@ async function read(response: Response, request: VaultRequest): Promise<unknown>
   const value = await readJson(response, request);
   if (response.ok) return value;
   const errors = isFields(value) && Array.isArray(value.errors) ? value.errors : [];
+  // "Nothing there" and "permission denied" mean something from Vault alone, not from a proxy on the way.
+  const isVaults = isFields(value) && (Array.isArray(value.errors) || "request_id" in value);
+  if (!isVaults && (response.status === 403 || response.status === 404)) {
+    const sentence = `HTTP ${response.status} came without the errors that Vault lists`;
+    throw new VaultError(ExitCode.unavailable, request, sentence, {
+      status: response.status,
+      hint: strangerHint,
+    });
+  }
   throw statusError(
     request,
     response.status,
@@ -194,6 +204,18 @@ function parseAddress(address: string): URL {
     });
   }
   return new URL("/", url.href);
+}
+
+/** A header's value: what fetch would refuse it tells as a broken connection, and it trims or recodes the rest. */
+function sendable(what: string, text: string): string {
+  if (/^[\x21-\x7e]+$/.test(text)) return text;
+  throw new Failure(
+    ExitCode.data,
+    `${what} is empty, or holds a blank or a character that is not printable`,
+    {
+      hint: "look for a line feed or a quotation mark that came along when it was copied",
+    },
+  );
 }
 
 export function isLoopback(url: URL): boolean {

@@ -9,7 +9,7 @@ export interface RequestName {
 
 export interface VaultErrorOptions extends FailureOptions {
   status?: number | undefined;
-  /** The server's own words. */
+  /** The server's own words, an empty list where it lists none; absent where what answered was not Vault. */
   serverErrors?: readonly string[] | undefined;
   /** The server surely did not act on the request, so repeating it is safe whatever it was. */
   untouched?: boolean;
@@ -25,7 +25,7 @@ export class VaultError extends Failure {
   readonly method: string;
   readonly path: string;
   readonly status: number | undefined;
-  readonly serverErrors: readonly string[];
+  readonly serverErrors: readonly string[] | undefined;
   readonly untouched: boolean;
   readonly transient: boolean;
   readonly retryAfterMs: number | undefined;
@@ -35,7 +35,7 @@ export class VaultError extends Failure {
     this.method = request.method;
     this.path = request.path;
     this.status = options.status;
-    this.serverErrors = options.serverErrors ?? [];
+    this.serverErrors = options.serverErrors;
     this.untouched = options.untouched ?? false;
     this.transient = options.transient ?? false;
     this.retryAfterMs = options.retryAfterMs;
@@ -48,22 +48,25 @@ export function isUnknownToken(error: unknown): error is VaultError {
     error instanceof VaultError &&
     error.status === 403 &&
     // Vault and OpenBao add "invalid token" to "permission denied" (HTTP 403); `lookup` of another says "bad token".
-    error.serverErrors.some((words) => /invalid token|bad token|token not found/.test(words))
+    wasSaid(error, /invalid token|bad token|token not found/)
   );
 }
 
 /** The token lives on to its end and can't be renewed: a root token, or one made so. */
 export function isNotRenewable(error: unknown): error is VaultError {
-  return (
-    error instanceof VaultError &&
-    error.status === 400 &&
-    error.serverErrors.some((words) => /not renewable/.test(words))
-  );
+  return error instanceof VaultError && error.status === 400 && wasSaid(error, /not renewable/);
 }
 
-/** The path holds nothing, while its mount exists: a read of it gives 404 with an empty list of errors. */
+function wasSaid(error: VaultError, pattern: RegExp): boolean {
+  return error.serverErrors?.some((words) => pattern.test(words)) ?? false;
+}
+
+/**
+ * The path holds nothing, while its mount exists: a read of it gives 404 with an empty list of errors. A proxy's 404
+ * says nothing of the path.
+ */
 export function isNothingThere(error: unknown): error is VaultError {
-  return error instanceof VaultError && error.status === 404 && error.serverErrors.length === 0;
+  return error instanceof VaultError && error.status === 404 && error.serverErrors?.length === 0;
 }
 
 interface StatusRule {
@@ -72,6 +75,12 @@ interface StatusRule {
   readonly transient?: boolean;
   readonly untouched?: boolean;
 }
+
+const noIssuer = /no default issuer currently configured/;
+const mountWithoutCa: StatusRule = {
+  exitCode: ExitCode.config,
+  hint: "the mount has no CA: run setup-mounts for this cluster",
+};
 
 const rules: ReadonlyArray<readonly [status: number, words: RegExp, rule: StatusRule]> = [
   [
@@ -82,14 +91,9 @@ const rules: ReadonlyArray<readonly [status: number, words: RegExp, rule: Status
       hint: "the CA ends before this certificate would: give the mount a new issuer, or the role a shorter TTL",
     },
   ],
-  [
-    400,
-    /no default issuer currently configured/,
-    {
-      exitCode: ExitCode.config,
-      hint: "the mount has no CA: run setup-mounts for this cluster",
-    },
-  ],
+  [400, noIssuer, mountWithoutCa],
+  // So says `sign`; it won't pass, whatever the status promises.
+  [500, noIssuer, mountWithoutCa],
   [
     400,
     /unknown role/,
@@ -193,7 +197,8 @@ export function statusError(
   const words = serverErrors.join("; ").replace(/\s+/g, " ").trim();
   const said = words === "" ? `HTTP ${status}` : `HTTP ${status}, ${words}`;
   const about = { status, serverErrors, retryAfterMs };
-  if (status === 403) {
+  // A token made with an id of our choice needs sudo, and for want of it the answer is 400.
+  if (status === 403 || (status === 400 && /sudo privileges required/.test(words))) {
     const unknown = /invalid token|bad token/.test(words);
     return new VaultError(ExitCode.noPermission, request, `permission denied (${said})`, {
       ...about,

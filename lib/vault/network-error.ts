@@ -1,4 +1,4 @@
-import { ExitCode, type Failure } from "../failure.ts";
+import { ExitCode } from "../failure.ts";
 import { type RequestName, VaultError } from "./error.ts";
 
 interface Limits {
@@ -42,11 +42,13 @@ const causes: readonly Cause[] = [
     pattern: /^CERT_HAS_EXPIRED$/,
     exitCode: ExitCode.unavailable,
     sentence: "shows a certificate that has expired, by this machine's clock",
+    hint: "set this machine's clock, or renew the server's certificate, whichever is wrong",
   },
   {
     pattern: /^CERT_NOT_YET_VALID$/,
     exitCode: ExitCode.unavailable,
     sentence: "shows a certificate that is not valid yet, by this machine's clock",
+    hint: "set this machine's clock if it is behind",
   },
   {
     pattern: /^ERR_TLS_CERT_ALTNAME_INVALID$/,
@@ -77,15 +79,12 @@ const causes: readonly Cause[] = [
 
 /**
  * What a failed fetch means, in words: it throws bare codes, or nothing that a person could use.
- *
- * @returns a VaultError, or what the run was stopped with
  */
-export function networkError(error: unknown, request: RequestName, url: URL, limits: Limits): Failure {
+export function networkError(error: unknown, request: RequestName, url: URL, limits: Limits): VaultError {
   const run: unknown = limits.signal.reason;
   if (limits.signal.aborted) {
-    return new VaultError(ExitCode.tryLater, request, `${url.host} did not answer in time (${words(run)})`, {
-      cause: error,
-    });
+    const sentence = `${url.host} had not answered when the run ended (${words(run)})`;
+    return new VaultError(ExitCode.tryLater, request, sentence, { cause: error });
   }
   if (limits.limit.aborted) {
     const seconds = limits.requestTimeoutMs / 1000;

@@ -1,7 +1,8 @@
 import { ExitCode, Failure } from "../failure.ts";
 
-// Control characters, and what a server or a proxy on the way may read as another path.
-const unsafe = /[\p{Cc}\p{Cf}\\?#%]/u;
+// Control characters, halves of a pair (no URL can carry them), and what a server or a proxy on the way may read as
+// another path.
+const unsafe = /[\p{Cc}\p{Cf}\p{Cs}\\?#%]/u;
 
 /**
  * A path as the URL carries it, each segment escaped.

@@ -17,6 +17,9 @@ export interface RetryOptions {
   readonly random?: () => number;
 }
 
+// A timer set to more ends at once.
+const longestTimerMs = 2 ** 31 - 1;
+
 /**
  * Calls `attempt` until it succeeds, for as long as trying again may help and does no harm.
  *
@@ -37,7 +40,7 @@ export async function retry<T>(attempt: () => Promise<T>, options: RetryOptions)
         throw error;
       if (!(error.transient && (error.untouched || options.repeatable))) throw error;
       const jitterMs = random() * Math.min(capMs, baseMs * 2 ** tried);
-      const waitMs = Math.max(error.retryAfterMs ?? 0, jitterMs);
+      const waitMs = Math.min(longestTimerMs, Math.max(error.retryAfterMs ?? 0, jitterMs));
       options.onRetry?.(error, waitMs);
       await wait(waitMs, options.signal, error);
     }
@@ -68,6 +71,7 @@ function wait(milliseconds: number, signal: AbortSignal, error: VaultError): Pro
 export function parseRetryAfter(header: string | null, now = Date.now()): number | undefined {
   if (header === null) return undefined;
   if (/^\d{1,9}$/.test(header.trim())) return Number(header) * 1000;
-  const at = Date.parse(header);
+  // The parser takes "-1" for a year: only what starts with a day's name, as each form of an HTTP date, is one.
+  const at = /^[a-z]{3,9},? /i.test(header) ? Date.parse(header) : Number.NaN;
   return Number.isNaN(at) ? undefined : Math.max(0, at - now);
 }

@@ -52,12 +52,19 @@ function readCertificate(der: Uint8Array<ArrayBuffer>, what: string): Certificat
   }
 }
 
-/** The runtime writes a line for each attribute, with a backslash before what is special. */
+/**
+ * The runtime writes a line for each part of the name, ` + ` between several values of one part (Go puts all
+ * organisations into one), and a backslash before what is special or the code of what can't be seen: RFC 4514.
+ */
 function subjectValues(x509: X509Certificate, attribute: string): string[] {
   return (x509.subject ?? "")
-    .split("\n")
-    .filter((line) => line.startsWith(`${attribute}=`))
-    .map((line) => line.slice(attribute.length + 1).replace(/\\(.)/g, "$1"));
+    .split(/\n| \+ /)
+    .filter((text) => text.startsWith(`${attribute}=`))
+    .map((text) => text.slice(attribute.length + 1).replace(/\\(?:([0-9A-F]{2})|(.))/g, unescapeCharacter));
+}
+
+function unescapeCharacter(_all: string, code: string | undefined, character = ""): string {
+  return code === undefined ? character : String.fromCharCode(Number.parseInt(code, 16));
 }
 
 /** `DNS:a, IP Address:10.0.0.1`; a value that holds what would confuse is a JSON text. */

@@ -1,5 +1,15 @@
 import { sign } from "node:crypto";
-import { BitString, Constructed, fromBER, Integer, Null, OctetString, Sequence, Utf8String } from "asn1js";
+import {
+  BitString,
+  Constructed,
+  fromBER,
+  Integer,
+  Null,
+  OctetString,
+  Sequence,
+  Set as SetOf,
+  Utf8String,
+} from "asn1js";
 import {
   AlgorithmIdentifier,
   Attribute,
@@ -9,7 +19,6 @@ import {
   GeneralName,
   GeneralNames,
   PublicKeyInfo,
-  RelativeDistinguishedNames,
 } from "pkijs";
 import { ipBytes } from "./ip-address.ts";
 import { type PrivateKey, publicKeyDer } from "./key.ts";
@@ -49,17 +58,18 @@ function signature({ type }: PrivateKey): { oid: string; hash: string | null; wi
  * @see RFC 2986, section 4; RFC 5280, section 4.2.1.6
  */
 export function createCsr(key: PrivateKey, names: Names): string {
-  const subject = new RelativeDistinguishedNames({
-    typesAndValues: [
+  // One part a name: RelativeDistinguishedNames of pkijs would put them all into one.
+  const subject = new Sequence({
+    value: [
       ...names.organisations.map((name) => attribute(oid.organisation, name)),
       attribute(oid.commonName, names.commonName),
-    ],
+    ].map((it) => new SetOf({ value: [it.toSchema()] })),
   });
   const publicKey = new PublicKeyInfo({ schema: fromBER(publicKeyDer(key.key)).result });
   const info = new Sequence({
     value: [
       new Integer({ value: 0 }),
-      subject.toSchema(),
+      subject,
       publicKey.toSchema(),
       // An absent field would make the server say "sequence truncated": it has to be there, empty or not.
       new Constructed({

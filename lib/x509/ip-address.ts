@@ -4,14 +4,18 @@ import { isIP } from "node:net";
 export function ipBytes(text: string): Uint8Array<ArrayBuffer> | undefined {
   if (isIP(text) === 4) return Uint8Array.from(text.split("."), Number);
   if (isIP(text) !== 6 || text.includes("%")) return undefined;
-  // A URL writes the groups out in the shortest form, an embedded IPv4 address too.
-  const short = new URL(`http://[${text}]/`).hostname.slice(1, -1);
-  const [head = "", tail] = short.split("::");
+  const [head = "", tail = ""] = text.replace(/\d+(?:\.\d+){3}$/, hexGroups).split("::");
   const left = head.split(":").filter(Boolean);
-  const right = (tail ?? "").split(":").filter(Boolean);
+  const right = tail.split(":").filter(Boolean);
   const zeros = Array<string>(8 - left.length - right.length).fill("0");
   const groups = [...left, ...zeros, ...right].map((group) => Number.parseInt(group, 16));
   return Uint8Array.from(groups.flatMap((group) => [group >> 8, group & 0xff]));
+}
+
+/** The IPv4 address at the end of an IPv6 one, as the two groups that it stands for. */
+function hexGroups(dotted: string): string {
+  const [a = 0, b = 0, c = 0, d = 0] = dotted.split(".").map(Number);
+  return `${((a << 8) | b).toString(16)}:${((c << 8) | d).toString(16)}`;
 }
 
 /** One text for each address, however it was written: for comparing. Undefined where the text is none. */

@@ -48,22 +48,24 @@ function algorithm(type: KeyType) {
  * @throws Failure (data) that says what it is instead
  */
 export async function readKey(pem: string, what: string): Promise<PrivateKey> {
-  const blocks = decodePem(pem, what);
-  const keys = blocks.filter(({ label }) => label.endsWith("PRIVATE KEY"));
-  const [block] = keys;
-  if (block === undefined) throw new Failure(ExitCode.data, `${what} holds no private key in PEM`);
-  if (keys.length > 1) throw new Failure(ExitCode.data, `${what} holds ${keys.length} private keys`);
-  if (block.label === "ENCRYPTED PRIVATE KEY" || pem.includes("Proc-Type: 4,ENCRYPTED")) {
+  // Before the blocks are read: OpenSSL's older form has headers, which are no base64.
+  if (pem.includes("BEGIN ENCRYPTED PRIVATE KEY") || pem.includes("Proc-Type: 4,ENCRYPTED")) {
     throw new Failure(ExitCode.data, `${what} holds a key that is encrypted`, {
       hint: "a host has nobody to type a passphrase; decrypt it, or use --force to make a new key",
     });
   }
+  const keys = decodePem(pem, what).filter(({ label }) => label.endsWith("PRIVATE KEY"));
+  const [block] = keys;
+  if (block === undefined) throw new Failure(ExitCode.data, `${what} holds no private key in PEM`);
+  if (keys.length > 1) throw new Failure(ExitCode.data, `${what} holds ${keys.length} private keys`);
   const key = await parseKey(pem, block.der, what);
   return { pem, key, type: describe(key, what) };
 }
 
 async function parseKey(pem: string, der: Uint8Array<ArrayBuffer>, what: string): Promise<KeyObject> {
   try {
+    // The runtime passes over what stands behind the key.
+    if (!isOneSequence(der)) throw new RangeError("the length in it is not its own");
     return createPrivateKey(pem);
   } catch (cause) {
     // The runtime does not read version 2 of PKCS #8, which has the public key beside the private one.
@@ -76,6 +78,15 @@ async function parseKey(pem: string, der: Uint8Array<ArrayBuffer>, what: string)
       cause: cause instanceof Error && "code" in cause ? cause.code : undefined,
     });
   }
+}
+
+/** Whether the DER is a SEQUENCE to its last byte: X.690, section 8.1.3. */
+function isOneSequence(der: Uint8Array): boolean {
+  const [tag, first = 0] = der;
+  if (tag !== 0x30) return false;
+  if (first < 0x80) return der.length === 2 + first;
+  const lengthBytes = der.subarray(2, 2 + (first & 0x7f));
+  return der.length === 2 + lengthBytes.length + lengthBytes.reduce((sum, byte) => sum * 256 + byte, 0);
 }
 
 /** @throws Failure (data) for a key of a kind that we don't use */

@@ -14,14 +14,20 @@ export function checkNames(names: Names): Names {
     ["common name", commonName],
     ...organisations.map((name) => ["organisation", name] as const),
   ] as const) {
-    if (value.trim() === "" || value.length > 64 || /\p{Cc}/u.test(value)) {
-      throw wrong(what, value, "it has to have 1 to 64 characters, and none that controls a terminal");
+    if (value.trim() === "" || value.length > 64 || /[\p{Cc}\p{Cf}]/u.test(value)) {
+      throw wrong(what, value, "it has to have 1 to 64 characters, and none that can't be seen");
     }
   }
   for (const name of dnsNames) {
-    if (/[^\x21-\x7e]/.test(name))
+    if (/\P{ASCII}/u.test(name))
       throw wrong("host name", name, "write an international name in its xn-- form");
-    if (name.length > 253 || /[,;/"\\]/.test(name)) throw wrong("host name", name, "253 characters at most");
+    if (!/^[\x21-\x7e]{1,253}$/.test(name) || /[,;/"\\]/.test(name)) {
+      throw wrong(
+        "host name",
+        name,
+        'it has to have 1 to 253 characters, none of them white space or one of , ; / " \\',
+      );
+    }
     if (normalIp(name) !== undefined) throw wrong("host name", name, "give an address with --ip-sans");
   }
   for (const address of ipAddresses) {

@@ -3,7 +3,8 @@ import { ed25519 } from "@noble/curves/ed25519.js";
 import { fromBER, Integer, ObjectIdentifier, OctetString, Sequence } from "asn1js";
 import { ExitCode, Failure } from "../failure.ts";
 
-const ed25519Oid = "1.3.101.112";
+// 1.3.101.112, as it is encoded; the parser's own text of an identifier throws where that is broken.
+const ed25519Oid = Buffer.from("06032b6570", "hex");
 
 // PKCS #8 version 1 around a seed of 32 bytes: RFC 8410, section 7.
 const version1 = Buffer.from("302e020100300506032b657004220420", "hex");
@@ -21,12 +22,13 @@ export async function readPkcs8WithPublicKey(
   what: string,
 ): Promise<KeyObject | undefined> {
   const { result } = fromBER(der);
-  if (!(result instanceof Sequence)) return undefined;
+  // The parser passes over trailing bytes and lengths that don't fit: written again, they would differ.
+  if (!(result instanceof Sequence) || !Buffer.from(result.toBER()).equals(der)) return undefined;
   const [version, algorithm, privateKey, ...rest] = result.valueBlock.value;
   if (!(version instanceof Integer && version.valueBlock.valueDec === 1)) return undefined;
   if (!(algorithm instanceof Sequence && privateKey instanceof OctetString)) return undefined;
   const [oid] = algorithm.valueBlock.value;
-  if (!(oid instanceof ObjectIdentifier) || oid.valueBlock.toString() !== ed25519Oid) return undefined;
+  if (!(oid instanceof ObjectIdentifier) || !Buffer.from(oid.toBER()).equals(ed25519Oid)) return undefined;
 
   // CurvePrivateKey: an octet string in the octet string.
   const inner = new Uint8Array(privateKey.valueBlock.valueHexView);
