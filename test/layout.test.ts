@@ -10,8 +10,9 @@ const MAY_IMPORT: Record<string, string[]> = {
   cluster: ["vault"],
   x509: [],
   host: [],
-  cli: ["vault", "cluster", "x509", "host"],
-  tasks: ["vault", "x509", "host"],
+  manifest: ["x509", "host"],
+  cli: ["vault", "cluster", "x509", "host", "manifest", "tasks"],
+  tasks: ["vault", "x509", "host", "manifest"],
   server: ["host"],
 };
 

@@ -54,7 +54,7 @@ export interface RawServer extends AsyncDisposable {
 
 export interface RawAnswers {
   onConnection?(socket: Socket): void;
-  onRequest?(socket: Socket, number: number): void;
+  onRequest?(socket: Socket, number: number, text: string): void;
 }
 
 /** Speaks bytes: for answers that break off, drip or never come, and to count connections. */
@@ -70,8 +70,10 @@ export async function startRaw(answers: RawAnswers): Promise<RawServer> {
       sockets.delete(socket);
     });
     socket.on("data", (chunk) => {
-      if (/^[A-Z]+ \S+ HTTP\/1\.1\r\n/.test(chunk.toString("latin1")))
-        answers.onRequest?.(socket, ++requests);
+      const text = chunk.toString("latin1");
+      if (!/^[A-Z]+ \S+ HTTP\/1\.1\r\n/.test(text)) return;
+      requests++;
+      answers.onRequest?.(socket, requests, text);
     });
     answers.onConnection?.(socket);
   });

@@ -1,0 +1,121 @@
+import { mkdirSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { startServer } from "../../lib/server/server.ts";
+import { ensureBuilt } from "../../tools/build.ts";
+import { temporaryFolder } from "../support/folder.ts";
+
+// What a timer's run costs, beside the server's own command line doing the same job: `npm run bench`.
+
+const rounds = 30;
+
+interface Cost {
+  readonly wallMs: number;
+  readonly cpuMs: number;
+  readonly memoryMiB: number;
+}
+
+interface Job {
+  readonly name: string;
+  /** Commands that do it, one after the other. */
+  readonly commands: ReadonlyArray<readonly string[]>;
+}
+
+async function run(command: readonly string[], env: Record<string, string>): Promise<Cost> {
+  const began = performance.now();
+  const child = Bun.spawn([...command], { env, stdin: "ignore", stdout: "ignore", stderr: "pipe" });
+  const [errors, code] = await Promise.all([child.stderr.text(), child.exited]);
+  const wallMs = performance.now() - began;
+  if (code !== 0) throw new Error(`${command.join(" ")} ended with ${code}: ${errors}`);
+  const usage = child.resourceUsage();
+  return {
+    wallMs,
+    cpuMs: Number(usage?.cpuTime.total ?? 0) / 1000,
+    // Kilobytes on Linux: getrusage(2).
+    memoryMiB: (usage?.maxRSS ?? 0) / 1024 / 1024,
+  };
+}
+
+async function measure(job: Job, env: Record<string, string>): Promise<Cost> {
+  const parts: Cost[] = [];
+  for (const command of job.commands) parts.push(await run(command, env));
+  return {
+    wallMs: parts.reduce((sum, { wallMs }) => sum + wallMs, 0),
+    cpuMs: parts.reduce((sum, { cpuMs }) => sum + cpuMs, 0),
+    memoryMiB: Math.max(...parts.map(({ memoryMiB }) => memoryMiB)),
+  };
+}
+
+function median(values: readonly number[]): number {
+  const sorted = values.toSorted((a, b) => a - b);
+  return sorted[Math.floor(sorted.length / 2)] ?? 0;
+}
+
+async function main(): Promise<void> {
+  using folder = temporaryFolder();
+  const dist = await ensureBuilt();
+  await using server = await startServer({ mode: "dev" });
+  const vault = server.binary.path;
+  const path = { PATH: process.env.PATH ?? "", HOME: folder.path };
+  const address = { VAULT_ADDR: server.address, BAO_ADDR: server.address };
+  const admin = { ...path, ...address, VAULT_TOKEN: server.rootToken };
+  await run([join(dist, "setup-mounts"), "bench"], admin);
+  await run([join(dist, "write-roles"), "bench", "--init-token-worker", "w-init"], admin);
+
+  const config = join(folder.path, "vault");
+  mkdirSync(config, { mode: 0o700 });
+  writeFileSync(join(config, "init-token"), "w-init\n", { mode: 0o600 });
+  const ours = { ...path, ...address, VAULT_INIT_ROLE: "bench-worker" };
+  await run([join(dist, "renew-token"), "-p", config], ours);
+  const token = (await Bun.file(join(config, "token")).text()).trim();
+  const theirs = { ...path, ...address, VAULT_TOKEN: token, BAO_TOKEN: token };
+
+  const [key, csr] = [join(folder.path, "peer.key"), join(folder.path, "peer.csr")];
+  const sign = "bench/pki/k8s/sign/kubelet";
+  const issue = [join(dist, "issue-cert"), "-p", config, sign, "kubelet", join(folder.path, "kubelet")];
+  await run(issue, ours);
+  await run(
+    ["openssl", "genpkey", "-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256", "-out", key],
+    path,
+  );
+
+  const peer = server.binary.kind;
+  const jobs: ReadonlyArray<readonly [Job, Record<string, string>]> = [
+    [{ name: "renew-token", commands: [[join(dist, "renew-token"), "-p", config]] }, ours],
+    [{ name: `${peer} token renew`, commands: [[vault, "token", "renew"]] }, theirs],
+    [{ name: "issue-cert --if-due, not due (token renewed, too)", commands: [[...issue, "--if-due"]] }, ours],
+    [{ name: "issue-cert (token renewed, too)", commands: [issue] }, ours],
+    [
+      {
+        name: `${peer} token renew, openssl req, ${peer} write`,
+        commands: [
+          [vault, "token", "renew"],
+          ["openssl", "req", "-new", "-key", key, "-subj", "/CN=kubelet", "-out", csr],
+          [vault, "write", sign, `csr=@${csr}`, "common_name=kubelet"],
+        ],
+      },
+      theirs,
+    ],
+  ];
+  const costs = jobs.map((): Cost[] => []);
+  // Taking turns, so that a noisy moment falls on all alike.
+  for (let round = 0; round < rounds; round++) {
+    for (const [i, [job, env]] of jobs.entries()) costs[i]?.push(await measure(job, env));
+  }
+  console.log(`Medians of ${rounds} runs each, beside ${await version(vault)}\n`);
+  console.log("| job | wall ms | CPU ms | MiB |\n| --- | --- | --- | --- |");
+  for (const [i, [job]] of jobs.entries()) {
+    const all = costs[i] ?? [];
+    const cell = (pick: (cost: Cost) => number) => median(all.map(pick)).toFixed(0);
+    console.log(
+      `| ${job.name} | ${cell((it) => it.wallMs)} | ${cell((it) => it.cpuMs)} | ${cell((it) => it.memoryMiB)} |`,
+    );
+  }
+}
+
+async function version(vault: string): Promise<string> {
+  const child = Bun.spawn([vault, "version"], { stdout: "pipe" });
+  return (await child.stdout.text()).split(",")[0]?.trim() ?? "";
+}
+
+await main();
+process.exit(0);

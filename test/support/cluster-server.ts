@@ -1,0 +1,52 @@
+import { defineCluster, type HostRole } from "../../lib/cluster/cluster.ts";
+import { planMounts, planRoles } from "../../lib/cluster/setup.ts";
+import { startServer } from "../../lib/server/server.ts";
+import { createVaultClient, type VaultClient } from "../../lib/vault/client.ts";
+import { readSecret, writeSecret } from "../../lib/vault/kv.ts";
+import { createFromRole } from "../../lib/vault/token.ts";
+
+/** A real server with a cluster set up in it, for what runs on a host. */
+export interface ClusterServer extends AsyncDisposable {
+  readonly address: string;
+  /** With the root token. */
+  readonly admin: VaultClient;
+  readonly rootToken: string;
+  initToken(role: HostRole): Promise<string>;
+  /** A token as a host of that role has it. */
+  hostToken(role: HostRole): Promise<string>;
+  /** Writes with the root token. */
+  write(path: string, body: object): Promise<unknown>;
+  stop(): Promise<void>;
+}
+
+export async function startCluster(id = "demo"): Promise<ClusterServer> {
+  const server = await startServer({ mode: "dev" });
+  const { address, rootToken } = server;
+  const admin = createVaultClient({ address, token: rootToken });
+  const cluster = defineCluster(id);
+  const mounts = await planMounts(admin, cluster);
+  await mounts.apply(() => {});
+  // To make this RSA key takes longer than all the rest, and no host asks for it here.
+  await writeSecret(admin, `${id}/secrets/service-accounts`, { key: "not asked for" });
+  const roles = await planRoles(admin, cluster);
+  await roles.apply(() => {});
+
+  async function initToken(role: HostRole): Promise<string> {
+    const secret = await readSecret(admin, `${id}/secrets/init_token_${role}`);
+    return String(secret?.init_token);
+  }
+  return {
+    address,
+    admin,
+    rootToken,
+    initToken,
+    async hostToken(role) {
+      const { token } = await createFromRole(admin, `${id}-${role}`, await initToken(role));
+      return token;
+    },
+    write: (path, body) =>
+      admin.request({ method: "POST", path, body, capability: "update", repeatable: false }),
+    stop: () => server.stop(),
+    [Symbol.asyncDispose]: () => server[Symbol.asyncDispose](),
+  };
+}

@@ -1,0 +1,35 @@
+import { resolve } from "node:path";
+
+const CLIENT = resolve(import.meta.dir, "../../lib/vault/client.ts");
+
+export interface ChildRequest {
+  readonly address: string;
+  readonly token: string;
+  readonly ca?: readonly string[];
+  /** Beside PATH, the whole environment: what a runtime reads at its start. */
+  readonly env?: Readonly<Record<string, string>>;
+}
+
+/** Reads `sys/mounts` in a process of its own: what it prints is "done", or the error's sentence. */
+export async function requestInChild({ address, token, ca = [], env = {} }: ChildRequest) {
+  const options = JSON.stringify({ address, token, tls: { ca }, maxRetries: 0, requestTimeoutMs: 5_000 });
+  const request = JSON.stringify({ method: "GET", path: "sys/mounts", capability: "read", repeatable: true });
+  const code = `
+    const { createVaultClient } = await import(${JSON.stringify(CLIENT)});
+    try {
+      await createVaultClient(${options}).request(${request});
+      console.log("done");
+    } catch (error) {
+      console.log(error.message);
+    }
+    process.exit();`;
+  const child = Bun.spawn([process.execPath, "-e", code], {
+    env: { PATH: process.env.PATH ?? "", ...env },
+    stdin: "ignore",
+    stdout: "pipe",
+    stderr: "pipe",
+  });
+  const [stdout, stderr] = await Promise.all([child.stdout.text(), child.stderr.text()]);
+  await child.exited;
+  return { said: stdout.trim(), everything: stdout + stderr };
+}

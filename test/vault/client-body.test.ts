@@ -1,0 +1,167 @@
+import { afterEach, beforeEach, describe, expect, mock, spyOn, test } from "bun:test";
+import { ExitCode } from "../../lib/failure.ts";
+import { createVaultClient } from "../../lib/vault/client.ts";
+import { readData } from "../../lib/vault/sys.ts";
+import { failureOf } from "../support/failure.ts";
+import { startRaw, startScripted } from "../support/scripted.ts";
+import { createOnce, get, vaultErrorOf } from "../support/vault.ts";
+import { until } from "../support/wait.ts";
+
+// No wait between tries.
+beforeEach(() => spyOn(Math, "random").mockReturnValue(0));
+afterEach(() => mock.restore());
+
+const page = "<!DOCTYPE html><title>hvs.secret</title>";
+
+function html(status: number, headers: Record<string, string> = {}): Response {
+  return new Response(page, { status, headers: { "Content-Type": "text/html", ...headers } });
+}
+
+/** What comes of a request that is answered so each time, and how often it was sent. */
+async function failed(answer: () => Response, request = get()) {
+  await using server = startScripted(answer);
+  const client = createVaultClient({ address: server.address });
+  const error = await vaultErrorOf(() => client.ask(request));
+  return { error, sent: server.seen.length };
+}
+
+describe("client.ask() on a page instead of JSON", () => {
+  test.each([
+    [200, ExitCode.unavailable, 1],
+    [400, ExitCode.unavailable, 1],
+    [403, ExitCode.unavailable, 1],
+    [404, ExitCode.unavailable, 1],
+    [429, ExitCode.tryLater, 3],
+    [500, ExitCode.tryLater, 3],
+    [502, ExitCode.tryLater, 3],
+    [503, ExitCode.tryLater, 3],
+    [504, ExitCode.tryLater, 3],
+  ])("with HTTP %d ends with %d after %d requests", async (status, exitCode, times) => {
+    const { error, sent } = await failed(() => html(status));
+    expect(error.message).toBe(`GET sys/mounts: HTTP ${status} came with an HTML page`);
+    expect(error.hint).toContain("check VAULT_ADDR and the proxy between");
+    expect(error.exitCode).toBe(exitCode);
+    expect(error.status).toBe(status);
+    expect(sent).toBe(times);
+  });
+
+  test.each([
+    [429, 3],
+    [502, 1],
+  ])("with HTTP %d sends what must not be done twice %d times", async (status, times) => {
+    expect((await failed(() => html(status), createOnce())).sent).toBe(times);
+  });
+
+  test("waits as long as the page's Retry-After says", async () => {
+    const { error } = await failed(() => html(503, { "Retry-After": "0" }));
+    expect(error.retryAfterMs).toBe(0);
+  });
+
+  test("quotes none of it", async () => {
+    const { error } = await failed(() => html(200));
+    expect(Bun.inspect(error) + Bun.inspect(error.cause)).not.toContain("hvs.secret");
+  });
+});
+
+describe("client.ask() on a body that is not what Vault sends", () => {
+  test.each([
+    ["text", "no healthy upstream"],
+    ["cut-off JSON", '{"data": {"key": "hvs.secret'],
+    ["two JSON values", '{"data": {}} {"data": {}}'],
+  ])("refuses %s and quotes none of it", async (_what, body) => {
+    const { error, sent } = await failed(() => new Response(body));
+    expect(error.message).toBe("GET sys/mounts: HTTP 200 came with a body that is not JSON");
+    expect(error.exitCode).toBe(ExitCode.unavailable);
+    expect(Bun.inspect(error) + Bun.inspect(error.cause)).not.toContain("hvs.secret");
+    expect(sent).toBe(1);
+  });
+
+  test.each([
+    ["nothing", ""],
+    ["blanks", " \r\n"],
+    ["null", "null"],
+    ["a list", '["data"]'],
+    ["a text", '"data"'],
+    ["a number", "7"],
+  ])("refuses %s where fields are needed", async (_what, body) => {
+    await using server = startScripted(() => new Response(body));
+    const failure = await failureOf(() => createVaultClient({ address: server.address }).ask(get()));
+    expect(failure.message).toBe("the answer to GET sys/mounts is not a JSON object");
+    expect(failure.exitCode).toBe(ExitCode.unavailable);
+    expect(failure.hint).toContain("check VAULT_ADDR");
+  });
+
+  test.each([
+    ["HTTP 204", () => new Response(null, { status: 204 })],
+    ["an empty HTTP 200", () => new Response("")],
+  ])("is content with %s where nothing is needed", async (_what, answer) => {
+    await using server = startScripted(answer);
+    expect(await createVaultClient({ address: server.address }).request(get())).toBeUndefined();
+  });
+
+  test.each([
+    [403, ""],
+    [403, '{"message": "forbidden"}'],
+    [404, ""],
+    [404, '{"message": "not found"}'],
+    [404, '{"errors": "none"}'],
+    [404, "[]"],
+  ])("draws no conclusion from HTTP %d with %j", async (status, body) => {
+    const { error } = await failed(() => new Response(body, { status }));
+    expect(error.message).toBe(`GET sys/mounts: HTTP ${status} came without the errors that Vault lists`);
+    expect(error.hint).toContain("the proxy between");
+    expect(error.exitCode).toBe(ExitCode.unavailable);
+  });
+
+  test.each([
+    ["an empty one", () => new Response("", { status: 404 })],
+    ["a page", () => html(404)],
+  ])("does not take a proxy's 404, %s, for a path that holds nothing", async (_what, answer) => {
+    await using server = startScripted(answer);
+    const client = createVaultClient({ address: server.address });
+    const error = await vaultErrorOf(() => readData(client, "demo/secrets/service-accounts"));
+    expect(error.status).toBe(404);
+  });
+});
+
+describe("client.ask() on a body without end", () => {
+  const mebibyte = Buffer.alloc(1024 * 1024, " ");
+
+  test("stops reading 100 MB and ends the connection", async () => {
+    let written = 0;
+    await using server = await startRaw({
+      onRequest(socket) {
+        const more = () => {
+          while (written < 100 && socket.write(mebibyte)) written++;
+        };
+        socket.on("drain", () => {
+          written++;
+          more();
+        });
+        socket.write(`HTTP/1.1 200 OK\r\nContent-Length: ${100 * mebibyte.length}\r\n\r\n`);
+        more();
+      },
+    });
+    const error = await vaultErrorOf(() => createVaultClient({ address: server.address }).ask(get()));
+    expect(error.message).toBe("GET sys/mounts: the answer is longer than 8 MiB");
+    expect(error.exitCode).toBe(ExitCode.unavailable);
+    await until(() => server.closed === 1);
+    // What lies in the system's buffers was sent, too.
+    expect(written).toBeLessThan(40);
+    expect(server.requests).toBe(1);
+  });
+
+  test("stops reading 100 MB that came as 100 kB", async () => {
+    const packed = Bun.gzipSync(Buffer.alloc(100 * mebibyte.length, " "));
+    expect(packed.length).toBeLessThan(1_000_000);
+    const { error } = await failed(() => new Response(packed, { headers: { "Content-Encoding": "gzip" } }));
+    expect(error.message).toContain("longer than 8 MiB");
+  });
+
+  test("reads 7 MiB", async () => {
+    const text = "a".repeat(7 * mebibyte.length);
+    await using server = startScripted(() => Response.json({ text }));
+    const answer = await createVaultClient({ address: server.address }).ask(get());
+    expect(answer.text("text")).toHaveLength(text.length);
+  });
+});

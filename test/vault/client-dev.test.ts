@@ -1,0 +1,125 @@
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { ExitCode } from "../../lib/failure.ts";
+import { type Server, startServer } from "../../lib/server/server.ts";
+import { createVaultClient, type VaultClient } from "../../lib/vault/client.ts";
+import { isNothingThere, isUnknownToken } from "../../lib/vault/error.ts";
+import { readData, writePolicy } from "../../lib/vault/sys.ts";
+import { createOrphan } from "../../lib/vault/token.ts";
+import { createOnce, get, vaultErrorOf } from "../support/vault.ts";
+
+let server: Server;
+let root: VaultClient;
+
+beforeAll(async () => {
+  server = await startServer({ mode: "dev" });
+  root = createVaultClient({ address: server.address, token: server.rootToken });
+});
+afterAll(() => server[Symbol.asyncDispose]());
+
+describe("client.request() with a token that the server does not know", () => {
+  test.each([
+    ["a read", get("sys/mounts")],
+    ["a look at itself", get("auth/token/lookup-self")],
+    ["a creation", createOnce()],
+  ])("says so on %s", async (_what, request) => {
+    const client = createVaultClient({ address: server.address, token: "hvs.unknown" });
+    const error = await vaultErrorOf(() => client.request(request));
+    expect(isUnknownToken(error)).toBe(true);
+    expect(error.exitCode).toBe(ExitCode.noPermission);
+    expect(error.hint).toStartWith("the server does not know this token");
+    expect(Bun.inspect(error)).not.toContain("hvs.unknown");
+  });
+});
+
+describe("client.request() with a token that may not", () => {
+  let client: VaultClient;
+  beforeAll(async () => {
+    await writePolicy(root, "little", 'path "sys/policies/acl/*" { capabilities = ["read"] }');
+    const id = "may-do-little";
+    await createOrphan(root, { id, displayName: "little", policies: ["little"], periodSeconds: 3600 });
+    client = createVaultClient({ address: server.address, token: id });
+  });
+
+  test("does what it may", async () => {
+    expect(await readData(client, "sys/policies/acl/little")).toBeDefined();
+  });
+
+  test("names path and capability of what it may not", async () => {
+    const error = await vaultErrorOf(() => client.request(get("sys/mounts")));
+    expect(error.message).toStartWith("GET sys/mounts: permission denied (HTTP 403,");
+    expect(error.hint).toBe('the token needs a policy with the capability "read" on sys/mounts');
+    expect(error.exitCode).toBe(ExitCode.noPermission);
+    expect(isUnknownToken(error)).toBe(false);
+  });
+
+  test("names each capability", async () => {
+    const error = await vaultErrorOf(() => writePolicy(client, "other", ""));
+    expect(error.hint).toBe(
+      'the token needs a policy with the capability "create" and "update" on sys/policies/acl/other',
+    );
+  });
+
+  test("is told the same without any token", async () => {
+    const error = await vaultErrorOf(() => createVaultClient({ address: server.address }).request(get()));
+    expect(error.exitCode).toBe(ExitCode.noPermission);
+    expect(isUnknownToken(error)).toBe(false);
+  });
+});
+
+describe("client.request() to where nothing is", () => {
+  test("says that nothing is mounted there", async () => {
+    const error = await vaultErrorOf(() => root.request(get("demo/pki/k8s/roles/kubelet")));
+    expect(error.message).toContain('no handler for route "demo/pki/k8s/roles/kubelet"');
+    expect(error.hint).toContain("nothing is mounted at that path");
+    expect(error.exitCode).toBe(ExitCode.config);
+    expect(isNothingThere(error)).toBe(false);
+  });
+
+  test.each(["secret/data/none", "sys/policies/acl/none", "auth/token/roles/none", "cubbyhole/none"])(
+    "tells %s from that",
+    async (path) => {
+      expect(isNothingThere(await vaultErrorOf(() => root.request(get(path))))).toBe(true);
+      expect(await readData(root, path)).toBeUndefined();
+    },
+  );
+
+  test("is an error for readData() where nothing is mounted", async () => {
+    const error = await vaultErrorOf(() => readData(root, "demo/secrets/service-accounts"));
+    expect(error.exitCode).toBe(ExitCode.config);
+  });
+
+  test("takes a deleted version of a versioned secret for nothing", async () => {
+    const path = "secret/data/gone";
+    const write = { method: "POST", capability: "create update", repeatable: true } as const;
+    await root.request({ ...write, path, body: { data: { key: "value" } } });
+    expect(await readData(root, path)).toBeDefined();
+    await root.request({ method: "DELETE", path, capability: "delete", repeatable: true });
+    expect(await readData(root, path)).toBeUndefined();
+  });
+});
+
+describe("client.request() with a path that needs escaping", () => {
+  test("reads and writes the same one", async () => {
+    const path = "cubbyhole/größe +&=;@: x";
+    await root.request({
+      method: "POST",
+      path,
+      body: { a: "b" },
+      capability: "create update",
+      repeatable: true,
+    });
+    expect((await readData(root, path))?.text("a")).toBe("b");
+    const keys = (await root.ask({ ...get("cubbyhole"), list: true })).object("data").texts("keys");
+    expect(keys).toContain("größe +&=;@: x");
+  });
+});
+
+test("a server that is gone is unreachable for now", async () => {
+  const other = await startServer({ mode: "dev" });
+  const client = createVaultClient({ address: other.address, token: other.rootToken });
+  await client.request(get());
+  await other[Symbol.asyncDispose]();
+  const error = await vaultErrorOf(() => client.request(get()));
+  expect(error.exitCode).toBe(ExitCode.tryLater);
+  expect(error.message).toContain("refuses the connection");
+});

@@ -1,0 +1,181 @@
+import { afterEach, beforeEach, describe, expect, mock, spyOn, test } from "bun:test";
+import { ExitCode } from "../../lib/failure.ts";
+import { createVaultClient, type VaultRequest } from "../../lib/vault/client.ts";
+import { createFromRole } from "../../lib/vault/token.ts";
+import { startRaw, startScripted } from "../support/scripted.ts";
+import { createOnce, get, vaultErrorOf } from "../support/vault.ts";
+
+// No wait between tries but the one that the server asks for.
+beforeEach(() => spyOn(Math, "random").mockReturnValue(0));
+afterEach(() => mock.restore());
+
+function refusal(status: number, words: readonly string[] = [], headers: Record<string, string> = {}) {
+  return Response.json({ errors: words }, { status, headers });
+}
+
+async function failed(answer: () => Response, request: VaultRequest) {
+  await using server = startScripted(answer);
+  const error = await vaultErrorOf(() => createVaultClient({ address: server.address }).request(request));
+  return { error, sent: server.seen.length };
+}
+
+describe("client.request() on an answer that may pass", () => {
+  // Status, the server's words, how often a request that may be repeated and one that may not are sent.
+  test.each([
+    [412, "required index state not present", 3, 3],
+    [429, "rate limit quota exceeded", 3, 3],
+    [472, "", 3, 3],
+    [473, "", 3, 3],
+    [500, "internal error", 3, 1],
+    [500, "local node not active but active cluster node not found", 3, 3],
+    [502, "bad gateway", 3, 1],
+    [503, "service unavailable", 3, 1],
+    [503, "Vault is sealed", 3, 3],
+    [504, "gateway timeout", 3, 1],
+    [400, "Vault is sealed", 3, 3],
+  ])("HTTP %d %p: %d tries of a read, %d of a creation", async (status, words, reads, creations) => {
+    const answer = () => refusal(status, words === "" ? [] : [words]);
+    const { error, sent } = await failed(answer, get());
+    expect(error.exitCode).toBe(ExitCode.tryLater);
+    expect(error.status).toBe(status);
+    expect(error.message).toBe(`GET sys/mounts: HTTP ${status}${words === "" ? "" : `, ${words}`}`);
+    expect(sent).toBe(reads);
+    expect((await failed(answer, createOnce())).sent).toBe(creations);
+  });
+
+  test.each([
+    [400, "missing client token", ExitCode.data],
+    [403, "permission denied", ExitCode.noPermission],
+    [404, "", ExitCode.unavailable],
+    [405, "unsupported operation", ExitCode.unavailable],
+    [418, "a teapot", ExitCode.unavailable],
+  ])("is not what HTTP %d %p is: one try", async (status, words, exitCode) => {
+    const { error, sent } = await failed(() => refusal(status, words === "" ? [] : [words]), get());
+    expect(error.exitCode).toBe(exitCode);
+    expect(sent).toBe(1);
+  });
+
+  test("gives the answer of the try that succeeds", async () => {
+    await using server = startScripted((_seen, number) =>
+      number < 3 ? refusal(503) : Response.json({ data: {} }),
+    );
+    expect(await createVaultClient({ address: server.address }).request(get())).toEqual({ data: {} });
+    expect(server.seen).toHaveLength(3);
+  });
+
+  test("tries no more often than maxRetries says", async () => {
+    await using server = startScripted(() => refusal(503));
+    await vaultErrorOf(() => createVaultClient({ address: server.address, maxRetries: 0 }).request(get()));
+    expect(server.seen).toHaveLength(1);
+    await vaultErrorOf(() => createVaultClient({ address: server.address, maxRetries: 4 }).request(get()));
+    expect(server.seen).toHaveLength(1 + 5);
+  });
+});
+
+describe("client.request() on Retry-After", () => {
+  test.each([
+    ["seconds", () => "1", 1_000, 1_000],
+    ["a date", () => new Date(Date.now() + 1_900).toUTCString(), 1, 1_900],
+  ])("waits for %s", async (_what, header, least, most) => {
+    const waits: number[] = [];
+    await using server = startScripted((_seen, number) =>
+      number === 1 ? refusal(429, [], { "Retry-After": header() }) : Response.json({ data: {} }),
+    );
+    const client = createVaultClient({ address: server.address, onRetry: (_error, ms) => waits.push(ms) });
+    const start = performance.now();
+    await client.request(createOnce());
+    const [waited = 0] = waits;
+    expect(waited).toBeGreaterThanOrEqual(least);
+    expect(waited).toBeLessThanOrEqual(most);
+    expect(performance.now() - start).toBeGreaterThanOrEqual(waited - 2);
+    expect(server.seen).toHaveLength(2);
+  });
+
+  test("tells the error and the wait before each try", async () => {
+    const told: string[] = [];
+    await using server = startScripted(() => refusal(503, ["busy"]));
+    const client = createVaultClient({
+      address: server.address,
+      onRetry: (error, waitMs) => told.push(`${error.message} ${waitMs}`),
+    });
+    await vaultErrorOf(() => client.request(get()));
+    const line = "GET sys/mounts: HTTP 503, busy 0";
+    expect(told).toEqual([line, line]);
+  });
+});
+
+describe("client.request() on a connection that breaks", () => {
+  const head = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n";
+
+  test.each([
+    ["before the request", { onConnection: (s) => s.resetAndDestroy() }],
+    ["after the request", { onRequest: (s) => s.resetAndDestroy() }],
+    ["after the request, politely", { onRequest: (s) => s.end() }],
+    ["in the headers", { onRequest: (s) => s.end("HTTP/1.1 200 OK\r\nContent-Le") }],
+    ["in a body of known length", { onRequest: (s) => s.end(`${head}Content-Length: 90\r\n\r\n{"data":`) }],
+    [
+      "in a body in chunks",
+      { onRequest: (s) => s.end(`${head}Transfer-Encoding: chunked\r\n\r\n8\r\n{"data":\r\n`) },
+    ],
+  ] satisfies ReadonlyArray<readonly [string, Parameters<typeof startRaw>[0]]>)(
+    "%s: repeats a read, never a creation",
+    async (_when, answers) => {
+      await using server = await startRaw(answers);
+      const client = createVaultClient({ address: server.address });
+      const error = await vaultErrorOf(() => client.request(get()));
+      expect(error.message).toContain("broke off the connection");
+      expect(error.exitCode).toBe(ExitCode.tryLater);
+      expect(server.connections).toBe(3);
+
+      await vaultErrorOf(() => createFromRole(client, "demo-worker", "hvs.init"));
+      expect(server.connections).toBe(4);
+    },
+  );
+
+  test("gives the answer of the try that succeeds", async () => {
+    await using server = await startRaw({
+      onRequest: (socket, number) =>
+        number === 1 ? socket.resetAndDestroy() : socket.end(`${head}Content-Length: 2\r\n\r\n{}`),
+    });
+    expect(await createVaultClient({ address: server.address }).request(get())).toEqual({});
+  });
+
+  test("never sends a creation again on another connection when a kept one is gone", async () => {
+    await using server = await startRaw({
+      onRequest: (socket, number) =>
+        number === 1 ? socket.write(`${head}Content-Length: 2\r\n\r\n{}`) : socket.resetAndDestroy(),
+    });
+    const client = createVaultClient({ address: server.address });
+    await client.request(get());
+    await vaultErrorOf(() => createFromRole(client, "demo-worker", "hvs.init"));
+    expect([server.connections, server.requests]).toEqual([1, 2]);
+  });
+
+  test("says that nobody listens, and tries even a creation again", async () => {
+    const server = await startRaw({});
+    await server[Symbol.asyncDispose]();
+    let tries = 0;
+    const client = createVaultClient({ address: server.address, onRetry: () => tries++ });
+    const error = await vaultErrorOf(() => client.request(createOnce()));
+    expect(error.message).toContain("refuses the connection (ECONNREFUSED)");
+    expect(error.exitCode).toBe(ExitCode.tryLater);
+    expect(tries).toBe(2);
+  });
+
+  test("says that the name has no address", async () => {
+    const client = createVaultClient({ address: "http://vault.invalid:8200" });
+    const error = await vaultErrorOf(() => client.request(get()));
+    expect(error.message).toContain("vault.invalid:8200 has no address in DNS");
+    expect(error.exitCode).toBe(ExitCode.tryLater);
+  });
+
+  test("says that something else speaks there", async () => {
+    await using server = await startRaw({ onConnection: (socket) => socket.write("SSH-2.0-OpenSSH_9\r\n") });
+    const client = createVaultClient({ address: server.address, maxRetries: 0 });
+    expect((await vaultErrorOf(() => client.request(get()))).exitCode).toBe(ExitCode.tryLater);
+    const overTls = createVaultClient({ address: server.address.replace("http", "https"), maxRetries: 0 });
+    const error = await vaultErrorOf(() => overTls.request(get()));
+    expect(error.message).toContain("breaks off the TLS handshake");
+    expect(error.exitCode).toBe(ExitCode.unavailable);
+  });
+});

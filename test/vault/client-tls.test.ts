@@ -1,0 +1,116 @@
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { readFileSync } from "node:fs";
+import { serverSettings } from "../../lib/cli/environment.ts";
+import { ExitCode } from "../../lib/failure.ts";
+import { type Server, startServer } from "../../lib/server/server.ts";
+import { createVaultClient, type TlsOptions } from "../../lib/vault/client.ts";
+import { makeCertificates } from "../support/certificates.ts";
+import { temporaryFolder } from "../support/folder.ts";
+import { get, vaultErrorOf } from "../support/vault.ts";
+
+let server: Server;
+let ca: string;
+const folder = temporaryFolder();
+const stranger = makeCertificates(folder.path, "stranger");
+
+beforeAll(async () => {
+  server = await startServer({ mode: "dev-tls" });
+  ca = readFileSync(server.caFile ?? "", "utf8");
+});
+afterAll(async () => {
+  folder[Symbol.dispose]();
+  await server[Symbol.asyncDispose]();
+});
+
+function request(tls: TlsOptions): Promise<unknown> {
+  return createVaultClient({ address: server.address, token: server.rootToken, tls }).request(get());
+}
+
+function systemCas(): readonly string[] {
+  return serverSettings({ VAULT_ADDR: server.address }).tls.ca ?? [];
+}
+
+describe("createVaultClient() over TLS", () => {
+  test("trusts the CA that it is given", async () => {
+    expect(await request({ ca: [ca] })).toHaveProperty("data");
+  });
+
+  test("trusts each of several", async () => {
+    expect(await request({ ca: [stranger.ca, ca] })).toHaveProperty("data");
+  });
+
+  test.each([
+    ["another CA", () => [stranger.ca]],
+    ["the system's CAs", systemCas],
+    ["none", () => []],
+  ])("trusts nobody else: %s", async (_what, cas) => {
+    let retries = 0;
+    const client = createVaultClient({
+      address: server.address,
+      token: server.rootToken,
+      tls: { ca: cas() },
+      onRetry: () => retries++,
+    });
+    const error = await vaultErrorOf(() => client.request(get()));
+    expect(error.message).toContain("shows a certificate that no CA trusted here has signed");
+    expect(error.hint).toContain("VAULT_CACERT");
+    expect(error.exitCode).toBe(ExitCode.unavailable);
+    expect(retries).toBe(0);
+  });
+
+  test("is not fooled by an earlier request with the right CA", async () => {
+    await request({ ca: [ca] });
+    expect((await vaultErrorOf(() => request({ ca: [stranger.ca] }))).exitCode).toBe(ExitCode.unavailable);
+    await request({ skipVerify: true });
+    expect((await vaultErrorOf(() => request({}))).exitCode).toBe(ExitCode.unavailable);
+  });
+
+  test("takes the server's name where one is given", async () => {
+    expect(await request({ ca: [ca], serverName: "localhost" })).toHaveProperty("data");
+    const error = await vaultErrorOf(() => request({ ca: [ca], serverName: "vault.test" }));
+    expect(error.message).toContain("shows a certificate for another name");
+    expect(error.hint).toContain("VAULT_TLS_SERVER_NAME");
+    expect(error.exitCode).toBe(ExitCode.unavailable);
+  });
+
+  test("trusts whoever answers where skipVerify is set", async () => {
+    expect(await request({ skipVerify: true })).toHaveProperty("data");
+    expect(await request({ ca: [stranger.ca], skipVerify: true })).toHaveProperty("data");
+  });
+
+  test("says that the CA may be no certificate", async () => {
+    const error = await vaultErrorOf(() => request({ ca: ["nothing that is PEM"] }));
+    expect(error.hint).toContain("CA and client certificate files");
+  });
+
+  test("says that plain HTTP is not spoken there", async () => {
+    const address = server.address.replace("https:", "http:");
+    const error = await vaultErrorOf(() => createVaultClient({ address }).request(get()));
+    expect(error.message).toContain("HTTP 400 came with a body that is not JSON");
+    expect(error.exitCode).toBe(ExitCode.unavailable);
+  });
+});
+
+describe("serverSettings() for a real server", () => {
+  const settingsOf = (env: Record<string, string>) => serverSettings({ VAULT_ADDR: server.address, ...env });
+
+  test.each(["VAULT_CACERT", "BAO_CACERT", "VAULT_CAPATH"])("has its CA trusted by %s", async (name) => {
+    const settings = settingsOf({ [name]: server.caFile ?? "" });
+    expect(await createVaultClient({ ...settings, token: server.rootToken }).request(get())).toHaveProperty(
+      "data",
+    );
+  });
+
+  test("has its CA trusted by SSL_CERT_FILE", async () => {
+    const settings = settingsOf({ SSL_CERT_FILE: server.caFile ?? "" });
+    expect(await createVaultClient({ ...settings, token: server.rootToken }).request(get())).toHaveProperty(
+      "data",
+    );
+  });
+
+  test("has another name asked of it by VAULT_TLS_SERVER_NAME", async () => {
+    const settings = settingsOf({ VAULT_CACERT: server.caFile ?? "", VAULT_TLS_SERVER_NAME: "vault.test" });
+    const error = await vaultErrorOf(() => createVaultClient(settings).request(get()));
+    expect(error.message).toContain("shows a certificate for another name");
+  });
+});

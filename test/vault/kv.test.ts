@@ -1,0 +1,45 @@
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { ExitCode } from "../../lib/failure.ts";
+import { type Server, startServer } from "../../lib/server/server.ts";
+import { createVaultClient, type VaultClient } from "../../lib/vault/client.ts";
+import { readSecret, writeSecret } from "../../lib/vault/kv.ts";
+import { enableMount } from "../../lib/vault/sys.ts";
+import { vaultErrorOf } from "../support/vault.ts";
+
+let server: Server;
+let client: VaultClient;
+
+beforeAll(async () => {
+  server = await startServer({ mode: "dev" });
+  client = createVaultClient({ address: server.address, token: server.rootToken });
+  await enableMount(client, "demo/secrets", "generic", {});
+});
+afterAll(() => server[Symbol.asyncDispose]());
+
+describe("writeSecret()", () => {
+  test("writes what readSecret() reads, in place of what was there", async () => {
+    const path = "demo/secrets/service-accounts";
+    expect(await readSecret(client, path)).toBeUndefined();
+    await writeSecret(client, path, { key: "one\ntwo\n", more: "ß" });
+    expect(await readSecret(client, path)).toEqual({ key: "one\ntwo\n", more: "ß" });
+    await writeSecret(client, path, { key: "three" });
+    expect(await readSecret(client, path)).toEqual({ key: "three" });
+  });
+
+  test("shows nothing of the secret when it is refused", async () => {
+    const error = await vaultErrorOf(() => writeSecret(client, "nowhere/a", { key: "very-secret" }));
+    expect(error.exitCode).toBe(ExitCode.config);
+    expect(Bun.inspect(error)).not.toContain("very-secret");
+  });
+});
+
+describe("readSecret()", () => {
+  test("gives nothing for a folder", async () => {
+    await writeSecret(client, "demo/secrets/folder/a", { key: "a" });
+    expect(await readSecret(client, "demo/secrets/folder")).toBeUndefined();
+  });
+
+  test("is an error where nothing is mounted", async () => {
+    expect((await vaultErrorOf(() => readSecret(client, "nowhere/a"))).exitCode).toBe(ExitCode.config);
+  });
+});

@@ -1,0 +1,188 @@
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { X509Certificate } from "node:crypto";
+import { ExitCode } from "../../lib/failure.ts";
+import { type Server, startServer } from "../../lib/server/server.ts";
+import { createVaultClient, type VaultClient } from "../../lib/vault/client.ts";
+import {
+  generateRoot,
+  listIssuers,
+  readIssuerChain,
+  readPkiRole,
+  signCsr,
+  writePkiRole,
+} from "../../lib/vault/pki.ts";
+import { enableMount, tuneMount } from "../../lib/vault/sys.ts";
+import { openssl, opensslEcKey } from "../support/openssl.ts";
+import { vaultErrorOf } from "../support/vault.ts";
+
+let server: Server;
+let client: VaultClient;
+
+beforeAll(async () => {
+  server = await startServer({ mode: "dev" });
+  client = createVaultClient({ address: server.address, token: server.rootToken });
+});
+afterAll(() => server[Symbol.asyncDispose]());
+
+const dayRole = { key_type: "any", key_bits: 0, allow_any_name: true, ttl: "24h", max_ttl: "24h" };
+
+/** A CSR and the same names beside it, since a role takes them from either. */
+function request(commonName: string) {
+  const names = "subjectAltName=DNS:a.test,DNS:b.test,IP:127.0.0.1,IP:::1";
+  const csr = openssl(
+    ["req", "-new", "-key", "/dev/stdin", "-subj", `/CN=${commonName}`, "-addext", names],
+    opensslEcKey("P-256"),
+  );
+  return { csr, commonName, dnsNames: ["a.test", "b.test"], ipAddresses: ["127.0.0.1", "::1"] };
+}
+
+/** A mount with a CA and a role that signs for a day. */
+async function mountWithCa(mount: string, caSeconds = 864_000): Promise<void> {
+  await enableMount(client, mount, "pki", { maxLeaseTtlSeconds: caSeconds });
+  await generateRoot(client, mount, { commonName: "Kubernetes demo/k8s CA", ttlSeconds: caSeconds });
+  await writePkiRole(client, `${mount}/roles/any`, dayRole);
+}
+
+describe("listIssuers()", () => {
+  test("gives none for a new mount, and one once it has a root, with no token at all", async () => {
+    await enableMount(client, "fresh", "pki", {});
+    expect(await listIssuers(client, "fresh")).toEqual([]);
+    await generateRoot(client, "fresh", { commonName: "fresh", ttlSeconds: 3_600 });
+    const stranger = createVaultClient({ address: server.address });
+    expect(await listIssuers(stranger, "fresh")).toHaveLength(1);
+  });
+
+  test("is an error where nothing is mounted", async () => {
+    const error = await vaultErrorOf(() => listIssuers(client, "nowhere"));
+    expect(error.exitCode).toBe(ExitCode.config);
+  });
+});
+
+describe("generateRoot()", () => {
+  test("makes a CA with the name as no SAN, for as long as it is told", async () => {
+    await mountWithCa("rooted");
+    const { issuingCa } = await signCsr(client, "rooted/sign/any", request("node"));
+    const ca = new X509Certificate(issuingCa);
+    expect(ca.ca).toBe(true);
+    expect(ca.subject).toBe("CN=Kubernetes demo/k8s CA");
+    expect(ca.subjectAltName).toBeUndefined();
+    const life = Date.parse(ca.validTo) - Date.parse(ca.validFrom);
+    expect(Math.abs(life / 1000 - 864_000)).toBeLessThan(120);
+  });
+
+  test("makes no SAN even of a name that could be one", async () => {
+    await enableMount(client, "named", "pki", {});
+    await generateRoot(client, "named", { commonName: "ca.test", ttlSeconds: 3_600 });
+    const [ca = ""] = await readIssuerChain(client, "named");
+    expect(new X509Certificate(ca).subjectAltName).toBeUndefined();
+  });
+});
+
+describe("readIssuerChain()", () => {
+  test("gives the CA of a mount, with no token at all", async () => {
+    await mountWithCa("chained");
+    const { issuingCa } = await signCsr(client, "chained/sign/any", request("node"));
+    const chain = await readIssuerChain(createVaultClient({ address: server.address }), "chained");
+    expect(chain.map((pem) => pem.trim())).toEqual([issuingCa.trim()]);
+  });
+
+  test("gives each CA above it once", async () => {
+    await mountWithCa("above");
+    await enableMount(client, "below", "pki", {});
+    const write = { method: "POST", capability: "create update", repeatable: false } as const;
+    const body = { common_name: "below" };
+    const made = await client.ask({ ...write, path: "below/intermediate/generate/internal", body });
+    const csr = made.object("data").text("csr");
+    const path = "above/root/sign-intermediate";
+    const signed = (await client.ask({ ...write, path, body: { csr, ...body } })).object("data");
+    const chain = [signed.text("certificate"), signed.text("issuing_ca")];
+    await client.request({
+      ...write,
+      path: "below/intermediate/set-signed",
+      body: { certificate: chain.join("\n") },
+    });
+    expect((await readIssuerChain(client, "below")).map((pem) => pem.trim())).toEqual(chain);
+  });
+
+  test("says that a mount has no CA", async () => {
+    await enableMount(client, "bare", "pki", {});
+    expect((await vaultErrorOf(() => readIssuerChain(client, "bare"))).exitCode).toBe(ExitCode.config);
+  });
+});
+
+describe("writePkiRole()", () => {
+  test("writes what readPkiRole() reads, whole", async () => {
+    await mountWithCa("roles");
+    expect(await readPkiRole(client, "roles/roles/none")).toBeUndefined();
+    const path = "roles/roles/kubelet";
+    await writePkiRole(client, path, { key_type: "any", key_bits: 0, organization: ["system:nodes"] });
+    expect(await readPkiRole(client, path)).toMatchObject({
+      key_type: "any",
+      organization: ["system:nodes"],
+    });
+    await writePkiRole(client, path, { key_type: "any", key_bits: 0 });
+    expect(await readPkiRole(client, path)).toMatchObject({ organization: [] });
+  });
+});
+
+describe("signCsr()", () => {
+  test.each([true, false])(
+    "gives a certificate with the names, where the role has them from the CSR: %p",
+    async (own) => {
+      const mount = `signs-${own}`;
+      await mountWithCa(mount);
+      const role = { ...dayRole, use_csr_sans: own, use_csr_common_name: own };
+      await writePkiRole(client, `${mount}/roles/any`, role);
+      const signed = await signCsr(client, `${mount}/sign/any`, request("node-1"));
+      const certificate = new X509Certificate(signed.certificate);
+      expect(certificate.subject).toBe("CN=node-1");
+      for (const name of ["DNS:a.test", "DNS:b.test", "IP Address:127.0.0.1", "IP Address:0:0:0:0:0:0:0:1"]) {
+        expect(certificate.subjectAltName).toContain(name);
+      }
+      expect(certificate.verify(new X509Certificate(signed.issuingCa).publicKey)).toBe(true);
+      expect(signed.caChain).toEqual([signed.issuingCa]);
+    },
+  );
+
+  async function refused(path: string) {
+    let retries = 0;
+    const { address, rootToken: token } = server;
+    const once = createVaultClient({ address, token, onRetry: () => retries++ });
+    const error = await vaultErrorOf(() => signCsr(once, path, request("node")));
+    return { exitCode: error.exitCode, hint: error.hint, retries };
+  }
+
+  test("tells what to do about a mount without a CA", async () => {
+    await enableMount(client, "empty", "pki", {});
+    await writePkiRole(client, "empty/roles/any", dayRole);
+    expect(await refused("empty/sign/any")).toEqual({
+      exitCode: ExitCode.config,
+      hint: "the mount has no CA: run setup-mounts for this cluster",
+      retries: 0,
+    });
+  });
+
+  test("tells what to do about a role that is not there, or signs RSA keys only", async () => {
+    await mountWithCa("roleless");
+    await writePkiRole(client, "roleless/roles/rsa", { ...dayRole, key_type: "rsa", key_bits: 2048 });
+    const hint = expect.stringContaining("write-roles");
+    expect(await refused("roleless/sign/none")).toEqual({ exitCode: ExitCode.config, hint, retries: 0 });
+    expect(await refused("roleless/sign/rsa")).toEqual({ exitCode: ExitCode.data, hint, retries: 0 });
+  });
+
+  test("tells what to do about a CA that ends before the certificate", async () => {
+    await mountWithCa("short", 3_600);
+    // The mount's own limit would shorten the certificate's life.
+    await tuneMount(client, "short", { maxLeaseTtlSeconds: 864_000 });
+    const hint = expect.stringContaining("the CA ends before");
+    expect(await refused("short/sign/any")).toEqual({ exitCode: ExitCode.unavailable, hint, retries: 0 });
+  });
+
+  test("tells that the CSR is none", async () => {
+    await mountWithCa("csrs");
+    const error = await vaultErrorOf(() =>
+      signCsr(client, "csrs/sign/any", { ...request("a"), csr: "nothing" }),
+    );
+    expect(error.exitCode).toBe(ExitCode.data);
+  });
+});

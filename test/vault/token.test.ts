@@ -1,0 +1,135 @@
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { ExitCode } from "../../lib/failure.ts";
+import { type Server, startServer } from "../../lib/server/server.ts";
+import { createVaultClient, type VaultClient } from "../../lib/vault/client.ts";
+import { isNotRenewable, isUnknownToken } from "../../lib/vault/error.ts";
+import {
+  createFromRole,
+  createOrphan,
+  lookupSelf,
+  readTokenRole,
+  renewSelf,
+  revokeSelf,
+  writeTokenRole,
+} from "../../lib/vault/token.ts";
+import { vaultErrorOf } from "../support/vault.ts";
+
+let server: Server;
+let client: VaultClient;
+
+beforeAll(async () => {
+  server = await startServer({ mode: "dev" });
+  client = createVaultClient({ address: server.address, token: server.rootToken });
+});
+afterAll(() => server[Symbol.asyncDispose]());
+
+/** A token with an id of our choice, that lives for an hour from each renewal. */
+async function orphan(id: string): Promise<string> {
+  await createOrphan(client, { id, displayName: id, policies: ["default"], periodSeconds: 3_600 });
+  return id;
+}
+
+describe("createOrphan()", () => {
+  test("makes the token that it is told to", async () => {
+    const info = await lookupSelf(client, await orphan("made"));
+    expect(info.renewable).toBe(true);
+    expect(info.policies).toEqual(["default"]);
+    expect(info.ttlSeconds).toBeGreaterThan(3_590);
+    expect(info.ttlSeconds).toBeLessThanOrEqual(3_600);
+    expect(info.accessor).not.toBe("");
+  });
+
+  test("is refused for an id that is there", async () => {
+    await orphan("twice");
+    const error = await vaultErrorOf(() => orphan("twice"));
+    expect(error.exitCode).toBe(ExitCode.data);
+    expect(Bun.inspect(error)).not.toContain('"id"');
+  });
+});
+
+describe("lookupSelf()", () => {
+  test("looks the client's own token up", async () => {
+    expect(await lookupSelf(client)).toMatchObject({ ttlSeconds: 0, renewable: false, policies: ["root"] });
+  });
+});
+
+describe("renewSelf()", () => {
+  test("renews the token that is given, and tells what it is", async () => {
+    const token = await orphan("renewed");
+    const { accessor } = await lookupSelf(client, token);
+    expect(await renewSelf(client, token)).toMatchObject({
+      accessor,
+      leaseSeconds: 3_600,
+      renewable: true,
+      policies: ["default"],
+    });
+  });
+
+  test("renews the client's own", async () => {
+    const own = createVaultClient({ address: server.address, token: await orphan("own") });
+    expect((await renewSelf(own)).leaseSeconds).toBe(3_600);
+  });
+
+  test("is refused for a token that can't be renewed", async () => {
+    expect(isNotRenewable(await vaultErrorOf(() => renewSelf(client)))).toBe(true);
+  });
+
+  test("is refused for one that the server does not know", async () => {
+    const error = await vaultErrorOf(() => renewSelf(client, "never-made"));
+    expect(isUnknownToken(error)).toBe(true);
+    expect(isNotRenewable(error)).toBe(false);
+  });
+});
+
+describe("writeTokenRole()", () => {
+  test("writes what readTokenRole() reads, and keeps what it is not told", async () => {
+    expect(await readTokenRole(client, "demo-etcd")).toBeUndefined();
+    await writeTokenRole(client, "demo-etcd", { period: "1h", orphan: true, path_suffix: "demo/etcd" });
+    await writeTokenRole(client, "demo-etcd", { allowed_policies: ["default"] });
+    expect(await readTokenRole(client, "demo-etcd")).toMatchObject({
+      period: 3_600,
+      orphan: true,
+      path_suffix: "demo/etcd",
+      allowed_policies: ["default"],
+    });
+  });
+});
+
+describe("createFromRole()", () => {
+  test("makes a token as the role says", async () => {
+    await writeTokenRole(client, "demo-worker", {
+      period: "2h",
+      orphan: true,
+      renewable: true,
+      allowed_policies: ["default"],
+    });
+    const made = await createFromRole(client, "demo-worker", server.rootToken);
+    expect(made).toMatchObject({ leaseSeconds: 7_200, renewable: true, policies: ["default"] });
+    expect(await lookupSelf(client, made.token)).toMatchObject({ accessor: made.accessor });
+    const again = await createFromRole(client, "demo-worker", server.rootToken);
+    expect(again.token).not.toBe(made.token);
+  });
+
+  test("uses the token that is given, not the client's", async () => {
+    const token = await orphan("may-not-create");
+    const error = await vaultErrorOf(() => createFromRole(client, "demo-worker", token));
+    expect(error.hint).toBe(
+      'the token needs a policy with the capability "create" and "update" on auth/token/create/demo-worker',
+    );
+  });
+
+  test("is refused for a role that is not there", async () => {
+    const error = await vaultErrorOf(() => createFromRole(client, "none", server.rootToken));
+    expect(error.message).toContain("unknown role none");
+    expect(error.exitCode).toBe(ExitCode.config);
+  });
+});
+
+describe("revokeSelf()", () => {
+  test("ends the token that is given", async () => {
+    const token = await orphan("revoked");
+    await revokeSelf(client, token);
+    expect(isUnknownToken(await vaultErrorOf(() => lookupSelf(client, token)))).toBe(true);
+    expect((await lookupSelf(client)).policies).toEqual(["root"]);
+  });
+});
