@@ -3,7 +3,8 @@ import { type ArgsDef, defineCommand, type ParsedArgs, runCommand } from "citty"
 import { version } from "../../package.json";
 import { parseDuration } from "../duration.ts";
 import { ExitCode, Failure } from "../failure.ts";
-import { createVaultClient, isLoopback, type VaultClient } from "../vault/client.ts";
+import { isLoopback } from "../vault/address.ts";
+import { createVaultClient, type VaultClient } from "../vault/client.ts";
 import { type Arguments, checkArguments } from "./arguments.ts";
 import { type Environment, serverSettings } from "./environment.ts";
 import { type HelpPage, renderHelp } from "./help.ts";

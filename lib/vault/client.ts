@@ -1,10 +1,13 @@
 import { ExitCode, Failure } from "../failure.ts";
+import { isLoopback, parseAddress, redirectTarget } from "./address.ts";
 import { readJson, strangerHint } from "./body.ts";
-import { statusError, VaultError } from "./error.ts";
+import { VaultError } from "./error.ts";
+import { gate } from "./gate.ts";
 import { networkError } from "./network-error.ts";
 import { encodePath } from "./path.ts";
 import { parseRetryAfter, retry } from "./retry.ts";
 import { Answer, isFields } from "./shape.ts";
+import { statusError } from "./status-error.ts";
 
 export interface TlsOptions {
   /** PEM certificates that may sign the server's; the runtime's own list where there are none. */
@@ -173,39 +176,6 @@ async function read(response: Response, request: VaultRequest): Promise<unknown>
   );
 }
 
-/**
- * Where a standby says that its leader is. Only that is followed: the same path, on the same scheme or from http
- * to https; a redirect to anywhere else (a login page, a plain port) must not get the token.
- *
- * @see https://developer.hashicorp.com/vault/docs/concepts/ha#client-redirection
- */
-function redirectTarget(response: Response, from: URL, request: VaultRequest, hops: number): URL {
-  const refuse = (how: string) =>
-    new VaultError(ExitCode.unavailable, request, `HTTP ${response.status} ${how}, which is not followed`, {
-      status: response.status,
-      hint: "a standby sends to its leader's same path; check VAULT_ADDR, and the leader's api_addr",
-    });
-  const location = response.headers.get("location");
-  if (location === null || !URL.canParse(location, from.href)) throw refuse("sends nowhere");
-  const to = new URL(location, from.href);
-  if (to.protocol !== "https:" && to.protocol !== from.protocol)
-    throw refuse(`sends to ${to.protocol}//${to.host}`);
-  if (to.pathname !== from.pathname || to.search !== from.search)
-    throw refuse(`sends to another path on ${to.host}`);
-  if (hops >= 2) throw refuse(`sends on for the third time, to ${to.host}`);
-  return new URL("/", to.href);
-}
-
-function parseAddress(address: string): URL {
-  const url = URL.canParse(address) ? new URL(address) : undefined;
-  if (url === undefined || !/^https?:$/.test(url.protocol) || url.hostname === "") {
-    throw new Failure(ExitCode.config, `${JSON.stringify(address)} is not the address of a server`, {
-      hint: "set VAULT_ADDR to one like https://vault.example.com:8200",
-    });
-  }
-  return new URL("/", url.href);
-}
-
 /** A header's value: what fetch would refuse it tells as a broken connection, and it trims or recodes the rest. */
 function sendable(what: string, text: string): string {
   if (/^[\x21-\x7e]+$/.test(text)) return text;
@@ -218,10 +188,6 @@ function sendable(what: string, text: string): string {
   );
 }
 
-export function isLoopback(url: URL): boolean {
-  return /^(localhost|127(\.\d+){3}|\[::1\])$/.test(url.hostname);
-}
-
 /** Set in full: an absent `rejectUnauthorized` would leave the choice to NODE_TLS_REJECT_UNAUTHORIZED. */
 function tlsSettings(options: TlsOptions = {}) {
   return {
@@ -230,21 +196,5 @@ function tlsSettings(options: TlsOptions = {}) {
     ...(options.cert === undefined ? {} : { cert: options.cert }),
     ...(options.key === undefined ? {} : { key: options.key }),
     ...(options.serverName === undefined ? {} : { serverName: options.serverName }),
-  };
-}
-
-/** Lets `size` callers in at one time; each leaves by disposing of what it got. */
-function gate(size: number): () => Promise<Disposable> {
-  let free = size;
-  const waiting: Array<() => void> = [];
-  const leave = () => {
-    const next = waiting.shift();
-    if (next === undefined) free++;
-    else next();
-  };
-  return async () => {
-    if (free > 0) free--;
-    else await new Promise<void>((resolve) => waiting.push(resolve));
-    return { [Symbol.dispose]: leave };
   };
 }
