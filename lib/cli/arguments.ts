@@ -1,6 +1,7 @@
 import { parseArgs } from "node:util";
 import type { ArgDef } from "citty";
 import { ExitCode, Failure } from "../failure.ts";
+import { printable } from "../host/file-error.ts";
 
 /** A flag or a positional argument of a command, as citty has it, and what it lacks. */
 export type Argument = ArgDef & {
@@ -82,7 +83,7 @@ function givenValue({ rawName, value, inlineValue }: Flag): string | undefined {
 
 function checkFlag(token: Flag, argument: Argument | undefined): void {
   if (argument === undefined || argument.type === "positional") {
-    throw usage(`there is no flag ${token.rawName}`);
+    throw usage(`there is no flag ${printable(token.rawName)}`);
   }
   if (argument.type === "boolean") {
     if (token.value !== undefined) throw usage(`${token.rawName} takes no value`);

@@ -1,12 +1,23 @@
 import { ExitCode, Failure } from "../failure.ts";
 import { type Loaded, loadManifest, loadManifests } from "../manifest/load.ts";
 import type { Manifest } from "../manifest/manifest.ts";
-import { type HookResult, runPendingHooks } from "../tasks/hooks.ts";
+import { type HookResult, pendingHooks, runPendingHooks } from "../tasks/hooks.ts";
 import { dueManifests, issueManifests, type Outcome, worstExitCode } from "../tasks/manifests.ts";
+import type { VaultClient } from "../vault/client.ts";
 import { hostClient } from "./host-client.ts";
 import { issuedJson, issuedSentence } from "./issued.ts";
 import type { ManifestArgs } from "./manifest-args.ts";
 import type { Run } from "./script.ts";
+
+/** What is gathered while the manifests are worked through. */
+interface Job extends Run {
+  readonly args: ManifestArgs;
+  readonly manifests: readonly Manifest[];
+  /** For `--json`. */
+  readonly report: Record<string, unknown>;
+  /** Tells what went wrong, once, and gives its exit code. */
+  fail(failure: Failure, name?: string): ExitCode;
+}
 
 /**
  * Issues what the manifests ask for and is due, and runs their hooks.
@@ -15,23 +26,38 @@ import type { Run } from "./script.ts";
  * @throws Failure when nothing could be done at all
  */
 export async function runManifests(args: ManifestArgs, run: Run): Promise<ExitCode> {
-  const when = parseWhen(args.hooks);
-  const loaded = load(args);
-  for (const failure of loaded.failures) run.log.error(failure);
-  const codes = loaded.failures.map(({ exitCode }) => exitCode);
-  const report: Record<string, unknown> = { broken: loaded.failures.map(({ message }) => message) };
-  if (args.check === true) codes.push(await check(loaded.manifests, report, args, run));
+  const when = parseWhen(args);
+  const { manifests, failures } = load(args);
+  const told = new Set<string>();
+  const job: Job = {
+    ...run,
+    args,
+    manifests,
+    report: { broken: failures.map(({ message }) => message) },
+    fail(failure, name) {
+      const { exitCode, message, hint } = failure;
+      const sentence = name === undefined ? message : `${name}: ${message}`;
+      if (!told.has(sentence)) run.log.error(new Failure(exitCode, sentence, { hint, cause: failure }));
+      told.add(sentence);
+      return exitCode;
+    },
+  };
+  const codes = failures.map((failure) => job.fail(failure));
+  if (args.check === true) codes.push(...(await check(job)));
   else {
-    if (when !== "only") codes.push(...(await issue(loaded.manifests, report, args, run)));
-    if (when !== "later") codes.push(...(await runHooks(loaded.manifests, report, args, run)));
+    if (when !== "only") codes.push(...(await issue(job)));
+    if (when !== "later") codes.push(...(await runHooks(job)));
   }
-  if (args.json === true) console.log(JSON.stringify(report));
+  if (args.json === true) console.log(JSON.stringify(job.report));
   return worstExitCode(codes);
 }
 
-function parseWhen(text: string): "now" | "later" | "only" {
-  if (text === "now" || text === "later" || text === "only") return text;
-  throw new Failure(ExitCode.usage, `--hooks ${text} can't be: use now, later or only`);
+function parseWhen({ hooks, check }: ManifestArgs): "now" | "later" | "only" {
+  if (hooks !== "now" && hooks !== "later" && hooks !== "only") {
+    throw new Failure(ExitCode.usage, `--hooks ${hooks} can't be: use now, later or only`);
+  }
+  if (check !== true || hooks === "now") return hooks;
+  throw new Failure(ExitCode.usage, "--check and --hooks exclude each other: a check runs none");
 }
 
 function load(args: ManifestArgs): Loaded {
@@ -40,47 +66,52 @@ function load(args: ManifestArgs): Loaded {
   throw new Failure(ExitCode.usage, "--config and --config-dir exclude each other");
 }
 
-async function check(
-  manifests: readonly Manifest[],
-  report: Record<string, unknown>,
-  args: ManifestArgs,
-  { log }: Run,
-): Promise<ExitCode> {
+async function check({ args, manifests, report, log, fail }: Job): Promise<ExitCode[]> {
   const due = await dueManifests(manifests);
-  report.due = due.map(({ manifest, reasons }) => ({
-    name: manifest.name,
-    destination: manifest.destination,
-    reasons,
-  }));
-  if (args.json !== true) {
-    for (const { manifest, reasons } of due) log.done(`${manifest.name} is due: ${reasons.join("; ")}`);
-  }
-  return due.length === 0 ? ExitCode.ok : ExitCode.wouldChange;
+  const hooks = pendingHooks(
+    manifests.filter((it) => !due.some((one) => one.manifest === it && "failure" in one)),
+  );
+  report.due = due.flatMap((one) =>
+    "failure" in one
+      ? []
+      : [{ name: one.manifest.name, destination: one.manifest.destination, reasons: one.reasons }],
+  );
+  report.hooks = hooks;
+  const tell = args.json === true ? () => {} : log.done;
+  const codes = due.map((one) => {
+    if ("failure" in one) return fail(one.failure, one.manifest.name);
+    tell(`${one.manifest.name} is due: ${one.reasons.join("; ")}`);
+    return ExitCode.wouldChange;
+  });
+  for (const hook of hooks) tell(`${hookSentence(hook)}: still to run`);
+  return hooks.length === 0 ? codes : [...codes, ExitCode.wouldChange];
 }
 
-async function issue(
-  manifests: readonly Manifest[],
-  report: Record<string, unknown>,
-  args: ManifestArgs,
-  run: Run,
-): Promise<ExitCode[]> {
+async function issue(job: Job): Promise<ExitCode[]> {
+  const { args, manifests, report, signal, log } = job;
+  if (manifests.length === 0) return [];
+  let client: VaultClient;
+  try {
+    client = await hostClient(args, job);
+  } catch (error) {
+    if (!(error instanceof Failure)) throw error;
+    // Hooks that are left from before need no server.
+    report.error = error.message;
+    return [job.fail(error)];
+  }
   const outcomes = await issueManifests(manifests, {
-    client: await hostClient(args, run),
-    signal: run.signal,
-    onNote: ({ name }, sentence) => run.log.note(`${name}: ${sentence}`),
+    client,
+    signal,
+    onNote: ({ name }, sentence) => log.note(`${name}: ${sentence}`),
   });
   report.certificates = outcomes.map(outcomeJson);
-  return outcomes.map((outcome) => tell(outcome, args, run));
+  return outcomes.map((outcome) => tellOutcome(outcome, job));
 }
 
 /** What is as it was is not worth a line in the journal of each day. */
-function tell(outcome: Outcome, args: ManifestArgs, { log }: Run): ExitCode {
+function tellOutcome(outcome: Outcome, { args, log, fail }: Job): ExitCode {
   const { name, destination } = outcome.manifest;
-  if ("failure" in outcome) {
-    const { exitCode, message, hint } = outcome.failure;
-    log.error(new Failure(exitCode, `${name}: ${message}`, { hint, cause: outcome.failure }));
-    return exitCode;
-  }
+  if ("failure" in outcome) return fail(outcome.failure, name);
   const line = `${name}: ${issuedSentence(outcome.issued, destination)}`;
   if (outcome.issued.outcome === "not due") log.debug(line);
   else if (args.json !== true) log.done(line);
@@ -100,23 +131,26 @@ function outcomeJson(outcome: Outcome): Readonly<Record<string, unknown>> {
     : { name, ...issuedJson(outcome.issued, destination) };
 }
 
-async function runHooks(
-  manifests: readonly Manifest[],
-  report: Record<string, unknown>,
-  args: ManifestArgs,
-  { log, signal }: Run,
-): Promise<ExitCode[]> {
-  const results = await runPendingHooks(manifests, { signal, onLine: log.note });
+async function runHooks(job: Job): Promise<ExitCode[]> {
+  const { manifests, report, signal, log } = job;
+  const { results, failures } = await runPendingHooks(manifests, { signal, onLine: log.note });
   report.hooks = results;
-  return results.map((result) => tellHook(result, args.json === true, log));
+  return [
+    ...results.map((result) => tellHook(result, job)),
+    ...failures.map(({ manifest, failure }) => job.fail(failure, manifest.name)),
+  ];
 }
 
-function tellHook({ hook, manifests, failure }: HookResult, json: boolean, log: Run["log"]): ExitCode {
-  const of = `${hook} (for ${manifests.join(", ")})`;
-  if (failure === undefined) {
-    if (!json) log.done(`${of}: done`);
-    return ExitCode.ok;
+function tellHook(result: HookResult, { args, log, fail }: Job): ExitCode {
+  const sentence = hookSentence(result);
+  if (result.failure !== undefined) {
+    const hint = "it is run again by the next run";
+    return fail(new Failure(ExitCode.tryLater, `${sentence}: ${result.failure}`, { hint }));
   }
-  log.error(new Failure(ExitCode.tryLater, `${of}: ${failure}`, { hint: "it is run again by the next run" }));
-  return ExitCode.tryLater;
+  if (args.json !== true) log.done(`${sentence}: done`);
+  return ExitCode.ok;
+}
+
+function hookSentence({ hook, manifests }: HookResult): string {
+  return `${hook} (for ${manifests.join(", ")})`;
 }

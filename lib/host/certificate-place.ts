@@ -1,5 +1,5 @@
 import { readlinkSync } from "node:fs";
-import { basename, dirname, resolve } from "node:path";
+import { basename, dirname, join, resolve } from "node:path";
 import { ExitCode, Failure } from "../failure.ts";
 import type { Ownership } from "./durable.ts";
 import { errorCode, fileError, printable } from "./file-error.ts";
@@ -70,9 +70,14 @@ function parseDestination(destination: string): Destination {
   return { folder, base };
 }
 
-/** The paths of the three files that services read. */
+/**
+ * The paths of the three files that services read.
+ *
+ * @throws Failure (usage) for a path that no three files can stand at
+ */
 export function certificatePaths(destination: string): Readonly<Record<Member, string>> {
-  const path = resolve(destination);
+  const { folder, base } = parseDestination(destination);
+  const path = join(folder, base);
   return {
     key: path + members.key.suffix,
     certificate: path + members.certificate.suffix,

@@ -4,6 +4,7 @@ import { findPlace } from "./certificate-place.ts";
 import { randomHex, removeTemporaries, replaceFile, syncFolder } from "./durable.ts";
 import { fileError } from "./file-error.ts";
 import type { Folder } from "./folder.ts";
+import { type LockOptions, takeLock } from "./lock.ts";
 import { readSmallFile } from "./read-file.ts";
 
 /** What has changed at a destination, and who has acted on it so far. */
@@ -39,19 +40,37 @@ export function addPending(set: Folder, changed: readonly string[]): void {
 }
 
 /**
+ * Keeps other runs from acting on the same change meanwhile.
+ *
+ * @returns undefined where nothing was ever issued
+ * @throws Failure (try later) when another run holds it for too long; (can't write)
+ */
+export async function lockHooks(destination: string, options: LockOptions): Promise<Disposable | undefined> {
+  using place = findPlace(destination);
+  const set = place?.set;
+  return set === undefined
+    ? undefined
+    : await takeLock(`${set.path}/hooks-lock`, options, `${set.name}/hooks-lock`);
+}
+
+/**
  * Notes which hooks have succeeded; undefined when all have, and nothing is pending any more. Does nothing when
  * another run has changed the certificate again meanwhile.
  *
- * @throws Failure (can't write)
+ * @throws Failure (try later) when another run changes it for too long; (can't write)
  */
-export function settlePending(
+export async function settlePending(
   destination: string,
   pending: Pending,
   done: readonly string[] | undefined,
-): void {
+  options: LockOptions,
+): Promise<void> {
   using place = findPlace(destination);
   const set = place?.set;
-  if (set === undefined || read(set).id !== pending.id) return;
+  if (set === undefined) return;
+  // The lock of those who change the certificate: what one of them notes just now is not to be removed.
+  using _ = await takeLock(`${set.path}/lock`, options, `${set.name}/lock`);
+  if (read(set).id !== pending.id) return;
   try {
     if (done === undefined) {
       rmSync(`${set.path}/${pendingName}`, { force: true });

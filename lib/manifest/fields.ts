@@ -10,12 +10,11 @@ export interface Field {
   readonly description: string;
   /** The values that there are, where it is a choice. */
   readonly choices?: readonly string[];
+  /** What stands for the host's name and addresses is resolved in it: see `resolveSpecifiers`. */
+  readonly specifiers?: true;
 }
 
-/**
- * Every field of a manifest: what the parser takes, and what the README's table and the JSON schema say. `%H`, `%l`,
- * `%4`, `%6` and `%%` are resolved in those that have a `%` in their example.
- */
+/** Every field of a manifest: what the parser takes, and what the README's table and the JSON schema say. */
 export const fields = {
   sign_path: {
     type: "text",
@@ -27,30 +26,35 @@ export const fields = {
     type: "text",
     required: true,
     example: '"system:node:%H"',
+    specifiers: true,
     description: "common name of the certificate",
   },
   destination: {
     type: "text",
     required: true,
     example: '"/etc/kubernetes/ssl/kubelet"',
+    specifiers: true,
     description: "path of the files, without -key.pem, .pem and -ca.pem",
   },
   san_hosts: {
     type: "texts",
     default: "[]",
     example: '["%H", "localhost"]',
+    specifiers: true,
     description: "host names that it is for, too",
   },
   ip_sans: {
     type: "texts",
     default: "[]",
     example: '["%4", "127.0.0.1"]',
+    specifiers: true,
     description: "IP addresses that it is for",
   },
   organisation: {
     type: "texts",
     default: "[]",
     example: '["system:nodes"]',
+    specifiers: true,
     description: "organisations in its subject, where the role leaves them open",
   },
   key_type: {
@@ -76,13 +80,13 @@ export const fields = {
     type: "text",
     default: "as the key that is there",
     example: '"etcd"',
-    description: "owner of the files",
+    description: "owner of the files, by name or number",
   },
   group: {
     type: "text",
     default: "as the key that is there",
     example: '"etcd"',
-    description: "group of the files",
+    description: "group of the files, by name or number",
   },
   renew: {
     type: "text",

@@ -1,9 +1,10 @@
 import { readdirSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { ExitCode, Failure } from "../failure.ts";
+import { certificatePaths } from "../host/certificate-place.ts";
 import { fileError, printable } from "../host/file-error.ts";
 import { readSmallFile } from "../host/read-file.ts";
-import { type Manifest, parseManifest } from "./manifest.ts";
+import { type Manifest, parseManifest, placeOf } from "./manifest.ts";
 import { hostFacts } from "./specifiers.ts";
 
 /** Manifests, and what is wrong with the others: one that can't be read stops only itself. */
@@ -20,10 +21,7 @@ const maxBytes = 64 * 1024;
  * @throws Failure (configuration) when it is missing, not right, or others may write it
  */
 export function loadManifest(file: string): Manifest {
-  const content = readSmallFile(file, maxBytes);
-  if (content === undefined) throw new Failure(ExitCode.config, `there is no manifest ${printable(file)}`);
-  requireOurs(file, content.stats);
-  return parseManifest(content.text, file, hostFacts());
+  return load(file, []);
 }
 
 /**
@@ -42,15 +40,33 @@ export function loadManifests(folder: string): Loaded {
   const failures: Failure[] = [];
   for (const file of files) {
     try {
-      const manifest = loadManifest(file);
-      requireOwnDestination(manifest, manifests);
-      manifests.push(manifest);
+      manifests.push(load(file, manifests));
     } catch (error) {
       if (!(error instanceof Failure)) throw error;
       failures.push(error);
     }
   }
   return { manifests, failures };
+}
+
+/** @param others whose files this one may not share; the one that comes first keeps them */
+function load(file: string, others: readonly Manifest[]): Manifest {
+  const content = readSmallFile(file, maxBytes);
+  if (content === undefined) throw new Failure(ExitCode.config, `there is no manifest ${printable(file)}`);
+  requireOurs(file, content.stats);
+  if (content.text.includes("\ufffd")) throw new Failure(ExitCode.config, `${printable(file)} is not UTF-8`);
+  const manifest = parseManifest(content.text, file, hostFacts());
+  const mine = Object.values(certificatePaths(manifest.destination));
+  for (const other of others) {
+    const shared = Object.values(certificatePaths(other.destination)).find((path) => mine.includes(path));
+    if (shared === undefined) continue;
+    const place = placeOf("destination", content.text, file);
+    throw new Failure(
+      ExitCode.config,
+      `${place} has ${printable(shared)} in common with ${printable(other.file)}`,
+    );
+  }
+  return manifest;
 }
 
 function listManifests(folder: string): string[] {
@@ -71,14 +87,4 @@ function requireOurs(path: string, { uid, mode }: { uid: number; mode: number })
   throw new Failure(ExitCode.config, `${printable(path)} can be written by others`, {
     hint: `whoever writes it decides what root runs; chown root ${printable(path)} and chmod go-w ${printable(path)}`,
   });
-}
-
-/** The one that comes first keeps it. */
-function requireOwnDestination({ file, destination }: Manifest, others: readonly Manifest[]): void {
-  const other = others.find((it) => it.destination === destination);
-  if (other === undefined) return;
-  throw new Failure(
-    ExitCode.config,
-    `${file}: destination ${printable(destination)} is that of ${other.file}, too`,
-  );
 }

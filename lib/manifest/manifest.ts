@@ -1,7 +1,12 @@
-import { accessSync, constants } from "node:fs";
-import { basename, isAbsolute } from "node:path";
+import { accessSync, constants, statSync } from "node:fs";
+import { basename, isAbsolute, resolve } from "node:path";
 import { parseDuration } from "../duration.ts";
 import { ExitCode, Failure } from "../failure.ts";
+import { certificatePaths } from "../host/certificate-place.ts";
+import type { Ownership } from "../host/durable.ts";
+import { printable } from "../host/file-error.ts";
+import { resolveOwnership } from "../host/owner.ts";
+import { encodePath } from "../vault/path.ts";
 import type { Names } from "../x509/csr.ts";
 import { chooseKeyType, type KeyType } from "../x509/key-type.ts";
 import { checkNames } from "../x509/names.ts";
@@ -24,8 +29,7 @@ export interface Manifest {
   readonly destination: string;
   readonly keyType: KeyType | undefined;
   readonly caChain: boolean;
-  readonly owner: string | undefined;
-  readonly group: string | undefined;
+  readonly owner: Ownership | undefined;
   readonly renew: "due" | "always";
   readonly windows: readonly Window[];
   readonly hooks: readonly Hook[];
@@ -39,42 +43,103 @@ export interface Manifest {
  * @throws Failure (configuration) that names file, line and field
  */
 export function parseManifest(text: string, file: string, host: HostFacts): Manifest {
-  const read = reader(parseToml(text, file), text, file);
-  const resolved = (field: FieldName, value: string) => read.as(field, () => resolveSpecifiers(value, host));
-  const list = (field: FieldName) => read.texts(field).map((item) => resolved(field, item));
-  const destination = resolved("destination", read.text("destination"));
-  if (!isAbsolute(destination))
-    throw read.wrong("destination", "has to be a path from the root: a unit has no folder of its own");
-  const names = read.as("common_name", () =>
-    checkNames({
-      commonName: resolved("common_name", read.text("common_name")),
-      organisations: list("organisation"),
-      dnsNames: list("san_hosts"),
-      ipAddresses: list("ip_sans"),
-    }),
-  );
-  const timeout = read.optionalText("hook_timeout") ?? "60s";
+  const read = reader(parseToml(text, file), text, file, host);
   return {
     name: basename(file, ".toml"),
     file,
-    signPath: read.text("sign_path"),
-    names,
-    destination,
-    keyType: read.as("key_type", () =>
-      chooseKeyType(read.optionalText("key_type"), read.optionalNumber("key_bit_size")),
-    ),
+    signPath: readSignPath(read),
+    names: readNames(read),
+    destination: readDestination(read),
+    keyType: readKeyType(read),
     caChain: read.truth("ca_chain"),
-    owner: read.optionalText("owner"),
-    group: read.optionalText("group"),
+    owner: readOwner(read),
     renew: read.optionalText("renew") === "always" ? "always" : "due",
     windows: read.texts("window").map((window) => read.as("window", () => parseWindow(window))),
-    hooks: [
-      ...read.texts("reload").map((unit): Hook => ({ kind: "reload", unit: read.unit("reload", unit) })),
-      ...read.texts("restart").map((unit): Hook => ({ kind: "restart", unit: read.unit("restart", unit) })),
-      ...read.commands("on_change").map((command): Hook => ({ kind: "command", command })),
-    ],
-    hookTimeoutSeconds: read.as("hook_timeout", () => parseDuration(timeout)),
+    hooks: readHooks(read),
+    hookTimeoutSeconds: readHookTimeout(read),
   };
+}
+
+function readSignPath(read: Reader): string {
+  const path = read.text("sign_path");
+  read.as("sign_path", () => encodePath(path));
+  if (!/.\/sign\/[^/]+$/.test(path)) throw read.wrong("sign_path", "has to end in /sign/ROLE");
+  return path;
+}
+
+/** Each by itself, so that the sentence names the field that is wrong. */
+function readNames(read: Reader): Names {
+  const names: Names = {
+    commonName: read.text("common_name"),
+    organisations: read.texts("organisation"),
+    dnsNames: read.texts("san_hosts"),
+    ipAddresses: read.texts("ip_sans"),
+  };
+  const nothing: Names = { commonName: "any", organisations: [], dnsNames: [], ipAddresses: [] };
+  const { commonName, organisations, dnsNames, ipAddresses } = names;
+  read.as("common_name", () => checkNames({ ...nothing, commonName }));
+  read.as("organisation", () => checkNames({ ...nothing, organisations }));
+  read.as("san_hosts", () => checkNames({ ...nothing, dnsNames }));
+  read.as("ip_sans", () => checkNames({ ...nothing, ipAddresses }));
+  return names;
+}
+
+function readDestination(read: Reader): string {
+  const destination = read.text("destination");
+  if (!isAbsolute(destination))
+    throw read.wrong("destination", "has to be a path from the root: a unit has no folder of its own");
+  read.as("destination", () => certificatePaths(destination));
+  return resolve(destination);
+}
+
+function readKeyType(read: Reader): KeyType | undefined {
+  const [type, bits] = [read.optionalText("key_type"), read.optionalNumber("key_bit_size")];
+  return read.as(bits === undefined ? "key_type" : "key_bit_size", () => chooseKeyType(type, bits));
+}
+
+function readOwner(read: Reader): Ownership | undefined {
+  const [owner, group] = [read.optionalText("owner"), read.optionalText("group")];
+  read.as("owner", () => resolveOwnership(owner, undefined));
+  return read.as("group", () => resolveOwnership(owner, group));
+}
+
+function readHooks(read: Reader): Hook[] {
+  const units = (kind: "reload" | "restart") =>
+    read.texts(kind).map((unit): Hook => ({ kind, unit: checkUnit(read, kind, unit) }));
+  return [
+    ...units("reload"),
+    ...units("restart"),
+    ...read
+      .commands("on_change")
+      .map((command): Hook => ({ kind: "command", command: checkCommand(read, command) })),
+  ];
+}
+
+const unitName =
+  /^[\w:.@\\][\w:.@\\-]*\.(service|socket|target|timer|path|mount|automount|swap|slice|scope)$/;
+
+function checkUnit(read: Reader, field: FieldName, unit: string): string {
+  if (unitName.test(unit)) return unit;
+  throw read.wrong(
+    field,
+    `names ${JSON.stringify(unit)}, which is not a unit: write its ending, too (etcd.service)`,
+  );
+}
+
+function checkCommand(read: Reader, [program, ...rest]: readonly string[]): [string, ...string[]] {
+  if (program === undefined) throw read.wrong("on_change", "holds an empty command");
+  if (isAbsolute(program) && isExecutable(program)) return [program, ...rest];
+  throw read.wrong(
+    "on_change",
+    `names ${JSON.stringify(program)}, which is not the whole path of an executable file`,
+  );
+}
+
+function readHookTimeout(read: Reader): number {
+  const seconds = read.as("hook_timeout", () => parseDuration(read.optionalText("hook_timeout") ?? "60s"));
+  // Longer ones overflow the timer, and would end at once.
+  if (seconds > 0 && seconds * 1000 < 2 ** 31) return seconds;
+  throw read.wrong("hook_timeout", "has to be more than 0 and at most 24d");
 }
 
 function parseToml(text: string, file: string): Readonly<Record<string, unknown>> {
@@ -82,7 +147,7 @@ function parseToml(text: string, file: string): Readonly<Record<string, unknown>
     return { ...Bun.TOML.parse(text) };
   } catch (error) {
     const words = error instanceof Error ? error.message.replace(/^TOML Parse error: /, "") : String(error);
-    throw new Failure(ExitCode.config, `${file}:${brokenLine(text)}: it is not TOML: ${words}`);
+    throw new Failure(ExitCode.config, `${printable(file)}:${brokenLine(text)}: it is not TOML: ${words}`);
   }
 }
 
@@ -100,61 +165,52 @@ function brokenLine(text: string): number {
   return 1;
 }
 
-/** Gives each field in the type that its table says, or tells where it is wrong. */
-function reader(values: Readonly<Record<string, unknown>>, text: string, file: string) {
+type Reader = ReturnType<typeof reader>;
+
+/** Gives each field in the type that its table says, resolved, or tells where it is wrong. */
+function reader(values: Readonly<Record<string, unknown>>, text: string, file: string, host: HostFacts) {
   const wrong = (field: string, how: string, cause?: Failure) =>
-    new Failure(ExitCode.config, `${file}:${lineOf(field, text)}: ${field} ${how}`, {
-      cause,
-      hint: cause?.hint,
-    });
+    new Failure(ExitCode.config, `${placeOf(field, text, file)} ${how}`, { cause, hint: cause?.hint });
   for (const [field, value] of Object.entries(values)) {
-    const spec: Field | undefined = Object.hasOwn(fields, field) ? fields[field as FieldName] : undefined;
+    const spec = isFieldName(field) ? fields[field] : undefined;
     if (spec === undefined) throw wrong(field, "is not a field of a manifest");
     const fault = mismatch(spec, value);
     if (fault !== undefined) throw wrong(field, fault);
   }
+  /** Runs what reads a value further: what is wrong with it is said with its place. */
+  const as = <T>(field: FieldName, parse: () => T): T => {
+    try {
+      return parse();
+    } catch (error) {
+      if (!(error instanceof Failure)) throw error;
+      throw wrong(field, `can't be right: ${error.message}`, error);
+    }
+  };
+  const resolved = (field: FieldName, value: string) => {
+    const { specifiers }: Field = fields[field];
+    return specifiers === true ? as(field, () => resolveSpecifiers(value, host)) : value;
+  };
   const optionalText = (field: FieldName): string | undefined => {
     const value = values[field];
-    return typeof value === "string" ? value : undefined;
+    return typeof value === "string" ? resolved(field, value) : undefined;
   };
   return {
     wrong,
+    as,
     optionalText,
     text: (field: FieldName) => optionalText(field) ?? fail(wrong(field, "is missing")),
     optionalNumber: (field: FieldName) =>
       typeof values[field] === "number" ? String(values[field]) : undefined,
     truth: (field: FieldName) => values[field] === true,
-    texts: (field: FieldName): readonly string[] => toTexts(values[field]),
-    commands(field: FieldName): ReadonlyArray<readonly [string, ...string[]]> {
-      const commands = Array.isArray(values[field]) ? values[field].map(toTexts) : [];
-      return commands.map(([program, ...rest]) => {
-        if (program === undefined) throw wrong(field, "holds an empty command");
-        if (!isAbsolute(program) || !isExecutable(program)) {
-          throw wrong(
-            field,
-            `names ${JSON.stringify(program)}, which is not the whole path of an executable file`,
-          );
-        }
-        return [program, ...rest];
-      });
-    },
-    unit(field: FieldName, unit: string): string {
-      if (/^[A-Za-z0-9:_.@\\-]+\.[a-z]+$/.test(unit) && !unit.startsWith("-")) return unit;
-      throw wrong(
-        field,
-        `names ${JSON.stringify(unit)}, which is not a unit: write its ending, too (etcd.service)`,
-      );
-    },
-    /** A value that is read further: what is wrong with it is said with its place. */
-    as<T>(field: FieldName, parse: () => T): T {
-      try {
-        return parse();
-      } catch (error) {
-        if (!(error instanceof Failure) || error.message.startsWith(`${file}:`)) throw error;
-        throw wrong(field, `can't be right: ${error.message}`, error);
-      }
-    },
+    texts: (field: FieldName): readonly string[] =>
+      toTexts(values[field]).map((value) => resolved(field, value)),
+    commands: (field: FieldName): ReadonlyArray<readonly string[]> =>
+      Array.isArray(values[field]) ? values[field].map(toTexts) : [],
   };
+}
+
+function isFieldName(field: string): field is FieldName {
+  return Object.hasOwn(fields, field);
 }
 
 function fail(failure: Failure): never {
@@ -190,15 +246,17 @@ function mismatch({ type, choices }: Field, value: unknown): string | undefined 
     : `has to be one of ${choices.join(", ")}`;
 }
 
-function lineOf(field: string, text: string): number {
-  const at = text.split("\n").findIndex((line) => line.trimStart().startsWith(field));
-  return at === -1 ? 1 : at + 1;
+/** `/etc/vault/certs.d/etcd.toml:3: destination`; the first line for one that is missing. */
+export function placeOf(field: string, text: string, file: string): string {
+  const key = /^\s*\[{0,2}\s*(?:"([^"]*)"|'([^']*)'|([\w-]+))/;
+  const line = text.split("\n").findIndex((it) => key.exec(it)?.slice(1).includes(field));
+  return `${printable(file)}:${Math.max(line, 0) + 1}: ${printable(field)}`;
 }
 
 function isExecutable(path: string): boolean {
   try {
     accessSync(path, constants.X_OK);
-    return true;
+    return statSync(path).isFile();
   } catch {
     return false;
   }

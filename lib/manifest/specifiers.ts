@@ -26,7 +26,7 @@ export function hostFacts(): HostFacts {
  * @see https://www.freedesktop.org/software/systemd/man/latest/systemd.unit.html#Specifiers
  */
 export function resolveSpecifiers(text: string, host: HostFacts): string {
-  return text.replace(/%(.?)/gs, (specifier, letter: string) => {
+  return text.replace(/%(.?)/gsu, (specifier, letter: string) => {
     const value = {
       H: host.hostName,
       l: host.hostName.split(".")[0],

@@ -71,14 +71,15 @@ export function isOpen(windows: readonly Window[], at: Date): boolean {
   );
 }
 
-/** When one of the windows opens next, after `at`. */
+/**
+ * The first minute after `at` in which one of the windows is open. Looks at each by the clock on the wall: where that is
+ * put forward or back, a time of the day is left out or comes twice.
+ */
 export function nextOpening(windows: readonly Window[], at: Date): Date {
-  const openings = windows.flatMap(({ days, startMinute }) =>
-    [0, 1, 2, 3, 4, 5, 6, 7].flatMap((ahead) => {
-      // By the calendar, not by adding hours: a day may have 23 or 25 of them.
-      const day = new Date(at.getFullYear(), at.getMonth(), at.getDate() + ahead, 0, startMinute);
-      return days.includes(day.getDay()) && day > at ? [day] : [];
-    }),
-  );
-  return new Date(Math.min(...openings.map((day) => day.getTime())));
+  const minuteMs = 60_000;
+  let next = Math.floor(at.getTime() / minuteMs) * minuteMs + minuteMs;
+  // One that the clock leaves out this week is open in the next.
+  const last = next + 15 * dayMinutes * minuteMs;
+  while (next < last && !isOpen(windows, new Date(next))) next += minuteMs;
+  return new Date(next);
 }

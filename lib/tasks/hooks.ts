@@ -1,7 +1,11 @@
 import { spawn } from "node:child_process";
+import type { Readable } from "node:stream";
+import { Failure } from "../failure.ts";
 import { certificatePaths } from "../host/certificate-place.ts";
-import { type Pending, readPending, settlePending } from "../host/pending.ts";
+import { readSet } from "../host/certificate-set.ts";
+import { lockHooks, type Pending, readPending, settlePending } from "../host/pending.ts";
 import type { Hook, Manifest } from "../manifest/manifest.ts";
+import { readCertificates } from "../x509/certificate.ts";
 
 /** A hook that was run, or tried. */
 export interface HookResult {
@@ -13,85 +17,156 @@ export interface HookResult {
   readonly failure?: string;
 }
 
+/** Every hook that was run, and the manifests of which what is pending could not be read, or not be noted. */
+export interface HookRun {
+  readonly results: readonly HookResult[];
+  readonly failures: ReadonlyArray<{ readonly manifest: Manifest; readonly failure: Failure }>;
+}
+
 export interface HookOptions {
   readonly signal: AbortSignal;
   /** Told each line that a hook prints. */
   readonly onLine: (line: string) => void;
 }
 
+/** A manifest whose change has not been acted on. */
+interface Waiting {
+  readonly manifest: Manifest;
+  readonly pending: Pending;
+}
+
+/** That one of them wants one thing done. */
+interface Wish extends Waiting {
+  readonly hook: Hook;
+  /** What it is known by, in the note of what was done. */
+  readonly name: string;
+}
+
+/** One thing to do, for all that want it. */
 interface Act {
-  readonly hook: string;
+  readonly name: string;
   readonly command: readonly [string, ...string[]];
   readonly timeoutSeconds: number;
   readonly env: Readonly<Record<string, string>>;
-  readonly manifests: Manifest[];
+  readonly wishes: readonly Wish[];
 }
 
 /**
  * Acts on every change that is noted as pending: each command once for its certificate, each unit once for all that
  * name it. A hook that fails, hangs or is cut off is run again by the next run, without a new certificate; those that
  * succeeded are not.
- *
- * @returns every hook that was run, none when nothing was pending
  */
 export async function runPendingHooks(
   manifests: readonly Manifest[],
   options: HookOptions,
-): Promise<readonly HookResult[]> {
-  const waiting = manifests.flatMap((manifest) => {
-    const pending = readPending(manifest.destination);
-    return pending.changed.length === 0 ? [] : [{ manifest, pending }];
-  });
-  const results: HookResult[] = [];
-  for (const act of acts(waiting)) {
-    const failure = await run(act, options);
-    const names = act.manifests.map(({ name }) => name);
-    results.push({ hook: act.hook, manifests: names, ...(failure === undefined ? {} : { failure }) });
+): Promise<HookRun> {
+  using locks = new DisposableStack();
+  const failures: Array<{ manifest: Manifest; failure: Failure }> = [];
+  const attempt = async <T>(manifest: Manifest, call: () => Promise<T>): Promise<T | undefined> => {
+    try {
+      return await call();
+    } catch (error) {
+      if (!(error instanceof Failure)) throw error;
+      failures.push({ manifest, failure: error });
+      return undefined;
+    }
+  };
+  const waiting: Waiting[] = [];
+  // In an order that each run keeps to, so that no two wait for each other.
+  for (const manifest of manifests.toSorted((a, b) => (a.destination < b.destination ? -1 : 1))) {
+    const pending = await attempt(manifest, () => lockPending(manifest, locks, options));
+    if (pending !== undefined) waiting.push({ manifest, pending });
   }
-  for (const { manifest, pending } of waiting) settle(manifest, pending, results);
-  return results;
+  const done: Array<{ act: Act; failure: string | undefined }> = [];
+  for (const act of acts(waiting)) done.push({ act, failure: await run(act, options) });
+  for (const one of waiting) {
+    const mine = done.flatMap(({ act, failure }) =>
+      act.wishes.flatMap(({ manifest, name }) => (manifest === one.manifest ? [{ name, failure }] : [])),
+    );
+    await attempt(one.manifest, () => settle(one, mine, options));
+  }
+  return {
+    results: done.map(({ act, failure }) => ({
+      ...planned(act),
+      ...(failure === undefined ? {} : { failure }),
+    })),
+    failures,
+  };
 }
 
-function settle({ name, destination }: Manifest, pending: Pending, results: readonly HookResult[]): void {
-  const mine = results.filter(({ manifests }) => manifests.includes(name));
-  const succeeded = mine.filter(({ failure }) => failure === undefined).map(({ hook }) => hook);
-  const isAll = succeeded.length === mine.length;
-  settlePending(destination, pending, isAll ? undefined : [...pending.done, ...succeeded]);
+/** The hooks that are still to run, by what is noted now. */
+export function pendingHooks(manifests: readonly Manifest[]): readonly HookResult[] {
+  const waiting = manifests.map((manifest) => ({ manifest, pending: readPending(manifest.destination) }));
+  return acts(waiting.filter(({ pending }) => pending.changed.length > 0)).map(planned);
+}
+
+function planned({ name, wishes }: Act): HookResult {
+  return { hook: name, manifests: [...new Set(wishes.map(({ manifest }) => manifest.name))] };
+}
+
+/** Undefined when nothing is pending. Most often nothing is, and no lock is needed to see that. */
+async function lockPending(
+  { destination }: Manifest,
+  locks: DisposableStack,
+  { signal }: HookOptions,
+): Promise<Pending | undefined> {
+  if (readPending(destination).changed.length === 0) return undefined;
+  locks.use(await lockHooks(destination, { signal }));
+  // Another run may have acted on it while this one waited.
+  const pending = readPending(destination);
+  return pending.changed.length === 0 ? undefined : pending;
+}
+
+async function settle(
+  { manifest, pending }: Waiting,
+  mine: ReadonlyArray<{ name: string; failure: string | undefined }>,
+  { signal }: HookOptions,
+): Promise<void> {
+  const succeeded = mine.filter(({ failure }) => failure === undefined).map(({ name }) => name);
+  const done = succeeded.length === mine.length ? undefined : [...pending.done, ...succeeded];
+  await settlePending(manifest.destination, pending, done, { signal });
 }
 
 /** Commands first, then the units: what a command prepares is there when a unit starts again. */
-function acts(waiting: ReadonlyArray<{ manifest: Manifest; pending: Pending }>): readonly Act[] {
-  const units = new Map<string, Act>();
-  const commands: Act[] = [];
-  for (const { manifest, pending } of waiting) {
-    for (const hook of manifest.hooks) {
-      const act = actOf(hook, manifest, pending.changed);
-      if (pending.done.includes(act.hook)) continue;
-      const shared = units.get(act.hook);
-      if (hook.kind === "command") commands.push(act);
-      else if (shared === undefined) units.set(act.hook, act);
-      else shared.manifests.push(manifest);
-    }
-  }
-  return [...commands, ...units.values()];
+function acts(waiting: readonly Waiting[]): readonly Act[] {
+  const wishes = waiting.flatMap((one) =>
+    one.manifest.hooks
+      .map((hook): Wish => ({ ...one, hook, name: hookName(hook) }))
+      .filter(({ name }) => !one.pending.done.includes(name)),
+  );
+  const [commands, units] = [wishes.filter(isCommand), wishes.filter((it) => !isCommand(it))];
+  return [
+    ...Map.groupBy(commands, ({ manifest, name }) => `${manifest.file}\n${name}`).values(),
+    ...Map.groupBy(units, ({ hook }) => ("unit" in hook ? hook.unit : "")).values(),
+  ].flatMap(actOf);
 }
 
-function actOf(hook: Hook, manifest: Manifest, changed: readonly string[]): Act {
-  const timeoutSeconds = manifest.hookTimeoutSeconds;
-  const manifests = [manifest];
-  if (hook.kind === "command") {
-    const [program, ...args] = hook.command;
-    const env = environment(manifest, changed);
-    return { hook: [program, ...args].join(" "), command: hook.command, timeoutSeconds, env, manifests };
-  }
-  const verb = hook.kind === "reload" ? "try-reload-or-restart" : "try-restart";
-  return {
-    hook: `${hook.kind} ${hook.unit}`,
-    command: ["systemctl", verb, "--", hook.unit],
-    timeoutSeconds,
-    env: {},
-    manifests,
-  };
+function isCommand({ hook }: Wish): boolean {
+  return hook.kind === "command";
+}
+
+/** Words that could be read in two ways are quoted, as two commands must not have one name. */
+function hookName(hook: Hook): string {
+  if (hook.kind !== "command") return `${hook.kind} ${hook.unit}`;
+  return hook.command.map((word) => (/^[\w%+,./:=@-]+$/.test(word) ? word : JSON.stringify(word))).join(" ");
+}
+
+function actOf(wishes: readonly Wish[]): Act[] {
+  // Who restarts a unit has reloaded it.
+  const wish = wishes.find(({ hook }) => hook.kind === "restart") ?? wishes[0];
+  if (wish === undefined) return [];
+  const { hook, name, manifest, pending } = wish;
+  const timeoutSeconds = Math.max(...wishes.map((it) => it.manifest.hookTimeoutSeconds));
+  const [command, env] =
+    hook.kind === "command"
+      ? [hook.command, environment(manifest, pending.changed)]
+      : [systemctl(hook.kind, hook.unit), {}];
+  return [{ name, command, timeoutSeconds, env, wishes }];
+}
+
+/** Neither starts a unit that does not run. */
+function systemctl(kind: "reload" | "restart", unit: string): [string, ...string[]] {
+  return ["systemctl", kind === "reload" ? "try-reload-or-restart" : "try-restart", "--", unit];
 }
 
 /** What a command is told: names and paths, and nothing secret. */
@@ -100,17 +175,34 @@ function environment(manifest: Manifest, changed: readonly string[]): Record<str
   return {
     VAULT_HELPER_NAME: manifest.name,
     VAULT_HELPER_CHANGED: changed.join(" "),
+    VAULT_HELPER_SERIAL: serialNumber(manifest),
     VAULT_HELPER_KEY: key,
     VAULT_HELPER_CERTIFICATE: certificate,
     VAULT_HELPER_CA: ca,
   };
 }
 
+/** Empty where the certificate can't be read: that is for the next run to mend, and no reason not to tell of it. */
+function serialNumber({ destination }: Manifest): string {
+  try {
+    const [certificate] = readCertificates(readSet(destination).certificate ?? "", "the certificate file");
+    return certificate.x509.serialNumber.toLowerCase();
+  } catch (error) {
+    if (error instanceof Failure) return "";
+    throw error;
+  }
+}
+
+/** For what a hook said last, when something that it left running holds its output open. */
+const lastWordsMs = 500;
+
 /** Undefined when it ended with 0 in time. */
 function run(
   { command: [program, ...args], timeoutSeconds, env }: Act,
-  options: HookOptions,
+  { signal, onLine }: HookOptions,
 ): Promise<string | undefined> {
+  const tooLate = "the run ended before it";
+  if (signal.aborted) return Promise.resolve(tooLate);
   return new Promise((resolve) => {
     const child = spawn(program, args, {
       // Not our own: a token of the environment is none of theirs.
@@ -119,25 +211,57 @@ function run(
       // A group of its own, so that what it started ends with it.
       detached: true,
     });
-    let ended: string | undefined;
-    const end = (why: string) => {
-      ended = why;
-      if (child.pid !== undefined) process.kill(-child.pid, "SIGKILL");
+    const output = Promise.all([child.stdout, child.stderr].map((stream) => forwardLines(stream, onLine)));
+    let cutOff: string | undefined;
+    const cut = (why: string) => {
+      cutOff = why;
+      killGroup(child.pid);
     };
-    const timer = setTimeout(() => end(`it did not end within ${timeoutSeconds} s`), timeoutSeconds * 1000);
-    const stop = () => end("the run ended before it");
-    options.signal.addEventListener("abort", stop, { once: true });
-    const done = (failure: string | undefined) => {
+    const timer = setTimeout(() => cut(`it did not end within ${timeoutSeconds} s`), timeoutSeconds * 1000);
+    const stop = () => cut(tooLate);
+    signal.addEventListener("abort", stop, { once: true });
+    const done = async (failure: string | undefined) => {
       clearTimeout(timer);
-      options.signal.removeEventListener("abort", stop);
-      resolve(ended ?? failure);
+      signal.removeEventListener("abort", stop);
+      await Promise.race([output, Bun.sleep(lastWordsMs)]);
+      resolve(cutOff ?? failure);
     };
-    for (const stream of [child.stdout, child.stderr]) {
-      stream.setEncoding("utf8").on("data", (text: string) => {
-        for (const line of text.split("\n").filter(Boolean)) options.onLine(line);
-      });
-    }
-    child.once("error", (error) => done(`it can't be started: ${error.message}`));
-    child.once("close", (code, signal) => done(code === 0 ? undefined : `it ended with ${signal ?? code}`));
+    child.once("error", (error) => void done(`it can't be started: ${error.message}`));
+    // Not "close", for which a service that it has started, and that keeps its output, would have to end.
+    child.once("exit", (code, by) => void done(code === 0 ? undefined : `it ended with ${by ?? code}`));
+  });
+}
+
+function killGroup(pid: number | undefined): void {
+  try {
+    if (pid !== undefined) process.kill(-pid, "SIGKILL");
+  } catch {
+    // it has ended just now
+  }
+}
+
+/** A line without an end does not fill the memory. */
+const longestLine = 4096;
+
+/** Resolves when there is no more. */
+function forwardLines(stream: Readable, onLine: (line: string) => void): Promise<void> {
+  const tell = (line: string) => {
+    if (line !== "") onLine(line.replaceAll(/[^\P{Cc}\t]/gu, "\ufffd"));
+  };
+  let rest = "";
+  stream.setEncoding("utf8").on("data", (text: string) => {
+    const lines = (rest + text).split("\n");
+    rest = lines.pop() ?? "";
+    for (const line of lines) tell(line);
+    if (rest.length < longestLine) return;
+    tell(rest);
+    rest = "";
+  });
+  return new Promise((resolve) => {
+    stream.once("close", () => {
+      tell(rest);
+      rest = "";
+      resolve();
+    });
   });
 }

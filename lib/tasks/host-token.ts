@@ -85,15 +85,15 @@ async function renew(
 }
 
 async function trade(held: TokenFile, paths: TokenPaths, options: HostTokenOptions): Promise<HostToken> {
-  requireInitToken(held, paths, options);
+  requireChance(held, paths, options);
   using _ = await takeLock(paths.lock, {
     signal: options.signal,
     onWait: (path) => options.onNote?.(`waiting for another run that holds ${path}`),
   });
   // Another run may have traded while this one waited.
-  const now = readToken(paths.token, options);
-  if (now.state === "filled" && !(held.state === "filled" && held.token === now.token)) {
-    const kept = await renew(now.token, paths, options);
+  const other = replacement(held, paths, options);
+  if (other !== undefined) {
+    const kept = await renew(other, paths, options);
     if (kept !== undefined) return kept;
   }
   const { initToken, role } = requireInitToken(held, paths, options);
@@ -103,7 +103,24 @@ async function trade(held: TokenFile, paths: TokenPaths, options: HostTokenOptio
   return { token: made.token, accessor: made.accessor, ttlSeconds: made.leaseSeconds, how: "traded" };
 }
 
-/** What a trade needs, looked at before the lock too: a host without it is told so at once. */
+/** Looked at before the lock: a host that can't trade is told so at once. */
+function requireChance(held: TokenFile, paths: TokenPaths, options: HostTokenOptions): void {
+  try {
+    requireInitToken(held, paths, options);
+  } catch (error) {
+    // Gone, perhaps, since another run traded it after this one had read the token.
+    if (replacement(held, paths, options) === undefined) throw error;
+  }
+}
+
+/** The token that another run has put there since this one read it; undefined while it is the same. */
+function replacement(held: TokenFile, paths: TokenPaths, options: HostTokenOptions): string | undefined {
+  const now = readToken(paths.token, options);
+  const isSame = now.state !== "filled" || (held.state === "filled" && held.token === now.token);
+  return isSame ? undefined : now.token;
+}
+
+/** What a trade needs. */
 function requireInitToken(held: TokenFile, paths: TokenPaths, options: HostTokenOptions) {
   const file = readToken(paths.initToken, options);
   if (file.state !== "filled") {

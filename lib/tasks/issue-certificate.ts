@@ -86,12 +86,13 @@ async function decide(
   set: StoredSet,
   options: IssueOptions,
 ): Promise<Issued | { reasons: readonly string[] }> {
-  if (!options.ifDue || options.force) return { reasons: [] };
+  // An order looks at nothing that stands; a wish at each run still has its window.
+  if (options.force || (!options.ifDue && options.waitUntil === undefined)) return { reasons: [] };
   const now = serverTime(options.client);
   const { reasons, certificate, isUsable } = await standing(set, options, now, options.halfOfShortLife);
   if (certificate === undefined) return { reasons };
   const about = { certificate, dueAt: dueAt(certificate, options.halfOfShortLife), reasons };
-  if (reasons.length === 0) {
+  if (options.ifDue && reasons.length === 0) {
     for (const path of mendAttributes(options.destination, options.owner)) {
       options.onNote?.(`${path} has its owner and mode set again`);
     }
@@ -101,13 +102,20 @@ async function decide(
   return waitsUntil === undefined ? { reasons } : { outcome: "waiting", waitsUntil, ...about };
 }
 
-function isCaCheckDue({ checkedAt }: StoredSet, { outcome }: Issued, { watchCa }: IssueOptions): boolean {
-  const weekMs = 7 * 86_400_000;
+const weekMs = 7 * 86_400_000;
+
+/** What the look may lead to, a new certificate say, has to wait for its window, too. */
+function isCaCheckDue(
+  { checkedAt }: StoredSet,
+  { outcome, certificate }: Issued,
+  { client, watchCa, waitUntil }: IssueOptions,
+): boolean {
   return (
     watchCa === true &&
     outcome === "not due" &&
     checkedAt !== undefined &&
-    Date.now() - checkedAt.getTime() > weekMs
+    Date.now() - checkedAt.getTime() > weekMs &&
+    waitUntil?.(certificate, serverTime(client)) === undefined
   );
 }
 

@@ -1,11 +1,9 @@
 import { formatDuration } from "../duration.ts";
 import { ExitCode, Failure } from "../failure.ts";
 import { readSet } from "../host/certificate-set.ts";
-import { resolveOwnership } from "../host/owner.ts";
 import type { Manifest } from "../manifest/manifest.ts";
 import { isOpen, nextOpening } from "../manifest/window.ts";
 import type { VaultClient } from "../vault/client.ts";
-import { encodePath } from "../vault/path.ts";
 import type { Certificate } from "../x509/certificate.ts";
 import { dueAt, lifeMs, standing } from "./due.ts";
 import { type Issued, type IssueOptions, issueCertificate } from "./issue-certificate.ts";
@@ -34,26 +32,32 @@ export async function issueManifests(
         tellShortLife(manifest, issued.certificate, options);
         return { manifest, issued };
       } catch (error) {
-        if (!(error instanceof Failure)) throw error;
-        return { manifest, failure: error };
+        return { manifest, failure: toFailure(error) };
       }
     }),
   );
 }
 
+/** A fault of ours stops one certificate, too, and not the others in the middle. */
+function toFailure(error: unknown): Failure {
+  if (error instanceof Failure) return error;
+  const what = error instanceof Error ? error.message : String(error);
+  return new Failure(ExitCode.software, `a fault in this tool: ${what}`, { cause: error });
+}
+
 function issueOptions(manifest: Manifest, { client, signal, onNote }: RunOptions): IssueOptions {
-  encodePath(manifest.signPath);
   return {
     ...manifest,
     client,
     signal,
-    owner: resolveOwnership(manifest.owner, manifest.group),
     ifDue: manifest.renew === "due",
     force: false,
     halfOfShortLife: true,
     watchCa: true,
     keepsPending: manifest.hooks.length > 0,
-    waitUntil: (certificate, now) => waitUntil(manifest, certificate, now),
+    ...(manifest.windows.length === 0
+      ? {}
+      : { waitUntil: (certificate: Certificate, now: Date) => waitUntil(manifest, certificate, now) }),
     onNote: (sentence) => onNote(manifest, sentence),
   };
 }
@@ -65,11 +69,12 @@ function waitUntil({ windows }: Manifest, certificate: Certificate, now: Date): 
   return nextOpening(windows, now);
 }
 
-const dayMs = 86_400_000;
+/** Of a timer that fires once a day: what may lie between two runs, with what the second may be late by. */
+const longestGapMs = 25 * 3_600_000;
 
-/** A timer that fires once a day may come a day after the certificate is due; then it still has to be valid. */
+/** A run may come that long after the certificate is due; then it still has to be valid. */
 function tellShortLife(manifest: Manifest, certificate: Certificate, { onNote }: RunOptions): void {
-  if (certificate.notAfter.getTime() - dueAt(certificate, true).getTime() > dayMs) return;
+  if (certificate.notAfter.getTime() - dueAt(certificate, true).getTime() > longestGapMs) return;
   const life = formatDuration(lifeMs(certificate) / 1000);
   onNote(
     manifest,
@@ -77,30 +82,36 @@ function tellShortLife(manifest: Manifest, certificate: Certificate, { onNote }:
   );
 }
 
-/** One that would be issued now, and why. */
-export interface Due {
-  readonly manifest: Manifest;
-  readonly reasons: readonly string[];
-}
+/** One that would be issued now, and why; or that can't be told. */
+export type Due =
+  | { readonly manifest: Manifest; readonly reasons: readonly string[] }
+  | { readonly manifest: Manifest; readonly failure: Failure };
 
-/** What a run would issue, by this host's files and clock alone. */
+/** What a run would issue, by this host's files and clock alone; those that are not due are left out. */
 export async function dueManifests(manifests: readonly Manifest[]): Promise<readonly Due[]> {
   const now = new Date();
   const all = await Promise.all(
     manifests.map(async (manifest): Promise<Due[]> => {
-      if (manifest.renew === "always") return [{ manifest, reasons: ["it is renewed at each run"] }];
-      const { reasons, certificate, isUsable } = await standing(
-        readSet(manifest.destination),
-        manifest,
-        now,
-        true,
-      );
-      const waits =
-        isUsable && certificate !== undefined && waitUntil(manifest, certificate, now) !== undefined;
-      return reasons.length === 0 || waits ? [] : [{ manifest, reasons }];
+      try {
+        const reasons = await dueReasons(manifest, now);
+        return reasons.length === 0 ? [] : [{ manifest, reasons }];
+      } catch (error) {
+        return [{ manifest, failure: toFailure(error) }];
+      }
     }),
   );
   return all.flat();
+}
+
+async function dueReasons(manifest: Manifest, now: Date): Promise<readonly string[]> {
+  const { reasons, certificate, isUsable } = await standing(
+    readSet(manifest.destination),
+    manifest,
+    now,
+    true,
+  );
+  if (isUsable && certificate !== undefined && waitUntil(manifest, certificate, now) !== undefined) return [];
+  return reasons.length === 0 && manifest.renew === "always" ? ["it is renewed at each run"] : reasons;
 }
 
 /** The worst of several exit codes: one that says not to try again goes before one that says to. */

@@ -21,5 +21,10 @@ function hexGroups(dotted: string): string {
 /** One text for each address, however it was written: for comparing. Undefined where the text is none. */
 export function normalIp(text: string): string | undefined {
   const bytes = ipBytes(text);
-  return bytes === undefined ? undefined : Buffer.from(bytes).toString("hex");
+  // A server signs ::ffff:10.0.0.1 as 10.0.0.1.
+  return bytes === undefined
+    ? undefined
+    : Buffer.from(bytes)
+        .toString("hex")
+        .replace(/^0{20}ffff/, "");
 }

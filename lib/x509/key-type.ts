@@ -20,7 +20,8 @@ const sizes = { rsa: [2048, 3072, 4096], ec: [256, 384, 521], ed25519: [256] } a
  */
 export function chooseKeyType(type?: string, bits?: string): KeyType | undefined {
   if (type === undefined && bits === undefined) return undefined;
-  const size = bits === undefined ? undefined : Number(bits);
+  // Digits alone: Number takes 0x800 and 2.048e3, too.
+  const size = bits === undefined ? undefined : /^\d+$/.test(bits) ? Number(bits) : Number.NaN;
   const name = type?.toLowerCase() ?? Object.keys(sizes).find((key) => offers(key, size)) ?? "";
   if (!isName(name)) {
     throw new Failure(ExitCode.usage, `there is no key type ${type ?? `of ${bits} bits`}`, { hint: offer() });

@@ -21,10 +21,9 @@ export async function readPkcs8WithPublicKey(
   der: Uint8Array<ArrayBuffer>,
   what: string,
 ): Promise<KeyObject | undefined> {
-  const { result } = fromBER(der);
-  // The parser passes over trailing bytes and lengths that don't fit: written again, they would differ.
-  if (!(result instanceof Sequence) || !Buffer.from(result.toBER()).equals(der)) return undefined;
-  const [version, algorithm, privateKey, ...rest] = result.valueBlock.value;
+  const sequence = parseSequence(der);
+  if (sequence === undefined) return undefined;
+  const [version, algorithm, privateKey, ...rest] = sequence.valueBlock.value;
   if (!(version instanceof Integer && version.valueBlock.valueDec === 1)) return undefined;
   if (!(algorithm instanceof Sequence && privateKey instanceof OctetString)) return undefined;
   const [oid] = algorithm.valueBlock.value;
@@ -41,4 +40,15 @@ export async function readPkcs8WithPublicKey(
     throw new Failure(ExitCode.data, `${what} holds a public key that does not belong to its private key`);
   }
   return createPrivateKey({ key: Buffer.concat([version1, seed]), format: "der", type: "pkcs8" });
+}
+
+function parseSequence(der: Uint8Array<ArrayBuffer>): Sequence | undefined {
+  try {
+    const { result } = fromBER(der);
+    // The parser passes over trailing bytes and lengths that don't fit: written again, they would differ.
+    return result instanceof Sequence && Buffer.from(result.toBER()).equals(der) ? result : undefined;
+  } catch {
+    // It throws for a broken time or text within.
+    return undefined;
+  }
 }

@@ -1,0 +1,314 @@
+import { describe, expect, test } from "bun:test";
+import {
+  chownSync,
+  lstatSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  renameSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
+import { dirname, join } from "node:path";
+import { ExitCode } from "../../lib/failure.ts";
+import { certificatePaths } from "../../lib/host/certificate-place.ts";
+import { lockPlace, readSet, type SetFiles } from "../../lib/host/certificate-set.ts";
+import type { Ownership } from "../../lib/host/durable.ts";
+import { trace } from "../crash/strace.ts";
+import { failureOf } from "../support/failure.ts";
+import { temporaryFolder } from "../support/folder.ts";
+import { snippet } from "../support/snippet.ts";
+import { treeOf } from "../support/tree.ts";
+import type { ReaderResult, ReaderTask } from "./set-reader.ts";
+
+const set = (number: number | string): SetFiles => ({
+  key: `key ${number}\n`,
+  certificate: `certificate ${number}\n`,
+  ca: `ca ${number}\n`,
+  request: `request ${number}\n`,
+});
+
+async function replace(destination: string, files: SetFiles, owner?: Ownership): Promise<void> {
+  using place = await lockPlace(destination, owner, { signal: AbortSignal.timeout(10_000) });
+  place.replace(files, owner, []);
+}
+
+/** What a service finds under the three names. */
+function found(destination: string): string {
+  const { key, certificate, ca } = certificatePaths(destination);
+  return [key, certificate, ca].map((path) => readFileSync(path, "utf8")).join("");
+}
+
+const contentOf = ({ key, certificate, ca }: SetFiles) => key + certificate + ca;
+
+function versions(destination: string): string[] {
+  return readdirSync(join(dirname(destination), ".kubelet.set")).filter((name) => /^\d{8}T/.test(name));
+}
+
+/** Three plain files, as the Go tool left them. */
+function putPlain(destination: string, files: SetFiles): void {
+  mkdirSync(dirname(destination), { recursive: true });
+  const paths = certificatePaths(destination);
+  writeFileSync(paths.key, files.key, { mode: 0o600 });
+  writeFileSync(paths.certificate, files.certificate, { mode: 0o644 });
+  writeFileSync(paths.ca, files.ca, { mode: 0o644 });
+}
+
+describe("LockedPlace.replace()", () => {
+  test("puts a set where there is none, behind one link, all links relative", async () => {
+    using root = temporaryFolder();
+    const destination = join(root.path, "ssl/kubelet");
+    await replace(destination, set(1));
+    expect(found(destination)).toBe(contentOf(set(1)));
+    expect(readSet(destination)).toMatchObject({ ...set(1), owner: { uid: 0, gid: 0 } });
+    const paths = certificatePaths(destination);
+    expect(Object.values(paths).map((path) => readlinkSync(path))).toEqual([
+      ".kubelet.set/current/key.pem",
+      ".kubelet.set/current/cert.pem",
+      ".kubelet.set/current/ca.pem",
+    ]);
+    expect(readlinkSync(join(root.path, "ssl/.kubelet.set/current"))).toBe(versions(destination)[0] ?? "");
+    // A container that mounts the folder elsewhere follows them, too.
+    Bun.spawnSync(["mv", join(root.path, "ssl"), join(root.path, "moved")]);
+    expect(found(join(root.path, "moved/kubelet"))).toBe(contentOf(set(1)));
+  });
+
+  test("keeps the set before, for a reader on its way, and none older", async () => {
+    using root = temporaryFolder();
+    const destination = join(root.path, "kubelet");
+    const names: string[] = [];
+    for (let i = 1; i <= 5; i++) {
+      await replace(destination, set(i));
+      names.push(readlinkSync(join(root.path, ".kubelet.set/current")));
+      expect(versions(destination).toSorted()).toEqual(names.slice(-2).toSorted());
+    }
+    expect(readdirSync(join(root.path, ".kubelet.set")).toSorted()).toEqual([
+      ...names.slice(-2).toSorted(),
+      "current",
+      "lock",
+    ]);
+  });
+
+  test("changes no inode of the names that services read", async () => {
+    using root = temporaryFolder();
+    const destination = join(root.path, "kubelet");
+    await replace(destination, set(1));
+    const inodes = () => Object.values(certificatePaths(destination)).map((path) => lstatSync(path).ino);
+    const before = inodes();
+    await replace(destination, set(2));
+    expect(inodes()).toEqual(before);
+  });
+
+  test("removes what killed runs left, and nothing that is not its own", async () => {
+    using root = temporaryFolder();
+    const destination = join(root.path, "kubelet");
+    await replace(destination, set(1));
+    mkdirSync(join(root.path, ".kubelet.set/20200101T000000Z-abcdef"));
+    mkdirSync(join(root.path, ".kubelet.set/mine"));
+    symlinkSync("x", join(root.path, ".kubelet.set/.current.tmp-0123456789ab"));
+    symlinkSync("x", join(root.path, ".kubelet-key.pem.tmp-0123456789ab"));
+    writeFileSync(join(root.path, "kubelet.conf"), "theirs");
+    await replace(destination, set(2));
+    expect(
+      readdirSync(join(root.path, ".kubelet.set"))
+        .filter((name) => !/^\d/.test(name))
+        .toSorted(),
+    ).toEqual(["current", "lock", "mine"]);
+    expect(versions(destination)).toHaveLength(2);
+    expect(readdirSync(root.path).toSorted()).toEqual([
+      ".kubelet.set",
+      "kubelet-ca.pem",
+      "kubelet-key.pem",
+      "kubelet.conf",
+      "kubelet.pem",
+    ]);
+  });
+
+  test("mends a set whose link leads nowhere", async () => {
+    using root = temporaryFolder();
+    const destination = join(root.path, "kubelet");
+    await replace(destination, set(1));
+    for (const name of versions(destination))
+      rmSync(join(root.path, ".kubelet.set", name), { recursive: true });
+    expect(readSet(destination)).toEqual({});
+    await replace(destination, set(2));
+    expect(found(destination)).toBe(contentOf(set(2)));
+  });
+
+  test("never shows a reader a missing file or two that don't belong together, over 200 replacements", async () => {
+    using root = temporaryFolder();
+    const destination = join(root.path, "kubelet");
+    await replace(destination, set(1));
+    using reader = startReader(destination);
+    await reader.turn();
+    for (let i = 2; i <= 201; i++) {
+      await replace(destination, set(i));
+      await reader.turn();
+    }
+    const { rounds, seen, findings } = await reader.stop();
+    expect(findings).toEqual([]);
+    expect(rounds).toBeGreaterThan(200);
+    // It read each of them, and while they changed.
+    expect(seen).toBe(201);
+    expect(found(destination)).toBe(contentOf(set(201)));
+  }, 60_000);
+});
+
+describe("LockedPlace.replace() over plain files", () => {
+  test("takes them over", async () => {
+    using root = temporaryFolder();
+    const destination = join(root.path, "kubelet");
+    putPlain(destination, set("go"));
+    chownSync(certificatePaths(destination).key, 12, 34);
+    expect(readSet(destination)).toMatchObject({
+      key: "key go\n",
+      ca: "ca go\n",
+      owner: { uid: 12, gid: 34 },
+    });
+    await replace(destination, set(1), { uid: 12, gid: 34 });
+    expect(found(destination)).toBe(contentOf(set(1)));
+    expect(statSync(certificatePaths(destination).key).uid).toBe(12);
+    // The old ones are the set before.
+    const old = versions(destination).find(
+      (name) => name !== readlinkSync(join(root.path, ".kubelet.set/current")),
+    );
+    expect(readFileSync(join(root.path, ".kubelet.set", old ?? "", "key.pem"), "utf8")).toBe("key go\n");
+    expect(statSync(join(root.path, ".kubelet.set", old ?? "", "key.pem")).uid).toBe(12);
+  });
+
+  test.each([["key"], ["certificate"], ["ca"]] as const)("takes over a %s alone", async (member) => {
+    using root = temporaryFolder();
+    const destination = join(root.path, "kubelet");
+    const paths = certificatePaths(destination);
+    writeFileSync(paths[member], set("go")[member], { mode: 0o600 });
+    await replace(destination, set(1));
+    expect(found(destination)).toBe(contentOf(set(1)));
+  });
+
+  test("takes over a file that replaced one of the links", async () => {
+    using root = temporaryFolder();
+    const destination = join(root.path, "kubelet");
+    await replace(destination, set(1));
+    const { key } = certificatePaths(destination);
+    rmSync(key);
+    writeFileSync(key, "another key\n");
+    // The request speaks of the key that was there before.
+    const { key: standing, certificate, request } = readSet(destination);
+    expect([standing, certificate, request]).toEqual(["another key\n", "certificate 1\n", undefined]);
+    await replace(destination, set(2));
+    expect(found(destination)).toBe(contentOf(set(2)));
+    expect(readlinkSync(key)).toBe(".kubelet.set/current/key.pem");
+  });
+
+  test("killed at any rename, shows the old three or the new, and is done by the next run", async () => {
+    const outcomes: string[] = [];
+    for (let nth = 1; nth <= 5; nth++) {
+      using root = temporaryFolder();
+      const destination = join(root.path, "kubelet");
+      putPlain(destination, set("go"));
+      const code = `
+        using place = await lockPlace(${JSON.stringify(destination)}, undefined, { signal: AbortSignal.timeout(10000) });
+        place.replace(${JSON.stringify(set(1))}, undefined, []);`;
+      const command = snippet("{ lockPlace }", "host/certificate-set.ts", code);
+      const fault = { call: "rename", nth, what: "signal=KILL" };
+      const run = await trace(command, { env: {}, folder: root.path, fault });
+      expect(run.code).toBe(137);
+      outcomes.push(found(destination));
+      await replace(destination, set(2));
+      expect(found(destination)).toBe(contentOf(set(2)));
+      expect(readdirSync(root.path)).toHaveLength(4);
+      expect(versions(destination)).toHaveLength(2);
+    }
+    // One for `current`, three for the names, and the one that switches: each is killed before it takes place.
+    expect(outcomes).toEqual(Array(5).fill(contentOf(set("go"))));
+  });
+
+  test("never shows a reader a missing file meanwhile", async () => {
+    using root = temporaryFolder();
+    const destination = join(root.path, "kubelet");
+    await replace(destination, set(1));
+    using reader = startReader(destination);
+    for (let i = 2; i <= 60; i++) {
+      // Plain files, as the Go tool would write them again, each in one step.
+      for (const path of Object.values(certificatePaths(destination))) {
+        writeFileSync(`${path}.new`, readFileSync(path));
+        renameSync(`${path}.new`, path);
+      }
+      await reader.turn();
+      await replace(destination, set(i));
+      await reader.turn();
+    }
+    const { findings, rounds } = await reader.stop();
+    // Taking over switches twice: who went by the set's own folder, which services don't, may come too late.
+    expect(findings.filter((it) => !it.includes("/.kubelet.set/"))).toEqual([]);
+    expect(rounds).toBeGreaterThan(100);
+  }, 60_000);
+});
+
+describe("lockPlace()", () => {
+  test("refuses a set's folder that is not this tool's alone, and writes nothing into it", async () => {
+    using root = temporaryFolder();
+    const folder = join(root.path, ".kubelet.set");
+    mkdirSync(folder);
+    chownSync(folder, 4321, 4321);
+    const before = treeOf(root.path);
+    const failure = await failureOf(() => replace(join(root.path, "kubelet"), set(1)));
+    expect(failure.exitCode).toBe(ExitCode.cantCreate);
+    expect(failure.message).toContain("is not this tool's alone");
+    expect(treeOf(root.path)).toEqual(before);
+  });
+
+  test("lets one in at a time, and the next when it is done", async () => {
+    using root = temporaryFolder();
+    const destination = join(root.path, "kubelet");
+    const first = await lockPlace(destination, undefined, { signal: AbortSignal.timeout(5000) });
+    const failure = await failureOf(() =>
+      lockPlace(destination, undefined, { signal: AbortSignal.timeout(200) }),
+    );
+    expect(failure.exitCode).toBe(ExitCode.tryLater);
+    expect(failure.message).toContain(`${root.path}/.kubelet.set/lock`);
+    first[Symbol.dispose]();
+    await replace(destination, set(1));
+  });
+
+  test("holds no descriptor after it", async () => {
+    using root = temporaryFolder();
+    const destination = join(root.path, "kubelet");
+    await replace(destination, set(1));
+    const count = () => readdirSync("/proc/self/fd").length;
+    const before = count();
+    for (let i = 0; i < 5; i++) await replace(destination, set(i));
+    expect(readSet(destination).key).toBe("key 4\n");
+    expect(count()).toBe(before);
+  });
+});
+
+/**
+ * Reads on another thread the three names, and the three files of the set that is current at one moment. The promise
+ * is that a reader may sleep through one replacement, not through two: so `turn` waits until it has read once.
+ */
+function startReader(destination: string) {
+  const shared = new Int32Array(new SharedArrayBuffer(8));
+  const worker = new Worker(new URL("./set-reader.ts", import.meta.url).href);
+  const ended = new Promise<ReaderResult>((resolve, reject) => {
+    worker.onmessage = ({ data }: MessageEvent<ReaderResult>) => resolve(data);
+    worker.onerror = ({ message }) => reject(new Error(message));
+  });
+  worker.postMessage({ destination, shared } satisfies ReaderTask);
+  return {
+    async turn() {
+      const round = Atomics.load(shared, 0);
+      for (const deadline = Date.now() + 20_000; Atomics.load(shared, 0) === round; await Bun.sleep(0)) {
+        if (Date.now() > deadline) throw new Error("the reader reads no more");
+      }
+    },
+    async stop() {
+      Atomics.store(shared, 1, 1);
+      return await ended;
+    },
+    [Symbol.dispose]: () => worker.terminate(),
+  };
+}

@@ -1,0 +1,198 @@
+import { describe, expect, test } from "bun:test";
+import {
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
+import { join } from "node:path";
+import { createFile, removeTemporaries, replaceFile, setAttributes } from "../../lib/host/durable.ts";
+import { type Call, trace } from "../crash/strace.ts";
+import { temporaryFolder } from "../support/folder.ts";
+import { snippet } from "../support/snippet.ts";
+import { modeOf, treeOf } from "../support/tree.ts";
+
+test("strace is there, which tells what really reaches the system", () => {
+  expect(Bun.which("strace")).toBeString();
+});
+
+/** What a few lines ask of the system, on what is below the folder. */
+async function callsOf(folder: string, code: string, umask = "077"): Promise<readonly Call[]> {
+  const names = "{ createFile, replaceFile, replaceLink }";
+  const command = ["sh", "-c", `umask ${umask}; exec "$@"`, "sh", ...snippet(names, "host/durable.ts", code)];
+  const run = await trace(command, { env: {}, folder });
+  expect([run.code, run.stderr]).toEqual([0, ""]);
+  const interesting = ["openat", "fchmod", "fchown", "write", "fsync", "rename", "symlink"];
+  return run.calls.filter(({ name, failed }) => interesting.includes(name) && !failed);
+}
+
+describe("createFile()", () => {
+  test("sets mode and owner before the first byte, and brings the content to the disk, whatever the umask", async () => {
+    for (const umask of ["000", "077"]) {
+      using folder = temporaryFolder();
+      const path = join(folder.path, "token");
+      const code = `createFile(${JSON.stringify(path)}, "secret", { mode: 0o600, owner: { uid: 12, gid: 34 } })`;
+      const calls = await callsOf(folder.path, code, umask);
+      expect(calls.map(({ name }) => name)).toEqual(["openat", "fchmod", "fchown", "write", "fsync"]);
+      expect(calls[0]?.line).toMatch(
+        /O_WRONLY\|O_CREAT\|O_EXCL\|(O_LARGEFILE\|)?O_NOFOLLOW\|O_CLOEXEC, 0600\)/,
+      );
+      expect(calls.every((call) => call.path === path)).toBe(true);
+      const { uid, gid } = statSync(path);
+      expect([modeOf(path), uid, gid, readFileSync(path, "utf8")]).toEqual(["600", 12, 34, "secret"]);
+    }
+  });
+
+  test("gives the mode that was asked for, and no other", () => {
+    using folder = temporaryFolder();
+    for (const umask of [0o000, 0o077]) {
+      const before = process.umask(umask);
+      try {
+        const path = join(folder.path, `file-${umask}`);
+        createFile(path, "x", { mode: 0o644 });
+        expect(modeOf(path)).toBe("644");
+      } finally {
+        process.umask(before);
+      }
+    }
+  });
+
+  test("never writes to what is there, nor through a link", () => {
+    using folder = temporaryFolder();
+    const [file, link] = [join(folder.path, "file"), join(folder.path, "link")];
+    writeFileSync(file, "mine");
+    symlinkSync("elsewhere", link);
+    const before = treeOf(folder.path);
+    for (const path of [file, link]) {
+      expect(() => createFile(path, "theirs", { mode: 0o600 })).toThrow("EEXIST");
+    }
+    expect(Object.keys(treeOf(folder.path))).toEqual(Object.keys(before));
+    expect(readFileSync(file, "utf8")).toBe("mine");
+    expect(existsSync(join(folder.path, "elsewhere"))).toBe(false);
+  });
+
+  test("leaves no file where it fails", () => {
+    using folder = temporaryFolder();
+    const owner = { uid: -2, gid: 0 };
+    expect(() => createFile(join(folder.path, "file"), "x", { mode: 0o600, owner })).toThrow();
+    expect(readdirSync(folder.path)).toEqual([]);
+  });
+
+  test("writes long content whole", () => {
+    using folder = temporaryFolder();
+    const content = "0123456789".repeat(500_000);
+    createFile(join(folder.path, "file"), content, { mode: 0o600 });
+    expect(readFileSync(join(folder.path, "file"), "utf8")).toBe(content);
+  });
+});
+
+describe("replaceFile()", () => {
+  test("has the content on the disk before it takes the place, and the place after", async () => {
+    using folder = temporaryFolder();
+    const path = join(folder.path, "token");
+    writeFileSync(path, "old");
+    const calls = await callsOf(folder.path, `replaceFile(${JSON.stringify(path)}, "new", { mode: 0o600 })`);
+    expect(calls.map(({ name }) => name)).toEqual([
+      "openat",
+      "fchmod",
+      "write",
+      "fsync",
+      "rename",
+      "openat",
+      "fsync",
+    ]);
+    const [created, , , , renamed, , synced] = calls;
+    expect(created?.path).toStartWith(`${folder.path}/.token.tmp-`);
+    expect([renamed?.path, renamed?.target]).toEqual([created?.path, path]);
+    expect(synced?.path).toBe(folder.path);
+    expect(readFileSync(path, "utf8")).toBe("new");
+  });
+
+  test("puts a new file in the place of a link, and leaves what it led to", () => {
+    using folder = temporaryFolder();
+    const [path, target] = [join(folder.path, "token"), join(folder.path, "target")];
+    writeFileSync(target, "theirs");
+    symlinkSync("target", path);
+    replaceFile(path, "ours", { mode: 0o600 });
+    expect([readFileSync(path, "utf8"), readFileSync(target, "utf8")]).toEqual(["ours", "theirs"]);
+  });
+
+  test("leaves the old and nothing else where it can't", () => {
+    using folder = temporaryFolder();
+    mkdirSync(join(folder.path, "token"));
+    expect(() => replaceFile(join(folder.path, "token"), "new", { mode: 0o600 })).toThrow("EISDIR");
+    expect(readdirSync(folder.path)).toEqual(["token"]);
+    expect(() => replaceFile(join(folder.path, "missing", "token"), "new", { mode: 0o600 })).toThrow(
+      "ENOENT",
+    );
+  });
+});
+
+describe("replaceLink()", () => {
+  test("replaces a link by a rename, and brings the folder to the disk", async () => {
+    using folder = temporaryFolder();
+    const path = join(folder.path, "current");
+    symlinkSync("one", path);
+    const calls = await callsOf(folder.path, `replaceLink(${JSON.stringify(path)}, "two")`);
+    // The link's own text is the first argument of symlink(2): what is below the folder is the second.
+    expect(calls.map(({ name }) => name).filter((name) => name !== "symlink")).toEqual([
+      "rename",
+      "openat",
+      "fsync",
+    ]);
+    expect(readlinkSync(path)).toBe("two");
+    expect(readdirSync(folder.path)).toEqual(["current"]);
+  });
+});
+
+describe("removeTemporaries()", () => {
+  test("removes what a killed run left of this path, and of no other", () => {
+    using folder = temporaryFolder();
+    const kept = [
+      "token",
+      ".token",
+      ".token.tmp-",
+      ".token.tmp-0123",
+      ".token.tmp-0123456789ag",
+      ".tokens.tmp-0123456789ab",
+      "token.tmp-0123456789ab",
+    ];
+    for (const name of [...kept, ".token.tmp-0123456789ab", ".token.tmp-ffffffffffff"]) {
+      writeFileSync(join(folder.path, name), "x");
+    }
+    removeTemporaries(join(folder.path, "token"));
+    expect(readdirSync(folder.path).toSorted()).toEqual(kept.toSorted());
+  });
+});
+
+describe("setAttributes()", () => {
+  test("takes away what is too wide, gives nothing, and tells whether it did", () => {
+    using folder = temporaryFolder();
+    const path = join(folder.path, "file");
+    for (const [found, wanted, mode, changed] of [
+      [0o644, 0o600, "600", true],
+      [0o600, 0o644, "600", false],
+      [0o400, 0o600, "400", false],
+      [0o4755, 0o644, "644", true],
+    ] as const) {
+      createFile(path, "x", { mode: found });
+      expect(setAttributes(path, { mode: wanted })).toBe(changed);
+      expect(modeOf(path)).toBe(mode);
+      rmSync(path);
+    }
+  });
+
+  test("follows no link", () => {
+    using folder = temporaryFolder();
+    const [target, link] = [join(folder.path, "target"), join(folder.path, "link")];
+    createFile(target, "x", { mode: 0o666 });
+    symlinkSync("target", link);
+    expect(() => setAttributes(link, { mode: 0o600, owner: { uid: 1, gid: 1 } })).toThrow("ELOOP");
+    expect([modeOf(target), statSync(target).uid]).toEqual(["666", 0]);
+  });
+});

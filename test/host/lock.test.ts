@@ -1,0 +1,144 @@
+import { describe, expect, test } from "bun:test";
+import { mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { ExitCode } from "../../lib/failure.ts";
+import { takeLock } from "../../lib/host/lock.ts";
+import { failureOf } from "../support/failure.ts";
+import { temporaryFolder } from "../support/folder.ts";
+import { snippet } from "../support/snippet.ts";
+
+/** Another process that holds the lock, until it is killed or its input ends. */
+async function holder(path: string) {
+  const code = `
+    const lock = await takeLock(${JSON.stringify(path)}, { signal: AbortSignal.timeout(10_000) });
+    console.log("held");
+    await Bun.stdin.text();
+    lock[Symbol.dispose]();
+    console.log("released");
+    await Bun.sleep(60_000);`;
+  const child = Bun.spawn(snippet("{ takeLock }", "host/lock.ts", code), { stdin: "pipe", stdout: "pipe" });
+  const lines = child.stdout.pipeThrough(new TextDecoderStream()).getReader();
+  expect((await lines.read()).value).toBe("held\n");
+  return {
+    async release() {
+      child.stdin.end();
+      expect((await lines.read()).value).toBe("released\n");
+    },
+    async kill() {
+      child.kill("SIGKILL");
+      await child.exited;
+    },
+    async [Symbol.asyncDispose]() {
+      child.kill("SIGKILL");
+      await child.exited;
+    },
+  };
+}
+
+const within = (milliseconds: number) => ({ signal: AbortSignal.timeout(milliseconds) });
+
+describe("takeLock()", () => {
+  test("waits for another process, and gets it when that lets go", async () => {
+    using folder = temporaryFolder();
+    const path = join(folder.path, "lock");
+    await using other = await holder(path);
+    let got = false;
+    const waiting = takeLock(path, within(10_000)).then((lock) => {
+      got = true;
+      return lock;
+    });
+    await Bun.sleep(300);
+    expect(got).toBe(false);
+    await other.release();
+    (await waiting)[Symbol.dispose]();
+  });
+
+  test("gets it at once when the holder is killed, and finds nothing left of it", async () => {
+    using folder = temporaryFolder();
+    const path = join(folder.path, "lock");
+    await using other = await holder(path);
+    expect(readdirSync(folder.path)).toEqual(["lock"]);
+    await other.kill();
+    using _ = await takeLock(path, within(1000));
+    expect(readdirSync(folder.path)).toEqual(["lock"]);
+  });
+
+  test("gives up when its signal comes, and says whom it waited for", async () => {
+    using folder = temporaryFolder();
+    const path = join(folder.path, "lock");
+    await using _ = await holder(path);
+    const began = performance.now();
+    const failure = await failureOf(() => takeLock(path, within(300), "/etc/vault/.lock"));
+    expect(failure.exitCode).toBe(ExitCode.tryLater);
+    expect(failure.message).toBe("another run holds /etc/vault/.lock, and did not end in time");
+    expect(performance.now() - began).toBeWithin(290, 1500);
+  });
+
+  test("tells once that it waits, after two seconds", async () => {
+    using folder = temporaryFolder();
+    const path = join(folder.path, "lock");
+    using held = await takeLock(path, within(1000));
+    const began = performance.now();
+    const told: Array<readonly [string, number]> = [];
+    const onWait = (what: string) => told.push([what, performance.now() - began]);
+    await failureOf(() => takeLock(path, { ...within(2800), onWait }));
+    expect(told).toEqual([[path, expect.any(Number)]]);
+    expect(told[0]?.[1]).toBeWithin(2000, 2700);
+    held[Symbol.dispose]();
+  });
+
+  test("excludes many in one process, and serves each in its turn", async () => {
+    using folder = temporaryFolder();
+    const path = join(folder.path, "lock");
+    let [inside, served] = [0, 0];
+    await Promise.all(
+      Array.from({ length: 12 }, async () => {
+        using _ = await takeLock(path, within(20_000));
+        expect(++inside).toBe(1);
+        await Bun.sleep(5);
+        inside--;
+        served++;
+      }),
+    );
+    expect(served).toBe(12);
+  });
+
+  test("keeps its file to its owner, and writes nothing into it", async () => {
+    using folder = temporaryFolder();
+    const path = join(folder.path, "lock");
+    const umask = process.umask(0);
+    try {
+      for (let i = 0; i < 3; i++) (await takeLock(path, within(1000)))[Symbol.dispose]();
+    } finally {
+      process.umask(umask);
+    }
+    const { mode, size } = statSync(path);
+    expect([mode & 0o777, size]).toEqual([0o600, 0]);
+  });
+
+  test.each([
+    ["no folder", "missing/lock", "make the lock file", () => {}],
+    ["a folder in its place", "lock", "lock", (path: string) => mkdirSync(path)],
+    [
+      "a file of another kind in its place",
+      "lock",
+      "lock",
+      (path: string) => writeFileSync(path, "x".repeat(4096)),
+    ],
+  ])("fails with a sentence where there is %s", async (_name, name, tried, make) => {
+    using folder = temporaryFolder();
+    const path = join(folder.path, name);
+    make(path);
+    const failure = await failureOf(() => takeLock(path, within(1000)));
+    expect(failure.exitCode).toBe(ExitCode.cantCreate);
+    expect(failure.message).toStartWith(`can't ${tried} ${path}: `);
+  });
+
+  test("leaves a file of another kind as it is", async () => {
+    using folder = temporaryFolder();
+    const path = join(folder.path, "lock");
+    writeFileSync(path, "x".repeat(4096));
+    await failureOf(() => takeLock(path, within(1000)));
+    expect(readFileSync(path, "utf8")).toBe("x".repeat(4096));
+  });
+});

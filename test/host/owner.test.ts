@@ -1,0 +1,38 @@
+import { describe, expect, test } from "bun:test";
+import { ExitCode } from "../../lib/failure.ts";
+import { resolveOwnership } from "../../lib/host/owner.ts";
+import { failureOf } from "../support/failure.ts";
+
+const [uid, gid] = [process.getuid?.() ?? 0, process.getgid?.() ?? 0];
+
+describe("resolveOwnership()", () => {
+  test("gives nothing where nothing is asked for", () => {
+    expect(resolveOwnership(undefined, undefined)).toBeUndefined();
+  });
+
+  test.each([
+    ["1234", "5678", { uid: 1234, gid: 5678 }],
+    ["root", "root", { uid: 0, gid: 0 }],
+    ["daemon", undefined, { uid: 1, gid }],
+    [undefined, "daemon", { uid, gid: 1 }],
+    ["0", undefined, { uid: 0, gid }],
+  ])("takes owner %s and group %s", (owner, group, numbers) => {
+    expect(resolveOwnership(owner, group)).toEqual(numbers);
+  });
+
+  test.each([
+    ["nobody-has-this-name", undefined, 'there is no user "nobody-has-this-name" on this host'],
+    [undefined, "nobody-has-this-name", 'there is no group "nobody-has-this-name" on this host'],
+    ["", undefined, 'there is no user "" on this host'],
+    ["-1", undefined, 'there is no user "-1" on this host'],
+    ["--version", undefined, 'there is no user "--version" on this host'],
+    ["4294967295", undefined, 'there is no user "4294967295" on this host'],
+    ["99999999999", undefined, 'there is no user "99999999999" on this host'],
+    ["root:x:0:0", undefined, 'there is no user "root:x:0:0" on this host'],
+    ["1.5", undefined, 'there is no user "1.5" on this host'],
+  ])("refuses owner %s, group %s", async (owner, group, words) => {
+    const failure = await failureOf(() => resolveOwnership(owner, group));
+    expect(failure.exitCode).toBe(ExitCode.usage);
+    expect(failure.message).toBe(words);
+  });
+});

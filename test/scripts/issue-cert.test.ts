@@ -1,0 +1,418 @@
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { readFileSync, statSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { certificatePaths } from "../../lib/host/certificate-place.ts";
+import { isFor, readCertificates } from "../../lib/x509/certificate.ts";
+import { readKey } from "../../lib/x509/key.ts";
+import { trace } from "../crash/strace.ts";
+import { startCluster } from "../support/cluster-server.ts";
+import { type Host, startHost } from "../support/host.ts";
+import { openssl, opensslEcKey } from "../support/openssl.ts";
+import type { Fault } from "../support/relay.ts";
+import { scriptPath } from "../support/script.ts";
+import { modeOf, treeOf } from "../support/tree.ts";
+
+const cluster = await startCluster();
+afterAll(() => cluster[Symbol.asyncDispose]());
+
+const kubelet = "demo/pki/k8s/sign/kubelet";
+const commonName = "system:node:worker-1";
+
+/** A host that has its token. */
+async function startWorker(fault?: Fault): Promise<Host> {
+  const host = startHost(cluster.address, fault);
+  host.put("token", await cluster.hostToken("worker"));
+  return host;
+}
+
+const issue = (host: Host, ...flags: string[]) =>
+  host.run("issue-cert", [...flags, kubelet, commonName, host.destination]);
+
+/** As an admin, who may use every path. */
+const issueAs = (host: Host, path: string, ...more: string[]) =>
+  host.run("issue-cert", [path, commonName, host.destination, ...more], { VAULT_TOKEN: cluster.rootToken });
+
+function verify(host: Host): string {
+  const { certificate, ca } = certificatePaths(host.destination);
+  return openssl(["verify", "-CAfile", ca, "-untrusted", certificate, certificate]);
+}
+
+async function expectMatching(host: Host): Promise<void> {
+  const { key, certificate } = certificatePaths(host.destination);
+  const [leaf] = readCertificates(host.read(certificate), "it");
+  expect(isFor(leaf, (await readKey(host.read(key), "it")).key)).toBe(true);
+  expect(verify(host)).toContain(": OK");
+}
+
+const stamp = String.raw`\d{4}-\d\d-\d\d \d\d:\d\d UTC`;
+
+describe("issue-cert", () => {
+  test("issues, issues again on an order, and not on a wish", async () => {
+    await using host = await startWorker();
+    const first = await issue(host);
+    expect(first).toEqual({
+      code: 0,
+      stdout: expect.stringMatching(
+        new RegExp(
+          `^${host.destination}\\.pem issued: valid until ${stamp}, due ${stamp}, EC P-256 key made\n$`,
+        ),
+      ),
+      stderr: "",
+    });
+    await expectMatching(host);
+    const certificate = host.read(`${host.destination}.pem`);
+    const key = host.read(`${host.destination}-key.pem`);
+    expect(readCertificates(certificate, "it")[0].organisations).toEqual(["system:nodes"]);
+
+    const before = treeOf(host.path);
+    const wish = await issue(host, "--if-due");
+    expect([wish.code, wish.stderr]).toEqual([0, ""]);
+    expect(wish.stdout).toMatch(
+      new RegExp(`^${host.destination}\\.pem is not due: valid until ${stamp}, due ${stamp}\n$`),
+    );
+    expect(treeOf(host.path)).toEqual(before);
+
+    const order = await issue(host);
+    expect(order.stdout).toContain("EC P-256 key kept");
+    expect(host.read(`${host.destination}.pem`)).not.toBe(certificate);
+    expect(host.read(`${host.destination}-key.pem`)).toBe(key);
+    const forced = await issue(host, "--force");
+    expect(forced.stdout).toContain("EC P-256 key made");
+    expect(host.read(`${host.destination}-key.pem`)).not.toBe(key);
+    await expectMatching(host);
+  });
+
+  test.each([
+    ["-t rsa", "RSA 2048", /RSA Public-Key|Public-Key: \(2048 bit\)/],
+    ["-t rsa -b 4096", "RSA 4096", /Public-Key: \(4096 bit\)/],
+    ["-b 3072", "RSA 3072", /Public-Key: \(3072 bit\)/],
+    ["--key-type ec --key-bit-size 384", "EC P-384", /NIST CURVE: P-384/],
+    ["--key-type=ec -b521", "EC P-521", /NIST CURVE: P-521/],
+    ["-t ed25519", "Ed25519", /ED25519 Public-Key/],
+  ])("with %s makes a key %s that the server signs", async (flags, name, words) => {
+    await using host = await startWorker();
+    const run = await issue(host, ...flags.split(" "));
+    expect(run).toMatchObject({ code: 0, stdout: expect.stringContaining(`, ${name} key made`) });
+    expect(openssl(["x509", "-noout", "-text", "-in", `${host.destination}.pem`])).toMatch(words);
+    await expectMatching(host);
+  });
+
+  test("takes names, addresses and organisations, comma-separated and given again", async () => {
+    await using host = await startWorker();
+    const names = [
+      "-s",
+      "a.example.com, b.example.com",
+      "-s",
+      "*.c.example.com",
+      "-i",
+      "10.0.0.1,fd00::1",
+      "-n",
+      "x",
+    ];
+    const args = ["demo/pki/etcd-k8s/sign/server", "etcd-1", host.destination, ...names];
+    const run = await host.run("issue-cert", args, { VAULT_TOKEN: cluster.rootToken });
+    expect([run.code, run.stderr]).toEqual([0, ""]);
+    const text = openssl(["x509", "-noout", "-ext", "subjectAltName", "-in", `${host.destination}.pem`]);
+    for (const name of [
+      "DNS:a.example.com",
+      "DNS:b.example.com",
+      "DNS:*.c.example.com",
+      "IP Address:10.0.0.1",
+      "IP Address:FD00:0:0:0:0:0:0:1",
+    ]) {
+      expect(text).toContain(name);
+    }
+  });
+
+  test("does not issue each day for an organisation that the role does not grant", async () => {
+    await using host = await startWorker();
+    expect((await issue(host, "--if-due", "-n", "not-granted")).stdout).toContain("issued");
+    expect((await issue(host, "--if-due", "-n", "not-granted")).stdout).toContain("is not due");
+  });
+
+  test("gives the files to whom they are for, by name and number", async () => {
+    await using host = await startWorker();
+    expect((await issue(host, "-o", "daemon", "-g", "4321")).code).toBe(0);
+    for (const path of [...Object.values(certificatePaths(host.destination)), dirname(host.destination)]) {
+      const { uid, gid } = statSync(path);
+      expect([path, uid, gid]).toEqual([path, 1, 4321]);
+    }
+    expect(modeOf(dirname(host.destination))).toBe("750");
+    expect((statSync(`${host.destination}-key.pem`).mode & 0o777).toString(8)).toBe("600");
+  });
+
+  test("tells a machine as JSON", async () => {
+    await using host = await startWorker();
+    const issued = JSON.parse((await issue(host, "--json")).stdout);
+    const [leaf] = readCertificates(host.read(`${host.destination}.pem`), "it");
+    expect(issued).toEqual({
+      outcome: "issued",
+      destination: host.destination,
+      serialNumber: leaf.x509.serialNumber.toLowerCase(),
+      notBefore: leaf.notBefore.toISOString(),
+      notAfter: leaf.notAfter.toISOString(),
+      dueAt: expect.any(String),
+      reasons: [],
+      keyType: "EC P-256",
+      keyKept: false,
+    });
+    expect(JSON.parse((await issue(host, "--json", "--if-due")).stdout)).toMatchObject({
+      outcome: "not due",
+      reasons: [],
+    });
+  });
+
+  test("trades the init token first, on a host that has no other", async () => {
+    await using host = startHost(cluster.address);
+    host.put("init-token", await cluster.initToken("worker"));
+    expect((await issue(host)).code).toBe(0);
+    expect(host.relay.passed.map(({ path }) => path)).toEqual(["auth/token/create/demo-worker", kubelet]);
+    await expectMatching(host);
+  });
+
+  test("issues when the one that stands has expired, with --if-due", async () => {
+    const role = {
+      allow_any_name: true,
+      enforce_hostnames: false,
+      key_type: "any",
+      ttl: "2s",
+      not_before_duration: "1s",
+    };
+    await cluster.write("demo/pki/etcd-k8s/roles/two-seconds", role);
+    await using host = await startWorker();
+    const path = "demo/pki/etcd-k8s/sign/two-seconds";
+    expect((await issueAs(host, path, "--if-due")).code).toBe(0);
+    const { notAfter } = readCertificates(host.read(`${host.destination}.pem`), "it")[0];
+    await Bun.sleep(notAfter.getTime() - Date.now() + 100);
+    const again = await issueAs(host, path, "--if-due");
+    expect(again.stdout).toContain(`${host.destination}.pem issued (it has expired): `);
+  });
+
+  test("goes by the server's clock, which the renewal of the token has told", async () => {
+    let daysAhead = 0;
+    await using host = await startWorker(async (_seen, _number, pass) => {
+      const answer = await pass();
+      const date = new Date(Date.now() + daysAhead * 86_400_000).toUTCString();
+      return new Response(await answer.arrayBuffer(), { status: answer.status, headers: { Date: date } });
+    });
+    expect((await issue(host)).code).toBe(0);
+    daysAhead = 19;
+    const fresh = await issue(host, "--if-due");
+    expect(fresh.stdout).toContain("is not due");
+    expect(fresh.stderr).toMatch(/this host's clock is (19d|18d 23h) behind the server's/);
+    daysAhead = 21;
+    expect((await issue(host, "--if-due")).stdout).toContain(
+      "issued (less than a third of its life is left)",
+    );
+  });
+
+  test("twice at once for one destination: both end well, and the files belong together", async () => {
+    await using host = await startWorker(async ({ path }) => {
+      if (path === kubelet) await Bun.sleep(200);
+      return undefined;
+    });
+    for (const flags of [[], ["--force"], ["--if-due", "-n", "x"]]) {
+      const runs = await Promise.all([issue(host, ...flags), issue(host, ...flags)]);
+      expect(runs.map(({ code, stderr }) => [code, stderr])).toEqual([
+        [0, ""],
+        [0, ""],
+      ]);
+      await expectMatching(host);
+    }
+  });
+});
+
+describe("issue-cert with an intermediate CA", () => {
+  const sign = "mid/sign/any";
+  beforeAll(async () => {
+    for (const [path, ttl] of [
+      ["top", "87600h"],
+      ["mid", "43800h"],
+    ] as const) {
+      await cluster.write(`sys/mounts/${path}`, { type: "pki", config: { max_lease_ttl: ttl } });
+    }
+    await cluster.write("top/root/generate/internal", { common_name: "Top CA", ttl: "87600h" });
+    const asked = await read("mid/intermediate/generate/internal", { common_name: "Mid CA" });
+    const signed = await read("top/root/sign-intermediate", {
+      csr: asked.csr,
+      common_name: "Mid CA",
+      ttl: "40000h",
+    });
+    await cluster.write("mid/intermediate/set-signed", {
+      certificate: `${signed.certificate}\n${signed.issuing_ca}`,
+    });
+    await cluster.write("mid/roles/any", {
+      allow_any_name: true,
+      enforce_hostnames: false,
+      key_type: "any",
+      ttl: "24h",
+    });
+  });
+
+  async function read(path: string, body: object): Promise<Record<string, unknown>> {
+    const answer = await cluster.admin.ask({
+      method: "POST",
+      path,
+      body,
+      capability: "update",
+      repeatable: false,
+    });
+    return { ...answer.object("data").fields };
+  }
+  const subjects = (path: string) =>
+    readCertificates(readFileSync(path, "utf8"), "it").map((it) => it.commonName);
+
+  test("shows the intermediate with the certificate, and with --ca-chain trusts the root", async () => {
+    await using host = await startWorker();
+    expect((await issueAs(host, sign, "--ca-chain")).code).toBe(0);
+    expect(subjects(`${host.destination}.pem`)).toEqual([commonName, "Mid CA"]);
+    expect(subjects(`${host.destination}-ca.pem`)).toEqual(["Mid CA", "Top CA"]);
+    await expectMatching(host);
+    // What a client that trusts the root alone does with what the server shows.
+    const root = join(host.path, "root.pem");
+    await Bun.write(root, readCertificates(host.read(`${host.destination}-ca.pem`), "it")[1]?.pem ?? "");
+    expect(
+      openssl([
+        "verify",
+        "-CAfile",
+        root,
+        "-untrusted",
+        `${host.destination}.pem`,
+        `${host.destination}.pem`,
+      ]),
+    ).toContain(": OK");
+    expect((await issueAs(host, sign, "--ca-chain", "--if-due")).stdout).toContain("is not due");
+  });
+
+  test("without --ca-chain trusts the signer alone", async () => {
+    await using host = await startWorker();
+    expect((await issueAs(host, sign)).code).toBe(0);
+    expect(subjects(`${host.destination}-ca.pem`)).toEqual(["Mid CA"]);
+    expect((await issueAs(host, sign, "--if-due")).stdout).toContain("is not due");
+  });
+});
+
+describe("issue-cert says in one sentence why not, and leaves what stands:", () => {
+  const cases: ReadonlyArray<
+    readonly [name: string, args: (host: Host) => readonly string[], code: number, words: string]
+  > = [
+    [
+      "a name that the role refuses",
+      (host) => [kubelet, commonName, host.destination, "-s", "a.example.com"],
+      65,
+      "a.example.com not allowed by this role",
+    ],
+    [
+      "a path whose role is missing, which the token may not use",
+      (host) => ["demo/pki/k8s/sign/nothing", commonName, host.destination],
+      77,
+      '"create" and "update" on demo/pki/k8s/sign/nothing',
+    ],
+    [
+      "a path that the token may not use",
+      (host) => ["demo/pki/k8s/sign/admin", commonName, host.destination],
+      77,
+      "permission denied",
+    ],
+  ];
+  test.each(cases)("%s", async (_name, args, code, words) => {
+    await using host = await startWorker();
+    await issue(host);
+    const before = treeOf(host.path);
+    const run = await host.run("issue-cert", args(host));
+    expect([run.code, run.stdout]).toEqual([code, ""]);
+    expect(run.stderr).toContain(words);
+    expect(run.stderr).toMatch(/^issue-cert: [^\n]+\n( {2}[^\n]+\n)?$/);
+    expect(treeOf(host.path)).toEqual(before);
+  });
+
+  test.each([
+    ["a role that is not there", "demo/pki/k8s/sign/nothing", 78, "unknown role: nothing"],
+    ["a mount that is not there", "other/pki/k8s/sign/kubelet", 78, "no handler for route"],
+    ["a mount without a CA", "bare/sign/any", 78, "no default issuer"],
+  ])("%s", async (_name, path, code, words) => {
+    await cluster.write("sys/mounts/bare", { type: "pki" }).catch(() => {});
+    await cluster.write("bare/roles/any", {
+      allow_any_name: true,
+      enforce_hostnames: false,
+      key_type: "any",
+    });
+    await using host = await startWorker();
+    const run = await issueAs(host, path);
+    expect([run.code, run.stdout]).toEqual([code, ""]);
+    expect(run.stderr).toContain(words);
+  });
+
+  test("a server that is down", async () => {
+    await using host = await startWorker();
+    await issue(host);
+    const before = treeOf(host.path);
+    const env = { VAULT_ADDR: "http://127.0.0.1:1", VAULT_MAX_RETRIES: "0" };
+    const run = await host.run("issue-cert", [kubelet, commonName, host.destination], env);
+    expect(run.code).toBe(75);
+    expect(treeOf(host.path)).toEqual(before);
+  });
+
+  test("a key that is broken, until --force", async () => {
+    await using host = await startWorker();
+    await issue(host);
+    await Bun.write(`${host.destination}-key.pem`, opensslEcKey("P-256").slice(0, 120));
+    const before = treeOf(host.path);
+    for (const flags of [[], ["--if-due"], ["-t", "rsa"]]) {
+      const run = await issue(host, ...flags);
+      expect(run.code).toBe(65);
+      expect(run.stderr).toContain(`${host.destination}-key.pem holds a PEM block that is cut off`);
+      expect(run.stderr).toContain("--force");
+    }
+    expect(treeOf(host.path)).toEqual(before);
+    expect((await issue(host, "--force")).code).toBe(0);
+    await expectMatching(host);
+  });
+});
+
+describe("issue-cert, seen by the system,", () => {
+  async function traced(host: Host, ...flags: string[]) {
+    const command = [
+      await scriptPath("issue-cert"),
+      "-p",
+      host.config,
+      ...flags,
+      kubelet,
+      commonName,
+      host.destination,
+    ];
+    host.relay.reset();
+    const run = await trace(command, { env: host.env, folder: host.path });
+    return {
+      code: run.code,
+      connects: run.calls.filter(({ name }) => name === "connect").length,
+      requests: host.relay.passed.map(({ path }) => path),
+      calls: run.calls,
+    };
+  }
+
+  test("opens one connection and sends two requests to issue, and one where it is not due", async () => {
+    await using host = await startWorker();
+    const issued = await traced(host);
+    expect(issued).toMatchObject({ code: 0, connects: 1, requests: ["auth/token/renew-self", kubelet] });
+    const fresh = await traced(host, "--if-due");
+    expect(fresh).toMatchObject({ code: 0, connects: 1, requests: ["auth/token/renew-self"] });
+    const writes = fresh.calls.filter(
+      ({ name, line }) =>
+        /^(rename|unlink|mkdir|symlink|chmod|fchmod|chown|fchown|link)/.test(name) ||
+        /O_CREAT|O_WRONLY|O_RDWR/.test(line),
+    );
+    expect(writes.map(({ line }) => line)).toEqual([]);
+  });
+
+  test("never has a key under a wider mode than 0600, nor content before its mode", async () => {
+    await using host = await startWorker();
+    const { calls } = await traced(host, "-t", "rsa");
+    const onKeys = calls.filter(({ path }) => path?.endsWith("/key.pem"));
+    expect(
+      onKeys.map(({ name }) => name).filter((name) => /^(openat|fchmod|write|fsync)$/.test(name)),
+    ).toEqual(["openat", "fchmod", "write", "fsync"]);
+    expect(onKeys.find(({ name }) => name === "openat")?.line).toMatch(/O_CREAT\|O_EXCL.*, 0600\)/);
+    expect(onKeys.find(({ name }) => name === "fchmod")?.line).toMatch(/, 0600\)/);
+  });
+});

@@ -1,0 +1,100 @@
+import { describe, expect, test } from "bun:test";
+import { ExitCode } from "../../lib/failure.ts";
+import { checkSigned } from "../../lib/tasks/check-signed.ts";
+import type { SignedCertificate } from "../../lib/vault/pki.ts";
+import type { Names } from "../../lib/x509/csr.ts";
+import { readKey } from "../../lib/x509/key.ts";
+import { failureOf } from "../support/failure.ts";
+import { opensslEcKey } from "../support/openssl.ts";
+import { createCa } from "../support/set.ts";
+
+const names: Names = {
+  commonName: "etcd-1",
+  organisations: [],
+  dnsNames: ["a.example.com"],
+  ipAddresses: ["fd00::1"],
+};
+const ca = createCa();
+const other = createCa();
+const pem = opensslEcKey("P-256");
+const key = await readKey(pem, "it");
+const right: SignedCertificate = { certificate: ca.sign(pem, names), issuingCa: ca.pem, caChain: [ca.pem] };
+const check = (signed: SignedCertificate, now = new Date()) => checkSigned(signed, key, names, now);
+
+describe("checkSigned()", () => {
+  test("takes a certificate that is all that was asked for", () => {
+    const { leaf, intermediates, authorities } = check(right);
+    expect(leaf.pem).toBe(right.certificate);
+    expect(intermediates).toEqual([]);
+    expect(authorities.map((it) => it.pem)).toEqual([ca.pem]);
+  });
+
+  test("takes more names than were asked for, and other ways to write them", () => {
+    const more = { ...names, dnsNames: ["A.example.com", "etcd-1"], ipAddresses: ["FD00:0::1", "10.0.0.1"] };
+    expect(check({ ...right, certificate: ca.sign(pem, more) }).leaf.dnsNames).toHaveLength(2);
+  });
+
+  test("names each CA once, whether the chain repeats them or leaves the signer out", () => {
+    for (const caChain of [[], [other.pem], [ca.pem, other.pem], [right.certificate, ca.pem, other.pem]]) {
+      const { authorities } = check({ ...right, caChain });
+      expect(authorities.map((it) => it.pem)).toEqual(
+        caChain.includes(other.pem) ? [ca.pem, other.pem] : [ca.pem],
+      );
+    }
+  });
+
+  const refused: ReadonlyArray<readonly [name: string, signed: SignedCertificate, words: string]> = [
+    [
+      "for another key",
+      { ...right, certificate: ca.sign(opensslEcKey("P-256"), names) },
+      "is for another key than the one that asked",
+    ],
+    [
+      "of another CA",
+      { ...right, certificate: other.sign(pem, names) },
+      "is not signed by the CA that came with it",
+    ],
+    [
+      "with another CA beside it",
+      { ...right, issuingCa: other.pem },
+      "is not signed by the CA that came with it",
+    ],
+    [
+      "for another name",
+      { ...right, certificate: ca.sign(pem, { ...names, commonName: "b" }) },
+      "lacks what was asked for: common name etcd-1",
+    ],
+    [
+      "without the host name",
+      { ...right, certificate: ca.sign(pem, { ...names, dnsNames: [] }) },
+      "lacks what was asked for: a.example.com",
+    ],
+    [
+      "without the address",
+      { ...right, certificate: ca.sign(pem, { ...names, ipAddresses: ["fd00::2"] }) },
+      "lacks what was asked for: fd00::1",
+    ],
+  ];
+  test.each(refused)("refuses one %s", async (_name, signed, words) => {
+    const failure = await failureOf(() => check(signed));
+    expect(failure.exitCode).toBe(ExitCode.data);
+    expect(failure.message).toBe(`the certificate that the server signed ${words}`);
+  });
+
+  test("refuses one that is over already, and points to the clock", async () => {
+    const failure = await failureOf(() => check(right, new Date(Date.now() + 31 * 86_400_000)));
+    expect(failure.exitCode).toBe(ExitCode.data);
+    expect(failure.message).toMatch(/ ended .*Z, before it began to be used$/);
+    expect(failure.hint).toContain("clock");
+  });
+
+  test.each([
+    ["certificate", { ...right, certificate: "<html>" }],
+    ["CA", { ...right, issuingCa: "<html>" }],
+    ["chain", { ...right, caChain: ["<html>"] }],
+  ])("refuses an answer whose %s is no PEM", async (_what, signed) => {
+    const failure = await failureOf(() => check(signed));
+    expect(failure.exitCode).toBe(ExitCode.data);
+    expect(failure.message).toBe("the server's answer holds no certificate in PEM");
+  });
+});

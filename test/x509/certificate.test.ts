@@ -1,0 +1,200 @@
+import { describe, expect, test } from "bun:test";
+import { writeFileSync } from "node:fs";
+import { ExitCode } from "../../lib/failure.ts";
+import {
+  type Certificate,
+  isFor,
+  isSameCertificate,
+  isSelfSigned,
+  isSignedBy,
+  readCertificates,
+} from "../../lib/x509/certificate.ts";
+import { normalIp } from "../../lib/x509/ip-address.ts";
+import { readKey } from "../../lib/x509/key.ts";
+import { failureOf } from "../support/failure.ts";
+import { temporaryFolder } from "../support/folder.ts";
+import { openssl, opensslEcKey } from "../support/openssl.ts";
+
+const keyPem = opensslEcKey("P-256");
+
+function selfSignedPem(subject: string, ...more: string[]): string {
+  return openssl(
+    [
+      "req",
+      "-x509",
+      "-utf8",
+      "-key",
+      "/dev/stdin",
+      "-days",
+      "30",
+      "-subj",
+      subject,
+      "-multivalue-rdn",
+      ...more,
+    ],
+    keyPem,
+  );
+}
+
+function selfSigned(subject: string, ...more: string[]): Certificate {
+  return readCertificates(selfSignedPem(subject, ...more), "it")[0];
+}
+
+function withSans(config: string): Certificate {
+  using folder = temporaryFolder();
+  const file = `${folder.path}/sans.cnf`;
+  Bun.spawnSync([
+    "sh",
+    "-c",
+    'printf %s "$0" > "$1"',
+    `[req]\ndistinguished_name=d\n[d]\n[e]\nsubjectAltName=@s\n[s]\n${config}\n`,
+    file,
+  ]);
+  return selfSigned("/CN=a", "-config", file, "-extensions", "e");
+}
+
+describe("readCertificates() reads", () => {
+  test.each([
+    ["a plain one", "/O=system:nodes/CN=system:node:a", "system:node:a", ["system:nodes"]],
+    ["several organisations", "/O=one/O=two/CN=a", "a", ["one", "two"]],
+    ["several organisations in one part, as Go writes them", "/O=one+O=two/CN=a", "a", ["one", "two"]],
+    ["all in one part", "/O=one+OU=x+CN=a", "a", ["one"]],
+    ["what is special", '/O=a\\+O=b, c/CN="q\\\\;<>=#"', '"q\\;<>=#"', ["a+O=b, c"]],
+    ["a leading # and blanks", "/O= lead and trail /CN=#1", "#1", [" lead and trail "]],
+    ["another script", "/O=日本/CN=größe", "größe", ["日本"]],
+    ["a line feed, which makes no name of its own", "/OU=x\nO=evil\nCN=root/CN=a", "a", []],
+    ["a line feed in the name", "/CN=a\nb", "a\nb", []],
+    ["no common name", "/O=one", "", ["one"]],
+  ])("names: %s", (_name, subject, commonName, organisations) => {
+    const read = selfSigned(subject);
+    expect(read.commonName).toBe(commonName);
+    expect(read.organisations).toEqual(organisations);
+  });
+
+  test("host names and addresses", () => {
+    const read = withSans(
+      "DNS.1=a.example.com\nDNS.2=*.b.example\nIP.1=10.0.0.1\nIP.2=fd00::1\nIP.3=::ffff:10.0.0.1\nemail.1=x@y.z",
+    );
+    expect(read.dnsNames).toEqual(["a.example.com", "*.b.example"]);
+    expect(read.ipAddresses).toEqual(
+      ["10.0.0.1", "fd00::1", "::ffff:10.0.0.1"].map((it) => normalIp(it) ?? ""),
+    );
+  });
+
+  test("host names that were made to look like several", () => {
+    const read = withSans(
+      'DNS.1="a, DNS:evil.example"\nDNS.2="q\\"uote"\nURI.1="http://x/, DNS:other.example"\nDNS.3=b',
+    );
+    expect(read.dnsNames).toEqual(["a, DNS:evil.example", 'q"uote', "b"]);
+    expect(read.ipAddresses).toEqual([]);
+  });
+
+  test("no other names where there are none", () => {
+    const read = selfSigned("/CN=a");
+    expect([read.dnsNames, read.ipAddresses]).toEqual([[], []]);
+  });
+
+  test("when it begins and ends", () => {
+    const { notBefore, notAfter } = selfSigned("/CN=a");
+    expect(notAfter.getTime() - notBefore.getTime()).toBe(30 * 86_400_000);
+    expect(Math.abs(notBefore.getTime() - Date.now())).toBeLessThan(60_000);
+  });
+
+  test("a chain in its order, each alone, and passes over a key", () => {
+    const [one, two] = [selfSignedPem("/CN=one"), selfSignedPem("/CN=two")];
+    const read = readCertificates(`${keyPem}${one}between\n${two}`, "it");
+    expect(read.map(({ commonName }) => commonName)).toEqual(["one", "two"]);
+    expect(read.map(({ pem }) => pem)).toEqual([one, two]);
+  });
+
+  test.each([
+    ["nothing", "", "holds no certificate in PEM"],
+    ["a key alone", keyPem, "holds no certificate in PEM"],
+    [
+      "a certificate that is cut off",
+      selfSignedPem("/CN=a").slice(0, 200),
+      "holds a PEM block that is cut off",
+    ],
+    [
+      "what is no certificate",
+      keyPem.replaceAll("PRIVATE KEY", "CERTIFICATE"),
+      "holds a certificate that can't be read",
+    ],
+  ])("and refuses %s", async (_name, text, words) => {
+    const failure = await failureOf(() => readCertificates(text, "/etc/a.pem"));
+    expect(failure.exitCode).toBe(ExitCode.data);
+    expect(failure.message).toBe(`/etc/a.pem ${words}`);
+  });
+});
+
+describe("isFor()", () => {
+  test("holds for the key that is in the certificate alone", async () => {
+    const own = await readKey(keyPem, "it");
+    const other = await readKey(opensslEcKey("P-256"), "it");
+    const certificate = selfSigned("/CN=a");
+    expect(isFor(certificate, own.key)).toBe(true);
+    expect(isFor(certificate, other.key)).toBe(false);
+  });
+
+  test("holds for the same key in another form", async () => {
+    const certificate = selfSigned("/CN=a");
+    for (const form of [["ec"], ["ec", "-no_public"], ["pkey", "-ec_conv_form", "compressed"]]) {
+      expect(isFor(certificate, (await readKey(openssl(form, keyPem), "it")).key)).toBe(true);
+    }
+  });
+});
+
+describe("isSignedBy()", () => {
+  // Without key identifiers, which tell two CAs of one name apart before any signature is looked at.
+  using folder = temporaryFolder();
+  const at = (name: string) => `${folder.path}/${name}`;
+  const make = (name: string, subject: string, key: string, ...signer: string[]) => {
+    writeFileSync(at("plain.cnf"), "[req]\ndistinguished_name=d\n[d]\n");
+    writeFileSync(at(`${name}.key`), key, { mode: 0o600 });
+    const request = [
+      "req",
+      "-x509",
+      "-config",
+      at("plain.cnf"),
+      "-key",
+      at(`${name}.key`),
+      "-days",
+      "1",
+      "-subj",
+      subject,
+    ];
+    const pem = openssl([...request, ...signer]);
+    writeFileSync(at(`${name}.pem`), pem);
+    return readCertificates(pem, "it")[0];
+  };
+  const caKey = opensslEcKey("P-256");
+  const ca = make("ca", "/CN=ca", caKey);
+  const namesake = make("namesake", "/CN=ca", opensslEcKey("P-256"));
+  const renamed = make("renamed", "/CN=another", caKey);
+  const leaf = make("leaf", "/CN=leaf", opensslEcKey("P-256"), "-CA", at("ca.pem"), "-CAkey", at("ca.key"));
+
+  test("holds for the CA whose key signed", () => {
+    expect(isSignedBy(leaf, ca)).toBe(true);
+    expect(isSignedBy(ca, leaf)).toBe(false);
+    expect(isSignedBy(leaf, leaf)).toBe(false);
+  });
+
+  test("does not hold for another CA of the same name", () => {
+    expect(namesake.commonName).toBe(ca.commonName);
+    expect(isSignedBy(leaf, namesake)).toBe(false);
+  });
+
+  test("does not hold for the same key under another name", () => {
+    expect(isSignedBy(leaf, renamed)).toBe(false);
+  });
+
+  test("tells a root from the rest", () => {
+    expect([ca, namesake, renamed, leaf].map(isSelfSigned)).toEqual([true, true, true, false]);
+  });
+
+  test("isSameCertificate() compares the whole of them", () => {
+    const again = readCertificates(`\n${ca.pem.replaceAll("\n", "\r\n")}`, "it")[0];
+    expect(isSameCertificate(ca, again)).toBe(true);
+    expect(isSameCertificate(ca, namesake)).toBe(false);
+  });
+});
