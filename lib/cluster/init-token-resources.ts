@@ -85,7 +85,7 @@ function requirePolicies(token: WantedInitToken, policies: unknown): void {
   if (token.policies.every((name) => found.includes(name))) return;
   throw new Failure(
     ExitCode.config,
-    `the init token stored at ${token.secretPath} holds the policies ${found.join(", ")}, not ${token.policies.join(", ")}`,
+    `the init token of ${token.secretPath} holds the policies ${found.join(", ")}, not ${token.policies.join(", ")}`,
     { hint: "nothing was changed; revoke that token, and the next run makes it anew with the same id" },
   );
 }

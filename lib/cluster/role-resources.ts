@@ -74,13 +74,19 @@ function policyResource({ name, text }: WantedPolicy): Resource {
 }
 
 function tokenRoleResource({ name, fields }: WantedTokenRole): Resource {
+  // An empty list of these reads back as null until somebody writes one, and the original never did.
+  const { allowed_entity_aliases: aliases, ...others } = fields;
+  const untouched = Array.isArray(aliases) && aliases.length === 0 ? others : fields;
   return {
     kind: "token role",
     path: `auth/token/roles/${name}`,
     fields,
     read: ({ client }) => readTokenRole(client, name),
-    create: (client) => writeTokenRole(client, name, fields),
-    update: (client) => writeTokenRole(client, name, fields),
+    create: (client) => writeTokenRole(client, name, untouched),
+    update(client, changes) {
+      const isTheirs = changes.some(({ field }) => field === "allowed_entity_aliases");
+      return writeTokenRole(client, name, isTheirs ? fields : untouched);
+    },
   };
 }
 

@@ -1,0 +1,89 @@
+import { describe, expect, test } from "bun:test";
+import { defineCluster, type HostRole } from "../../lib/cluster/cluster.ts";
+import { Failure } from "../../lib/failure.ts";
+
+function failureOf(action: () => unknown): Failure {
+  try {
+    action();
+  } catch (error) {
+    if (error instanceof Failure) return error;
+    throw error;
+  }
+  throw new Error("it did not fail");
+}
+
+describe("defineCluster()", () => {
+  test.each(["a", "demo", "Demo", "k8s-2", "a-", "a--b", "a1", `a${"b".repeat(62)}`])(
+    "takes the id %s",
+    (id) => {
+      expect(defineCluster(id)).toEqual({
+        id,
+        caValiditySeconds: 630_720_000,
+        adminValiditySeconds: 31_536_000,
+        componentValiditySeconds: 2_592_000,
+        initTokens: {},
+      });
+    },
+  );
+
+  test.each([
+    ...["", " ", "1a", "-a", "a_b", "a/b", "/a", "a/", "..", ".", "a.b", "a b", "dEmo", "DEMO", "démo", "ａ"],
+    ...["a\n", "a\u0000", "a%2fb", "a?b", "a*", "a+", `a${"b".repeat(63)}`],
+  ])("refuses the id %j", (id) => {
+    const { exitCode, message } = failureOf(() => defineCluster(id));
+    expect({ exitCode, message }).toEqual({
+      exitCode: 64,
+      message: `${JSON.stringify(id)} is not a cluster id`,
+    });
+  });
+
+  test.each([0, -1, 1.5, Number.NaN, Number.POSITIVE_INFINITY])(
+    "refuses a validity of %p seconds",
+    (seconds) => {
+      for (const name of ["caValiditySeconds", "adminValiditySeconds", "componentValiditySeconds"]) {
+        expect(failureOf(() => defineCluster("a", { [name]: seconds })).exitCode).toBe(64);
+      }
+    },
+  );
+
+  test.each(["e", "0", "a-b_c", "~!@#", "x".repeat(128), "hvs", "stoken"])(
+    "takes the init token %s",
+    (id) => {
+      expect(defineCluster("a", { initTokens: { etcd: id } }).initTokens).toEqual({ etcd: id });
+    },
+  );
+
+  test.each([
+    "",
+    " ",
+    "a b",
+    "a\n",
+    "\u0000",
+    "é",
+    "x".repeat(129),
+    "hvs.x",
+    "hvb.x",
+    "hvr.x",
+    "s.x",
+    "b.x",
+    "r.x",
+  ])("refuses the init token %j and does not say it", (id) => {
+    const { exitCode, message, hint } = failureOf(() => defineCluster("a", { initTokens: { master: id } }));
+    expect({ exitCode, message }).toEqual({
+      exitCode: 64,
+      message: "--init-token-master can't be the id of a token",
+    });
+    if (id.length > 100) expect(hint).not.toContain(id);
+  });
+
+  test.each<[HostRole, HostRole]>([
+    ["etcd", "all"],
+    ["master", "worker"],
+  ])("refuses one init token for both %s and %s", (one, other) => {
+    const failure = failureOf(() =>
+      defineCluster("a", { initTokens: { [one]: "same-id", [other]: "same-id" } }),
+    );
+    expect(failure.exitCode).toBe(64);
+    expect(failure.message).toBe(`--init-token-${one} and --init-token-${other} are the same id`);
+  });
+});

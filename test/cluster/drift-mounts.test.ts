@@ -1,0 +1,78 @@
+import { describe, expect, test } from "bun:test";
+import { pkiMounts, secretsMount } from "../../lib/cluster/mounts.ts";
+import { driftingCluster } from "./drifting.ts";
+
+const { admin, cluster, id, repair, faults } = await driftingCluster();
+const pki = pkiMounts(cluster).map(({ path }) => path);
+const mounts = [...pki, secretsMount(cluster).path];
+const tuning = "sys/auth/token/tune";
+
+describe("a mount", () => {
+  const changes = [
+    { description: "mine" },
+    { description: "" },
+    { default_lease_ttl: "1h" },
+    { max_lease_ttl: "262800h" },
+    { description: "mine", default_lease_ttl: "48h", max_lease_ttl: "72h" },
+  ];
+  test.each(mounts.flatMap((path) => changes.map((change) => [path, change] as const)))(
+    "%s comes back from %o",
+    async (path, change) => {
+      await admin.write(`sys/mounts/${path}/tune`, change);
+      expect(await faults()).not.toEqual([]);
+      expect(await repair("setup-mounts")).toEqual([`sys/mounts/${path}/tune`]);
+      expect(await faults()).toEqual([]);
+    },
+  );
+
+  test("that is gone comes back with a new CA, and its roles with the next half", async () => {
+    const path = `${id}/pki/etcd-k8s`;
+    await admin.remove(`sys/mounts/${path}`);
+    expect(await repair("setup-mounts")).toEqual([`sys/mounts/${path}`, `${path}/root/generate/internal`]);
+    expect(await repair("write-roles")).toEqual([`${path}/roles/client`, `${path}/roles/server`]);
+    expect(await faults()).toEqual([]);
+    expect(await admin.list(`${path}/issuers`)).toHaveLength(1);
+  });
+});
+
+describe("a CA", () => {
+  test.each(pki)("of %s that is gone is made again", async (path) => {
+    await admin.remove(`${path}/root`);
+    expect(await admin.list(`${path}/issuers`)).toEqual([]);
+    expect(await repair("setup-mounts")).toEqual([`${path}/root/generate/internal`]);
+    expect(await admin.list(`${path}/issuers`)).toHaveLength(1);
+  });
+
+  test("that an admin added is kept beside the first", async () => {
+    const path = `${id}/pki/k8s`;
+    await admin.write(`${path}/root/rotate/internal`, { common_name: "another", ttl: "1h" });
+    const issuers = await admin.list(`${path}/issuers`);
+    expect(issuers).toHaveLength(2);
+    expect(await repair("setup-mounts")).toEqual([]);
+    expect(await admin.list(`${path}/issuers`)).toEqual(issuers);
+  });
+});
+
+describe("the longest lease of auth/token", () => {
+  const current = async () => (await admin.find(tuning)).max_lease_ttl;
+
+  test("is raised where it is shorter", async () => {
+    await admin.write(tuning, { max_lease_ttl: "157679999s" });
+    expect(await repair("setup-mounts")).toEqual([tuning]);
+    expect(await current()).toBe(157_680_000);
+  });
+
+  test("is raised where it is the server's own", async () => {
+    await admin.write(tuning, { max_lease_ttl: "system" });
+    expect(await current()).toBe(2_764_800);
+    expect(await repair("setup-mounts")).toEqual([tuning]);
+    expect(await current()).toBe(157_680_000);
+  });
+
+  test("is kept where it is longer", async () => {
+    await admin.write(tuning, { max_lease_ttl: "157680001s" });
+    expect(await repair("setup-mounts")).toEqual([]);
+    expect(await current()).toBe(157_680_001);
+    await admin.write(tuning, { max_lease_ttl: "157680000s" });
+  });
+});

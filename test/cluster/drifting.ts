@@ -1,0 +1,65 @@
+import { afterAll } from "bun:test";
+import { type Cluster, defineCluster } from "../../lib/cluster/cluster.ts";
+import { startServer } from "../../lib/server/server.ts";
+import type { VaultClient } from "../../lib/vault/client.ts";
+import { startRelay } from "../support/relay.ts";
+import { type Api, api } from "./api.ts";
+import { readObjects, storedTokens, wantedObjects } from "./objects.ts";
+import { clientOf, type Half, renewals, run } from "./run.ts";
+
+export interface Drifting {
+  readonly id: string;
+  readonly cluster: Cluster;
+  /** The hand that changes things. */
+  readonly admin: Api;
+  readonly client: VaultClient;
+  /** Runs one half and gives where it wrote to, in order, the renewals of init tokens aside. */
+  repair(half: Half): Promise<readonly string[]>;
+  /** Each object that is not as it should be, and how; none where all is well. */
+  faults(): Promise<readonly unknown[]>;
+}
+
+/** A cluster that stands as it should, on a server of its own, for the tests of one file to spoil. */
+export async function driftingCluster(): Promise<Drifting> {
+  const server = await startServer({ mode: "dev" });
+  const relay = startRelay(server.address);
+  afterAll(async () => {
+    await relay[Symbol.asyncDispose]();
+    await server[Symbol.asyncDispose]();
+  });
+  const cluster = defineCluster("drift");
+  const admin = api(server.address, server.rootToken);
+  const client = clientOf(relay.address, server.rootToken);
+  await run("setup-mounts", client, cluster);
+  await run("write-roles", client, cluster);
+  return {
+    id: cluster.id,
+    cluster,
+    admin,
+    client,
+    async repair(half) {
+      relay.reset();
+      await run(half, client, cluster);
+      const writes = relay.writes().map(({ path }) => path);
+      if (half === "setup-mounts") return writes;
+      // The last ones; and one for each token that stood before.
+      return writes.filter((path) => path !== renewals[0]);
+    },
+    async faults() {
+      const wanted = wantedObjects(cluster.id, await storedTokens(admin, cluster.id));
+      const found = await readObjects(admin, cluster.id, wanted);
+      return unequal("", wanted, found);
+    },
+  };
+}
+
+function unequal(path: string, wanted: unknown, found: unknown): readonly unknown[] {
+  if (Bun.deepEquals(wanted, found)) return [];
+  const both = [wanted, found].map((it) => (typeof it === "object" && it !== null ? Object.entries(it) : []));
+  const names = new Set(both.flatMap((entries) => entries.map(([name]) => name)));
+  if (names.size === 0 || Array.isArray(wanted)) return [{ path, wanted, found }];
+  return [...names].flatMap((name) => {
+    const [left, right] = both.map((entries) => entries.find(([key]) => key === name)?.[1]);
+    return unequal(`${path}/${name}`, left, right);
+  });
+}

@@ -1,0 +1,142 @@
+import { afterAll, describe, expect, test } from "bun:test";
+import { type Cluster, defineCluster } from "../../lib/cluster/cluster.ts";
+import { Failure } from "../../lib/failure.ts";
+import { startServer } from "../../lib/server/server.ts";
+import { startRelay } from "../support/relay.ts";
+import { api, fields } from "./api.ts";
+import { clientOf, type Half, halves, makeMounts, run, storeServiceAccountKey } from "./run.ts";
+
+const server = await startServer({ mode: "dev" });
+const relay = startRelay(server.address);
+afterAll(async () => {
+  await relay[Symbol.asyncDispose]();
+  await server[Symbol.asyncDispose]();
+});
+const admin = api(server.address, server.rootToken);
+const all = ["create", "read", "update", "delete", "list", "sudo"];
+
+function rule(path: string, capabilities: readonly string[]): string {
+  return `path "${path}" { capabilities = ${JSON.stringify(capabilities)} }\n`;
+}
+
+/** A token that may do everything, save one thing. */
+async function tokenWithout(path: string, ...missing: readonly string[]): Promise<string> {
+  const policy =
+    rule("*", all) +
+    rule(
+      path,
+      all.filter((name) => !missing.includes(name)),
+    );
+  await admin.write("sys/policies/acl/but-one", { policy });
+  const { auth } = await admin.write("auth/token/create", { policies: ["but-one"] });
+  return String(fields(auth).client_token);
+}
+
+/** Runs one half with a token; gives its failure, what it told as done, and which writes it tried. */
+async function runAs(token: string, half: Half, cluster: Cluster) {
+  relay.reset();
+  const done: string[] = [];
+  const failure = await (async () => {
+    const setup = await halves[half](clientOf(relay.address, token), cluster);
+    await setup.apply(({ resource }) => done.push(resource.path));
+  })().catch((error: unknown) => error);
+  return { failure, done, writes: relay.writes().map(({ path }) => path) };
+}
+
+function expectRefusal(failure: unknown, request: string, capability: string): void {
+  if (!(failure instanceof Failure)) throw new Error(`not a failure: ${failure}`);
+  expect(failure.exitCode).toBe(77);
+  expect(failure.message).toMatch(/^[A-Z]+ \S+: permission denied \(HTTP 40[03], [^\n]*\)$/);
+  expect(failure.message).toStartWith(`${request}: `);
+  const [, path] = request.split(" ");
+  expect(failure.hint).toBe(`the token needs a policy with the capability ${capability} on ${path}`);
+}
+
+const writeCapability = '"create" and "update"';
+
+describe("a token that may not write", () => {
+  test.each([
+    ["tune", "sys/auth/token/tune", ["update"], '"update" and "sudo"'],
+    ["mount", "sys/mounts/ID/pki/k8s", ["create", "update"], writeCapability],
+    ["mount", "sys/mounts/ID/secrets", ["create", "update"], writeCapability],
+    ["ca", "ID/pki/etcd-overlay/root/generate/internal", ["create", "update"], writeCapability],
+  ])("%s at %s stops setup-mounts there", async (name, pattern, missing, capability) => {
+    const cluster = defineCluster(`m-${name}-${pattern.replace(/.*\//, "")}`);
+    await admin.write("sys/auth/token/tune", { max_lease_ttl: "system" });
+    const path = pattern.replace("ID", cluster.id);
+    const { failure, done, writes } = await runAs(
+      await tokenWithout(path, ...missing),
+      "setup-mounts",
+      cluster,
+    );
+    expectRefusal(failure, `POST ${path}`, capability);
+    expect(writes.at(-1)).toBe(path);
+    expect(done).toHaveLength(writes.length - 1);
+
+    // What was done stands: the next run does the rest and that alone.
+    const rest = await run("setup-mounts", clientOf(server.address, server.rootToken), cluster);
+    expect(rest).toHaveLength(10 - done.length);
+  });
+
+  test.each([
+    ["ID/pki/etcd-k8s/roles/client", writeCapability],
+    ["ID/pki/k8s/roles/kubelet", writeCapability],
+    ["ID/secrets/encryption-config", writeCapability],
+    ["sys/policies/acl/ID/master", writeCapability],
+    ["auth/token/roles/ID-worker", writeCapability],
+    ["ID/secrets/init_token_master", writeCapability],
+    ["auth/token/create-orphan", `"create" and "update" and "sudo"`],
+  ])("at %s stops write-roles there", async (pattern, capability) => {
+    const cluster = defineCluster(`r-${pattern.replace(/[^a-z]+/g, "-").toLowerCase()}`);
+    await makeMounts(admin, cluster);
+    await storeServiceAccountKey(admin, cluster);
+    const path = pattern.replace("ID", cluster.id);
+    const token = await tokenWithout(path, "create", "update");
+    const { failure, done, writes } = await runAs(token, "write-roles", cluster);
+    expectRefusal(failure, `POST ${path}`, capability);
+    expect(writes.at(-1)).toBe(path);
+    expect(done).toHaveLength(writes.length - 1);
+
+    const rest = await run("write-roles", clientOf(server.address, server.rootToken), cluster);
+    expect(rest).toHaveLength(31 - done.length);
+  });
+
+  test("tokens with an id of our choice, for want of sudo, stops write-roles there", async () => {
+    const cluster = defineCluster("no-sudo");
+    await makeMounts(admin, cluster);
+    await storeServiceAccountKey(admin, cluster);
+    const token = await tokenWithout("auth/token/create-orphan", "sudo");
+    const { failure } = await runAs(token, "write-roles", cluster);
+    expectRefusal(failure, "POST auth/token/create-orphan", `"create" and "update" and "sudo"`);
+  });
+});
+
+describe("a token that may not read", () => {
+  const cluster = defineCluster("unread");
+  test.each([
+    ["setup-mounts", "sys/mounts", '"read"'],
+    ["setup-mounts", "sys/auth/token/tune", '"read" and "sudo"'],
+    ["write-roles", "sys/mounts", '"read"'],
+    ["write-roles", "unread/pki/k8s/roles/admin", '"read"'],
+    ["write-roles", "unread/secrets/service-accounts", '"read"'],
+    ["write-roles", "unread/secrets/init_token_etcd", '"read"'],
+    ["write-roles", "sys/policies/acl/unread/worker", '"read"'],
+    ["write-roles", "auth/token/roles/unread-all", '"read"'],
+  ] as const)("stops %s at %s with nothing written", async (half, path, capability) => {
+    if ((await admin.find("sys/mounts"))["unread/secrets/"] === undefined) await makeMounts(admin, cluster);
+    const { failure, done, writes } = await runAs(await tokenWithout(path, "read"), half, cluster);
+    expectRefusal(failure, `GET ${path}`, capability);
+    expect({ done, writes }).toEqual({ done: [], writes: [] });
+  });
+
+  test("since the server does not know it stops with a sentence of that", async () => {
+    for (const half of ["setup-mounts", "write-roles"] as const) {
+      const { failure, writes } = await runAs("not-a-token", half, cluster);
+      expect(failure).toMatchObject({
+        exitCode: 77,
+        hint: "the server does not know this token: it expired, was revoked, or belongs to another server",
+      });
+      expect(writes).toEqual([]);
+    }
+  });
+});

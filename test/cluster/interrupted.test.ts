@@ -1,0 +1,120 @@
+import { afterAll, describe, expect, test } from "bun:test";
+import { type Cluster, defineCluster } from "../../lib/cluster/cluster.ts";
+import { pkiMountNames } from "../../lib/cluster/mounts.ts";
+import { startServer } from "../../lib/server/server.ts";
+import { type Fault, startRelay } from "../support/relay.ts";
+import { api, fields } from "./api.ts";
+import { readObjects, storedTokens, wantedObjects } from "./objects.ts";
+import { clientOf, type Half, makeMounts, run, storeServiceAccountKey } from "./run.ts";
+
+const server = await startServer({ mode: "dev" });
+afterAll(() => server[Symbol.asyncDispose]());
+const admin = api(server.address, server.rootToken);
+const client = clientOf(server.address, server.rootToken);
+const sealed = () => Response.json({ errors: ["Vault is sealed"] }, { status: 503 });
+
+/** How a server fails at a write: without having acted on it, or after it did, with its answer lost. */
+const ways = ["before it acts", "after it acted"] as const;
+type Way = (typeof ways)[number];
+const signs: Readonly<Record<Way, string>> = {
+  "before it acts": "HTTP 503, Vault is sealed",
+  "after it acted": "broke off the connection",
+};
+
+/**
+ * Runs one half against a server that does `count` writes well, and fails at the next one for good.
+ *
+ * @returns whether it came to that
+ */
+async function interrupt(half: Half, cluster: Cluster, count: number, way: Way): Promise<boolean> {
+  let writes = 0;
+  const fault: Fault = async ({ method }, _number, pass) => {
+    if (method === "GET" || ++writes <= count) return writes > count ? sealed() : undefined;
+    if (way === "before it acts") return sealed();
+    await pass();
+    // As a crash would: every connection ends, and no new one is taken.
+    void relay[Symbol.asyncDispose]();
+    return sealed();
+  };
+  const relay = startRelay(server.address, fault);
+  try {
+    await run(half, clientOf(relay.address, server.rootToken), cluster);
+    return false;
+  } catch (error) {
+    expect(String(error)).toContain(signs[way]);
+    return true;
+  } finally {
+    await relay[Symbol.asyncDispose]();
+    // What follows a failure is not tried.
+    expect(writes).toBeLessThanOrEqual(count + 1);
+  }
+}
+
+/** The whole cluster, compared with the golden file; and one issuer in each mount. */
+async function expectWhole({ id }: Cluster): Promise<void> {
+  const wanted = wantedObjects(id, await storedTokens(admin, id));
+  expect(await readObjects(admin, id, wanted)).toEqual(wanted);
+}
+
+describe.each(ways)("a set-up whose server fails %s", (way) => {
+  const name = way.split(" ")[0];
+
+  test("at any write of setup-mounts is completed by the next run, with one CA a mount", async () => {
+    let count = 0;
+    for (; ; count++) {
+      const cluster = defineCluster(`mounts-${name}-${count}`);
+      await admin.write("sys/auth/token/tune", { max_lease_ttl: "system" });
+      if (!(await interrupt("setup-mounts", cluster, count, way))) break;
+      await run("setup-mounts", client, cluster);
+      expect(await run("setup-mounts", client, cluster)).toEqual([]);
+      for (const mount of pkiMountNames) {
+        expect(await admin.list(`${cluster.id}/pki/${mount}/issuers`)).toHaveLength(1);
+      }
+      await storeServiceAccountKey(admin, cluster);
+      await run("write-roles", client, cluster);
+      await expectWhole(cluster);
+    }
+    expect(count).toBe(10);
+  }, 60_000);
+
+  test("at any write of write-roles is completed by the next run, with one init token a host role", async () => {
+    let count = 0;
+    for (; ; count++) {
+      const cluster = defineCluster(`roles-${name}-${count}`);
+      await makeMounts(admin, cluster);
+      await storeServiceAccountKey(admin, cluster);
+      if (!(await interrupt("write-roles", cluster, count, way))) break;
+      await run("write-roles", client, cluster);
+      expect(await run("write-roles", client, cluster)).toEqual([]);
+      await expectWhole(cluster);
+    }
+    expect(count).toBe(31);
+    const counts = await initTokenCounts(`roles-${name}-`);
+    expect([...counts.values()]).toEqual(Array(4 * 32).fill(1));
+  }, 60_000);
+
+  test("at the service account key is completed by the next run, and keeps one that was stored", async () => {
+    const cluster = defineCluster(`key-${name}`);
+    const path = `${cluster.id}/secrets/service-accounts`;
+    await makeMounts(admin, cluster);
+    expect(await interrupt("write-roles", cluster, 11, way)).toBe(true);
+    const stored = await admin.read(path);
+    expect(stored !== undefined).toBe(way === "after it acted");
+    await run("write-roles", client, cluster);
+    if (stored !== undefined) expect(await admin.find(path)).toEqual(stored);
+    await expectWhole(cluster);
+  }, 60_000);
+});
+
+/** How many tokens hold each policy for init tokens of the clusters whose ids start so. */
+async function initTokenCounts(prefix: string): Promise<ReadonlyMap<string, number>> {
+  const counts = new Map<string, number>();
+  for (const accessor of await admin.list("auth/token/accessors")) {
+    const { data } = await admin.write("auth/token/lookup-accessor", { accessor });
+    const { policies } = fields(data);
+    for (const policy of Array.isArray(policies) ? policies.map(String) : []) {
+      if (policy.startsWith(prefix)) counts.set(policy, (counts.get(policy) ?? 0) + 1);
+    }
+  }
+  return counts;
+}

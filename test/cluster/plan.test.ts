@@ -1,0 +1,141 @@
+import { describe, expect, test } from "bun:test";
+import fc from "fast-check";
+import { defineCluster } from "../../lib/cluster/cluster.ts";
+import { mountResources } from "../../lib/cluster/mount-resources.ts";
+import { apply, type Change, plan, type Resource } from "../../lib/cluster/plan.ts";
+import { roleResources } from "../../lib/cluster/role-resources.ts";
+import type { Fields } from "../../lib/vault/shape.ts";
+import { changeName, clientOf } from "./run.ts";
+
+const cluster = defineCluster("model");
+const resources = [...mountResources(cluster), ...roleResources(cluster)];
+const everything = resources.map((_, index) => index);
+
+/** What a server holds, resource by resource. */
+type Model = Map<Resource, Fields | undefined>;
+
+/** What a resource needs beside its fields to be ours: without it, it would be refused. */
+function ours({ kind, path, fields }: Resource): Fields {
+  if (kind === "mount") return { type: path.endsWith("secrets") ? "generic" : "pki", ...fields };
+  if (kind === "secret") return { [path.endsWith("accounts") ? "key" : "content"]: "kept" };
+  if (kind === "init token") return { policies: ["default", `${path.replace("-", "/")}-creator`] };
+  return fields;
+}
+
+/** What servers give back for what was written: other forms of the same. */
+const forms = fc.constantFrom<ReadonlyArray<(value: unknown) => unknown>>(
+  [(value) => value],
+  [(value) => (typeof value === "number" ? `${value}s` : value)],
+  [(value) => (Array.isArray(value) && value.length === 0 ? null : value)],
+  [(value) => (Array.isArray(value) ? value.toReversed() : value)],
+  [(value) => (Array.isArray(value) ? value.join(",") : value)],
+);
+
+const someResources = fc.subarray(everything, { minLength: 0 });
+const junk = fc.oneof(fc.integer(), fc.boolean(), fc.string(), fc.array(fc.string()), fc.constant(null));
+
+/** A server where some resources are missing, and some have fields of other values, in other forms, or lack them. */
+const models = fc
+  .record({
+    missing: someResources,
+    drifted: fc.array(fc.record({ at: fc.nat(), field: fc.nat(), to: fc.option(junk, { nil: undefined }) })),
+    form: forms,
+  })
+  .map(({ missing, drifted, form }): Model => {
+    const model: Model = new Map(resources.map((it) => [it, inForm(ours(it), form)]));
+    for (const { at, field, to } of drifted) {
+      const resource = resources[at % resources.length];
+      const names = Object.keys(resource?.fields ?? {});
+      const name = names[field % names.length];
+      if (resource === undefined || name === undefined) continue;
+      const { [name]: _, ...rest } = model.get(resource) ?? {};
+      model.set(resource, to === undefined ? rest : { ...rest, [name]: to });
+    }
+    for (const [index, resource] of resources.entries()) {
+      // The tuning of auth/token is there on every server.
+      if (missing.includes(index) && resource.kind !== "auth tuning") model.set(resource, undefined);
+    }
+    return model;
+  });
+
+function inForm(fields: Fields, [form]: ReadonlyArray<(value: unknown) => unknown>): Fields {
+  const formed = Object.entries(fields).map(([name, value]) => [name, form?.(value)]);
+  // What a refusal looks at stays as the resource reads it, which is one form whatever the server's.
+  const asRead = Object.entries(fields).filter(([name]) => name === "type" || name === "policies");
+  return Object.fromEntries([...formed, ...asRead]);
+}
+
+function change(model: Model, { resource, action, fields }: Change): void {
+  const to = Object.fromEntries(fields.map(({ field, to }) => [field, to]));
+  model.set(resource, action === "create" ? ours(resource) : { ...model.get(resource), ...to });
+}
+
+describe("plan()", () => {
+  test("of a server that has nothing is to make everything, in the order of the resources", () => {
+    const nothing: Model = new Map(resources.map((it) => [it, undefined]));
+    expect(plan(resources, nothing).map(changeName)).toEqual(
+      resources.map(({ kind, path }) => `create ${kind} ${path}`),
+    );
+  });
+
+  test("of an applied plan is empty", () => {
+    fc.assert(
+      fc.property(models, (model) => {
+        for (const it of plan(resources, model)) change(model, it);
+        expect(plan(resources, model)).toEqual([]);
+      }),
+      { numRuns: 500 },
+    );
+  });
+
+  test("of a plan that was applied in part is the rest of it", () => {
+    fc.assert(
+      fc.property(models, fc.nat(), (model, n) => {
+        const changes = plan(resources, model);
+        const done = n % (changes.length + 1);
+        for (const it of changes.slice(0, done)) change(model, it);
+        expect(plan(resources, model)).toEqual(changes.slice(done));
+      }),
+      { numRuns: 300 },
+    );
+  });
+
+  test("names what is missing, and nothing that has drifted in form alone", () => {
+    fc.assert(
+      fc.property(someResources, forms, (missing, form) => {
+        const model: Model = new Map(
+          resources.map((it, index) => [it, missing.includes(index) ? undefined : inForm(ours(it), form)]),
+        );
+        // Its form is the same for all servers: seconds.
+        const [tuning] = resources;
+        if (tuning !== undefined && !missing.includes(0)) model.set(tuning, tuning.fields);
+        expect(plan(resources, model).map(({ resource }) => resource)).toEqual(
+          resources.filter((_, index) => missing.includes(index)),
+        );
+      }),
+    );
+  });
+});
+
+describe("apply()", () => {
+  test("makes the changes one by one, tells each once it is made, and stops at the first that fails", async () => {
+    const told: string[] = [];
+    const act = (path: string) => async () => {
+      if (path === "c") throw new Error("by intent");
+      told.push(`made ${path}`);
+    };
+    const changes = ["a", "b", "c", "d"].map((path): Change => {
+      const resource = { kind: "thing", path, fields: {}, read: async () => undefined };
+      return {
+        action: path === "b" ? "update" : "create",
+        fields: [],
+        resource: { ...resource, create: act(path), update: act(path) },
+      };
+    });
+    const applied = apply(clientOf("http://127.0.0.1:1", "x"), changes, ({ resource }) =>
+      told.push(`told ${resource.path}`),
+    );
+    await expect(applied).rejects.toThrow("by intent");
+    expect(told).toEqual(["made a", "told a", "made b", "told b"]);
+  });
+});

@@ -1,0 +1,46 @@
+import type { Cluster } from "../../lib/cluster/cluster.ts";
+import { pkiMounts, secretsMount } from "../../lib/cluster/mounts.ts";
+import type { Change } from "../../lib/cluster/plan.ts";
+import { planMounts, planRoles } from "../../lib/cluster/setup.ts";
+import { createVaultClient, type VaultClient } from "../../lib/vault/client.ts";
+import type { Api } from "./api.ts";
+
+/** A client that tries once: what a test breaks stays broken. */
+export function clientOf(address: string, token: string): VaultClient {
+  return createVaultClient({ address, token, maxRetries: 0 });
+}
+
+export const halves = { "setup-mounts": planMounts, "write-roles": planRoles } as const;
+export type Half = keyof typeof halves;
+
+/** Runs one half of a set-up within this process; gives what it changed. */
+export async function run(half: Half, client: VaultClient, cluster: Cluster): Promise<readonly string[]> {
+  const done: string[] = [];
+  const setup = await halves[half](client, cluster);
+  await setup.apply((change) => done.push(changeName(change)));
+  return done;
+}
+
+/** `update policy demo/etcd` */
+export function changeName({ action, resource }: Change): string {
+  return `${action} ${resource.kind} ${resource.path}`;
+}
+
+/** What `write-roles` writes at each run, whatever it changes. */
+export const renewals = Array(4).fill("auth/token/renew-self");
+
+/** The mounts of a cluster without CAs, which `write-roles` can do without: making one takes the server a while. */
+export async function makeMounts(api: Api, cluster: Cluster): Promise<void> {
+  for (const { path, type, description, leaseTtlSeconds } of [...pkiMounts(cluster), secretsMount(cluster)]) {
+    const ttl = `${leaseTtlSeconds}s`;
+    const config = { default_lease_ttl: ttl, max_lease_ttl: ttl };
+    await api.write(`sys/mounts/${path}`, { type, description, config });
+  }
+}
+
+/** Stands in for the one secret that takes long to make. */
+export async function storeServiceAccountKey(api: Api, { id }: Cluster): Promise<void> {
+  await api.write(`${id}/secrets/service-accounts`, {
+    key: "-----BEGIN RSA PRIVATE KEY-----\nnot a key\n-----END RSA PRIVATE KEY-----\n",
+  });
+}

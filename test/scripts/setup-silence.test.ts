@@ -1,0 +1,103 @@
+import { afterAll, describe, expect, test } from "bun:test";
+import { randomUUID } from "node:crypto";
+import { startServer } from "../../lib/server/server.ts";
+import { api } from "../cluster/api.ts";
+import { storedTokens } from "../cluster/objects.ts";
+import { type Fault, startRelay } from "../support/relay.ts";
+import { runScript, type ScriptResult } from "../support/script.ts";
+
+const server = await startServer({ mode: "dev" });
+let fault: Fault | undefined;
+const relay = startRelay(server.address, (...args) => fault?.(...args));
+afterAll(async () => {
+  await relay[Symbol.asyncDispose]();
+  await server[Symbol.asyncDispose]();
+});
+const admin = api(server.address, server.rootToken);
+const env = { VAULT_ADDR: relay.address, VAULT_TOKEN: server.rootToken, VAULT_MAX_RETRIES: "1" };
+
+/** All that scripts of this file printed. */
+const printed: string[] = [];
+
+async function say(script: string, ...args: string[]): Promise<ScriptResult> {
+  const result = await runScript(script, [...args, "--log-level=2"], { env });
+  printed.push(result.stdout, result.stderr);
+  return result;
+}
+
+/** The lines of a PEM that tell something: any of them printed would be too much. */
+function lines(text: unknown): string[] {
+  return String(text)
+    .split("\n")
+    .filter((line) => line.length > 20 && !line.startsWith("-----"));
+}
+
+async function secretsOf(id: string): Promise<readonly string[]> {
+  const { key } = await admin.find(`${id}/secrets/service-accounts`);
+  const { content } = await admin.find(`${id}/secrets/encryption-config`);
+  const encryption = /secret: (\S+)/.exec(String(content))?.[1] ?? "";
+  return [...Object.values(await storedTokens(admin, id)), ...lines(key), encryption];
+}
+
+const chosen = randomUUID();
+const another = randomUUID();
+
+describe("setup-mounts and write-roles at log level 2", () => {
+  test("tell no secret, whatever they do and however it ends", async () => {
+    const codes: number[] = [];
+    const run = async (...words: [string, ...string[]]) => codes.push((await say(...words)).code);
+    const secrets = [server.rootToken, chosen, another];
+
+    // Fresh, again, looked at; for people and for machines.
+    for (const more of [[], ["--json"], ["--dry-run"], ["--check", "--json"]]) {
+      await run("setup-mounts", "silent", ...more);
+      await run("write-roles", "silent", `--init-token-worker=${chosen}`, ...more);
+    }
+    expect(codes).toEqual(Array(8).fill(0));
+    secrets.push(...(await secretsOf("silent")));
+
+    // A flag that disagrees; a token for something else; one for two roles.
+    await run("write-roles", "silent", `--init-token-worker=${another}`);
+    await admin.write("auth/token/create-orphan", { id: another, policies: ["another"] });
+    await admin.remove("silent/secrets/init_token_etcd");
+    await run("write-roles", "silent", `--init-token-etcd=${another}`, "--json");
+    await run("write-roles", "silent", `--init-token-etcd=${another}`, `--init-token-all=${another}`);
+    expect(codes.splice(0)).toEqual([...Array(8).fill(0), 78, 78, 64]);
+
+    // Each write that carries a secret fails, in the ways that a server or a proxy has.
+    for (const path of ["service-accounts", "encryption-config", "init_token_etcd"]) {
+      await admin.remove(`silent/secrets/${path}`);
+      for (const answer of failures) {
+        fault = (request) =>
+          request.method === "POST" && request.path.endsWith(path) ? answer() : undefined;
+        await run("write-roles", "silent", "--json");
+      }
+    }
+    fault = (request) => (request.path === "auth/token/create-orphan" ? sealed() : undefined);
+    await run("write-roles", "silent");
+    fault = (request) => (request.path === "auth/token/renew-self" ? sealed() : undefined);
+    await run("write-roles", "silent");
+    fault = undefined;
+    await run("write-roles", "silent");
+    expect(codes).toEqual([...Array(3).fill([75, 65, 69]).flat(), 75, 75, 0]);
+    secrets.push(...(await secretsOf("silent")));
+
+    const all = printed.join("\n");
+    // They did speak.
+    expect(all).toContain("POST silent/secrets/service-accounts");
+    expect(all).toContain("create init token's id silent/secrets/init_token_etcd");
+    expect(secrets.length).toBeGreaterThan(80);
+    expect(secrets.filter((secret) => secret.length < 20)).toEqual([]);
+    expect(secrets.filter((secret) => all.includes(secret))).toEqual([]);
+  }, 60_000);
+});
+
+function sealed(): Response {
+  return Response.json({ errors: ["Vault is sealed"] }, { status: 503 });
+}
+
+const failures = [
+  sealed,
+  () => Response.json({ errors: ["no"] }, { status: 400 }),
+  () => new Response("<html>not allowed</html>", { status: 403 }),
+];
