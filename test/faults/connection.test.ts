@@ -1,0 +1,97 @@
+import { afterAll, describe, expect, test } from "bun:test";
+import type { Socket } from "node:net";
+import { startRaw } from "../support/scripted.ts";
+import { createHost, expectRefusal, forEachJob, type Job, jobs, trade } from "./host.ts";
+import { createScriptedVault, goodLease } from "./scripted-vault.ts";
+
+// Connections that are there, and then give less than an answer.
+
+const vault = await createScriptedVault();
+afterAll(() => vault[Symbol.dispose]());
+
+const lease = JSON.stringify(goodLease);
+const head = `HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: ${lease.length}\r\n\r\n`;
+
+type Answer = (socket: Socket) => void;
+
+/** A server that answers the request that a job is about like this, and rightly what comes before it. */
+function start({ before }: Job, answer: Answer) {
+  return startRaw({
+    onRequest: (socket, number) => (number <= before ? socket.write(head + lease) : answer(socket)),
+  });
+}
+
+/** A byte a second, for as long as anybody listens. */
+function drip(socket: Socket, text: string): void {
+  let sent = 0;
+  const timer = setInterval(() => socket.write(text.charAt(sent++) || " "), 1000);
+  socket.on("close", () => clearInterval(timer));
+}
+
+const stalls: ReadonlyArray<readonly [name: string, answer: Answer]> = [
+  ["never answers", () => {}],
+  ["stops in the middle of the head", (socket) => socket.write(head.slice(0, 30))],
+  ["stops in the middle of the body", (socket) => socket.write(head + lease.slice(0, 30))],
+  ["sends its head a byte a second", (socket) => drip(socket, head)],
+  [
+    "sends its body a byte a second",
+    (socket) => {
+      socket.write(head);
+      drip(socket, lease);
+    },
+  ],
+];
+
+describe.concurrent("a server that", () => {
+  test.each([...stalls])("%s is left when the run's time is over", async (_, answer) => {
+    await forEachJob(async (job) => {
+      await using server = await start(job, answer);
+      using host = createHost(job, vault.standing);
+      const outcome = await host.run(server.address, { timeoutSeconds: 4 });
+      const sentence = /had not answered when the run ended \(the time limit of 4 s is over\)$/;
+      expectRefusal(outcome, { code: 75, sentence });
+      expect(outcome.seconds).toBeLessThan(8);
+      expect(server.requests).toBe(job.before + 1);
+    });
+  });
+});
+
+/** Has each job give up on a server; what makes a token is sent once, all else three times. */
+async function giveUp(answer: Answer, sentence: RegExp, env: Readonly<Record<string, string>> = {}) {
+  await forEachJob(async (job) => {
+    await using server = await start(job, answer);
+    using host = createHost(job, vault.standing);
+    const outcome = await host.run(server.address, { env });
+    expectRefusal(outcome, { code: 75, sentence });
+    expect(outcome.seconds).toBeLessThan(10);
+    expect(server.requests - job.before).toBe(job === trade ? 1 : 3);
+  });
+}
+
+// One after the other: many at once would not all be served within the short limit.
+describe("a server that", () => {
+  test.each(stalls.filter(([name]) => name.includes("in the middle")))(
+    "%s is asked again where the limit of one try is shorter",
+    (_, answer) => giveUp(answer, /did not answer within 1 s$/, { VAULT_CLIENT_TIMEOUT: "1s" }),
+  );
+});
+
+describe.concurrent("a server that", () => {
+  test.each<[string, Answer]>([
+    ["closes without an answer", (socket) => socket.end()],
+    ["resets the connection", (socket) => socket.resetAndDestroy()],
+    ["closes in the middle of the head", (socket) => socket.end(head.slice(0, 30))],
+    ["closes in the middle of the body", (socket) => socket.end(head + lease.slice(0, 30))],
+    ["speaks another protocol", (socket) => socket.end("SSH-2.0-OpenSSH_9.2\r\n")],
+  ])("%s is asked again, but for a token", (_, answer) => giveUp(answer, /broke off the connection/));
+
+  test("is not there may be tried later", async () => {
+    const gone = await startRaw({});
+    await gone[Symbol.asyncDispose]();
+    for (const job of jobs) {
+      using host = createHost(job, vault.standing);
+      const refusal = { code: 75, sentence: /refuses the connection/, hint: /that the server runs/ } as const;
+      expectRefusal(await host.run(gone.address), refusal);
+    }
+  });
+});

@@ -1,0 +1,145 @@
+import { expect } from "bun:test";
+import { execFileSync } from "node:child_process";
+import { mkdirSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { temporaryFolder } from "../support/folder.ts";
+import { runScript } from "../support/script.ts";
+import { treeOf } from "../support/tree.ts";
+
+export const hostToken = "hvs.known-token-of-a-host";
+const initToken = "hvs.known-init-token";
+export const signPath = "demo/pki/k8s/sign/kubelet";
+export const dnsName = "node-1.example.com";
+export const ipAddress = "127.0.0.9";
+
+/** What a host asks a server for. */
+export interface Job {
+  readonly name: "renewal" | "trade" | "issue";
+  readonly script: "renew-token" | "issue-cert";
+  /** The path of the request that it is about, its last one. */
+  readonly about: string;
+  /** Requests of it before that one. */
+  readonly before: number;
+}
+
+export const renewal: Job = {
+  name: "renewal",
+  script: "renew-token",
+  about: "auth/token/renew-self",
+  before: 0,
+};
+export const trade: Job = {
+  name: "trade",
+  script: "renew-token",
+  about: "auth/token/create/demo-worker",
+  before: 0,
+};
+export const issue: Job = { name: "issue", script: "issue-cert", about: signPath, before: 1 };
+export const jobs: readonly Job[] = [renewal, trade, issue];
+
+/** Does it for all jobs at one time. All have ended when the first failure is thrown. */
+export async function forEachJob<T>(act: (job: Job) => Promise<T>): Promise<T[]> {
+  const ended = jobs.map(act);
+  await Promise.allSettled(ended);
+  return await Promise.all(ended);
+}
+
+/** A host's files: what stands before a job. */
+export interface Host extends Disposable {
+  readonly path: string;
+  readonly token: string;
+  readonly destination: string;
+  run(address: string, options?: RunOptions): Promise<Outcome>;
+}
+
+interface RunOptions {
+  /** The run's own time limit. @default 20 */
+  readonly timeoutSeconds?: number;
+  readonly env?: Readonly<Record<string, string>>;
+  readonly args?: readonly string[];
+}
+
+export interface Outcome {
+  readonly script: string;
+  readonly code: number;
+  readonly stdout: string;
+  readonly stderr: string;
+  readonly seconds: number;
+  /** No file of the host is another than before: nothing written, nothing touched. */
+  readonly isUntouched: boolean;
+}
+
+/**
+ * A host that is about to do a job.
+ *
+ * @param standing another host, whose certificate this one is to have; needed for an issue, and for no other
+ */
+export function createHost(job: Job, standing?: Host): Host {
+  const folder = temporaryFolder();
+  const at = (name: string) => join(folder.path, name);
+  const write = (name: string, content: string) => writeFileSync(at(name), content, { mode: 0o600 });
+  mkdirSync(at("vault"), { mode: 0o700 });
+  if (job !== trade) write("vault/token", `${hostToken}\n`);
+  else {
+    write("vault/init-token", `${initToken}\n`);
+    // Once made, it stays.
+    write("vault/.lock", "");
+  }
+  if (standing !== undefined) execFileSync("cp", ["-a", join(standing.path, "ssl"), at("ssl")]);
+  const destination = at("ssl/kubelet");
+  return {
+    path: folder.path,
+    token: at("vault/token"),
+    destination,
+    async run(address, { timeoutSeconds = 20, env = {}, args = [] } = {}) {
+      const before = treeOf(folder.path);
+      const began = performance.now();
+      const names = ["-s", dnsName, "-i", ipAddress, signPath, "kubelet", destination];
+      const common = ["--config-path", at("vault"), "--timeout", `${timeoutSeconds}s`];
+      const ran = await runScript(job.script, [...common, ...args, ...(job === issue ? names : [])], {
+        env: { VAULT_ADDR: address, VAULT_INIT_ROLE: "demo-worker", ...env },
+      });
+      const seconds = (performance.now() - began) / 1000;
+      return {
+        ...ran,
+        script: job.script,
+        seconds,
+        isUntouched: Bun.deepEquals(treeOf(folder.path), before),
+      };
+    },
+    [Symbol.dispose]: folder[Symbol.dispose],
+  };
+}
+
+/** How a run is to end that can't do its job. */
+export interface Refusal {
+  readonly code: 65 | 69 | 75 | 77 | 78;
+  readonly sentence: RegExp;
+  readonly hint?: RegExp | undefined;
+}
+
+/** A run that failed as a person, and a unit, would have it: told in one sentence, and no file is another. */
+export function expectRefusal(outcome: Outcome, { code, sentence, hint }: Refusal): void {
+  const { error, hint: told } = spoken(outcome);
+  expect({ code: outcome.code, error }).toEqual({ code, error: expect.stringMatching(sentence) });
+  expect(error).toMatch(/[^.]$/);
+  if (hint !== undefined) expect(told).toMatch(hint);
+  expect(outcome.stdout).toBe("");
+  expect(outcome.isUntouched).toBe(true);
+  expectNoSecret(outcome);
+}
+
+export function expectNoSecret({ stdout, stderr }: Outcome): void {
+  for (const secret of [hostToken, initToken, "PRIVATE KEY"]) expect(stdout + stderr).not.toContain(secret);
+}
+
+/** What a run said at its end: its one error, and the hint below it. Notes of tries and of waiting come before. */
+function spoken({ script, stderr }: Outcome): { error: string; hint: string | undefined } {
+  const lines = stderr.trimEnd().split("\n");
+  const isNote = (line: string) => /; trying again in [\d.]+ s$|: waiting for another run/.test(line);
+  const [error = "", hint, ...more] = lines.filter((line) => !isNote(line));
+  expect(more).toEqual([]);
+  expect(error).toStartWith(`${script}: `);
+  if (hint !== undefined) expect(hint).toStartWith("  ");
+  return { error: error.slice(script.length + 2), hint: hint?.trim() };
+}

@@ -1,0 +1,75 @@
+import { type ScriptedServer, type Seen, startScripted } from "../support/scripted.ts";
+import { type Authority, createAuthority } from "./authority.ts";
+import { createHost, type Host, hostToken, issue, type Job, signPath } from "./host.ts";
+
+/** Plays what a server says; the number counts requests from one. */
+export type Answer = (seen: Seen, number: number) => Response | Promise<Response>;
+
+/** A server that is played, and a host that it once gave a certificate. */
+export interface ScriptedVault extends Disposable {
+  readonly authority: Authority;
+  readonly standing: Host;
+  /** What it says when all is well. */
+  readonly good: Answer;
+  /** Starts it: the request that a job is about gets this answer, what comes before it a right one. */
+  start(job: Job, answer: Answer): ScriptedServer;
+}
+
+/** @param aheadMs how far its clock is ahead of this machine's */
+export async function createScriptedVault(aheadMs = 0): Promise<ScriptedVault> {
+  const authority = createAuthority("demo CA");
+  const good: Answer = (seen) => {
+    const now = new Date(Date.now() + aheadMs);
+    const answer = goodAnswer(seen, authority, now);
+    answer.headers.set("Date", now.toUTCString());
+    return answer;
+  };
+  const standing = createHost(issue);
+  await using server = startScripted(good);
+  const { code, stderr } = await standing.run(server.address);
+  if (code !== 0) throw new Error(stderr);
+  return {
+    authority,
+    standing,
+    good,
+    start: ({ about, before }, answer) =>
+      startScripted((seen, number) =>
+        seen.path === `/v1/${about}` ? answer(seen, number - before) : good(seen, number),
+      ),
+    [Symbol.dispose]() {
+      standing[Symbol.dispose]();
+      authority[Symbol.dispose]();
+    },
+  };
+}
+
+function goodAnswer(seen: Seen, authority: Authority, now: Date): Response {
+  switch (seen.path) {
+    case "/v1/auth/token/renew-self":
+    case "/v1/auth/token/create/demo-worker":
+      return Response.json(goodLease);
+    case `/v1/${signPath}`:
+      return signed({ certificate: authority.sign(csrOf(seen), { now }), issuing_ca: authority.pem });
+    default:
+      return Response.json({ errors: [] }, { status: 404 });
+  }
+}
+
+export const goodLease = {
+  auth: {
+    client_token: hostToken,
+    accessor: "accessor-of-a-host",
+    lease_duration: 157_680_000,
+    renewable: true,
+    policies: ["default", "demo/worker"],
+  },
+};
+
+export function signed(data: object): Response {
+  return Response.json({ data });
+}
+
+/** The CSR that a request to the sign path brought. */
+export function csrOf(seen: Seen): string {
+  return String(JSON.parse(seen.body).csr);
+}

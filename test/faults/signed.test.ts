@@ -1,0 +1,94 @@
+import { afterAll, describe, expect, test } from "bun:test";
+import { readFileSync } from "node:fs";
+import { createAuthority, newCsr, type Terms } from "./authority.ts";
+import { createHost, dnsName, expectNoSecret, expectRefusal, ipAddress, issue } from "./host.ts";
+import { type Answer, createScriptedVault, csrOf, signed } from "./scripted-vault.ts";
+
+// Certificates that a server may send and that must not replace the one that stands.
+
+const vault = await createScriptedVault();
+const { authority } = vault;
+// Of the same name, and another key.
+const stranger = createAuthority("demo CA");
+afterAll(() => {
+  vault[Symbol.dispose]();
+  stranger[Symbol.dispose]();
+});
+
+const issuing_ca = authority.pem;
+const at = (hours: number) => new Date(Date.now() + hours * 3_600_000);
+const brokenDer = "-----BEGIN CERTIFICATE-----\nMAMCAQE=\n-----END CERTIFICATE-----\n";
+
+/** The scripted CA signs our key, on these terms. */
+function on(terms: Terms): Answer {
+  return (seen) => signed({ issuing_ca, certificate: authority.sign(csrOf(seen), terms) });
+}
+
+/** What comes with a right certificate, or in its place, is another thing. */
+function spoiled(fields: object | ((certificate: string) => object)): Answer {
+  return (seen) => {
+    const certificate = authority.sign(csrOf(seen));
+    const others = typeof fields === "function" ? fields(certificate) : fields;
+    return signed({ issuing_ca, certificate, ...others });
+  };
+}
+
+const ofAnotherKey = authority.sign(newCsr("kubelet", `DNS:${dnsName},IP:${ipAddress}`).csr);
+const ofAStranger: Answer = (seen) => signed({ issuing_ca, certificate: stranger.sign(csrOf(seen)) });
+const cutOff = spoiled((certificate) => ({ certificate: certificate.slice(0, 200) }));
+
+type Case = readonly [name: string, answer: Answer, sentence: RegExp, hint?: RegExp];
+
+const cases: readonly Case[] = [
+  [
+    "is for another key",
+    spoiled({ certificate: ofAnotherKey }),
+    /is for another key/,
+    /role at the sign path/,
+  ],
+  ["has expired", on({ from: at(-2), until: at(-1) }), /ended \d{4}-\S+, before/, /compare .* clock/],
+  ["is not valid yet", on({ from: at(1) }), /begins \d{4}-\S+, which is to come/, /compare .* clock/],
+  ["lacks the names asked for", on({ withoutNames: true }), /lacks .*: node-1\.example\.com, 127\.0\.0\.9$/],
+  ["is for another common name", on({ subject: "/CN=other" }), /lacks .*: common name kubelet$/],
+  ["is signed by another CA of that name", ofAStranger, /is not signed by the CA that came with it$/],
+  [
+    "comes with another CA",
+    spoiled({ issuing_ca: stranger.pem }),
+    /is not signed by the CA that came with it$/,
+  ],
+  [
+    "is no certificate",
+    spoiled({ certificate: "a text" }),
+    /the server's answer holds no certificate in PEM$/,
+  ],
+  ["is cut off", cutOff, /the server's answer/],
+  ["can't be read", spoiled({ certificate: brokenDer }), /holds a certificate that can't be read$/],
+  [
+    "comes with a CA that can't be read",
+    spoiled({ issuing_ca: brokenDer }),
+    /certificate that can't be read$/,
+  ],
+  ["comes with a chain of texts", spoiled({ ca_chain: ["none"] }), /holds no certificate in PEM$/],
+];
+
+describe.concurrent("a signed certificate is refused, and the one that stands is kept, when it", () => {
+  test.each(cases.map((it) => [it[0], it] as const))("%s", async (_, [, answer, sentence, hint]) => {
+    await using server = vault.start(issue, answer);
+    using host = createHost(issue, vault.standing);
+    expectRefusal(await host.run(server.address), { code: 65, sentence, hint });
+    expect(server.seen).toHaveLength(2);
+  });
+});
+
+test("a certificate that is as asked for replaces the one that stands, and the key stays", async () => {
+  await using server = vault.start(issue, vault.good);
+  using host = createHost(issue, vault.standing);
+  const [key, certificate] = ["-key.pem", ".pem"].map((suffix) => host.destination + suffix);
+  const read = (path = "") => readFileSync(path, "utf8");
+  const before = [read(key), read(certificate)];
+  const outcome = await host.run(server.address);
+  expect(outcome).toMatchObject({ code: 0, stderr: "", isUntouched: false });
+  expect(read(key)).toBe(String(before[0]));
+  expect(read(certificate)).not.toBe(String(before[1]));
+  expectNoSecret(outcome);
+});

@@ -1,0 +1,157 @@
+import { afterAll, beforeAll, expect, test } from "bun:test";
+import { readdirSync } from "node:fs";
+import { createVaultClient } from "../../lib/vault/client.ts";
+import { lookupSelf } from "../../lib/vault/token.ts";
+import { findSet, promise, promiseMatching, promiseNarrow, promiseTidy } from "../crash/world.ts";
+import { type ClusterServer, startCluster } from "../support/cluster-server.ts";
+import { type Host, startHost } from "../support/host.ts";
+import type { Fault } from "../support/relay.ts";
+import type { ScriptResult } from "../support/script.ts";
+
+// Many runs on one host at one time: all succeed, and ask for no more than is needed.
+
+let cluster: ClusterServer;
+beforeAll(async () => {
+  cluster = await startCluster();
+});
+afterAll(() => cluster[Symbol.asyncDispose]());
+
+const signPath = "demo/pki/k8s/sign/kubelet";
+const tenTimes = Array.from({ length: 10 });
+
+type Kind = (host: Host) => Promise<ScriptResult>;
+
+const issue = (host: Host, ...flags: string[]) =>
+  host.run("issue-cert", [...flags, signPath, "kubelet", host.destination]);
+
+const renew: Kind = (host) => host.run("renew-token");
+const wish: Kind = (host) => issue(host, "--if-due");
+const order: Kind = (host) => issue(host);
+const newKey: Kind = (host) => issue(host, "--force");
+
+/** All of them at once; each ends well, and says at most that it waits. */
+async function together(host: Host, kinds: readonly Kind[]): Promise<string[]> {
+  const results = await Promise.all(kinds.map((kind) => kind(host)));
+  const isWell = ({ code, stderr }: ScriptResult) =>
+    code === 0 && /^(\S+: waiting for another run that holds \S+\n)*$/.test(stderr);
+  expect(results.filter((result) => !isWell(result))).toEqual([]);
+  return results.map(({ stdout }) => stdout);
+}
+
+async function hostWith(files: Partial<Record<"token" | "init-token", string>>, fault?: Fault) {
+  const host = startHost(cluster.address, fault);
+  if (files["init-token"] !== undefined) host.put("init-token", files["init-token"]);
+  if (files.token !== undefined) host.put("token", files.token);
+  return host;
+}
+
+/** How often each path was asked for. */
+function asked({ relay }: Host) {
+  const times = (path: string) => relay.passed.filter((it) => it.path === path).length;
+  const [created, renewed] = [times("auth/token/create/demo-worker"), times("auth/token/renew-self")];
+  return { created, renewed, signed: times(signPath), all: relay.passed.length };
+}
+
+/** One token that the server knows, and no init token. */
+async function expectOneToken(host: Host): Promise<void> {
+  const token = host.read(`${host.config}/token`).trim();
+  await lookupSelf(createVaultClient({ address: cluster.address }), token);
+  expect(readdirSync(host.config).sort()).toEqual([".lock", "token"]);
+}
+
+function expectOneSet({ path, destination }: Host): void {
+  const set = findSet(destination);
+  promise(set !== undefined, "there is no certificate");
+  promiseMatching(set);
+  promiseNarrow(path);
+  promiseTidy(path);
+}
+
+test("ten runs trade one init token for one token, and nine renew it", async () => {
+  await using host = await hostWith({ "init-token": await cluster.initToken("worker") });
+  const said = await together(
+    host,
+    tenTimes.map(() => renew),
+  );
+  expect(said.filter((line) => line.startsWith("init token traded"))).toHaveLength(1);
+  expect(said.filter((line) => line.startsWith("token renewed"))).toHaveLength(9);
+  expect(asked(host)).toEqual({ created: 1, renewed: 9, signed: 0, all: 10 });
+  await expectOneToken(host);
+});
+
+test("ten runs with a token that has died trade the init token beside it once", async () => {
+  const token = await cluster.hostToken("worker");
+  await cluster.write("auth/token/revoke", { token });
+  await using host = await hostWith({ token, "init-token": await cluster.initToken("worker") });
+  await together(
+    host,
+    tenTimes.map(() => renew),
+  );
+  expect(asked(host).created).toBe(1);
+  // Each finds its own dead, or the new one, and all but one renew what was traded.
+  expect(asked(host).renewed).toBeWithin(10, 20);
+  await expectOneToken(host);
+});
+
+test("a run whose token died finds the one that another traded meanwhile", async () => {
+  const token = await cluster.hostToken("worker");
+  await cluster.write("auth/token/revoke", { token });
+  const traded = Promise.withResolvers<void>();
+  const fault: Fault = async (_request, number, pass) => {
+    if (number !== 1) return undefined;
+    // The first run hears that its token is dead only when the second is done.
+    const answer = await pass();
+    await traded.promise;
+    return answer;
+  };
+  await using host = await hostWith({ token, "init-token": await cluster.initToken("worker") }, fault);
+  const first = renew(host);
+  while (host.relay.passed.length === 0) await Bun.sleep(5);
+  expect(await renew(host)).toMatchObject({ code: 0, stdout: expect.stringContaining("traded") });
+  traded.resolve();
+  expect(await first).toMatchObject({
+    code: 0,
+    stdout: expect.stringContaining("token renewed"),
+    stderr: "",
+  });
+  expect(asked(host).created).toBe(1);
+});
+
+test("ten runs that wish for a certificate have it issued once", async () => {
+  await using host = await hostWith({ token: await cluster.hostToken("worker") });
+  const said = await together(
+    host,
+    tenTimes.map(() => wish),
+  );
+  expect(said.filter((line) => line.includes("issued (there is none yet)"))).toHaveLength(1);
+  expect(said.filter((line) => line.includes("is not due"))).toHaveLength(9);
+  expect(asked(host)).toEqual({ created: 0, renewed: 10, signed: 1, all: 11 });
+  expectOneSet(host);
+});
+
+test("ten orders have ten certificates issued for one key", async () => {
+  await using host = await hostWith({ token: await cluster.hostToken("worker") });
+  const said = await together(
+    host,
+    tenTimes.map(() => order),
+  );
+  expect(said.filter((line) => line.includes("key made"))).toHaveLength(1);
+  expect(said.filter((line) => line.includes("key kept"))).toHaveLength(9);
+  expect(asked(host)).toEqual({ created: 0, renewed: 10, signed: 10, all: 20 });
+  expectOneSet(host);
+});
+
+test("ten of each kind at once, on a host that has nothing yet, leave one token and one set", async () => {
+  await using host = await hostWith({ "init-token": await cluster.initToken("worker") });
+  await together(
+    host,
+    tenTimes.flatMap(() => [renew, wish, order, newKey]),
+  );
+  const { created, renewed, signed, all } = asked(host);
+  expect({ created, renewed }).toEqual({ created: 1, renewed: 39 });
+  // A wish that comes first is one more than the orders.
+  expect(signed).toBeWithin(20, 22);
+  expect(all).toBe(created + renewed + signed);
+  await expectOneToken(host);
+  expectOneSet(host);
+});

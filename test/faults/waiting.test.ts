@@ -1,0 +1,154 @@
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { mkdirSync, readdirSync, readlinkSync } from "node:fs";
+import { join } from "node:path";
+import { takeLock } from "../../lib/host/lock.ts";
+import { type ClusterServer, startCluster } from "../support/cluster-server.ts";
+import { type Host, startHost } from "../support/host.ts";
+import { scriptPath } from "../support/script.ts";
+import { snippet } from "../support/snippet.ts";
+import { treeOf } from "../support/tree.ts";
+import { isRunning, until } from "../support/wait.ts";
+
+// A run that finds another at work on the same files.
+
+let cluster: ClusterServer;
+beforeAll(async () => {
+  cluster = await startCluster();
+  // Built before anything is timed.
+  await scriptPath("renew-token");
+});
+afterAll(() => cluster[Symbol.asyncDispose]());
+
+interface Job {
+  readonly script: string;
+  readonly args: (host: Host) => readonly string[];
+  readonly lock: (host: Host) => string;
+  /** Requests before it has to wait. */
+  readonly before: number;
+  readonly does: string;
+}
+
+const trade: Job = {
+  script: "renew-token",
+  args: () => [],
+  lock: ({ config }) => join(config, ".lock"),
+  before: 0,
+  does: "init token traded",
+};
+const issue: Job = {
+  script: "issue-cert",
+  args: ({ destination }) => ["demo/pki/k8s/sign/kubelet", "kubelet", destination],
+  lock: ({ path }) => join(path, "ssl/.kubelet.set/lock"),
+  before: 1,
+  does: "kubelet.pem issued",
+};
+
+async function hostFor(job: Job): Promise<Host> {
+  const host = startHost(cluster.address);
+  if (job === trade) host.put("init-token", await cluster.initToken("worker"));
+  else host.put("token", await cluster.hostToken("worker"));
+  mkdirSync(join(host.path, "ssl/.kubelet.set"), { recursive: true });
+  return host;
+}
+
+async function expectWaiting({ relay }: Host, { before }: Job): Promise<void> {
+  await until(() => relay.passed.length >= before);
+  await Bun.sleep(500);
+  expect(relay.passed).toHaveLength(before);
+}
+
+const hold = (path: string) => takeLock(path, { signal: AbortSignal.timeout(1000) });
+
+describe.concurrent.each([
+  ["renew-token", trade],
+  ["issue-cert", issue],
+] as const)("%s, while another run holds its files,", (_, job) => {
+  test("says on what it waits after two seconds, and gives up at its time limit with 75", async () => {
+    await using host = await hostFor(job);
+    // Not by this process, which loses it when it reads the file below: POSIX' locks are so.
+    using _ = await startHolder(job.lock(host));
+    const before = treeOf(host.path);
+    const command = [await scriptPath(job.script), "--config-path", host.config, "--timeout", "4s"];
+    const began = performance.now();
+    const env = { PATH: process.env.PATH ?? "", ...host.env };
+    const child = Bun.spawn([...command, ...job.args(host)], { env, stdin: "ignore", stderr: "pipe" });
+    const said: Array<readonly [words: string, seconds: number]> = [];
+    for await (const text of child.stderr.pipeThrough(new TextDecoderStream())) {
+      said.push([text, (performance.now() - began) / 1000]);
+    }
+    const path = job.lock(host);
+    expect(said.map(([words]) => words)).toEqual([
+      `${job.script}: waiting for another run that holds ${path}\n`,
+      `${job.script}: another run holds ${path}, and did not end in time\n`,
+    ]);
+    const [[, told = 0] = [], [, ended = 0] = []] = said;
+    expect(told).toBeWithin(2, 4);
+    expect(ended).toBeWithin(4, 8);
+    expect(await child.exited).toBe(75);
+    expect(host.relay.passed).toHaveLength(job.before);
+    expect(treeOf(host.path)).toEqual(before);
+  });
+
+  test("does its job when that lets go", async () => {
+    await using host = await hostFor(job);
+    const lock = await hold(job.lock(host));
+    const waiting = host.run(job.script, job.args(host));
+    await expectWaiting(host, job);
+    lock[Symbol.dispose]();
+    expect(await waiting).toMatchObject({ code: 0, stdout: expect.stringContaining(job.does), stderr: "" });
+  });
+
+  test("does its job when that is killed", async () => {
+    await using host = await hostFor(job);
+    using holder = await startHolder(job.lock(host));
+    const waiting = host.run(job.script, job.args(host));
+    await expectWaiting(host, job);
+    holder.kill();
+    expect(await waiting).toMatchObject({ code: 0, stdout: expect.stringContaining(job.does), stderr: "" });
+  });
+
+  test("does its job when that is killed and a child of it lives on", async () => {
+    await using host = await hostFor(job);
+    using holder = await startHolder(job.lock(host));
+    expect(openFiles(holder.pid)).toContain(job.lock(host));
+    expect(openFiles(holder.child)).not.toContain(job.lock(host));
+    holder.kill();
+    await until(() => !isRunning(holder.pid));
+    expect(isRunning(holder.child)).toBe(true);
+    const ran = await host.run(job.script, ["--timeout", "5s", ...job.args(host)]);
+    expect(ran).toMatchObject({ code: 0, stdout: expect.stringContaining(job.does), stderr: "" });
+  });
+});
+
+/** A process that holds a lock and has a child: until it is killed, which the child outlives. */
+async function startHolder(path: string) {
+  const code = `
+    const lock = await takeLock(${JSON.stringify(path)}, { signal: AbortSignal.timeout(5000) });
+    const child = Bun.spawn(["sleep", "60"], { stdio: ["ignore", "ignore", "ignore"] });
+    console.log(child.pid);
+    await Bun.sleep(60_000);
+    lock[Symbol.dispose]();`;
+  const holder = Bun.spawn(snippet("{ takeLock }", "host/lock.ts", code), { stdout: "pipe" });
+  const { value } = await holder.stdout.pipeThrough(new TextDecoderStream()).getReader().read();
+  const child = Number(value);
+  return {
+    pid: holder.pid,
+    child,
+    kill: () => holder.kill("SIGKILL"),
+    [Symbol.dispose]() {
+      holder.kill("SIGKILL");
+      process.kill(child, "SIGKILL");
+    },
+  };
+}
+
+function openFiles(pid: number): string[] {
+  const folder = `/proc/${pid}/fd`;
+  return readdirSync(folder).flatMap((name) => {
+    try {
+      return [readlinkSync(join(folder, name))];
+    } catch {
+      return []; // closed meanwhile
+    }
+  });
+}
