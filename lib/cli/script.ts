@@ -78,7 +78,7 @@ export async function runScript<T extends ArgsDef & Arguments>(
       async run({ args }) {
         log = createLog(script.name, parseLogLevel(String(args["log-level"])));
         stop.after(timeLimitMs(String(args.timeout)));
-        process.exitCode = await script.run(args, createRun(log, stop.signal));
+        process.exitCode = await script.run(args, createRun(log, stop));
       },
     });
     await runCommand(command, { rawArgs: plain });
@@ -106,7 +106,7 @@ function asksFor(rawArgs: readonly string[], ...flags: string[]): boolean {
   return rawArgs.slice(0, end === -1 ? undefined : end).some((word) => flags.includes(word));
 }
 
-function createRun(log: Log, signal: AbortSignal): Run {
+function createRun(log: Log, { signal, timeLeftMs }: ReturnType<typeof stopSignal>): Run {
   const env = process.env;
   return {
     log,
@@ -119,6 +119,7 @@ function createRun(log: Log, signal: AbortSignal): Run {
         ...settings,
         token,
         signal,
+        timeLeftMs,
         onRequest: (method, path) => log.debug(`${method} ${path}`),
         onRetry: (error, waitMs) =>
           log.note(`${error.message}; trying again in ${(waitMs / 1000).toFixed(1)} s`),
@@ -145,6 +146,7 @@ function timeLimitMs(text: string): number {
 function stopSignal() {
   const controller = new AbortController();
   let exitCode: number | undefined;
+  let endsAt = Number.POSITIVE_INFINITY;
   for (const [name, number] of [
     ["SIGTERM", 15],
     ["SIGINT", 2],
@@ -158,7 +160,9 @@ function stopSignal() {
     signal: controller.signal,
     /** The shell's code for a process that a signal ended. */
     signalExitCode: () => exitCode,
+    timeLeftMs: () => endsAt - performance.now(),
     after(milliseconds: number) {
+      endsAt = performance.now() + milliseconds;
       const sentence = `the time limit of ${milliseconds / 1000} s is over`;
       setTimeout(() => controller.abort(new Failure(ExitCode.tryLater, sentence)), milliseconds).unref();
     },

@@ -38,9 +38,11 @@ export function readSmallFile(path: string, maxBytes: number, name = path): File
   try {
     const stats = fstatSync(fd);
     if (!stats.isFile()) throw new Failure(ExitCode.data, `${printable(name)} is not a plain file`);
-    const buffer = Buffer.alloc(maxBytes + 1);
+    // A byte more than there is, for a file that grows meanwhile, and one more than there may be.
+    let buffer = Buffer.alloc(Math.min(stats.size, maxBytes) + 1);
     let length = 0;
-    for (let read = -1; read !== 0 && length < buffer.length; length += read) {
+    for (let read = -1; read !== 0 && length <= maxBytes; length += read) {
+      if (length === buffer.length) buffer = Buffer.concat([buffer], Math.min(2 * length, maxBytes + 1));
       read = readSync(fd, buffer, length, buffer.length - length, null);
     }
     if (length > maxBytes) {

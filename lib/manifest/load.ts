@@ -5,7 +5,7 @@ import { certificatePaths } from "../host/certificate-place.ts";
 import { fileError, printable } from "../host/file-error.ts";
 import { readSmallFile } from "../host/read-file.ts";
 import { type Manifest, parseManifest, placeOf } from "./manifest.ts";
-import { hostFacts } from "./specifiers.ts";
+import { type HostFacts, hostFacts } from "./specifiers.ts";
 
 /** Manifests, and what is wrong with the others: one that can't be read stops only itself. */
 export interface Loaded {
@@ -21,7 +21,7 @@ const maxBytes = 64 * 1024;
  * @throws Failure (configuration) when it is missing, not right, or others may write it
  */
 export function loadManifest(file: string): Manifest {
-  return load(file, []);
+  return load(file, hostFacts(), []);
 }
 
 /**
@@ -36,11 +36,12 @@ export function loadManifests(folder: string): Loaded {
       hint: "put one there for each certificate that this host should have",
     });
   }
+  const host = hostFacts();
   const manifests: Manifest[] = [];
   const failures: Failure[] = [];
   for (const file of files) {
     try {
-      manifests.push(load(file, manifests));
+      manifests.push(load(file, host, manifests));
     } catch (error) {
       if (!(error instanceof Failure)) throw error;
       failures.push(error);
@@ -50,12 +51,12 @@ export function loadManifests(folder: string): Loaded {
 }
 
 /** @param others whose files this one may not share; the one that comes first keeps them */
-function load(file: string, others: readonly Manifest[]): Manifest {
+function load(file: string, host: HostFacts, others: readonly Manifest[]): Manifest {
   const content = readSmallFile(file, maxBytes);
   if (content === undefined) throw new Failure(ExitCode.config, `there is no manifest ${printable(file)}`);
   requireOurs(file, content.stats);
   if (content.text.includes("\ufffd")) throw new Failure(ExitCode.config, `${printable(file)} is not UTF-8`);
-  const manifest = parseManifest(content.text, file, hostFacts());
+  const manifest = parseManifest(content.text, file, host);
   const mine = Object.values(certificatePaths(manifest.destination));
   for (const other of others) {
     const shared = Object.values(certificatePaths(other.destination)).find((path) => mine.includes(path));

@@ -11,13 +11,13 @@ export const tolerableMs = 60_000;
  * @returns the host's time where both agree within a minute, or the server was not asked yet; else the server's
  */
 export function serverTime(client: VaultClient): Date {
-  const aheadMs = client.clockAheadMs();
+  const aheadMs = client.clockAheadMs() ?? 0;
   return new Date(Date.now() + (Math.abs(aheadMs) > tolerableMs ? aheadMs : 0));
 }
 
 /** A sentence when the clocks disagree by more than a minute: for a log, and for what fails because of it. */
 export function clockNote(client: VaultClient): string | undefined {
-  const aheadMs = client.clockAheadMs();
+  const aheadMs = client.clockAheadMs() ?? 0;
   if (Math.abs(aheadMs) <= tolerableMs) return undefined;
   const apart = formatDuration(Math.abs(aheadMs) / 1000);
   return `this host's clock is ${apart} ${aheadMs > 0 ? "behind" : "ahead of"} the server's`;

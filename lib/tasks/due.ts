@@ -1,5 +1,11 @@
-import type { StoredSet } from "../host/certificate-set.ts";
-import { type Certificate, isFor, isSignedBy, readCertificates } from "../x509/certificate.ts";
+import type { SetFiles, StoredSet } from "../host/certificate-set.ts";
+import {
+  type Certificate,
+  isFor,
+  isSignedBy,
+  knownCertificate,
+  readCertificates,
+} from "../x509/certificate.ts";
 import type { Names } from "../x509/csr.ts";
 import { normalIp } from "../x509/ip-address.ts";
 import { readKey } from "../x509/key.ts";
@@ -25,7 +31,8 @@ export interface Standing {
 
 /**
  * Whether what stands at a destination still is what is asked for, and for long enough. Looks at files alone, and
- * loads nothing beyond the runtime's own reader.
+ * loads nothing beyond the runtime's own reader. Files that are to the byte those that were checked when they were
+ * put there are not read again.
  */
 export async function standing(
   set: StoredSet,
@@ -33,33 +40,69 @@ export async function standing(
   now: Date,
   halfOfShortLife = false,
 ): Promise<Standing> {
-  const missing = (["key", "certificate", "ca"] as const).filter((member) => set[member] === undefined);
-  if (set.key === undefined || set.certificate === undefined || set.ca === undefined) {
+  const { key, certificate, ca } = set;
+  if (key === undefined || certificate === undefined || ca === undefined) {
+    const missing = (["key", "certificate", "ca"] as const).filter((member) => set[member] === undefined);
     const reason = missing.length === 3 ? "there is none yet" : `${missing.join(" and ")} missing`;
     return { reasons: [reason], isUsable: false };
   }
   try {
-    const key = await readKey(set.key, "the key");
-    const [certificate] = readCertificates(set.certificate, "the certificate file");
-    const authorities = readCertificates(set.ca, "the CA file");
-    const broken = [
-      isFor(certificate, key.key) ? [] : ["the key belongs to another certificate"],
-      authorities.some((ca) => isSignedBy(certificate, ca)) ? [] : ["the CA file's CA did not sign it"],
-      now < certificate.notAfter ? [] : ["it has expired"],
-    ].flat();
-    const late = broken.length === 0 && now >= dueAt(certificate, halfOfShortLife);
+    const record = parseRecord(set.request);
+    const found =
+      record?.checked?.files === digest({ key, certificate, ca })
+        ? recorded(certificate, record, record.checked)
+        : await inspected({ key, certificate, ca }, record);
+    const broken = [...found.broken, ...(now < found.certificate.notAfter ? [] : ["it has expired"])];
+    const late = broken.length === 0 && now >= dueAt(found.certificate, halfOfShortLife);
     const reasons = [
       broken,
-      asked.keyType === undefined || isSameKeyType(key.type, asked.keyType)
+      asked.keyType === undefined || isSameKeyType(found.keyType, asked.keyType)
         ? []
-        : [`the key is ${keyTypeName(key.type)}, not ${keyTypeName(asked.keyType)}`],
-      nameReasons(set, certificate, asked),
-      late ? [`less than ${fractionLeft(certificate, halfOfShortLife).words} of its life is left`] : [],
+        : [`the key is ${keyTypeName(found.keyType)}, not ${keyTypeName(asked.keyType)}`],
+      nameReasons(found, asked),
+      late ? [`less than ${fractionLeft(found.certificate, halfOfShortLife).words} of its life is left`] : [],
     ].flat();
-    return { reasons, certificate, isUsable: broken.length === 0 };
+    return { reasons, certificate: found.certificate, isUsable: broken.length === 0 };
   } catch (error) {
     return { reasons: [error instanceof Error ? error.message : String(error)], isUsable: false };
   }
+}
+
+/** What a whole set holds. */
+interface Found {
+  readonly certificate: Certificate;
+  readonly keyType: KeyType;
+  /** Why its files are of no use together. */
+  readonly broken: readonly string[];
+  /** What was asked for when it was issued; undefined where nobody has noted that. */
+  readonly record: RequestRecord | undefined;
+}
+
+type Files = Pick<SetFiles, "key" | "certificate" | "ca">;
+
+function recorded(pem: string, record: RequestRecord, { keyType, ...times }: Checked): Found {
+  const certificate = knownCertificate(pem, certificateFile, {
+    notBefore: new Date(times.notBefore),
+    notAfter: new Date(times.notAfter),
+  });
+  return { certificate, keyType, broken: [], record };
+}
+
+const certificateFile = "the certificate file";
+
+async function inspected(files: Files, record: RequestRecord | undefined): Promise<Found> {
+  const key = await readKey(files.key, "the key");
+  const [certificate] = readCertificates(files.certificate, certificateFile);
+  const authorities = readCertificates(files.ca, "the CA file");
+  return {
+    certificate,
+    keyType: key.type,
+    broken: [
+      isFor(certificate, key.key) ? [] : ["the key belongs to another certificate"],
+      authorities.some((ca) => isSignedBy(certificate, ca)) ? [] : ["the CA file's CA did not sign it"],
+    ].flat(),
+    record: record?.certificate === certificate.x509.fingerprint256 ? record : undefined,
+  };
 }
 
 const shortLifeMs = 10 * 86_400_000;
@@ -86,9 +129,8 @@ export function lifeMs({ notBefore, notAfter }: Certificate): number {
  * certificate does. A role may leave out what was asked, an organisation say, and to compare with the certificate
  * then would reissue it each day.
  */
-function nameReasons(set: StoredSet, certificate: Certificate, asked: CertificateRequest): string[] {
-  const record = parseRecord(set.request);
-  if (record === undefined || record.certificate !== certificate.x509.fingerprint256) {
+function nameReasons({ certificate, record }: Found, asked: CertificateRequest): string[] {
+  if (record === undefined) {
     return isSameNames(namesOf(certificate, asked), asked.names, certificate.commonName)
       ? []
       : ["the names are not those asked for"];
@@ -134,28 +176,63 @@ interface RequestRecord {
   readonly names: Names;
   /** SHA-256 fingerprint of the certificate that was given for it. */
   readonly certificate: string;
+  readonly checked?: Checked | undefined;
 }
 
-/** The record to keep beside a set. */
-export function requestRecord(asked: CertificateRequest, given: Certificate): string {
+/** What was known of the set when it was put there, whole and right. */
+interface Checked {
+  /** See `digest`. */
+  readonly files: string;
+  readonly keyType: KeyType;
+  readonly notBefore: string;
+  readonly notAfter: string;
+}
+
+/** The record to keep beside a set; with its files, which the caller has checked, they need not be read again. */
+export function requestRecord(
+  asked: CertificateRequest,
+  given: Certificate,
+  checked?: { readonly files: Files; readonly keyType: KeyType },
+): string {
   const record: RequestRecord = {
     signPath: asked.signPath,
     names: asked.names,
     certificate: given.x509.fingerprint256,
+    checked: checked && {
+      files: digest(checked.files),
+      keyType: checked.keyType,
+      notBefore: given.notBefore.toISOString(),
+      notAfter: given.notAfter.toISOString(),
+    },
   };
   return `${JSON.stringify(record, undefined, 2)}\n`;
+}
+
+/** Of all three at once. It tells nothing of the key, which nobody can guess. */
+function digest({ key, certificate, ca }: Files): string {
+  return new Bun.CryptoHasher("sha256").update(JSON.stringify([key, certificate, ca])).digest("hex");
 }
 
 /** Undefined for anything but what `requestRecord` writes: then the certificate itself is compared. */
 function parseRecord(text: string | undefined): RequestRecord | undefined {
   try {
-    const { signPath, names, certificate } = JSON.parse(text ?? "null");
+    const { signPath, names, certificate, checked } = JSON.parse(text ?? "null");
     const lists = [names.organisations, names.dnsNames, names.ipAddresses];
     const texts = [signPath, certificate, names.commonName, ...lists.flat()];
     return lists.every(Array.isArray) && texts.every((it) => typeof it === "string")
-      ? { signPath, names, certificate }
+      ? { signPath, names, certificate, checked: isChecked(checked) ? checked : undefined }
       : undefined;
   } catch {
     return undefined;
   }
+}
+
+function isChecked(value: Checked | undefined): value is Checked {
+  return (
+    typeof value?.files === "string" &&
+    typeof value.keyType?.type === "string" &&
+    typeof value.keyType.bits === "number" &&
+    !Number.isNaN(Date.parse(value.notBefore)) &&
+    !Number.isNaN(Date.parse(value.notAfter))
+  );
 }

@@ -1,4 +1,3 @@
-import { spawn } from "node:child_process";
 import type { Readable } from "node:stream";
 import { Failure } from "../failure.ts";
 import { certificatePaths } from "../host/certificate-place.ts";
@@ -197,13 +196,14 @@ function serialNumber({ destination }: Manifest): string {
 const lastWordsMs = 500;
 
 /** Undefined when it ended with 0 in time. */
-function run(
+async function run(
   { command: [program, ...args], timeoutSeconds, env }: Act,
   { signal, onLine }: HookOptions,
 ): Promise<string | undefined> {
   const tooLate = "the run ended before it";
-  if (signal.aborted) return Promise.resolve(tooLate);
-  return new Promise((resolve) => {
+  if (signal.aborted) return tooLate;
+  const { spawn } = await import("node:child_process");
+  return await new Promise((resolve) => {
     const child = spawn(program, args, {
       // Not our own: a token of the environment is none of theirs.
       env: { PATH: "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", ...env },

@@ -10,6 +10,7 @@ import {
 import type { Ownership } from "../host/durable.ts";
 import type { VaultClient } from "../vault/client.ts";
 import { readIssuerChain, signCsr } from "../vault/pki.ts";
+import { readSealed } from "../vault/sys.ts";
 import { type Certificate, isSameCertificate, isSignedBy, readCertificates } from "../x509/certificate.ts";
 import { generateKey, type PrivateKey, readKey } from "../x509/key.ts";
 import { defaultKeyType, isSameKeyType, type KeyType } from "../x509/key-type.ts";
@@ -62,6 +63,8 @@ export interface Issued {
  * @throws Failure: nothing at the destination has changed then
  */
 export async function issueCertificate(options: IssueOptions): Promise<Issued> {
+  // Where nothing was asked of the server yet, an admin's token came from the environment.
+  if (options.ifDue && options.client.clockAheadMs() === undefined) await readSealed(options.client);
   const clock = clockNote(options.client);
   if (clock !== undefined) options.onNote?.(clock);
   const set = readSet(options.destination);
@@ -160,12 +163,13 @@ async function issue(
   const csr = createCsr(key, names);
   const signed = await signCsr(client, signPath, { csr, ...names });
   const { leaf, intermediates, authorities } = checkSigned(signed, key, names, serverTime(client));
-  const files = {
+  const signedFiles = {
     key: key.pem,
     certificate: join([leaf, ...intermediates]),
     ca: join(options.caChain ? authorities : [authorities[0]]),
-    request: requestRecord(options, leaf),
   };
+  const request = requestRecord(options, leaf, { files: signedFiles, keyType: key.type });
+  const files = { ...signedFiles, request };
   const changed = ["certificate", ...(kept ? [] : ["key"]), ...(files.ca === set.ca ? [] : ["ca"])];
   place.replace(files, options.owner ?? inherited(set), options.keepsPending === true ? changed : []);
   return {

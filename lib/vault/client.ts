@@ -35,6 +35,8 @@ export interface VaultClientOptions {
   readonly maxConcurrent?: number;
   /** Ends every request: the time limit of the whole run, or its being told to stop. */
   readonly signal?: AbortSignal;
+  /** What is left of that time limit, in milliseconds: a longer wait is not begun. */
+  readonly timeLeftMs?: () => number;
   readonly onRetry?: (error: VaultError, waitMs: number) => void;
   /** Told of each request that is sent, for a log. */
   readonly onRequest?: (method: string, path: string) => void;
@@ -66,8 +68,8 @@ export interface VaultClient {
   ask(request: VaultRequest): Promise<Answer>;
   /** The same client, its connections too, with another token. */
   withToken(token: string): VaultClient;
-  /** How far the server's clock is ahead of this machine's, in milliseconds, by its last answer; zero before. */
-  clockAheadMs(): number;
+  /** How far the server's clock is ahead of this machine's, in milliseconds, by its last answer; undefined before. */
+  clockAheadMs(): number | undefined;
 }
 
 // Bun's own additions to fetch that its types leave out or name otherwise.
@@ -85,7 +87,7 @@ export function createVaultClient(options: VaultClientOptions): VaultClient {
   const enter = gate(options.maxConcurrent ?? 8);
   // Where requests go: the address, until a standby names its leader.
   let base = home;
-  let clockAheadMs = 0;
+  let clockAheadMs: number | undefined;
 
   async function send(request: VaultRequest): Promise<unknown> {
     options.onRequest?.(request.method, request.path);
@@ -131,6 +133,7 @@ export function createVaultClient(options: VaultClientOptions): VaultClient {
       maxRetries,
       repeatable: request.repeatable,
       signal,
+      timeLeftMs: options.timeLeftMs,
       onRetry: options.onRetry,
     });
   }

@@ -7,6 +7,8 @@ export interface RetryOptions {
   readonly repeatable: boolean;
   /** Ends the wait, and with it the tries. */
   readonly signal: AbortSignal;
+  /** What is left until then, in milliseconds: a wait that is longer is of no use, and is not begun. */
+  readonly timeLeftMs?: (() => number) | undefined;
   /** Told before each wait, for a log. */
   readonly onRetry?: ((error: VaultError, waitMs: number) => void) | undefined;
   /** The longest first wait, in milliseconds; it doubles with each try. @default 500 */
@@ -41,6 +43,8 @@ export async function retry<T>(attempt: () => Promise<T>, options: RetryOptions)
       if (!(error.transient && (error.untouched || options.repeatable))) throw error;
       const jitterMs = random() * Math.min(capMs, baseMs * 2 ** tried);
       const waitMs = Math.min(longestTimerMs, Math.max(error.retryAfterMs ?? 0, jitterMs));
+      // A wait that the run won't live to the end of would only hold its lock.
+      if (waitMs >= (options.timeLeftMs?.() ?? Number.POSITIVE_INFINITY)) throw error;
       options.onRetry?.(error, waitMs);
       await wait(waitMs, options.signal, error);
     }

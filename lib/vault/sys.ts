@@ -2,6 +2,21 @@ import type { VaultClient } from "./client.ts";
 import { isNothingThere } from "./error.ts";
 import type { Answer, Fields } from "./shape.ts";
 
+/**
+ * Whether the server is sealed. Needs no token; the client learns the server's time by it, as by any answer.
+ *
+ * @see https://developer.hashicorp.com/vault/api-docs/system/seal-status
+ */
+export async function readSealed(client: VaultClient): Promise<boolean> {
+  const answer = await client.ask({
+    method: "GET",
+    path: "sys/seal-status",
+    capability: "read",
+    repeatable: true,
+  });
+  return answer.truth("sealed");
+}
+
 /** A mounted secrets engine, as the server lists it. */
 export interface MountInfo {
   readonly type: string;

@@ -75,6 +75,40 @@ function splitNames(text: string): Array<readonly [kind: string, value: string]>
   ]);
 }
 
+/** A certificate whose times are known. The rest is read when it is asked for: most often, on a host, nothing is. */
+export function knownCertificate(
+  pem: string,
+  what: string,
+  times: Pick<Certificate, "notBefore" | "notAfter">,
+): Certificate {
+  let read: Certificate | undefined;
+  const whole = () => {
+    read ??= readCertificates(pem, what)[0];
+    return read;
+  };
+  return {
+    ...times,
+    get pem() {
+      return whole().pem;
+    },
+    get x509() {
+      return whole().x509;
+    },
+    get commonName() {
+      return whole().commonName;
+    },
+    get organisations() {
+      return whole().organisations;
+    },
+    get dnsNames() {
+      return whole().dnsNames;
+    },
+    get ipAddresses() {
+      return whole().ipAddresses;
+    },
+  };
+}
+
 /** The certificate's key is this one. */
 export function isFor(certificate: Certificate, key: KeyObject): boolean {
   const inside = certificate.x509.publicKey.export({ type: "spki", format: "der" });

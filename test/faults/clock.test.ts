@@ -1,6 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import { startScripted } from "../support/scripted.ts";
-import { createHost, expectNoSecret, issue, type Outcome } from "./host.ts";
+import { createHost, expectNoSecret, hostToken, issue, type Outcome } from "./host.ts";
 import { createScriptedVault, type ScriptedVault } from "./scripted-vault.ts";
 
 // A host whose clock is wrong, as one is before its time service has run: here the server's is moved instead.
@@ -8,11 +8,13 @@ import { createScriptedVault, type ScriptedVault } from "./scripted-vault.ts";
 const dayMs = 86_400_000;
 
 /** Runs `issue-cert --if-due` so many times, one after the other, on a host with no certificate yet. */
-async function runs(vault: ScriptedVault, count: number) {
+async function runs(vault: ScriptedVault, count: number, env: Readonly<Record<string, string>> = {}) {
   await using server = startScripted(vault.good);
   using host = createHost(issue);
   const outcomes: Outcome[] = [];
-  for (let run = 0; run < count; run++) outcomes.push(await host.run(server.address, { args: ["--if-due"] }));
+  for (let run = 0; run < count; run++) {
+    outcomes.push(await host.run(server.address, { args: ["--if-due"], env }));
+  }
   for (const outcome of outcomes) expectNoSecret(outcome);
   return { outcomes, signs: server.seen.filter(({ path }) => path.includes("/sign/")).length };
 }
@@ -44,6 +46,20 @@ describe.concurrent("issue-cert --if-due on a host whose clock is", () => {
       expect(signs).toBe(1);
     },
   );
+
+  test.each([
+    ["a year behind", 365 * dayMs],
+    ["a year ahead", -365 * dayMs],
+  ])("%s asks for the time first where an admin's token spares the renewal", async (_, aheadMs) => {
+    using vault = await createScriptedVault(aheadMs);
+    const { outcomes, signs } = await runs(vault, 2, { VAULT_TOKEN: hostToken });
+    expect(outcomes.map(({ code, isUntouched }) => ({ code, isUntouched }))).toEqual([
+      { code: 0, isUntouched: false },
+      { code: 0, isUntouched: true },
+    ]);
+    for (const { stderr } of outcomes) expect(stderr).toStartWith("issue-cert: this host's clock is ");
+    expect(signs).toBe(1);
+  });
 
   test.each([
     ["half a minute behind", 30_000],

@@ -48,6 +48,8 @@ function goodAnswer(seen: Seen, authority: Authority, now: Date): Response {
     case "/v1/auth/token/renew-self":
     case "/v1/auth/token/create/demo-worker":
       return Response.json(goodLease);
+    case "/v1/sys/seal-status":
+      return Response.json({ sealed: false });
     case `/v1/${signPath}`:
       return signed({ certificate: authority.sign(csrOf(seen), { now }), issuing_ca: authority.pem });
     default:

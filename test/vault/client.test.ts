@@ -106,12 +106,12 @@ describe("clockAheadMs()", () => {
       return Response.json({}, { headers: { Date: date } });
     });
     const client = createVaultClient({ address: server.address });
-    expect(client.clockAheadMs()).toBe(0);
+    expect(client.clockAheadMs()).toBeUndefined();
     await client.request(get());
-    expect(Math.abs(client.clockAheadMs() - 3_600_000)).toBeLessThan(2_000);
+    expect(Math.abs((client.clockAheadMs() ?? 0) - 3_600_000)).toBeLessThan(2_000);
     expect(client.withToken("hvs.other").clockAheadMs()).toBe(client.clockAheadMs());
     await client.request(get());
-    expect(Math.abs(client.clockAheadMs() + 86_400_000)).toBeLessThan(2_000);
+    expect(Math.abs((client.clockAheadMs() ?? 0) + 86_400_000)).toBeLessThan(2_000);
   });
 
   test("keeps what it knows where an answer says nothing of it", async () => {

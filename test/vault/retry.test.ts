@@ -48,6 +48,11 @@ describe("retry()", () => {
     expect(waits).toHaveLength(3);
   });
 
+  test("does not begin a wait that is longer than the time left", async () => {
+    const error = fault({ ...passing, retryAfterMs: 60_000 });
+    expect(await run(error, { timeLeftMs: () => 59_000 })).toEqual({ outcome: error, calls: 1, waits: [] });
+  });
+
   test("calls once with maxRetries 0", async () => {
     expect(await run(fault(), { maxRetries: 0 })).toMatchObject({ calls: 1, waits: [] });
   });
