@@ -1,0 +1,67 @@
+import { chmodSync, copyFileSync } from "node:fs";
+import { join } from "node:path";
+import { type ClusterServer, startCluster } from "../support/cluster-server.ts";
+import { temporaryFolder } from "../support/folder.ts";
+import { type Relay, startRelay } from "../support/relay.ts";
+import { type ScriptResult, scriptPath } from "../support/script.ts";
+
+/** A real server with cluster `demo`, behind a relay that sees what it is asked. */
+export interface Stage extends AsyncDisposable {
+  readonly server: ClusterServer;
+  readonly relay: Relay;
+  /** For an admin, who needs no token file. */
+  readonly admin: Readonly<Record<string, string>>;
+}
+
+/** A role that signs any name. */
+export const signPath = "demo/pki/etcd-k8s/sign/server";
+
+export async function setStage(): Promise<Stage> {
+  const server = await startCluster();
+  const relay = startRelay(server.address);
+  return {
+    server,
+    relay,
+    admin: { VAULT_ADDR: relay.address, VAULT_TOKEN: server.rootToken },
+    async [Symbol.asyncDispose]() {
+      await relay[Symbol.asyncDispose]();
+      await server[Symbol.asyncDispose]();
+    },
+  };
+}
+
+/** Somebody without any right. */
+export const stranger = { uid: 65534, gid: 65534 } as const;
+
+/** Runs an executable as the stranger, from a place that he may run it from. */
+export async function runAsStranger(
+  name: string,
+  args: readonly string[],
+  env: Readonly<Record<string, string>>,
+): Promise<ScriptResult> {
+  using place = temporaryFolder();
+  chmodSync(place.path, 0o755);
+  const copy = join(place.path, name);
+  copyFileSync(await scriptPath(name), copy);
+  return await run(["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", copy, ...args], env);
+}
+
+/** Runs any command to its end, as `runScript` does the executables. */
+export async function run(
+  command: readonly string[],
+  env: Readonly<Record<string, string>>,
+): Promise<ScriptResult> {
+  const child = Bun.spawn([...command], {
+    env: { PATH: process.env.PATH ?? "", HOME: "/nonexistent", ...env },
+    stdin: "ignore",
+    stdout: "pipe",
+    stderr: "pipe",
+  });
+  const [stdout, stderr, code] = await Promise.all([child.stdout.text(), child.stderr.text(), child.exited]);
+  return { code, stdout, stderr };
+}
+
+/** The error that a person reads is one sentence, perhaps with a hint below it; never a stack trace. */
+export function isOneSentence({ stderr }: ScriptResult): boolean {
+  return /^[a-z-]+: [^\n]*[^\n.]\n(?: {2}[^\n]+\n)?$/.test(stderr);
+}

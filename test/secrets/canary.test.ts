@@ -1,0 +1,238 @@
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from "bun:test";
+import { defineCluster } from "../../lib/cluster/cluster.ts";
+import { pkiMounts } from "../../lib/cluster/mounts.ts";
+import { randomHex } from "../../lib/host/durable.ts";
+import { readSecret, writeSecret } from "../../lib/vault/kv.ts";
+import { enableMount } from "../../lib/vault/sys.ts";
+import { type RawServer, startRaw } from "../support/scripted.ts";
+import { type Heard, pieces } from "./listener.ts";
+import { createWorld, findings, putSecret, runTraced, type Stage, setStage, type World } from "./world.ts";
+
+let stage: Stage;
+/** A server that breaks each answer off. */
+let breaking: RawServer;
+/** Makes a cluster with mounts, for `write-roles`, and a key that does not have to be made each time. */
+let halfway: () => Promise<string>;
+beforeAll(async () => {
+  stage = await setStage();
+  breaking = await startRaw({
+    onRequest(socket) {
+      socket.write(
+        'HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 1000\r\n\r\n{"auth":',
+      );
+      setTimeout(() => socket.resetAndDestroy(), 20);
+    },
+  });
+  halfway = async () => {
+    const id = `c${randomHex(5)}`;
+    const { admin: client } = stage.server;
+    for (const { path } of pkiMounts(defineCluster(id))) await enableMount(client, path, "pki", {});
+    await enableMount(client, `${id}/secrets`, "generic", {});
+    await writeSecret(client, `${id}/secrets/service-accounts`, { key: `key-${randomHex(16)}` });
+    return id;
+  };
+});
+afterAll(async () => {
+  await breaking[Symbol.asyncDispose]();
+  await stage[Symbol.asyncDispose]();
+});
+beforeEach(() => {
+  stage.listener.spoil = undefined;
+});
+
+interface Job {
+  readonly script: string;
+  /** The request that a fault is played on: the one with a secret in it, where there is one. */
+  readonly spoiled: RegExp;
+  /** Puts secrets where they are needed, and gives the command line. */
+  prepare(world: World): Promise<{ args: readonly string[]; env?: Readonly<Record<string, string>> }>;
+}
+
+const admin = () => ({ VAULT_TOKEN: stage.server.rootToken });
+
+const jobs: readonly Job[] = [
+  {
+    script: "setup-mounts",
+    spoiled: /^sys\/mounts\/c/,
+    prepare: async () => ({ args: [`c${randomHex(5)}`], env: admin() }),
+  },
+  {
+    script: "write-roles",
+    spoiled: /\/secrets\/(encryption-config|init_token_worker)$|create-orphan$/,
+    prepare: async () => ({ args: [await halfway()], env: admin() }),
+  },
+  {
+    script: "renew-token",
+    spoiled: /^auth\/token\/create\//,
+    async prepare(world) {
+      putSecret(world, "vault/init-token", await stage.server.initToken("worker"));
+      return { args: ["--config-path", "vault"] };
+    },
+  },
+  {
+    script: "issue-cert",
+    spoiled: /\/sign\//,
+    async prepare(world) {
+      putSecret(world, "vault/token", await stage.server.hostToken("all"));
+      return { args: ["--config-path", "vault", "demo/pki/etcd-k8s/sign/server", "etcd-1", "ssl/etcd"] };
+    },
+  },
+];
+
+interface Situation {
+  readonly name: string;
+  readonly isFault: boolean;
+  /** Answers in the server's place. */
+  answer?(pass: () => Promise<Response>): Response | Promise<Response>;
+  /** Of the system's, in strace's words. */
+  readonly inject?: string;
+  /** Instead of the server, one that always does. */
+  readonly breaksOff?: true;
+  /** Nobody reads the answer to a write. */
+  readonly isNothingToWrites?: true;
+  /** Only for those that write files. */
+  readonly onHosts?: true;
+}
+
+const errors = (status: number, words: string) => () => Response.json({ errors: [words] }, { status });
+
+/** The answer as it is, spoiled. */
+async function textOf(pass: () => Promise<Response>): Promise<string> {
+  return (await (await pass()).text()).trim();
+}
+
+const situations: readonly Situation[] = [
+  { name: "success", isFault: false },
+  { name: "403", isFault: true, answer: errors(403, "permission denied") },
+  {
+    name: "403 for an unknown token",
+    isFault: true,
+    answer: errors(403, "2 errors occurred: permission denied, invalid token"),
+  },
+  { name: "400", isFault: true, answer: errors(400, "no") },
+  { name: "503 of a sealed server", isFault: true, answer: errors(503, "Vault is sealed") },
+  {
+    name: "a proxy's page with all that it was sent and got",
+    isFault: true,
+    answer: async (pass) =>
+      new Response(`<html>${[...stage.listener.secrets].join(" ")}${await textOf(pass)}`, { status: 502 }),
+  },
+  {
+    name: "JSON that is cut off",
+    isFault: true,
+    answer: async (pass) => new Response(`{"errors":[],${(await textOf(pass)).slice(1, -1)}`),
+  },
+  { name: "a connection that breaks off in the middle of an answer", isFault: true, breaksOff: true },
+  {
+    name: "an answer whose fields have other types",
+    isFault: true,
+    isNothingToWrites: true,
+    answer: async (pass) =>
+      Response.json({ errors: [], auth: [await textOf(pass)], data: await textOf(pass) }, { status: 200 }),
+  },
+  { name: "a disk that reports an error", isFault: true, onHosts: true, inject: "fsync:error=EIO:when=1+" },
+  { name: "a read-only folder", isFault: true, onHosts: true, inject: "rename:error=EROFS:when=1+" },
+];
+
+const levels = ["0", "1", "2"].flatMap((level) => [[level], [level, "--json"]] as const);
+
+describe.each(jobs.map((job) => [job.script, job] as const))("%s leaves no secret", (script, job) => {
+  const isHosts = script === "renew-token" || script === "issue-cert";
+  const played = situations.filter(({ onHosts }) => onHosts !== true || isHosts);
+  test.each(played.map((it) => [it.name, it] as const))("after %s", async (_, situation) => {
+    for (const [level, ...json] of levels) {
+      using world = createWorld(stage);
+      const { args, env } = await job.prepare(world);
+      let spoiled = 0;
+      const { answer } = situation;
+      stage.listener.spoil = (heard: Heard, pass) => {
+        if (answer === undefined || heard.method === "GET" || !job.spoiled.test(heard.path)) return undefined;
+        spoiled++;
+        return answer(pass) as Promise<Response>;
+      };
+      const elsewhere = situation.breaksOff === true ? { VAULT_ADDR: breaking.address } : {};
+      const command = ["-l", level, ...json, ...args];
+      const run = await runTraced(world, script, command, { ...env, ...elsewhere }, situation.inject);
+      stage.listener.spoil = undefined;
+      expect({ level, json, found: findings(world, stage, run) }).toEqual({ level, json, found: [] });
+      if (answer !== undefined) expect(spoiled).toBeGreaterThan(0);
+      const isSeen = situation.isFault && (isHosts || situation.isNothingToWrites !== true);
+      expect([run.code !== 0, run.stderr !== ""]).toEqual(isSeen ? [true, true] : [false, level === "2"]);
+    }
+  });
+});
+
+describe("renew-token leaves no secret", () => {
+  test.each(["token", "init-token"])("of a %s that all could read", async (name) => {
+    using world = createWorld(stage);
+    const { initToken, hostToken } = stage.server;
+    putSecret(
+      world,
+      `vault/${name}`,
+      await (name === "token" ? hostToken("worker") : initToken("worker")),
+      0o644,
+    );
+    const run = await runTraced(world, "renew-token", ["-l", "2", "--config-path", "vault"]);
+    expect(run.stderr).toContain("was readable by others; its mode is 0600 now");
+    expect(run.code).toBe(0);
+    expect(findings(world, stage, run)).toEqual([]);
+  });
+
+  test("of a token that was renewed, nor of one that the server does not know", async () => {
+    for (const [token, code] of [
+      [await stage.server.hostToken("worker"), 0],
+      ["hvs.CANARY-that-nobody-knows", 77],
+    ] as const) {
+      using world = createWorld(stage);
+      putSecret(world, "vault/token", token);
+      const run = await runTraced(world, "renew-token", ["-l", "2", "--config-path", "vault"]);
+      expect(run.code).toBe(code);
+      expect(findings(world, stage, run)).toEqual([]);
+    }
+  });
+});
+
+test("write-roles leaves no secret of those that it makes, read back from the server", async () => {
+  using world = createWorld(stage);
+  const id = `c${randomHex(5)}`;
+  const env = { ...admin() };
+  expect((await runTraced(world, "setup-mounts", [id], env)).code).toBe(0);
+  const chosen = `canary-${randomHex(16)}`;
+  const run = await runTraced(world, "write-roles", ["-l", "2", "--init-token-worker", chosen, id], env);
+  expect(run.code).toBe(0);
+  const { admin: client } = stage.server;
+  const made = [
+    String((await readSecret(client, `${id}/secrets/service-accounts`))?.key),
+    String((await readSecret(client, `${id}/secrets/encryption-config`))?.content).replace(
+      /^.*secret: (\S+).*$/s,
+      "$1",
+    ),
+    ...(await Promise.all(
+      ["etcd", "master", "worker", "all"].map(async (role) =>
+        String((await readSecret(client, `${id}/secrets/init_token_${role}`))?.init_token),
+      ),
+    )),
+  ].flatMap(pieces);
+  expect(made.length).toBeGreaterThan(30);
+  expect(made).toContain(chosen);
+  // The listener knows what to look for.
+  expect(made.filter((secret) => !stage.listener.secrets.has(secret))).toEqual([]);
+  expect(findings(world, stage, run)).toEqual([]);
+});
+
+test("a child is given neither secret nor environment", async () => {
+  using world = createWorld(stage);
+  const run = await runTraced(
+    world,
+    "issue-cert",
+    ["--owner", "no-such-user", "demo/pki/etcd-k8s/sign/server", "etcd-1", "ssl/etcd"],
+    admin(),
+  );
+  expect(run.code).toBe(64);
+  const started = run.children.filter((line) => line.endsWith(" = 0"));
+  expect(started.length).toBe(1);
+  expect(started[0]).toMatch(
+    /execve\("[^"]*\/getent", \["getent", "passwd", "no-such-user"\], \["PATH=\/usr\/sbin:\/usr\/bin:\/sbin:\/bin"\]\)/,
+  );
+  expect(findings(world, stage, run)).toEqual([]);
+});
