@@ -6,7 +6,6 @@ import { certificatePaths } from "../host/certificate-place.ts";
 import type { Ownership } from "../host/durable.ts";
 import { printable } from "../host/file-error.ts";
 import { resolveOwnership } from "../host/owner.ts";
-import { encodePath } from "../vault/path.ts";
 import type { Names } from "../x509/csr.ts";
 import { chooseKeyType, type KeyType } from "../x509/key-type.ts";
 import { checkNames } from "../x509/names.ts";
@@ -60,11 +59,13 @@ export function parseManifest(text: string, file: string, host: HostFacts): Mani
   };
 }
 
+/** Whole segments, none of which a server could read as another path; the client refuses those again. */
+const signPath = /^(?:(?!\.\.?\/)[^/\p{C}\\?#%]+\/)+sign\/(?!\.\.?$)[^/\p{C}\\?#%]+$/u;
+
 function readSignPath(read: Reader): string {
   const path = read.text("sign_path");
-  read.as("sign_path", () => encodePath(path));
-  if (!/.\/sign\/[^/]+$/.test(path)) throw read.wrong("sign_path", "has to end in /sign/ROLE");
-  return path;
+  if (signPath.test(path)) return path;
+  throw read.wrong("sign_path", "has to be MOUNT/sign/ROLE, like demo/pki/k8s/sign/kubelet");
 }
 
 /** Each by itself, so that the sentence names the field that is wrong. */

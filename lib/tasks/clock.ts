@@ -1,5 +1,6 @@
 import { formatDuration } from "../duration.ts";
 import type { VaultClient } from "../vault/client.ts";
+import { readSealed } from "../vault/sys.ts";
 
 /** A difference that a person should know of is longer: more than a slow answer and whole seconds explain. */
 export const tolerableMs = 60_000;
@@ -13,6 +14,11 @@ export const tolerableMs = 60_000;
 export function serverTime(client: VaultClient): Date {
   const aheadMs = client.clockAheadMs() ?? 0;
   return new Date(Date.now() + (Math.abs(aheadMs) > tolerableMs ? aheadMs : 0));
+}
+
+/** Asks the server for nothing but its time, where it was asked for nothing yet: with an admin's token, say. */
+export async function learnServerTime(client: VaultClient): Promise<void> {
+  if (client.clockAheadMs() === undefined) await readSealed(client);
 }
 
 /** A sentence when the clocks disagree by more than a minute: for a log, and for what fails because of it. */

@@ -10,12 +10,11 @@ import {
 import type { Ownership } from "../host/durable.ts";
 import type { VaultClient } from "../vault/client.ts";
 import { readIssuerChain, signCsr } from "../vault/pki.ts";
-import { readSealed } from "../vault/sys.ts";
 import { type Certificate, isSameCertificate, isSignedBy, readCertificates } from "../x509/certificate.ts";
 import { generateKey, type PrivateKey, readKey } from "../x509/key.ts";
 import { defaultKeyType, isSameKeyType, type KeyType } from "../x509/key-type.ts";
 import { checkSigned } from "./check-signed.ts";
-import { clockNote, serverTime } from "./clock.ts";
+import { clockNote, learnServerTime, serverTime } from "./clock.ts";
 import { type CertificateRequest, dueAt, requestRecord, standing } from "./due.ts";
 
 export interface IssueOptions extends CertificateRequest {
@@ -63,8 +62,7 @@ export interface Issued {
  * @throws Failure: nothing at the destination has changed then
  */
 export async function issueCertificate(options: IssueOptions): Promise<Issued> {
-  // Where nothing was asked of the server yet, an admin's token came from the environment.
-  if (options.ifDue && options.client.clockAheadMs() === undefined) await readSealed(options.client);
+  if (options.ifDue) await learnServerTime(options.client);
   const clock = clockNote(options.client);
   if (clock !== undefined) options.onNote?.(clock);
   const set = readSet(options.destination);

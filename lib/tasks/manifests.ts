@@ -5,6 +5,7 @@ import type { Manifest } from "../manifest/manifest.ts";
 import { isOpen, nextOpening } from "../manifest/window.ts";
 import type { VaultClient } from "../vault/client.ts";
 import type { Certificate } from "../x509/certificate.ts";
+import { learnServerTime } from "./clock.ts";
 import { dueAt, lifeMs, standing } from "./due.ts";
 import { type Issued, type IssueOptions, issueCertificate } from "./issue-certificate.ts";
 
@@ -25,9 +26,13 @@ export async function issueManifests(
   manifests: readonly Manifest[],
   options: RunOptions,
 ): Promise<readonly Outcome[]> {
+  if (manifests.length === 0) return [];
+  // Once, and not for each.
+  const clock = learnServerTime(options.client);
   return await Promise.all(
     manifests.map(async (manifest): Promise<Outcome> => {
       try {
+        await clock;
         const issued = await issueCertificate(issueOptions(manifest, options));
         tellShortLife(manifest, issued.certificate, options);
         return { manifest, issued };

@@ -79,7 +79,7 @@ async function main(): Promise<void> {
   );
 
   const peer = server.binary.kind;
-  const jobs: ReadonlyArray<readonly [Job, Record<string, string>]> = [
+  const jobs: readonly JobWithEnv[] = [
     [{ name: "renew-token", commands: [[join(dist, "renew-token"), "-p", config]] }, ours],
     [{ name: `${peer} token renew`, commands: [[vault, "token", "renew"]] }, theirs],
     [{ name: "issue-cert --if-due, not due (token renewed, too)", commands: [[...issue, "--if-due"]] }, ours],
@@ -96,12 +96,22 @@ async function main(): Promise<void> {
       theirs,
     ],
   ];
+  console.log(`Medians of ${rounds} runs each, beside ${await version(vault)}\n`);
+  await printTable(jobs);
+
+  const host = { dist, config, sign, folder: folder.path };
+  console.log(`\nA host with ${certificates} certificates, each with its manifest\n`);
+  await printTable(manifestJobs(host).map((job) => [job, ours]));
+}
+
+type JobWithEnv = readonly [Job, Record<string, string>];
+
+async function printTable(jobs: readonly JobWithEnv[]): Promise<void> {
   const costs = jobs.map((): Cost[] => []);
   // Taking turns, so that a noisy moment falls on all alike.
   for (let round = 0; round < rounds; round++) {
     for (const [i, [job, env]] of jobs.entries()) costs[i]?.push(await measure(job, env));
   }
-  console.log(`Medians of ${rounds} runs each, beside ${await version(vault)}\n`);
   console.log("| job | wall ms | CPU ms | MiB |\n| --- | --- | --- | --- |");
   for (const [i, [job]] of jobs.entries()) {
     const all = costs[i] ?? [];
@@ -110,6 +120,38 @@ async function main(): Promise<void> {
       `| ${job.name} | ${cell((it) => it.wallMs)} | ${cell((it) => it.cpuMs)} | ${cell((it) => it.memoryMiB)} |`,
     );
   }
+}
+
+const certificates = 20;
+
+interface BenchHost {
+  readonly dist: string;
+  readonly config: string;
+  readonly sign: string;
+  readonly folder: string;
+}
+
+/** What a daily run costs when nothing is due, and when all is, beside what does the same in single calls. */
+function manifestJobs({ dist, config, sign, folder }: BenchHost): Job[] {
+  const issue = [join(dist, "issue-cert"), "-p", config];
+  const names = Array.from({ length: certificates }, (_, i) => `kubelet-${i}`);
+  const manifests = (renew: string) => {
+    const certs = join(folder, renew);
+    mkdirSync(certs, { mode: 0o755 });
+    for (const name of names) {
+      const destination = join(folder, "ssl", renew, name);
+      const text = `sign_path = "${sign}"\ncommon_name = "kubelet"\ndestination = "${destination}"\nrenew = "${renew}"\n`;
+      writeFileSync(join(certs, `${name}.toml`), text, { mode: 0o644 });
+    }
+    return [...issue, "--config-dir", certs];
+  };
+  const single = (name: string) => [...issue, sign, "kubelet", join(folder, "ssl/single", name)];
+  return [
+    { name: "renew-token", commands: [[join(dist, "renew-token"), "-p", config]] },
+    { name: `${certificates} manifests, none due`, commands: [manifests("due")] },
+    { name: `${certificates} manifests, all due`, commands: [manifests("always")] },
+    { name: `${certificates} single calls of issue-cert`, commands: names.map(single) },
+  ];
 }
 
 async function version(vault: string): Promise<string> {

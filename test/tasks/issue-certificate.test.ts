@@ -586,7 +586,7 @@ describe("issueCertificate() with ifDue", () => {
     await using it = place();
     const wishes = await Promise.all([1, 2, 3].map(() => it.issue({ ifDue: true })));
     expect(wishes.map(({ outcome }) => outcome).toSorted()).toEqual(["issued", "not due", "not due"]);
-    expect(it.relay.passed).toHaveLength(1);
+    expect(it.relay.writes()).toHaveLength(1);
     const orders = await Promise.all([1, 2, 3].map(() => it.issue({ force: true })));
     expect(new Set(orders.map(({ certificate }) => certificate.x509.serialNumber)).size).toBe(3);
     await expectMatching(it);

@@ -1,0 +1,43 @@
+import { expect, test } from "bun:test";
+import { hostname, networkInterfaces } from "node:os";
+import { hostFacts, resolveSpecifiers } from "../../lib/manifest/specifiers.ts";
+import { failureOf } from "../support/failure.ts";
+import { host } from "./read.ts";
+
+test.each([
+  ["no specifier", "no specifier"],
+  ["%H", "node-7.example.com"],
+  ["%l-%l", "node-7-node-7"],
+  ["%4,%6", "10.0.0.7,fd00::7"],
+  ["%%H", "%H"],
+  ["%%%l", "%node-7"],
+  ["", ""],
+])("resolveSpecifiers(%j) gives %j", (text, resolved) => {
+  expect(resolveSpecifiers(text, host)).toBe(resolved);
+});
+
+test.each([
+  ["%", "% can't"],
+  ["%h", "%h can't"],
+  ["%\n", "%\n can't"],
+  ["% H", "%  can't"],
+  ["%🙂", "%🙂 can't"],
+])("resolveSpecifiers(%j) is an error", async (text, words) => {
+  const { exitCode, message } = await failureOf(() => resolveSpecifiers(text, host));
+  expect([exitCode, message]).toEqual([78, `${words} be resolved: there is no such specifier`]);
+});
+
+test("resolveSpecifiers() gives a host name without a dot for %l", () => {
+  expect(resolveSpecifiers("%l", { ...host, hostName: "plain" })).toBe("plain");
+});
+
+test("hostFacts() gives this machine's name, and addresses that others can reach", () => {
+  const { hostName, ipv4, ipv6 } = hostFacts();
+  expect(hostName).toBe(hostname());
+  const own = Object.values(networkInterfaces()).flatMap((all) => all ?? []);
+  for (const address of [ipv4, ipv6]) {
+    if (address === undefined) continue;
+    expect(own.find((it) => it.address === address)?.internal).toBe(false);
+    expect(address).not.toMatch(/^(127\.|::1$|fe80:|169\.254\.)/);
+  }
+});

@@ -1,0 +1,289 @@
+import { afterAll, describe, expect, test } from "bun:test";
+import { existsSync, mkdirSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { type Call, trace } from "../crash/strace.ts";
+import { type ManifestHost, signPath, startManifestHost } from "../manifest/certs.ts";
+import { startCluster } from "../support/cluster-server.ts";
+import { scriptPath } from "../support/script.ts";
+import { isRunning, until } from "../support/wait.ts";
+
+const cluster = await startCluster();
+afterAll(() => cluster[Symbol.asyncDispose]());
+
+const signed = (host: ManifestHost) => host.relay.passed.filter(({ path }) => path === signPath).length;
+
+/** Fails unless the key that stands is the certificate's, as openssl sees it. */
+const checkMatch = `key=$(openssl pkey -in "$VAULT_HELPER_KEY" -pubout) || exit 1
+  cert=$(openssl x509 -in "$VAULT_HELPER_CERTIFICATE" -pubkey -noout) || exit 2
+  openssl verify -CAfile "$VAULT_HELPER_CA" "$VAULT_HELPER_CERTIFICATE" > /dev/null || exit 3
+  test "$key" = "$cert" || exit 4
+  echo "$VAULT_HELPER_CHANGED $VAULT_HELPER_SERIAL $(openssl x509 -in "$VAULT_HELPER_CERTIFICATE" -noout -serial)" >> $1`;
+
+describe("a hook", () => {
+  test("runs once, after key, certificate and CA are in place together", async () => {
+    await using host = await startManifestHost(cluster);
+    host.write("a", host.onChange(checkMatch));
+    expect((await host.issue()).code).toBe(0);
+    host.write("a", `key_type = "ed25519"\n${host.onChange(checkMatch)}`);
+    expect((await host.issue()).code).toBe(0);
+    host.write("a", `key_type = "ed25519"\nsan_hosts = ["b"]\n${host.onChange(checkMatch)}`);
+    expect((await host.issue()).code).toBe(0);
+    expect(
+      host
+        .logged()
+        .map((line) =>
+          line.replace(/ 0*([0-9a-f]+) serial=0*(\w+)$/, (_, ours, theirs) =>
+            ours === theirs.toLowerCase() ? "" : " another",
+          ),
+        ),
+    ).toEqual(["certificate key ca", "certificate key", "certificate"]);
+  });
+
+  test("knows no token, and has its output in the log", async () => {
+    await using host = await startManifestHost(cluster);
+    host.write("a", host.onChange("env; echo to error >&2"));
+    const { code, stdout, stderr } = await host.run("issue-cert", ["--config-dir", host.certs], {
+      VAULT_TOKEN: cluster.rootToken,
+      BAO_TOKEN: cluster.rootToken,
+    });
+    expect(code).toBe(0);
+    expect(stderr).toContain(`issue-cert: VAULT_HELPER_CERTIFICATE=${host.destinationOf("a")}.pem\n`);
+    expect(stderr).toContain("issue-cert: to error\n");
+    expect(stderr + stdout).not.toContain(cluster.rootToken);
+    expect(stderr).not.toMatch(/_TOKEN|_ADDR|INIT_ROLE/);
+  });
+
+  test("that fails has each run end with 75, without a new certificate, until it succeeds", async () => {
+    await using host = await startManifestHost(cluster);
+    const flag = join(host.path, "flag");
+    host.write("a", host.onChange(`echo a >> $1; test -e ${flag}`));
+    host.write("b", host.onChange("echo b >> $1"));
+    for (let time = 0; time < 3; time++) {
+      const { code, stderr } = await host.issue();
+      expect([code, stderr]).toEqual([
+        75,
+        expect.stringContaining("(for a): it ended with 1\n  it is run again by the next run\n"),
+      ]);
+    }
+    expect([signed(host), host.logged()]).toEqual([2, ["a", "b", "a", "a"]]);
+    writeFileSync(flag, "");
+    const last = await host.issue();
+    expect([last.code, last.stdout]).toEqual([0, expect.stringContaining("(for a): done\n")]);
+    expect(await host.issue()).toEqual({ code: 0, stdout: "", stderr: "" });
+    expect([signed(host), host.logged().length]).toEqual([2, 5]);
+  });
+
+  test("that hangs is ended, and is not forgotten", async () => {
+    await using host = await startManifestHost(cluster);
+    host.write("a", `hook_timeout = "500ms"\n${host.onChange("sleep 1000 & echo $! >> $1; wait")}`);
+    for (let time = 0; time < 2; time++) {
+      const { code, stderr } = await host.issue();
+      expect([code, stderr]).toEqual([75, expect.stringContaining("it did not end within 0.5 s")]);
+    }
+    const pids = host.logged().map(Number);
+    expect([signed(host), pids.length]).toEqual([1, 2]);
+    await until(() => !pids.some(isRunning));
+  });
+
+  test("is ended by the run's own time limit, which starts no other, and both run at the next", async () => {
+    await using host = await startManifestHost(cluster);
+    host.write("a", host.onChange("echo a >> $1; sleep 1000"));
+    host.write("b", host.onChange("echo b >> $1"));
+    const { code } = await host.issue("--timeout", "2s");
+    expect([code, host.logged()]).toEqual([75, ["a"]]);
+    host.write("a", host.onChange("echo again >> $1"));
+    expect((await host.issue()).code).toBe(0);
+    expect([signed(host), host.logged()]).toEqual([2, ["a", "again", "b"]]);
+  });
+
+  test("left by a run before runs though the server is away", async () => {
+    let isAway = false;
+    await using host = await startManifestHost(cluster, () =>
+      isAway ? Response.json({ errors: [] }, { status: 503 }) : undefined,
+    );
+    host.write("a", host.onChange("echo a >> $1"));
+    expect((await host.issue("--hooks", "later")).code).toBe(0);
+    isAway = true;
+    expect((await host.issue("--timeout", "20s")).code).toBe(75);
+    expect(host.logged()).toEqual(["a"]);
+  });
+});
+
+describe("issue-cert --hooks", () => {
+  test("later leaves them, and only runs them, without a server", async () => {
+    await using host = await startManifestHost(cluster);
+    host.write("a", host.onChange("echo a >> $1"));
+    const later = await host.issue("--hooks", "later");
+    expect([later.code, host.logged()]).toEqual([0, []]);
+    host.relay.reset();
+    const only = await host.issue("--hooks", "only");
+    expect([only.code, only.stderr, host.logged(), host.relay.passed]).toEqual([0, "", ["a"], []]);
+    expect(await host.issue("--hooks=only")).toEqual({ code: 0, stdout: "", stderr: "" });
+    expect(host.logged()).toEqual(["a"]);
+  });
+
+  test("only issues nothing that is due", async () => {
+    await using host = await startManifestHost(cluster);
+    host.write("a", host.onChange("echo a >> $1"));
+    expect(await host.issue("--hooks", "only")).toEqual({ code: 0, stdout: "", stderr: "" });
+    expect([host.relay.passed, existsSync(join(host.path, "ssl"))]).toEqual([[], false]);
+  });
+});
+
+describe("units", () => {
+  /** In a mount namespace of its own, where a stand-in for systemctl is the first on the path that hooks have. */
+  async function issueWithSystemctl(
+    host: ManifestHost,
+    script: string,
+  ): Promise<{ code: number; said: string }> {
+    const bin = join(host.path, "sbin");
+    mkdirSync(bin, { recursive: true });
+    writeFileSync(join(bin, "systemctl"), `#!/bin/sh\n${script}\n`, { mode: 0o755 });
+    const words = 'mount --bind "$0" /usr/local/sbin && exec "$@"';
+    const unshare = ["unshare", process.getuid?.() === 0 ? "-m" : "-rm", "sh", "-c", words, bin];
+    const issue = [await scriptPath("issue-cert"), "--config-path", host.config, "--config-dir", host.certs];
+    const child = Bun.spawn([...unshare, ...issue], {
+      env: { PATH: process.env.PATH ?? "", ...host.env },
+      stdin: "ignore",
+      stdout: "pipe",
+      stderr: "pipe",
+    });
+    const [stdout, stderr, code] = await Promise.all([
+      child.stdout.text(),
+      child.stderr.text(),
+      child.exited,
+    ]);
+    return { code, said: stdout + stderr };
+  }
+
+  test("that several certificates name are acted on once, and restarted where one asks for that", async () => {
+    await using host = await startManifestHost(cluster);
+    host.write("a", 'reload = ["etcd.service", "shared.service"]');
+    host.write("b", 'reload = ["etcd.service"]\nrestart = ["b@1.service"]');
+    host.write("c", `restart = ["shared.service"]\n${host.onChange("echo command >> $1")}`);
+    const log = join(host.path, "hook.log");
+    const { code, said } = await issueWithSystemctl(host, `echo "systemctl $*" >> ${log}`);
+    expect([code, host.logged()]).toEqual([
+      0,
+      [
+        "command",
+        "systemctl try-reload-or-restart -- etcd.service",
+        "systemctl try-restart -- shared.service",
+        "systemctl try-restart -- b@1.service",
+      ],
+    ]);
+    expect(said).toContain("reload etcd.service (for a, b): done\n");
+    expect(said).toContain("restart shared.service (for a, c): done\n");
+  });
+
+  test("that fail are acted on again for all that name them, and the others are not", async () => {
+    await using host = await startManifestHost(cluster);
+    host.write("a", 'reload = ["etcd.service", "fine.service"]');
+    host.write("b", 'restart = ["etcd.service"]');
+    const log = join(host.path, "hook.log");
+    const fail = `echo "$*" >> ${log}; case "$*" in *etcd*) echo no such unit >&2; exit 5;; esac`;
+    const first = await issueWithSystemctl(host, fail);
+    expect(first.code).toBe(75);
+    expect(first.said).toContain("issue-cert: no such unit\n");
+    expect(first.said).toContain("restart etcd.service (for a, b): it ended with 5");
+    const second = await issueWithSystemctl(host, `echo "$*" >> ${log}`);
+    expect([second.code, signed(host)]).toEqual([0, 2]);
+    expect(host.logged()).toEqual([
+      "try-restart -- etcd.service",
+      "try-reload-or-restart -- fine.service",
+      "try-restart -- etcd.service",
+    ]);
+  });
+});
+
+describe("a run that is cut off", () => {
+  /** Traced, and killed at a call if one is given. */
+  async function traced(host: ManifestHost, killAt?: Call) {
+    const command = [
+      await scriptPath("issue-cert"),
+      "--config-path",
+      host.config,
+      "--config-dir",
+      host.certs,
+    ];
+    const fault =
+      killAt === undefined ? {} : { fault: { call: killAt.name, nth: killAt.nth, what: "signal=KILL" } };
+    return await trace(command, { env: host.env, folder: join(host.path, "ssl"), ...fault });
+  }
+
+  const indexOf = (calls: readonly Call[], name: string, path: RegExp) =>
+    calls.findIndex((call) => call.name === name && path.test(call.target ?? call.path ?? ""));
+
+  test("has noted what is pending, durably, before the switch", async () => {
+    await using host = await startManifestHost(cluster);
+    host.write("a", host.onChange("true"));
+    const { code, calls } = await traced(host);
+    expect(code).toBe(0);
+    const noted = indexOf(calls, "rename", /\/pending$/);
+    const switched = indexOf(calls, "rename", /\/current$/);
+    const order = [
+      indexOf(calls, "fsync", /\.pending\.tmp-/),
+      noted,
+      noted + 1 + indexOf(calls.slice(noted + 1), "fsync", /\.a\.set$/),
+      switched,
+      indexOf(calls, "unlink", /\/pending$/),
+    ];
+    expect(order).toEqual(order.toSorted((a, b) => a - b));
+    expect(order).not.toContain(-1);
+  });
+
+  test("between the switch and the hook has it run at the next, without a new certificate", async () => {
+    await using host = await startManifestHost(cluster);
+    host.write("a", host.onChange("echo run >> $1"));
+    const { calls } = await traced(host);
+    expect(host.logged()).toEqual(["run"]);
+    const after = calls[indexOf(calls, "rename", /\/current$/) + 1];
+    if (after === undefined) throw new Error("nothing comes after the switch");
+
+    await using other = await startManifestHost(cluster);
+    other.write("a", other.onChange("echo run >> $1"));
+    expect((await traced(other, after)).code).not.toBe(0);
+    expect([other.file("a.pem").startsWith("-----BEGIN CERTIFICATE"), other.logged()]).toEqual([true, []]);
+    expect((await other.issue()).code).toBe(0);
+    expect([signed(other), other.logged()]).toEqual([1, ["run"]]);
+  });
+
+  test("by SIGKILL while a hook runs has it run again, without a new certificate", async () => {
+    await using host = await startManifestHost(cluster);
+    host.write("a", host.onChange("echo $$ >> $1; exec sleep 1000"));
+    const child = Bun.spawn([await scriptPath("issue-cert"), "-p", host.config, "--config-dir", host.certs], {
+      env: { ...host.env },
+      stdin: "ignore",
+      stdout: "ignore",
+      stderr: "ignore",
+    });
+    await until(() => host.logged().length === 1);
+    child.kill("SIGKILL");
+    await child.exited;
+    process.kill(Number(host.logged()[0]), "SIGKILL");
+    host.write("a", host.onChange("echo again >> $1"));
+    expect((await host.issue()).code).toBe(0);
+    expect([signed(host), host.logged()[1]]).toEqual([1, "again"]);
+  });
+
+  test("by SIGTERM while a hook runs ends the hook, and has it run again", async () => {
+    await using host = await startManifestHost(cluster);
+    host.write("a", host.onChange("echo $$ >> $1; exec sleep 1000"));
+    const child = Bun.spawn([await scriptPath("issue-cert"), "-p", host.config, "--config-dir", host.certs], {
+      env: { ...host.env },
+      stdin: "ignore",
+      stdout: "ignore",
+      stderr: "pipe",
+    });
+    await until(() => host.logged().length === 1);
+    child.kill("SIGTERM");
+    expect([await child.exited, await child.stderr.text()]).toEqual([
+      75,
+      expect.stringContaining("the run ended before it"),
+    ]);
+    await until(() => !isRunning(Number(host.logged()[0])));
+    host.write("a", host.onChange("echo again >> $1"));
+    expect((await host.issue()).code).toBe(0);
+    expect([signed(host), host.logged()[1]]).toEqual([1, "again"]);
+  });
+});

@@ -1,0 +1,96 @@
+import { describe, expect, test } from "bun:test";
+import type { SetFiles, StoredSet } from "../../lib/host/certificate-set.ts";
+import { type CertificateRequest, requestRecord, standing } from "../../lib/tasks/due.ts";
+import { readCertificates } from "../../lib/x509/certificate.ts";
+import { opensslEcKey } from "../support/openssl.ts";
+import { createCa } from "../support/set.ts";
+
+const ca = createCa();
+const key = opensslEcKey("P-256");
+const names = { commonName: "it", organisations: [], dnsNames: [], ipAddresses: [] };
+const asked: CertificateRequest = { signPath: "demo/pki/k8s/sign/kubelet", names };
+const certificate = ca.sign(key, names);
+const [leaf] = readCertificates(certificate, "it");
+const real = { key, certificate, ca: ca.pem };
+const p256 = { type: "ec", bits: 256 } as const;
+
+/** A set whose record says that these files were checked when they were put there. */
+function recorded(files: Omit<SetFiles, "request">): StoredSet {
+  return { ...files, request: requestRecord(asked, leaf, { files, keyType: p256 }) };
+}
+
+const day = 86_400_000;
+const reasonsAt = async (set: StoredSet, days: number, wish = asked) =>
+  (await standing(set, wish, new Date(leaf.notBefore.getTime() + days * day))).reasons;
+
+describe("standing() of files that were checked when they were put there", () => {
+  test("reads none of them again", async () => {
+    const unreadable = recorded({ key: "no key", certificate: "no certificate", ca: "no CA" });
+    expect(await reasonsAt(unreadable, 1)).toEqual([]);
+    expect(await reasonsAt(unreadable, 25)).toEqual(["less than a third of its life is left"]);
+    expect(await reasonsAt(unreadable, 31)).toEqual(["it has expired"]);
+  });
+
+  test("says the same as one who reads them", async () => {
+    const wishes: readonly CertificateRequest[] = [
+      asked,
+      { ...asked, keyType: { type: "ed25519", bits: 256 } },
+      { ...asked, keyType: p256 },
+      { ...asked, signPath: "demo/pki/k8s/sign/other" },
+      { ...asked, names: { ...names, dnsNames: ["more"] } },
+    ];
+    const read: StoredSet = { ...real, request: requestRecord(asked, leaf) };
+    for (const wish of wishes) {
+      for (const days of [1, 25, 31]) {
+        expect(await reasonsAt(recorded(real), days, wish)).toEqual(await reasonsAt(read, days, wish));
+      }
+    }
+  });
+
+  test("gives the certificate to whom asks for more of it", async () => {
+    const found = (await standing(recorded(real), asked, new Date())).certificate;
+    for (const part of [
+      "pem",
+      "commonName",
+      "organisations",
+      "dnsNames",
+      "ipAddresses",
+      "notBefore",
+      "notAfter",
+    ] as const) {
+      expect(found?.[part]).toEqual(leaf[part]);
+    }
+    expect(found?.x509.serialNumber).toBe(leaf.x509.serialNumber);
+  });
+});
+
+describe("standing() reads files again", () => {
+  const other = opensslEcKey("P-256");
+  test.each([
+    ["another key", { key: other }, ["the key belongs to another certificate"]],
+    ["another CA", { ca: createCa().pem }, ["the CA file's CA did not sign it"]],
+    [
+      "another certificate",
+      { certificate: ca.sign(other, names) },
+      ["the key belongs to another certificate"],
+    ],
+    [
+      "a broken certificate",
+      { certificate: certificate.slice(0, -40) },
+      [expect.stringContaining("cut off")],
+    ],
+  ])("that are not what was checked: %s", async (_, files, reasons) => {
+    expect(await reasonsAt({ ...recorded(real), ...files }, 1)).toEqual(reasons);
+  });
+
+  test.each([
+    ["without times", { notBefore: undefined }],
+    ["with times that are none", { notAfter: "soon" }],
+    ["without a key type", { keyType: undefined }],
+  ])("for a record %s", async (_, change) => {
+    const files = { key: "no key", certificate: "no certificate", ca: "no CA" };
+    const record = JSON.parse(recorded(files).request ?? "");
+    const request = JSON.stringify({ ...record, checked: { ...record.checked, ...change } });
+    expect(await reasonsAt({ ...files, request }, 1)).toEqual(["the key holds no private key in PEM"]);
+  });
+});

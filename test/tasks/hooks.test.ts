@@ -1,0 +1,331 @@
+import { describe, expect, test } from "bun:test";
+import { existsSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { lockPlace } from "../../lib/host/certificate-set.ts";
+import { readPending } from "../../lib/host/pending.ts";
+import { type Manifest, parseManifest } from "../../lib/manifest/manifest.ts";
+import { pendingHooks, runPendingHooks } from "../../lib/tasks/hooks.ts";
+import { readCertificates } from "../../lib/x509/certificate.ts";
+import { temporaryFolder } from "../support/folder.ts";
+import { opensslEcKey } from "../support/openssl.ts";
+import { createCa } from "../support/set.ts";
+import { isRunning, until } from "../support/wait.ts";
+
+const ca = createCa();
+const key = opensslEcKey("P-256");
+const files = { key, certificate: ca.sign(key, { commonName: "it" }), ca: ca.pem, request: "{}" };
+const signal = new AbortController().signal;
+
+/** A folder with certificates whose change is to be acted on, and a shell to do it. */
+function host() {
+  const folder = temporaryFolder();
+  const path = (name: string) => join(folder.path, name);
+  const log = path("log");
+  const lines: string[] = [];
+  return {
+    path,
+    lines,
+    /** A command that runs a shell's words; `$1` is the log. */
+    shell: (words: string): string[] => ["/bin/sh", "-c", words, "hook", log],
+    /** What the commands have written to the log. */
+    logged: () => (existsSync(log) ? readFileSync(log, "utf8").trimEnd().split("\n") : []),
+    manifest(commands: readonly string[][], more = "", name = "etcd"): Manifest {
+      const text = `sign_path = "demo/pki/etcd-k8s/sign/server"
+        common_name = "it"
+        destination = "${path(`ssl/${name}`)}"
+        on_change = ${JSON.stringify(commands)}
+        ${more}`;
+      return parseManifest(text, path(`${name}.toml`), { hostName: "h", ipv4: undefined, ipv6: undefined });
+    },
+    run: (...manifests: Manifest[]) =>
+      runPendingHooks(manifests, { signal, onLine: (line) => lines.push(line) }),
+    [Symbol.dispose]: () => folder[Symbol.dispose](),
+  };
+}
+
+async function change(
+  { destination }: Manifest,
+  pending: readonly string[] = ["certificate"],
+): Promise<void> {
+  using place = await lockPlace(destination, undefined, { signal });
+  place.replace(files, undefined, pending);
+}
+
+describe("runPendingHooks()", () => {
+  test("runs nothing where nothing was issued, or nothing has changed since", async () => {
+    using it = host();
+    const manifest = it.manifest([it.shell("echo run >> $1")]);
+    expect(await it.run(manifest)).toEqual({ results: [], failures: [] });
+    expect(existsSync(it.path("ssl"))).toBe(false);
+    await change(manifest, []);
+    expect(await it.run(manifest)).toEqual({ results: [], failures: [] });
+    expect(it.logged()).toEqual([]);
+  });
+
+  test("runs each command once for a change, in their order", async () => {
+    using it = host();
+    const manifest = it.manifest([it.shell("echo a >> $1"), it.shell("echo b >> $1")]);
+    await change(manifest);
+    const { results } = await it.run(manifest);
+    expect(results.map(({ hook, manifests, failure }) => [hook, manifests, failure])).toEqual([
+      [`/bin/sh -c "echo a >> $1" hook ${it.path("log")}`, ["etcd"], undefined],
+      [`/bin/sh -c "echo b >> $1" hook ${it.path("log")}`, ["etcd"], undefined],
+    ]);
+    expect((await it.run(manifest)).results).toEqual([]);
+    expect(it.logged()).toEqual(["a", "b"]);
+  });
+
+  test("hands arguments over as they are, with no shell to read them", async () => {
+    using it = host();
+    const words = ["; touch stray", "$HOME", "*", "a b", "`id`", "-n"];
+    const manifest = it.manifest([["/usr/bin/printf", "<%s>\\n", ...words]]);
+    await change(manifest);
+    await it.run(manifest);
+    expect(it.lines).toEqual(words.map((word) => `<${word}>`));
+    expect(existsSync("stray")).toBe(false);
+  });
+
+  test("tells name, paths, serial number and what has changed, and nothing of its own environment", async () => {
+    using it = host();
+    const manifest = it.manifest([["/usr/bin/env"]]);
+    await change(manifest, ["certificate", "key"]);
+    process.env.VAULT_TOKEN = "hvs.secret";
+    try {
+      await it.run(manifest);
+    } finally {
+      delete process.env.VAULT_TOKEN;
+    }
+    const destination = it.path("ssl/etcd");
+    expect(it.lines.sort()).toEqual([
+      "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+      `VAULT_HELPER_CA=${destination}-ca.pem`,
+      `VAULT_HELPER_CERTIFICATE=${destination}.pem`,
+      "VAULT_HELPER_CHANGED=certificate key",
+      `VAULT_HELPER_KEY=${destination}-key.pem`,
+      "VAULT_HELPER_NAME=etcd",
+      `VAULT_HELPER_SERIAL=${readCertificates(files.certificate, "it")[0].x509.serialNumber.toLowerCase()}`,
+    ]);
+  });
+
+  test("tells of all that has changed since it last succeeded", async () => {
+    using it = host();
+    const manifest = it.manifest([it.shell('echo "$VAULT_HELPER_CHANGED" >> $1')]);
+    await change(manifest, ["certificate"]);
+    await change(manifest, ["certificate", "ca"]);
+    await it.run(manifest);
+    expect(it.logged()).toEqual(["certificate ca"]);
+  });
+
+  test("runs what failed again, and what succeeded not, until all have", async () => {
+    using it = host();
+    const flag = it.path("flag");
+    const manifest = it.manifest([
+      it.shell("echo first >> $1"),
+      it.shell(`echo second >> $1; test -e ${flag} || exit 7`),
+      it.shell("echo third >> $1"),
+    ]);
+    await change(manifest);
+    const { results } = await it.run(manifest);
+    expect(results.map(({ failure }) => failure)).toEqual([undefined, "it ended with 7", undefined]);
+    expect((await it.run(manifest)).results.map(({ failure }) => failure)).toEqual(["it ended with 7"]);
+    expect(pendingHooks([manifest]).length).toBe(1);
+    writeFileSync(flag, "");
+    expect((await it.run(manifest)).results.map(({ failure }) => failure)).toEqual([undefined]);
+    expect([(await it.run(manifest)).results, pendingHooks([manifest])]).toEqual([[], []]);
+    expect(it.logged()).toEqual(["first", "second", "third", "second", "second"]);
+  });
+
+  test("runs all again for the next change", async () => {
+    using it = host();
+    const manifest = it.manifest([it.shell("echo a >> $1"), it.shell("echo b >> $1; exit 1")]);
+    await change(manifest);
+    await it.run(manifest);
+    await change(manifest);
+    await it.run(manifest);
+    expect(it.logged()).toEqual(["a", "b", "a", "b"]);
+  });
+
+  test("takes two commands for two that read alike", async () => {
+    using it = host();
+    const [one, two] = [it.path("a b"), it.path("a")];
+    for (const path of [one, two]) writeFileSync(path, "#!/bin/sh\nexit $#\n", { mode: 0o755 });
+    const manifest = it.manifest([[one], [two, "b"]]);
+    await change(manifest);
+    expect((await it.run(manifest)).results.map(({ failure }) => failure)).toEqual([
+      undefined,
+      "it ended with 1",
+    ]);
+    expect((await it.run(manifest)).results.map(({ failure }) => failure)).toEqual(["it ended with 1"]);
+  });
+
+  test("runs a command that is written twice once, and one of two certificates for each", async () => {
+    using it = host();
+    const command = it.shell('echo "$VAULT_HELPER_NAME" >> $1');
+    const [a, b] = [it.manifest([command, command], "", "a"), it.manifest([command], "", "b")];
+    await change(a);
+    await change(b);
+    await it.run(b, a);
+    expect(it.logged()).toEqual(["a", "b"]);
+  });
+
+  test("forgets a hook that is in the manifest no more", async () => {
+    using it = host();
+    const manifest = it.manifest([it.shell("exit 1")]);
+    await change(manifest);
+    await it.run(manifest);
+    expect(await it.run({ ...manifest, hooks: [] })).toEqual({ results: [], failures: [] });
+    expect((await it.run(manifest)).results).toEqual([]);
+  });
+});
+
+describe("a hook that", () => {
+  test("takes too long is ended with all that it started, and runs again", async () => {
+    using it = host();
+    const words = "sleep 1000 & echo $! >> $1; wait";
+    const manifest = it.manifest([it.shell(words)], 'hook_timeout = "300ms"');
+    await change(manifest);
+    for (let time = 0; time < 2; time++) {
+      const { results } = await it.run(manifest);
+      expect(results.map(({ failure }) => failure)).toEqual(["it did not end within 0.3 s"]);
+    }
+    const pids = it.logged().map(Number);
+    expect(pids.length).toBe(2);
+    await until(() => !pids.some(isRunning));
+  });
+
+  test("leaves a service running that keeps its output open is not waited for, and the service lives", async () => {
+    using it = host();
+    const manifest = it.manifest([it.shell("sleep 1000 & echo $! >> $1; echo started")]);
+    await change(manifest);
+    const began = performance.now();
+    const { results } = await it.run(manifest);
+    const pid = Number(it.logged()[0]);
+    try {
+      expect(results.map(({ failure }) => failure)).toEqual([undefined]);
+      expect(performance.now() - began).toBeLessThan(10_000);
+      expect(it.lines).toEqual(["started"]);
+      expect(isRunning(pid)).toBe(true);
+    } finally {
+      process.kill(pid);
+    }
+  });
+
+  test("is too late, and whose child left its group, does not hold the run", async () => {
+    using it = host();
+    const words = "setsid sh -c 'echo $$ >> $0; exec sleep 1000' $1";
+    const manifest = it.manifest([it.shell(words)], 'hook_timeout = "500ms"');
+    await change(manifest);
+    const { results } = await it.run(manifest);
+    expect(results.map(({ failure }) => failure)).toEqual(["it did not end within 0.5 s"]);
+    process.kill(Number(it.logged()[0]));
+  });
+
+  test("is killed says by what", async () => {
+    using it = host();
+    const manifest = it.manifest([it.shell("kill -SEGV $$")]);
+    await change(manifest);
+    expect((await it.run(manifest)).results.map(({ failure }) => failure)).toEqual(["it ended with SIGSEGV"]);
+  });
+
+  test("can't be started any more says why, and runs again", async () => {
+    using it = host();
+    const program = it.path("hook");
+    writeFileSync(program, "#!/bin/sh\necho back\n", { mode: 0o755 });
+    const manifest = it.manifest([[program]]);
+    await change(manifest);
+    rmSync(program);
+    const { results } = await it.run(manifest);
+    expect(results.map(({ failure }) => failure)).toEqual([expect.stringContaining("it can't be started: ")]);
+    writeFileSync(program, "#!/bin/sh\necho back\n", { mode: 0o755 });
+    expect((await it.run(manifest)).results.map(({ failure }) => failure)).toEqual([undefined]);
+    expect(it.lines).toEqual(["back"]);
+  });
+
+  test("prints has each of its lines told, whole and safe for a terminal", async () => {
+    using it = host();
+    const words = `printf 'one\\n\\ntw'; sleep 0.1; printf 'o\\n'; printf '\\033[31mred\\n' >&2; head -c 1000000 /dev/zero | tr '\\0' x; printf end`;
+    const manifest = it.manifest([it.shell(words)]);
+    await change(manifest);
+    await it.run(manifest);
+    const long = it.lines.filter((line) => /^x*(end)?$/.test(line));
+    expect(long.join("")).toBe(`${"x".repeat(1_000_000)}end`);
+    expect(long.length).toBeGreaterThan(1);
+    expect(it.lines.filter((line) => !long.includes(line)).sort()).toEqual(["one", "two", "\ufffd[31mred"]);
+  });
+});
+
+describe("a run of hooks that", () => {
+  test("is stopped ends the one that runs, starts no other, and leaves both pending", async () => {
+    using it = host();
+    const manifest = it.manifest([it.shell("echo a >> $1; sleep 1000"), it.shell("echo b >> $1")]);
+    await change(manifest);
+    const stop = new AbortController();
+    const running = runPendingHooks([manifest], { signal: stop.signal, onLine: () => {} });
+    await until(() => it.logged().includes("a"));
+    stop.abort();
+    expect((await running).results.map(({ failure }) => failure)).toEqual([
+      "the run ended before it",
+      "the run ended before it",
+    ]);
+    expect(it.logged()).toEqual(["a"]);
+    expect(pendingHooks([manifest]).length).toBe(2);
+  });
+
+  test("meets another run lets it act, and does not act again", async () => {
+    using it = host();
+    const manifest = it.manifest([it.shell("echo run >> $1; sleep 0.3")]);
+    await change(manifest);
+    const both = await Promise.all([it.run(manifest), it.run(manifest)]);
+    expect(both.map(({ results }) => results.length).sort()).toEqual([0, 1]);
+    expect(it.logged()).toEqual(["run"]);
+  });
+
+  test("is overtaken by the next change does not take that for acted on", async () => {
+    using it = host();
+    const manifest = it.manifest([it.shell("echo run >> $1; sleep 0.3")]);
+    await change(manifest);
+    const running = it.run(manifest);
+    await until(() => it.logged().length === 1);
+    await change(manifest, ["key"]);
+    expect((await running).results.map(({ failure }) => failure)).toEqual([undefined]);
+    expect(readPending(manifest.destination).changed).toEqual(["certificate", "key"]);
+    await it.run(manifest);
+    expect(it.logged()).toEqual(["run", "run"]);
+  });
+
+  test("finds one destination that is not ours acts on the others", async () => {
+    using it = host();
+    const [bad, good] = [it.manifest([], "", "bad"), it.manifest([it.shell("echo run >> $1")], "", "good")];
+    await change(good);
+    symlinkSync("/tmp", it.path("ssl/.bad.set"));
+    const { results, failures } = await it.run(bad, good);
+    expect(results.map(({ manifests, failure }) => [manifests, failure])).toEqual([[["good"], undefined]]);
+    expect(failures.map(({ manifest, failure }) => [manifest.name, failure.exitCode])).toEqual([["bad", 73]]);
+  });
+
+  test.each(["not JSON", "null", '{"id": 1}', ""])(
+    "finds the note broken (%j) acts as if all had changed",
+    async (text) => {
+      using it = host();
+      const manifest = it.manifest([it.shell('echo "$VAULT_HELPER_CHANGED" >> $1')]);
+      await change(manifest);
+      writeFileSync(it.path("ssl/.etcd.set/pending"), text);
+      await it.run(manifest);
+      expect(it.logged()).toEqual(["certificate key ca"]);
+      expect((await it.run(manifest)).results).toEqual([]);
+    },
+  );
+
+  test("can't note what it did says so", async () => {
+    using it = host();
+    const note = it.path("ssl/.etcd.set/pending");
+    // In the place of the note, so that none can be put there: what rename(2) refuses even to root.
+    const manifest = it.manifest([it.shell(`rm ${note}; mkdir ${note} ${note}/full`)]);
+    await change(manifest);
+    const { results, failures } = await it.run(manifest);
+    expect(results.map(({ failure }) => failure)).toEqual([undefined]);
+    expect(failures.map(({ failure }) => failure.message)).toEqual([
+      expect.stringContaining(".etcd.set/pending"),
+    ]);
+  });
+});

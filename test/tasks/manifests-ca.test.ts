@@ -1,0 +1,168 @@
+import { afterAll, describe, expect, test } from "bun:test";
+import { statSync } from "node:fs";
+import { randomHex } from "../../lib/host/durable.ts";
+import { readPending } from "../../lib/host/pending.ts";
+import type { Manifest } from "../../lib/manifest/manifest.ts";
+import { runPendingHooks } from "../../lib/tasks/hooks.ts";
+import { readCertificates } from "../../lib/x509/certificate.ts";
+import { age, closedWindow, manifestHost, outcomesOf, readFiles } from "../manifest/host.ts";
+import { startCluster } from "../support/cluster-server.ts";
+import { openssl } from "../support/openssl.ts";
+import { treeOf } from "../support/tree.ts";
+
+const cluster = await startCluster();
+afterAll(() => cluster[Symbol.asyncDispose]());
+
+/** A PKI mount of its own, whose CA may be made anew. */
+async function makeMount() {
+  const mount = `pki-${randomHex(4)}`;
+  await cluster.write(`sys/mounts/${mount}`, { type: "pki", config: { max_lease_ttl: "8760h" } });
+  await cluster.write(`${mount}/root/generate/internal`, {
+    common_name: "the CA",
+    key_type: "ec",
+    ttl: "8000h",
+  });
+  const role = { allow_any_name: true, enforce_hostnames: false, key_type: "any", max_ttl: "720h" };
+  await cluster.write(`${mount}/roles/it`, role);
+  /** Makes another issuer, and has it sign from now on. */
+  const setIssuer = async (kind: "existing" | "internal", body: object) => {
+    const path = `${mount}/issuers/generate/root/${kind}`;
+    const made: { data?: { issuer_id?: string } } = Object(await cluster.write(path, body));
+    await cluster.write(`${mount}/config/issuers`, { default: made.data?.issuer_id });
+  };
+  return {
+    mount,
+    sign: `${mount}/sign/it`,
+    /** Signs the CA's own certificate again: the same key and name, a longer life. */
+    reissueCa: () => setIssuer("existing", { key_ref: "default", common_name: "the CA", ttl: "8700h" }),
+    replaceCa: () => setIssuer("internal", { common_name: "the CA", key_type: "ec", ttl: "8000h" }),
+  };
+}
+
+/** Has the CA look as if nobody had compared it with the server's for so many days. */
+function ageCa({ destination }: Manifest, days: number): void {
+  const checked = destination.replace(/([^/]+)$/, ".$1.set/ca-checked");
+  for (const path of [`${destination}-ca.pem`, checked]) {
+    if (statSync(path, { throwIfNoEntry: false }) !== undefined) age(path, days);
+  }
+}
+
+/** All but the times of what only says when the CA was looked at. */
+function standingTree(folder: string): Readonly<Record<string, string>> {
+  const own = ["ssl/.it.set", "ssl/.it.set/ca-checked"];
+  return Object.fromEntries(Object.entries(treeOf(folder)).filter(([name]) => !own.includes(name)));
+}
+
+const hook = 'on_change = [["/bin/true"]]';
+
+describe("the server's CA", () => {
+  test("is not asked for within a week, and once in each week after", async () => {
+    const { mount, sign } = await makeMount();
+    await using host = manifestHost(cluster);
+    const manifest = host.manifest("it", sign, hook);
+    await host.run(manifest);
+    const chain = `${mount}/issuer/default/json`;
+    for (const [days, asked] of [
+      [6.9, []],
+      [7.1, [chain]],
+      [6.9, []],
+      [7.1, [chain]],
+    ] as const) {
+      ageCa(manifest, days);
+      const before = standingTree(host.folder);
+      host.relay.reset();
+      expect(outcomesOf(await host.run(manifest))).toEqual(["not due"]);
+      expect(host.relay.passed.map(({ path }) => path)).toEqual([...asked]);
+      expect(standingTree(host.folder)).toEqual(before);
+    }
+  });
+
+  test("is asked for once, and then no more, where it is the same", async () => {
+    const { sign } = await makeMount();
+    await using host = manifestHost(cluster);
+    const manifest = host.manifest("it", sign);
+    await host.run(manifest);
+    ageCa(manifest, 8);
+    host.relay.reset();
+    for (let time = 0; time < 3; time++) expect(outcomesOf(await host.run(manifest))).toEqual(["not due"]);
+    expect(host.relay.passed.length).toBe(1);
+    expect(host.relay.writes()).toEqual([]);
+  });
+
+  test("with a new certificate of its own is put in place without a new one for the host", async () => {
+    const { sign, reissueCa } = await makeMount();
+    await using host = manifestHost(cluster);
+    const manifest = host.manifest("it", sign, hook);
+    await host.run(manifest);
+    await runPendingHooks([manifest], { signal: new AbortController().signal, onLine: () => {} });
+    const before = readFiles(manifest);
+    await reissueCa();
+    ageCa(manifest, 6);
+    expect(outcomesOf(await host.run(manifest))).toEqual(["not due"]);
+    ageCa(manifest, 8);
+    host.relay.reset();
+    expect(outcomesOf(await host.run(manifest))).toEqual(["CA refreshed"]);
+    expect(host.relay.writes()).toEqual([]);
+    const after = readFiles(manifest);
+    expect([after.key, after.certificate]).toEqual([before.key, before.certificate]);
+    const [ca] = readCertificates(after.ca ?? "", "it");
+    expect(ca.notAfter > readCertificates(before.ca ?? "", "it")[0].notAfter).toBe(true);
+    openssl(["verify", "-CAfile", `${manifest.destination}-ca.pem`, `${manifest.destination}.pem`]);
+    expect(readPending(manifest.destination).changed).toEqual(["ca"]);
+    const tree = treeOf(host.folder);
+    expect(outcomesOf(await host.run(manifest))).toEqual(["not due"]);
+    expect(treeOf(host.folder)).toEqual(tree);
+  });
+
+  test("that is another gives the host a new certificate, with its key kept", async () => {
+    const { sign, replaceCa } = await makeMount();
+    await using host = manifestHost(cluster);
+    const manifest = host.manifest("it", sign);
+    await host.run(manifest);
+    const before = readFiles(manifest);
+    await replaceCa();
+    ageCa(manifest, 8);
+    const [outcome] = await host.run(manifest);
+    expect(
+      outcome !== undefined && "issued" in outcome && [outcome.issued.outcome, outcome.issued.reasons],
+    ).toEqual(["issued", ["the server has another CA by now"]]);
+    const after = readFiles(manifest);
+    expect([
+      after.key === before.key,
+      after.certificate === before.certificate,
+      after.ca === before.ca,
+    ]).toEqual([true, false, false]);
+    openssl(["verify", "-CAfile", `${manifest.destination}-ca.pem`, `${manifest.destination}.pem`]);
+  });
+
+  test("is looked at in the window only, since it may replace what stands", async () => {
+    const { sign, replaceCa } = await makeMount();
+    await using host = manifestHost(cluster);
+    const manifest = host.manifest("it", sign);
+    await host.run(manifest);
+    await replaceCa();
+    ageCa(manifest, 8);
+    host.relay.reset();
+    const { window } = closedWindow();
+    expect(outcomesOf(await host.run(host.manifest("it", sign, `window = "${window}"`)))).toEqual([
+      "not due",
+    ]);
+    expect(host.relay.passed).toEqual([]);
+    expect(outcomesOf(await host.run(host.manifest("it", sign, 'window = "00:00-24:00"')))).toEqual([
+      "issued",
+    ]);
+  });
+
+  test("that can't be had fails that certificate alone, and leaves it", async () => {
+    const { sign } = await makeMount();
+    await using host = manifestHost(cluster, ({ path }) =>
+      path.endsWith("/json") ? Response.json({ errors: ["permission denied"] }, { status: 403 }) : undefined,
+    );
+    const [manifest, other] = [host.manifest("it", sign), host.manifest("other", sign)];
+    await host.run(manifest);
+    const before = readFiles(manifest);
+    ageCa(manifest, 8);
+    expect(outcomesOf(await host.run(manifest, other))).toEqual([77, "issued"]);
+    expect(readFiles(manifest)).toEqual(before);
+  });
+});
