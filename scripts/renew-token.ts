@@ -38,13 +38,13 @@ export const renewToken: Script<typeof args> = {
   },
 };
 
-function sentence({ how, accessor, ttlSeconds }: HostToken): string {
+function sentence({ how, ttlSeconds }: HostToken): string {
   const left = ttlSeconds === 0 ? "it never expires" : `${formatDuration(ttlSeconds)} left`;
   switch (how) {
     case "renewed":
       return `token renewed, ${left}`;
     case "traded":
-      return `init token traded for a token of this host (accessor ${accessor}), ${left}`;
+      return `init token traded for a token of this host, ${left}`;
     case "not renewable":
       return `token can't be renewed, ${left}`;
   }

@@ -1,5 +1,6 @@
-import { hostname, networkInterfaces } from "node:os";
+import { hostname } from "node:os";
 import { ExitCode, Failure } from "../failure.ts";
+import { ipv4Addresses, ipv6Addresses } from "./addresses.ts";
 
 /** What a manifest may say of its host without naming it. */
 export interface HostFacts {
@@ -11,11 +12,7 @@ export interface HostFacts {
 
 /** Read anew at each run: a host may be renamed, and get its addresses late. */
 export function hostFacts(): HostFacts {
-  const addresses = Object.values(networkInterfaces())
-    .flatMap((all) => all ?? [])
-    .filter(({ internal, address }) => !internal && !/^(fe80:|169\.254\.)/i.test(address));
-  const first = (family: string) => addresses.find((it) => it.family === family)?.address;
-  return { hostName: hostname(), ipv4: first("IPv4"), ipv6: first("IPv6") };
+  return { hostName: hostname(), ipv4: ipv4Addresses()[0], ipv6: ipv6Addresses()[0] };
 }
 
 /**

@@ -99,6 +99,8 @@ async function trade(held: TokenFile, paths: TokenPaths, options: HostTokenOptio
   const { initToken, role } = requireInitToken(held, paths, options);
   removeTokenTemporaries(paths.token);
   const made = await create(initToken, role, paths, options);
+  // Before it is stored: should this run end here, the log tells which token nobody holds.
+  options.onNote?.(`the init token got this host a token of its own, accessor ${made.accessor}`);
   await store(made, paths, options);
   return { token: made.token, accessor: made.accessor, ttlSeconds: made.leaseSeconds, how: "traded" };
 }

@@ -29,11 +29,12 @@ const wish: Kind = (host) => issue(host, "--if-due");
 const order: Kind = (host) => issue(host);
 const newKey: Kind = (host) => issue(host, "--force");
 
-/** All of them at once; each ends well, and says at most that it waits. */
+const told = /^(\S+: (waiting for another run that holds \S+|the init token got this host [^\n]+)\n)*$/;
+
+/** All of them at once; each ends well, and says at most that it waits, or that it got the token. */
 async function together(host: Host, kinds: readonly Kind[]): Promise<string[]> {
   const results = await Promise.all(kinds.map((kind) => kind(host)));
-  const isWell = ({ code, stderr }: ScriptResult) =>
-    code === 0 && /^(\S+: waiting for another run that holds \S+\n)*$/.test(stderr);
+  const isWell = ({ code, stderr }: ScriptResult) => code === 0 && told.test(stderr);
   expect(results.filter((result) => !isWell(result))).toEqual([]);
   return results.map(({ stdout }) => stdout);
 }

@@ -1,0 +1,212 @@
+import { createPrivateKey, X509Certificate } from "node:crypto";
+import {
+  chmodSync,
+  chownSync,
+  copyFileSync,
+  existsSync,
+  lstatSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
+import { dirname, join } from "node:path";
+import { ensureBuilt } from "../../tools/build.ts";
+import { ROOT } from "../../tools/main.ts";
+import { temporaryFolder } from "../support/folder.ts";
+import { createMachine, type Machine } from "./machine.ts";
+import { machineTree } from "./tree.ts";
+
+export const destination = "/etc/etcd/ssl/etcd";
+export const signPath = "demo/pki/etcd-k8s/sign/server";
+export const services = ["token-renewal.service", "cert.service", "cert-hooks.service"];
+
+/** A manifest of etcd's certificate, with fields changed or added in TOML. */
+export function manifest(changes: Readonly<Record<string, string>> = {}): string {
+  const fields = {
+    sign_path: `"${signPath}"`,
+    common_name: '"%H"',
+    destination: `"${destination}"`,
+    san_hosts: '["%H", "localhost"]',
+    ip_sans: '["127.0.0.1"]',
+    owner: '"etcd"',
+    group: '"etcd"',
+    reload: '["etcd.service"]',
+    ...changes,
+  };
+  return Object.entries(fields)
+    .map(([name, value]) => `${name} = ${value}\n`)
+    .join("");
+}
+
+/** etcd as its package starts it, with TLS by the certificate, and our example for services that need theirs to start. */
+export function runningEtcd(): Readonly<Record<string, HostFile>> {
+  const [client, peer] = freePorts(2).map((port) => `https://127.0.0.1:${port}`);
+  const tls = (prefix: string) => [
+    `${prefix}CERT_FILE=${destination}.pem`,
+    `${prefix}KEY_FILE=${destination}-key.pem`,
+    `${prefix}TRUSTED_CA_FILE=${destination}-ca.pem`,
+    `${prefix}CLIENT_CERT_AUTH=true`,
+  ];
+  const settings = [
+    `ETCD_LISTEN_CLIENT_URLS=${client}`,
+    `ETCD_ADVERTISE_CLIENT_URLS=${client}`,
+    `ETCD_LISTEN_PEER_URLS=${peer}`,
+    `ETCD_INITIAL_ADVERTISE_PEER_URLS=${peer}`,
+    `ETCD_INITIAL_CLUSTER=etcd-1=${peer}`,
+    ...tls("ETCD_"),
+    ...tls("ETCD_PEER_"),
+  ];
+  const example = readFileSync(join(ROOT, "units/examples/after-certificates.conf"), "utf8");
+  return {
+    "/etc/default/etcd": { content: `${settings.join("\n")}\n` },
+    ...dropIn("etcd.service", example.replace("RestartSec=10s", "RestartSec=1s")),
+  };
+}
+
+function freePorts(count: number): number[] {
+  const listeners = Array.from({ length: count }, () =>
+    Bun.listen({ hostname: "127.0.0.1", port: 0, socket: { data() {} } }),
+  );
+  const ports = listeners.map(({ port }) => port);
+  for (const listener of listeners) listener.stop(true);
+  return ports;
+}
+
+/** What etcdctl says of a host's etcd, asked with a client certificate. */
+export async function etcdHealth(host: Machine): Promise<string> {
+  const script = `. /etc/default/etcd
+    ETCDCTL_API=3 etcdctl --endpoints "$ETCD_LISTEN_CLIENT_URLS" --cacert "$ETCD_TRUSTED_CA_FILE" \
+      --cert "$ETCD_CERT_FILE" --key "$ETCD_KEY_FILE" endpoint health`;
+  const { stdout, stderr } = await host.run("/bin/sh", "-c", script);
+  return stdout + stderr;
+}
+
+/** What every host gets: our executables and units, as an administrator copies them. */
+export interface Installed extends Disposable {
+  /** The layers of a machine that has them. */
+  readonly layers: readonly string[];
+}
+
+export async function install(): Promise<Installed> {
+  const [dist, tree] = await Promise.all([ensureBuilt(["renew-token", "issue-cert"]), machineTree()]);
+  const folder = temporaryFolder();
+  const bin = join(folder.path, "usr/local/bin");
+  mkdirSync(bin, { recursive: true, mode: 0o755 });
+  for (const name of ["renew-token", "issue-cert"]) {
+    copyFileSync(join(dist, name), join(bin, name));
+    chmodSync(join(bin, name), 0o755);
+  }
+  const target = join(folder.path, "etc/systemd/system");
+  mkdirSync(target, { recursive: true, mode: 0o755 });
+  for (const name of unitFiles()) copyFileSync(join(ROOT, "units", name), join(target, name));
+  chmodSync(folder.path, 0o755);
+  return { layers: [folder.path, tree], [Symbol.dispose]: () => folder[Symbol.dispose]() };
+}
+
+/** The names of the units that are shipped. */
+export function unitFiles(): string[] {
+  return readdirSync(join(ROOT, "units")).filter((name) => /\.(service|timer|target)$/.test(name));
+}
+
+/** A file on a machine's disk, as cloud-init writes one. */
+export interface HostFile {
+  readonly content: string;
+  readonly mode?: number;
+  /** A user of the machine. */
+  readonly owner?: string;
+}
+
+export interface HostOptions {
+  readonly address: string;
+  readonly files: Readonly<Record<string, HostFile>>;
+  /** Enabled before the first boot. */
+  readonly enabled: readonly string[];
+}
+
+/** A host of cluster `demo` that has never been booted: what an image and cloud-init give it. */
+export async function createHost(installed: Installed, options: HostOptions): Promise<Machine> {
+  return await createMachine({
+    layers: installed.layers,
+    prepare(disk) {
+      makeFolder(disk, "/etc/vault", 0o700);
+      makeFolder(disk, "/etc/vault/certs.d", 0o700);
+      makeFolder(disk, "/etc/etcd", 0o755);
+      makeFolder(disk, dirname(destination), 0o750, "etcd");
+      const config = `VAULT_ADDR=${options.address}\nVAULT_INIT_ROLE=demo-etcd\n`;
+      writeHostFile(disk, "/etc/vault/config", { content: config, mode: 0o600 });
+      for (const [path, file] of Object.entries(options.files)) writeHostFile(disk, path, file);
+      for (const unit of options.enabled) enable(disk, unit);
+    },
+  });
+}
+
+export function writeHostFile(disk: string, path: string, { content, mode, owner }: HostFile): void {
+  mkdirSync(dirname(disk + path), { recursive: true, mode: 0o755 });
+  rmSync(disk + path, { force: true });
+  writeFileSync(disk + path, content, { mode: 0o600 });
+  chmodSync(disk + path, mode ?? 0o644);
+  if (owner !== undefined) chownTo(disk, path, owner);
+}
+
+function makeFolder(disk: string, path: string, mode: number, owner?: string): void {
+  mkdirSync(disk + path, { recursive: true });
+  chmodSync(disk + path, mode);
+  if (owner !== undefined) chownTo(disk, path, owner);
+}
+
+function chownTo(disk: string, path: string, user: string): void {
+  const { uid, gid } = userOf(disk, user);
+  chownSync(disk + path, uid, gid);
+}
+
+/** A user's numbers, by the machine's own list. */
+export function userOf(disk: string, name: string): { uid: number; gid: number } {
+  const lines = readFileSync(`${disk}/etc/passwd`, "utf8").split("\n");
+  const [, , uid, gid] = lines.find((line) => line.startsWith(`${name}:`))?.split(":") ?? [];
+  if (uid === undefined || gid === undefined) throw new Error(`the machine has no user ${name}`);
+  return { uid: Number(uid), gid: Number(gid) };
+}
+
+/** As `systemctl enable` does it. */
+function enable(disk: string, unit: string): void {
+  const template = unit.replace(/@.*\./, "@.");
+  const file = [`/etc/systemd/system/${template}`, `/lib/systemd/system/${template}`].find((path) =>
+    existsSync(disk + path),
+  );
+  const wanted = file && /^WantedBy=(\S+)$/m.exec(readFileSync(disk + file, "utf8"))?.[1];
+  if (!wanted) throw new Error(`${unit} can't be enabled`);
+  const folder = `${disk}/etc/systemd/system/${wanted}.wants`;
+  mkdirSync(folder, { recursive: true });
+  symlinkSync(file, join(folder, unit));
+}
+
+/** Every file below a folder, with what a write, a rename or a new mode would change. */
+export function filesAsTheyAre(disk: string, folder: string): Readonly<Record<string, string>> {
+  const entries = readdirSync(disk + folder, { recursive: true, withFileTypes: true });
+  return Object.fromEntries(
+    entries.map((entry) => {
+      const path = join(entry.parentPath, entry.name);
+      const { ino, mtimeNs, ctimeNs, mode, uid, gid } = lstatSync(path, { bigint: true });
+      const facts = `inode ${ino} mtime ${mtimeNs} ctime ${ctimeNs} mode ${mode.toString(8)} owner ${uid}:${gid}`;
+      return [path.slice(disk.length), facts];
+    }),
+  );
+}
+
+/** The serial number of the certificate that stands, after a look that the three files belong together. */
+export function matchingSerial(disk: string): string {
+  const read = (suffix: string) => readFileSync(disk + destination + suffix, "utf8");
+  const leaf = new X509Certificate(read(".pem"));
+  if (!leaf.checkPrivateKey(createPrivateKey(read("-key.pem"))))
+    throw new Error("key and certificate differ");
+  if (!leaf.verify(new X509Certificate(read("-ca.pem")).publicKey)) throw new Error("the CA did not sign it");
+  return leaf.serialNumber;
+}
+
+/** A drop-in for a unit. */
+export function dropIn(unit: string, content: string): Readonly<Record<string, HostFile>> {
+  return { [`/etc/systemd/system/${unit}.d/test.conf`]: { content } };
+}

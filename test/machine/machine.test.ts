@@ -1,0 +1,424 @@
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { existsSync, lstatSync, readFileSync, statSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { signCsr } from "../../lib/vault/pki.ts";
+import { createFromRole } from "../../lib/vault/token.ts";
+import { createCsr } from "../../lib/x509/csr.ts";
+import { readKey } from "../../lib/x509/key.ts";
+import { openssl } from "../support/openssl.ts";
+import { until } from "../support/wait.ts";
+import {
+  createHost,
+  destination,
+  dropIn,
+  etcdHealth,
+  filesAsTheyAre,
+  type HostFile,
+  type Installed,
+  install,
+  manifest,
+  matchingSerial,
+  runningEtcd,
+  services,
+  signPath,
+  userOf,
+  writeHostFile,
+} from "./host.ts";
+import type { Machine } from "./machine.ts";
+import { type DemoServer, startDemoServer } from "./server.ts";
+import { whyNoMachine } from "./tree.ts";
+
+const reason = whyNoMachine();
+const cutOffs = Number(process.env.VAULT_HELPER_CUT_OFFS ?? 4);
+const timers = ["token-renewal.timer", "cert.timer"];
+const manifestPath = "/etc/vault/certs.d/etcd.toml";
+const minute = 60_000;
+
+if (reason !== undefined) {
+  test(`no machine is booted here, since ${reason}`, () => console.error(`left out: ${reason}`));
+} else {
+  describe("a booted machine", scenarios);
+}
+
+function scenarios(): void {
+  let installed: Installed;
+  let demo: DemoServer;
+  beforeAll(async () => {
+    [installed, demo] = await Promise.all([install(), startDemoServer()]);
+  }, 5 * minute);
+  afterAll(async () => {
+    await demo[Symbol.asyncDispose]();
+    installed[Symbol.dispose]();
+  });
+
+  /** A host that was never booted; its service etcd wants `cert.target`. */
+  const newHost = (files: Readonly<Record<string, HostFile>> = {}) =>
+    createHost(installed, {
+      address: demo.server.address,
+      enabled: [...timers, "etcd.service"],
+      files: {
+        "/etc/vault/init-token": { content: `${demo.initToken}\n`, mode: 0o600 },
+        [manifestPath]: { content: manifest() },
+        ...runningEtcd(),
+        ...files,
+      },
+    });
+
+  describe("at its first boot and after", () => {
+    let host: Machine;
+    beforeAll(async () => {
+      host = await newHost();
+      await host.boot();
+    }, minute);
+    afterAll(() => host[Symbol.asyncDispose]());
+
+    const monotonic = async (unit: string, property: string) =>
+      Number(await host.show(unit, `${property}TimestampMonotonic`));
+
+    test("trades its init token and has its certificate, before the service that needs it starts", async () => {
+      expect(await host.settled()).toBe("running");
+      expect(existsSync(`${host.disk}/etc/vault/init-token`)).toBe(false);
+      expect(statSync(`${host.disk}/etc/vault/token`).mode & 0o777).toBe(0o600);
+      expect(matchingSerial(host.disk)).toMatch(/^[0-9A-F]+$/);
+      const { uid, mode } = statSync(`${host.disk}${destination}-key.pem`);
+      expect([uid, mode & 0o777]).toEqual([userOf(host.disk, "etcd").uid, 0o600]);
+      const tokenEnded = await monotonic("token-renewal.service", "ExecMainExit");
+      const certStarted = await monotonic("cert.service", "ExecMainStart");
+      const hooksEnded = await monotonic("cert-hooks.service", "ExecMainExit");
+      const etcdStarted = await monotonic("etcd.service", "ExecMainStart");
+      const inOrder = [tokenEnded, certStarted, hooksEnded, etcdStarted];
+      expect(Math.min(...inOrder)).toBeGreaterThan(0);
+      expect(inOrder).toEqual(inOrder.toSorted((a, b) => a - b));
+      expect(await etcdHealth(host)).toContain("is healthy");
+      expect(await host.journal(services)).toEqual([
+        expect.stringContaining("etcd.pem issued (there is none yet)"),
+        expect.stringContaining("reload etcd.service (for etcd): done"),
+      ]);
+    });
+
+    test("changes nothing and says nothing when its timers fire and nothing is due", async () => {
+      const [files, started, cursor] = [
+        { ...filesAsTheyAre(host.disk, "/etc/vault"), ...filesAsTheyAre(host.disk, "/etc/etcd") },
+        await monotonic("etcd.service", "ExecMainStart"),
+        await host.cursor(),
+      ];
+      expect(Object.keys(files).length).toBeGreaterThan(10);
+      for (const timer of timers) {
+        const soon =
+          "[Timer]\nOnCalendar=\nOnCalendar=*-*-* *:*:0/3\nRandomizedDelaySec=0\nAccuracySec=1ms\n";
+        await host.output("mkdir", "-p", `/run/systemd/system/${timer}.d`);
+        await host.output("sh", "-c", `printf '%s' '${soon}' > /run/systemd/system/${timer}.d/soon.conf`);
+      }
+      await host.output("systemctl", "daemon-reload");
+      for (const service of ["token-renewal.service", "cert.service"]) {
+        const before = await host.show(service, "InvocationID");
+        await until(async () => (await host.show(service, "InvocationID")) !== before);
+      }
+      await host.output("sh", "-c", "rm -r /run/systemd/system/*.timer.d && systemctl daemon-reload");
+      await until(async () => (await host.settled()) === "running" && (await isQuiet(host)));
+      expect(await host.journal(services, cursor)).toEqual([]);
+      expect({
+        ...filesAsTheyAre(host.disk, "/etc/vault"),
+        ...filesAsTheyAre(host.disk, "/etc/etcd"),
+      }).toEqual(files);
+      expect(await monotonic("etcd.service", "ExecMainStart")).toBe(started);
+    });
+
+    test("replaces another user's key, and has the service that reads it started again once", async () => {
+      const before = {
+        serial: matchingSerial(host.disk),
+        key: keyOf(host),
+        files: filesAsTheyAre(host.disk, "/etc/vault"),
+      };
+      await changeManifest(host, manifest({ key_bit_size: "384" }));
+      await host.output("systemctl", "start", "cert.service");
+      await until(() => isQuiet(host));
+      expect(keyOf(host)).not.toBe(before.key);
+      expect(matchingSerial(host.disk)).not.toBe(before.serial);
+      const { uid, gid, mode } = statSync(`${host.disk}${destination}-key.pem`);
+      expect({ uid, gid, mode: mode & 0o777 }).toEqual({ ...userOf(host.disk, "etcd"), mode: 0o600 });
+      expect(await host.show("etcd.service", "ActiveState")).toBe("active");
+      expect(await etcdHealth(host)).toContain("is healthy");
+      const told = (await host.journal(["cert-hooks.service"])).filter((line) => line.endsWith(": done"));
+      expect(told).toHaveLength(2);
+      const run = await host.show("cert.service", "InvocationID");
+      await host.output("systemctl", "restart", "etcd.service");
+      expect(await host.show("cert.service", "InvocationID")).toBe(run);
+    });
+
+    test("mends the mode of another user's key", async () => {
+      await host.output("sh", "-c", `chmod 0644 $(readlink -f ${destination}-key.pem)`);
+      await host.output("systemctl", "start", "cert.service");
+      expect(statSync(`${host.disk}${destination}-key.pem`).mode & 0o777).toBe(0o600);
+    });
+
+    test("issues elsewhere once a drop-in allows it, and runs the hooks of that", async () => {
+      const elsewhere = "/etc/vault/certs.d/elsewhere.toml";
+      const content = manifest({
+        destination: '"/srv/tls/etcd"',
+        on_change: '[["/usr/bin/touch", "/run/told"]]',
+      });
+      writeHostFile(host.disk, elsewhere, { content });
+      await host.output("install", "-d", "-m", "0750", "-o", "etcd", "-g", "etcd", "/srv/tls");
+      expect((await host.run("systemctl", "start", "cert.service")).code).not.toBe(0);
+      expect(await host.show("cert.service", "ExecMainStatus")).toBe("73");
+      const example = readFileSync(join(import.meta.dir, "../../units/examples/destination.conf"), "utf8");
+      for (const unit of ["cert.service", "cert-hooks.service"]) {
+        for (const [path, file] of Object.entries(dropIn(unit, example)))
+          writeHostFile(host.disk, path, file);
+      }
+      await host.output("systemctl", "daemon-reload");
+      await host.output("systemctl", "start", "cert.service");
+      await until(() => existsSync(`/proc/${host.leader}/root/run/told`));
+      await until(() => isQuiet(host));
+      expect(readFileSync(`${host.disk}/srv/tls/etcd.pem`, "utf8")).toContain("BEGIN CERTIFICATE");
+      expect(existsSync(`${host.disk}/srv/tls/.etcd.set/pending`)).toBe(false);
+      await host.output("rm", elsewhere);
+    });
+
+    test("issues by a unit for one manifest, too", async () => {
+      await changeManifest(host, manifest({ san_hosts: '["single.example"]' }));
+      const before = matchingSerial(host.disk);
+      await host.output("systemctl", "start", "cert@etcd.service");
+      expect(matchingSerial(host.disk)).not.toBe(before);
+      await until(async () => (await host.journal(["cert-hooks@etcd.service"])).length > 0);
+      expect(await host.journal(["cert-hooks@etcd.service"])).toEqual([
+        expect.stringContaining("reload etcd.service (for etcd): done"),
+      ]);
+    });
+  });
+
+  test(
+    "tries again by itself for as long as the server is away, at the first boot too",
+    async () => {
+      const often = "[Unit]\nStartLimitIntervalSec=0\n[Service]\nRestartSec=2s\n";
+      await using host = await newHost({
+        ...dropIn("token-renewal.service", often),
+        ...dropIn("cert.service", often),
+      });
+      await demo.server.stop();
+      await using _ = { [Symbol.asyncDispose]: () => ensureUp(demo) };
+      await host.boot();
+      await untilRetried(host, "token-renewal.service");
+      await untilRetried(host, "cert.service");
+      expect(existsSync(`${host.disk}${destination}.pem`)).toBe(false);
+      expect(readFileSync(`${host.disk}/etc/vault/init-token`, "utf8").trim()).toBe(demo.initToken);
+      await demo.server.start();
+      await until(async () => (await host.show("etcd.service", "ActiveState")) === "active");
+      expect(existsSync(`${host.disk}/etc/vault/init-token`)).toBe(false);
+      const serial = matchingSerial(host.disk);
+      expect(await etcdHealth(host)).toContain("is healthy");
+
+      await demo.server.stop();
+      await host.shutDown();
+      await host.boot();
+      await untilRetried(host, "cert.service");
+      expect(await host.show("etcd.service", "ActiveState")).toBe("active");
+      expect(matchingSerial(host.disk)).toBe(serial);
+      expect(await etcdHealth(host)).toContain("is healthy");
+      await demo.server.start();
+      for (const service of ["token-renewal.service", "cert.service"]) {
+        await until(async () => (await host.show(service, "ActiveState")) === "inactive");
+        expect([service, await host.show(service, "Result")]).toEqual([service, "success"]);
+      }
+      expect(matchingSerial(host.disk)).toBe(serial);
+    },
+    3 * minute,
+  );
+
+  test(
+    "takes over a host of the Go tool: narrows its token, and keeps token and key",
+    async () => {
+      const { token } = await createFromRole(demo.admin, "demo-etcd", demo.initToken);
+      const key = openssl(["genrsa", "-traditional", "2048"]);
+      const names = {
+        commonName: "etcd-1",
+        organisations: [],
+        dnsNames: ["localhost"],
+        ipAddresses: ["127.0.0.1"],
+      };
+      const csr = createCsr(await readKey(key, "the key"), names);
+      const { certificate, issuingCa } = await signCsr(demo.admin, signPath, { csr, ...names });
+      const old = "[Service]\nType=oneshot\nExecStart=/bin/true\n";
+      const ours = (name: string) => ({
+        content: readFileSync(join(import.meta.dir, "../../units", name), "utf8"),
+      });
+      await using host = await newHost({
+        "/etc/vault/token": { content: token, mode: 0o644 },
+        [`${destination}-key.pem`]: { content: key, mode: 0o600, owner: "etcd" },
+        [`${destination}.pem`]: { content: `${certificate}\n`, owner: "etcd" },
+        [`${destination}-ca.pem`]: { content: `${issuingCa}\n`, owner: "etcd" },
+        "/etc/systemd/system/token-renewal.service": { content: old },
+        "/etc/systemd/system/cert.service": { content: old },
+      });
+      writeHostFile(host.disk, "/etc/vault/init-token", { content: "", mode: 0o600 });
+      await host.boot();
+      expect(await host.settled()).toBe("running");
+      const health = await etcdHealth(host);
+      expect(health).toContain("is healthy");
+
+      for (const name of ["token-renewal.service", "cert.service"]) {
+        writeHostFile(host.disk, `/etc/systemd/system/${name}`, ours(name));
+      }
+      await host.output("systemctl", "daemon-reload");
+      await host.output("systemctl", "start", "token-renewal.service", "cert.service");
+      expect(readFileSync(`${host.disk}/etc/vault/token`, "utf8")).toBe(token);
+      expect(statSync(`${host.disk}/etc/vault/token`).mode & 0o777).toBe(0o600);
+      expect(keyOf(host)).toBe(key);
+      expect(lstatSync(`${host.disk}${destination}.pem`).isSymbolicLink()).toBe(false);
+      const serial = matchingSerial(host.disk);
+
+      await changeManifest(host, manifest({ san_hosts: '["localhost", "more.example"]' }));
+      await host.output("systemctl", "start", "cert.service");
+      await until(() => isQuiet(host));
+      expect(matchingSerial(host.disk)).not.toBe(serial);
+      expect(keyOf(host)).toBe(key);
+      expect(lstatSync(`${host.disk}${destination}.pem`).isSymbolicLink()).toBe(true);
+      expect(await etcdHealth(host)).toContain("is healthy");
+    },
+    2 * minute,
+  );
+
+  test(
+    "has sandboxes that hold",
+    async () => {
+      const script = "/usr/local/share/probe.pl";
+      const targets = [
+        "/etc/probe",
+        "/etc/systemd/system/probe.service",
+        "/usr/local/bin/probe",
+        "/var/lib/probe",
+        "/etc/vault/config",
+        "/etc/vault/certs.d/probe.toml",
+        "/etc/vault/probe",
+        `${destination}-probe`,
+        "/run/probe",
+        "/root/probe",
+      ];
+      await using host = await newHost({
+        [script]: { content: readFileSync(join(import.meta.dir, "probe.pl"), "utf8") },
+        "/root/secret": { content: "secret\n" },
+        "/home/user/secret": { content: "secret\n" },
+      });
+      await host.boot();
+      const probe = async (unit: string) => {
+        const name = `probe-${unit}`;
+        const text = readFileSync(join(import.meta.dir, "../../units", unit), "utf8");
+        const mine = [
+          "[Service]",
+          "ExecStart=",
+          `ExecStart=/usr/bin/perl ${script} ${targets.join(" ")}`,
+          "ExecStopPost=",
+          "Restart=no",
+          "StandardOutput=journal",
+        ];
+        writeHostFile(host.disk, `/etc/systemd/system/${name}`, { content: text });
+        for (const [path, file] of Object.entries(dropIn(name, `${mine.join("\n")}\n`))) {
+          writeHostFile(host.disk, path, file);
+        }
+        await host.output("systemctl", "daemon-reload");
+        await host.output("systemctl", "start", name);
+        const lines = await host.journal([name]);
+        expect(lines.length).toBeGreaterThan(targets.length);
+        return lines.filter((line) => line.endsWith(": done")).map((line) => line.slice(0, -": done".length));
+      };
+
+      const free = (await host.output("/usr/bin/perl", script, ...targets)).split("\n");
+      const onMounts = /^write \/run\/(host|credentials)\//;
+      expect(free.filter((line) => !line.endsWith(": done") && !onMounts.test(line))).toEqual([]);
+      expect(free.length).toBeGreaterThanOrEqual(targets.length + 9);
+
+      const outcome: Record<string, readonly string[]> = {};
+      for (const unit of services) outcome[unit] = await probe(unit);
+      const own = ["write /tmp/probe", "write /var/tmp/probe"];
+      const inDestination = [`write ${destination}-probe`, `write ${dirname(destination)}/probe`];
+      expect(outcome).toEqual({
+        "token-renewal.service": ["write /etc/vault/probe", ...own, "run a shell"],
+        "cert.service": ["write /etc/vault/probe", ...inDestination, ...own, "run a shell"],
+        // Whoever tells services has to reach the manager: that is why nothing from the network gets in there.
+        "cert-hooks.service": [
+          `write ${destination}-probe`,
+          "write /run/probe",
+          "write /tmp/probe",
+          "write /run/lock/probe",
+          `write ${dirname(destination)}/probe`,
+          "write /var/tmp/probe",
+          "connect to /run/systemd/private",
+          "connect to /run/dbus/system_bus_socket",
+          "run a shell",
+        ],
+      });
+    },
+    2 * minute,
+  );
+
+  test(
+    `has matching files after each of ${cutOffs} cut-offs`,
+    async () => {
+      await using host = await newHost();
+      let [serial, cutBefore, cutAfter] = ["", 0, 0];
+      for (let round = 0; round < cutOffs; round++) {
+        // The next boot has a certificate to issue, whatever the one before came to.
+        writeHostFile(host.disk, manifestPath, {
+          content: manifest({ san_hosts: `["round-${round}.example"]` }),
+        });
+        await host.boot();
+        // Anywhere in a boot, and every other time while the certificate is issued.
+        const isIssuing = round % 2 === 1;
+        if (isIssuing) await starts(host, "cert.service");
+        await Bun.sleep(Math.random() * (isIssuing ? 500 : 900));
+        await host.cutOff();
+        const token = existsSync(`${host.disk}/etc/vault/token`);
+        expect(token || existsSync(`${host.disk}/etc/vault/init-token`)).toBe(true);
+        const found = existsSync(`${host.disk}${destination}.pem`) ? matchingSerial(host.disk) : "";
+        if (serial !== "") expect(found).not.toBe("");
+        if (found === serial) cutBefore++;
+        else cutAfter++;
+        serial = found;
+      }
+      console.error(`${cutBefore} cut off before the new certificate was there, ${cutAfter} after`);
+      await host.boot();
+      expect(await host.settled()).toBe("running");
+      expect(matchingSerial(host.disk)).not.toBe("");
+      expect(await etcdHealth(host)).toContain("is healthy");
+      const left = Object.keys(filesAsTheyAre(host.disk, "/etc")).filter((path) => path.includes(".tmp-"));
+      expect(left).toEqual([]);
+    },
+    minute + cutOffs * 15_000,
+  );
+}
+
+/** Waits until a unit runs, which it may have done already. To ask the manager would take longer than the unit does. */
+async function starts(host: Machine, unit: string): Promise<void> {
+  const groups = ["", "systemd/"].map(
+    (hierarchy) => `/proc/${host.leader}/root/sys/fs/cgroup/${hierarchy}system.slice/${unit}`,
+  );
+  const deadline = Date.now() + 1000;
+  while (!groups.some((group) => existsSync(group)) && Date.now() < deadline) await Bun.sleep(2);
+}
+
+/** For the tests that come after one that failed. */
+async function ensureUp({ server }: DemoServer): Promise<void> {
+  if (server.pid === undefined) await server.start();
+}
+
+function keyOf(host: Machine): string {
+  return readFileSync(`${host.disk}${destination}-key.pem`, "utf8");
+}
+
+async function changeManifest(host: Machine, content: string): Promise<void> {
+  writeHostFile(host.disk, manifestPath, { content });
+}
+
+/** No unit of ours runs or waits to be run. */
+async function isQuiet(host: Machine): Promise<boolean> {
+  const jobs = await host.output("systemctl", "list-jobs", "--no-legend");
+  return jobs === "";
+}
+
+/** Until a unit has ended with 75 and was started again by itself. */
+async function untilRetried(host: Machine, unit: string): Promise<void> {
+  await until(async () => Number(await host.show(unit, "NRestarts")) > 0);
+  await until(async () => (await host.show(unit, "SubState")) === "auto-restart");
+  expect([unit, await host.show(unit, "ExecMainStatus")]).toEqual([unit, "75"]);
+}

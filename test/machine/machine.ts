@@ -1,0 +1,222 @@
+import { randomBytes } from "node:crypto";
+import { existsSync, mkdirSync, mkdtempSync, readFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { isRunning, until } from "../support/wait.ts";
+
+/** A machine with systemd that boots, is cut off, and boots again. It shares this one's loopback, and nothing else. */
+export interface Machine extends AsyncDisposable {
+  /** Where its files are found from outside, booted or not: they are what its disk would hold. */
+  readonly disk: string;
+  /** Its first process, as seen from outside. */
+  readonly leader: number;
+  /** Boots it; resolves when its service manager takes orders. */
+  boot(): Promise<void>;
+  /** Resolves when the boot is over, and tells how it went: `running`, or `degraded` where a unit failed. */
+  settled(): Promise<string>;
+  /** Runs a command inside, as root and outside every unit of ours. */
+  run(...command: string[]): Promise<Ran>;
+  /** The same, of one that has to succeed; gives what it prints. */
+  output(...command: string[]): Promise<string>;
+  /** What `systemctl show` says of a unit's property. */
+  show(unit: string, property: string): Promise<string>;
+  /** What units said since a cursor, with the manager's own lines about them: a line each, above debug. */
+  journal(units: readonly string[], after?: string): Promise<readonly string[]>;
+  /** Where the journal ends now. */
+  cursor(): Promise<string>;
+  /** Everything in it ends at one moment, and no program is asked first. */
+  cutOff(): Promise<void>;
+  /** As an administrator does it. */
+  shutDown(): Promise<void>;
+}
+
+interface Ran {
+  readonly code: number;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+/**
+ * Holds the disk's mount and the machine, in a mount namespace of its own; its input ends with us, however we end, and
+ * then it ends the machine and removes the folder. The control groups are the one thing outside the folder: the
+ * machine's own, below one that is named after it.
+ */
+const keeperScript = `
+folder=$1 name=$2 lower=$3 pid=
+if [ -e /sys/fs/cgroup/cgroup.controllers ]; then groups=/sys/fs/cgroup/$name
+else groups="/sys/fs/cgroup/systemd/$name /sys/fs/cgroup/unified/$name"; fi
+
+trap 'rm -rf "$folder"' EXIT
+# What nspawn notes about machines stays in here, too.
+mount -t tmpfs tmpfs /run || exit
+mount -t overlay overlay -o "lowerdir=$lower,upperdir=$folder/upper,workdir=$folder/work" "$folder/root" || exit
+echo $$
+
+boot() {
+  for group in $groups; do
+    if [ -d "\${group%/*}" ]; then mkdir "$group"; sh -c 'echo $PPID > "$1/cgroup.procs"' - "$group"; fi
+  done
+  exec unshare --pid --fork --kill-child systemd-nspawn --quiet --directory="$folder/root" --machine="$name" \
+    --hostname=etcd-1 --register=no --keep-unit --link-journal=no --resolv-conf=off --timezone=off \
+    --console=pipe --boot </dev/null >"$folder/console" 2>&1
+}
+gone() {
+  for group in $groups; do
+    if [ -d "$group" ]; then find "$group" -depth -type d -exec rmdir {} + 2>/dev/null || return 1; fi
+  done
+}
+cut() {
+  if [ -n "$pid" ]; then kill -KILL "$pid" 2>/dev/null; { wait "$pid"; } 2>/dev/null; pid=; fi
+  for try in $(seq 200); do if gone; then return; fi; sleep 0.05; done
+}
+while read -r order; do
+  case $order in
+    boot) boot & pid=$!; echo "$pid";;
+    cut) cut; echo "cut off";;
+  esac
+done
+cut
+umount -l "$folder/root"
+`;
+
+/**
+ * Stands between us and the keeper. Bun kills the children of a test that takes too long, and the terminal those that
+ * Ctrl-C is for: the keeper is neither, sees its input end then, and cleans up.
+ */
+const starterScript = `
+exec 3<&0
+setsid unshare --mount --propagation private /bin/sh -c "$0" keeper "$@" <&3 3<&- &
+wait
+`;
+
+export interface MachineOptions {
+  /** Folders that the machine's files are in, the uppermost first; they are not written to. */
+  readonly layers: readonly string[];
+  /** Puts files on its disk before it boots first. */
+  readonly prepare?: (disk: string) => void | Promise<void>;
+}
+
+export async function createMachine({ layers, prepare }: MachineOptions): Promise<Machine> {
+  const folder = mkdtempSync(join(tmpdir(), "vault-helper-machine-"));
+  for (const part of ["upper", "work", "root"]) mkdirSync(join(folder, part), { mode: 0o755 });
+  const name = `vault-helper-${randomBytes(4).toString("hex")}`;
+  const starter = Bun.spawn(["/bin/sh", "-c", starterScript, keeperScript, folder, name, layers.join(":")], {
+    cwd: "/",
+    env: { PATH: "/usr/sbin:/usr/bin:/sbin:/bin", LC_ALL: "C" },
+    stdin: "pipe",
+    stdout: "pipe",
+    stderr: "inherit",
+    detached: true,
+  });
+  const answers = lines(starter.stdout);
+  const keeperPid = await answers();
+  if (keeperPid === undefined) throw new Error("the disk of a machine can't be mounted");
+  const order = async (word: string) => {
+    starter.stdin.write(`${word}\n`);
+    await starter.stdin.flush();
+    return await answers();
+  };
+  const disk = `/proc/${keeperPid}/root${folder}/root`;
+  const told = () => readFileSync(join(folder, "console"), "utf8").trim();
+  let [pid, leader] = [0, 0];
+
+  const run = async (...command: string[]): Promise<Ran> => {
+    const inside = ["nsenter", "-t", String(leader), "-m", "-u", "-i", "-n", "-p", "-C", "-r", "-w", "--"];
+    const started = Bun.spawn(
+      [...inside, "systemd-run", "--pipe", "--wait", "--quiet", "--collect", "--", ...command],
+      { env: { PATH: "/usr/sbin:/usr/bin:/sbin:/bin" }, stdin: "ignore", stdout: "pipe", stderr: "pipe" },
+    );
+    const [stdout, stderr, code] = await Promise.all([
+      started.stdout.text(),
+      started.stderr.text(),
+      started.exited,
+    ]);
+    return { code, stdout, stderr };
+  };
+  const output = async (...command: string[]) => {
+    const { code, stdout, stderr } = await run(...command);
+    if (code !== 0) throw new Error(`${command.join(" ")} ended with ${code}: ${stderr}${stdout}`);
+    return stdout.trim();
+  };
+  const machine: Machine = {
+    disk,
+    get leader() {
+      return leader;
+    },
+    run,
+    output,
+    async boot() {
+      pid = Number(await order("boot"));
+      await until(() => {
+        if (!isRunning(pid)) throw new Error(`it did not boot: ${told()}`);
+        leader = childOf(childOf(pid)) ?? 0;
+        return leader !== 0 && existsSync(`/proc/${leader}/root/run/dbus/system_bus_socket`);
+      });
+    },
+    async settled() {
+      // It says so by its exit code, too.
+      return (await run("systemctl", "is-system-running", "--wait")).stdout.trim();
+    },
+    show: (unit, property) => output("systemctl", "show", "--value", `--property=${property}`, unit),
+    async journal(units, after) {
+      const which = units.flatMap((unit) => ["--unit", unit]);
+      const since = after === undefined ? ["--boot"] : [`--after-cursor=${after}`];
+      const text = await output("journalctl", "-q", "--output=cat", "--priority=info", ...since, ...which);
+      return text.split("\n").filter(Boolean);
+    },
+    async cursor() {
+      const text = await output("journalctl", "--quiet", "--lines=0", "--show-cursor");
+      return text.replace(/^-- cursor: /, "");
+    },
+    async cutOff() {
+      await order("cut");
+    },
+    async shutDown() {
+      // The command's own end is cut off by what it does.
+      await run("systemctl", "poweroff", "--no-block");
+      await until(() => !isRunning(pid));
+      await order("cut");
+    },
+    async [Symbol.asyncDispose]() {
+      await starter.stdin.end();
+      // It has no more to say when it has cleaned up.
+      while ((await answers()) !== undefined);
+    },
+  };
+  try {
+    await prepare?.(disk);
+  } catch (error) {
+    await machine[Symbol.asyncDispose]();
+    throw error;
+  }
+  return machine;
+}
+
+/** Gives one line after the other; undefined at the end. */
+function lines(stream: ReadableStream<Uint8Array>): () => Promise<string | undefined> {
+  const reader = stream.getReader();
+  const decoder = new TextDecoder();
+  let text = "";
+  return async () => {
+    for (;;) {
+      const end = text.indexOf("\n");
+      if (end >= 0) {
+        const line = text.slice(0, end);
+        text = text.slice(end + 1);
+        return line;
+      }
+      const { value, done } = await reader.read();
+      if (done) return undefined;
+      text += decoder.decode(value, { stream: true });
+    }
+  };
+}
+
+function childOf(pid: number | undefined): number | undefined {
+  try {
+    const [child] = readFileSync(`/proc/${pid}/task/${pid}/children`, "utf8").split(" ");
+    return child ? Number(child) : undefined;
+  } catch {
+    return undefined;
+  }
+}

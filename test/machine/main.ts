@@ -1,0 +1,17 @@
+import { runBunTest } from "../../tools/bun-test.ts";
+import { ROOT, runMain } from "../../tools/main.ts";
+import { whyNoMachine } from "./tree.ts";
+
+// The booted machine by itself, cut off twenty times where the tests do it a few times: `npm run test:host`.
+
+await runMain(async () => {
+  const reason = whyNoMachine();
+  if (reason !== undefined) {
+    console.log(`skipped: no machine can be booted here, since ${reason}`);
+    return 0;
+  }
+  process.env.VAULT_HELPER_CUT_OFFS ??= "20";
+  const result = await runBunTest(["test/machine/"], ROOT, (text) => process.stderr.write(text));
+  console.log(`${result.passed} passed, ${result.failed} failed, ${result.skipped} skipped`);
+  return result.isGood ? 0 : 1;
+});

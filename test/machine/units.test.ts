@@ -1,0 +1,174 @@
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { chmodSync, cpSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { parseDuration } from "../../lib/duration.ts";
+import { ExitCode } from "../../lib/failure.ts";
+import { ROOT } from "../../tools/main.ts";
+import { temporaryFolder } from "../support/folder.ts";
+import { unitFiles } from "./host.ts";
+import { machineTree, whyNoMachine } from "./tree.ts";
+
+/** Units as systemd finds them on a host, a template with an instance of it. */
+const names = unitFiles().map((name) => name.replace("@.", "@kubelet."));
+const services = names.filter((name) => name.endsWith(".service"));
+
+/** A host's files, as far as systemd-analyze looks at them: its own units, and ours with what they start. */
+const host = temporaryFolder();
+const unitFolder = join(host.path, "etc/systemd/system");
+// The machine's own systemd, where it has one; else that of the tree that machines are booted over.
+const reason = Bun.which("systemd-analyze") === null ? whyNoMachine() : undefined;
+let analyze: (...args: string[]) => string;
+
+beforeAll(async () => {
+  if (reason !== undefined) return;
+  const tree = Bun.which("systemd-analyze") === null ? await machineTree() : undefined;
+  cpSync(join(tree ?? "/", "usr/lib/systemd/system"), join(host.path, "usr/lib/systemd/system"), {
+    recursive: true,
+    verbatimSymlinks: true,
+  });
+  for (const path of [
+    "usr/local/bin/renew-token",
+    "usr/local/bin/issue-cert",
+    "bin/systemctl",
+    "bin/mkdir",
+  ]) {
+    mkdirSync(join(host.path, path, ".."), { recursive: true });
+    writeFileSync(join(host.path, path), "");
+    chmodSync(join(host.path, path), 0o755);
+  }
+  cpSync(join(ROOT, "units"), unitFolder, { recursive: true });
+  analyze = (...args) => runAnalyze(tree, args);
+}, 300_000);
+afterAll(() => host[Symbol.dispose]());
+
+/** With a /run of its own where that can be: as root it leaves a file there. */
+function runAnalyze(tree: string | undefined, args: readonly string[]): string {
+  const contained = ["unshare", "--mount", "--propagation", "private", "sh", "-c"];
+  const here = 'mount -t tmpfs tmpfs /run; exec systemd-analyze --root="$0" "$@"';
+  const there = `mount --bind "$0" "${tree}/mnt"; exec chroot "${tree}" systemd-analyze --root=/mnt "$@"`;
+  const isRoot = process.getuid?.() === 0;
+  const command = isRoot
+    ? [...contained, tree === undefined ? here : there, host.path, ...args]
+    : ["systemd-analyze", `--root=${host.path}`, ...args];
+  const { stdout, stderr } = Bun.spawnSync(command, { env: { ...process.env, LC_ALL: "C" } });
+  return `${stdout}${stderr}`;
+}
+
+function verify(...units: string[]): string {
+  return analyze("verify", "--man=no", "--recursive-errors=yes", ...units);
+}
+
+function exposure(service: string): number {
+  const figure = /Overall exposure level for \S+: ([\d.]+)/.exec(
+    analyze("security", "--offline=true", service),
+  );
+  return Number(figure?.[1] ?? Number.NaN);
+}
+
+if (reason !== undefined) {
+  test(`systemd-analyze is not asked: it is not installed, and ${reason}`, () => console.error(reason));
+} else describe("systemd-analyze", analyzed);
+
+function analyzed(): void {
+  test("verify says nothing of any unit", () => {
+    expect(names.length).toBeGreaterThanOrEqual(9);
+    expect(verify(...names)).toBe("");
+  });
+
+  test.each([
+    ["destination.conf", "cert.service"],
+    ["destination.conf", "cert-hooks.service"],
+    ["short-lived.conf", "cert@kubelet.timer"],
+    ["after-certificates.conf", "etcd.service"],
+  ])("verify says nothing of the example %s at %s", (example, unit) => {
+    const folder = join(unitFolder, `${unit}.d`);
+    writeFileSync(join(unitFolder, "etcd.service"), "[Service]\nExecStart=/usr/local/bin/issue-cert\n");
+    mkdirSync(folder);
+    cpSync(join(ROOT, "units/examples", example), join(folder, example));
+    expect(verify(unit)).toBe("");
+    rmSync(folder, { recursive: true });
+  });
+
+  test("verify would tell a misspelt setting and a missing program", () => {
+    const text = readFileSync(join(unitFolder, "cert.service"), "utf8");
+    writeFileSync(join(unitFolder, "misspelt.service"), text.replace("ProtectHome", "ProtectHomes"));
+    writeFileSync(join(unitFolder, "missing.service"), text.replace("/issue-cert --", "/issue-crt --"));
+    expect(verify("misspelt.service")).toContain("Unknown key 'ProtectHomes'");
+    expect(verify("missing.service")).toContain("/usr/local/bin/issue-crt is not executable");
+  });
+
+  test.each(services)("gives %s an exposure of 2.0 or less", (service) => {
+    expect(exposure(service)).toBeLessThanOrEqual(2);
+  });
+
+  test("gives a unit without a sandbox more", () => {
+    writeFileSync(join(unitFolder, "bare.service"), "[Service]\nExecStart=/usr/local/bin/renew-token\n");
+    expect(exposure("bare.service")).toBeGreaterThan(9);
+  });
+}
+
+/** Each setting of a unit, with its values in their order. */
+function settings(file: string): ReadonlyMap<string, readonly string[]> {
+  const found = new Map<string, string[]>();
+  for (const line of readFileSync(join(ROOT, "units", file), "utf8").split("\n")) {
+    const [, name, value = ""] = /^(\w+)=(.*)$/.exec(line) ?? [];
+    if (name !== undefined) found.set(name, [...(found.get(name) ?? []), value]);
+  }
+  return found;
+}
+
+describe.each(unitFiles().filter((name) => name.endsWith(".service")))("%s", (file) => {
+  const unit = settings(file);
+  const only = (name: string) => unit.get(name)?.join(" ") ?? "";
+
+  test("does not try again after what waiting does not mend, and does after the rest", () => {
+    const final = only("RestartPreventExitStatus").split(" ").map(Number);
+    const own = Object.values(ExitCode).filter(
+      (code) => code !== ExitCode.ok && code !== ExitCode.wouldChange,
+    );
+    expect(own.filter((code) => !final.includes(code))).toEqual([ExitCode.tryLater]);
+    expect(only("Restart")).toBe("on-failure");
+  });
+
+  test("leaves its program the time that it gives itself", () => {
+    const own = /--timeout (\S+)/.exec(only("ExecStart"))?.[1] ?? "";
+    const limit = only("TimeoutStartSec").replace("min", "m");
+    expect(parseDuration(limit)).toBeGreaterThanOrEqual(parseDuration(own) + 30);
+  });
+
+  test("takes away what would change the program", () => {
+    expect(unit.get("UnsetEnvironment")).toEqual(settings("token-renewal.service").get("UnsetEnvironment"));
+    expect(only("UnsetEnvironment")).toMatch(/^BUN_BE_BUN BUN_OPTIONS .* NODE_OPTIONS .* LD_PRELOAD /);
+  });
+});
+
+test.each(["cert", "cert-hooks"])("%s.service and its template differ in the manifest alone", (name) => {
+  const rename = (text: string) =>
+    text
+      .replaceAll("@%i", "")
+      .replaceAll("-%i", "")
+      .replace("--config /etc/vault/certs.d/%i.toml", "--config-dir /etc/vault/certs.d");
+  const [plain, template] = [settings(`${name}.service`), settings(`${name}@.service`)];
+  for (const [setting, values] of template) {
+    if (setting !== "Description")
+      expect([setting, values.map(rename)]).toEqual([setting, [...(plain.get(setting) ?? [])]]);
+  }
+  expect([...template.keys()]).toEqual([...plain.keys()]);
+});
+
+test("what talks to the network has no address family by which it could reach the service manager", () => {
+  for (const file of ["token-renewal.service", "cert.service", "cert@.service"]) {
+    expect([file, settings(file).get("RestrictAddressFamilies")]).toEqual([file, ["AF_INET AF_INET6"]]);
+  }
+});
+
+test.each(unitFiles().filter((name) => name.endsWith(".timer")))(
+  "%s fires each day, at a time of the host's own, and once with itself",
+  (file) => {
+    const timer = settings(file);
+    const service = file.replace("@.timer", "@%i.service").replace(".timer", ".service");
+    expect(timer.get("Wants")).toEqual([service]);
+    expect(timer.get("OnCalendar")).toEqual(["daily"]);
+    expect([timer.get("FixedRandomDelay"), timer.get("Persistent")]).toEqual([["true"], ["true"]]);
+  },
+);
