@@ -24,7 +24,7 @@ export interface TracedRun {
   readonly calls: readonly Call[];
 }
 
-export interface Fault {
+interface Fault {
   readonly call: string;
   readonly nth: number;
   /** strace's words: `signal=KILL`, `error=ENOSPC`, `retval=1`. */
@@ -74,7 +74,7 @@ export async function trace(command: readonly string[], options: TraceOptions): 
 }
 
 /** @param folder calls on what is not below it, nor on a socket, are left out */
-export function parseTrace(text: string, folder: string): readonly Call[] {
+function parseTrace(text: string, folder: string): readonly Call[] {
   const counts = new Map<string, number>();
   // What each descriptor is open on, for paths below /proc/self/fd.
   const open = new Map<string, string>();

@@ -122,7 +122,7 @@ describe.concurrent("a redirect", () => {
       await using leader = vault.start(job, vault.good);
       await using standby = vault.start(job, (seen) => Response.redirect(leader.address + seen.path, 307));
       using host = createHost(job, vault.standing);
-      expect(await host.run(standby.address)).toMatchObject({ code: 0, stderr: "" });
+      expect(await host.run(standby.address)).toMatchObject({ code: 0, stderr: job.says });
       expect(standby.seen).toHaveLength(job.before + 1);
       expect(leader.seen.map(({ path }) => path)).toEqual([`/v1/${job.about}`]);
     }

@@ -20,6 +20,8 @@ export interface Job {
   readonly about: string;
   /** Requests of it before that one. */
   readonly before: number;
+  /** On standard error, when all is well. */
+  readonly says: string;
 }
 
 export const renewal: Job = {
@@ -27,14 +29,16 @@ export const renewal: Job = {
   script: "renew-token",
   about: "auth/token/renew-self",
   before: 0,
+  says: "",
 };
 export const trade: Job = {
   name: "trade",
   script: "renew-token",
   about: "auth/token/create/demo-worker",
   before: 0,
+  says: "renew-token: the init token got this host a token of its own, accessor accessor-of-a-host\n",
 };
-export const issue: Job = { name: "issue", script: "issue-cert", about: signPath, before: 1 };
+export const issue: Job = { name: "issue", script: "issue-cert", about: signPath, before: 1, says: "" };
 export const jobs: readonly Job[] = [renewal, trade, issue];
 
 /** Does it for all jobs at one time. All have ended when the first failure is thrown. */

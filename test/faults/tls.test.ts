@@ -69,7 +69,7 @@ describe.concurrent("a server whose certificate", () => {
     await using server = startScripted(vault.good, identity());
     for (const job of jobs) {
       using host = createHost(job, vault.standing);
-      expect(await host.run(server.address, { env })).toMatchObject({ code: 0, stderr: "" });
+      expect(await host.run(server.address, { env })).toMatchObject({ code: 0, stderr: job.says });
     }
     expect(server.seen).toHaveLength(jobs.reduce((sum, { before }) => sum + before + 1, 0));
   });

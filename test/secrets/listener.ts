@@ -8,7 +8,7 @@ export interface Heard {
 }
 
 /** Answers in the server's place, or undefined to let the request through. `pass` sends it on, to spoil its answer. */
-export type Spoil = (heard: Heard, pass: () => Promise<Response>) => Response | undefined | Promise<Response>;
+type Spoil = (heard: Heard, pass: () => Promise<Response>) => Response | undefined | Promise<Response>;
 
 export interface Listener extends AsyncDisposable {
   readonly address: string;

@@ -1,7 +1,7 @@
 import type { Server } from "bun";
 
 /** A request that passed, in the words of the API. */
-export interface Passed {
+interface Passed {
   readonly method: string;
   /** Below `/v1/`, unescaped, without its query. */
   readonly path: string;
