@@ -5,6 +5,7 @@ const CHECKS = {
   types: ["tsc", "--noEmit"],
   "lint and format": ["biome", "check", "--error-on-warnings"],
   "unused code": ["knip"],
+  "import directions": ["bun", "test", "test/layout.test.ts"],
 };
 
 async function check(name: string, [command = "", ...args]: string[]): Promise<boolean> {
