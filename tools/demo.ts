@@ -132,10 +132,13 @@ function table(rows: readonly string[][]): void {
 function temporaryFolder(): { readonly path: string } & Disposable {
   const path = mkdtempSync(join(tmpdir(), "vault-helper-demo-"));
   const remove = () => rmSync(path, { recursive: true, force: true });
-  for (const signal of ["SIGINT", "SIGTERM"] as const) {
+  for (const [signal, number] of [
+    ["SIGINT", 2],
+    ["SIGTERM", 15],
+  ] as const) {
     process.once(signal, () => {
       remove();
-      process.exit(130);
+      process.exit(128 + number);
     });
   }
   return { path, [Symbol.dispose]: remove };

@@ -91,10 +91,7 @@ function checkFlag(token: Flag, argument: Argument | undefined): void {
     throw usage(`${token.rawName} needs a value`);
   } else if (!token.inlineValue && token.value.startsWith("-") && token.value !== "-") {
     // `--owner --group etcd` is a value forgotten, not an owner called --group.
-    throw usage(
-      `${token.rawName} needs a value`,
-      `write ${token.rawName}=${token.value} if that is the value`,
-    );
+    throw usage(`${token.rawName} needs a value`, `write ${token.rawName}=… if that is the value`);
   }
 }
 
@@ -106,7 +103,13 @@ function checkWords(args: Arguments, words: readonly string[]): void {
   const missing = isOptional ? [] : wanted.slice(words.length);
   if (missing.length > 0) throw usage(`${missing.map((name) => `<${name}>`).join(" ")} is missing`);
   const [surplus] = words.slice(wanted.length);
-  if (surplus !== undefined) throw usage(`there is an argument too many: ${JSON.stringify(surplus)}`);
+  // Not the word itself: it may be a token, given without its flag.
+  if (surplus !== undefined) {
+    const last = wanted.at(-1);
+    throw usage(
+      last === undefined ? "it takes no argument" : `there is an argument too many, after <${last}>`,
+    );
+  }
   const empty = wanted.find((_, i) => words[i]?.trim() === "");
   if (empty !== undefined) throw usage(`<${empty}> is empty`);
 }

@@ -16,6 +16,7 @@ const everyExitCode: ReadonlyArray<readonly [code: number, meaning: string]> = [
   [64, "the command line is wrong; nothing was done"],
   [65, "a file or an answer holds what it should not"],
   [69, "the server can't serve this, and trying again won't help"],
+  [70, "a fault in this tool"],
   [73, "a file can't be written"],
   [75, "try again later: the server is unreachable, sealed, or limits the rate"],
   [77, "permission denied"],

@@ -10,7 +10,7 @@ export function issuedSentence(issued: Issued, destination: string): string {
     case "not due":
       return `${destination}.pem is not due: ${until}`;
     case "waiting":
-      return `${destination}.pem is due${why}, and waits for its window at ${waitsUntil?.toString().slice(0, 21)}`;
+      return `${destination}.pem is due${why}, and waits for its window${waitsUntil === undefined ? "" : ` at ${minute(waitsUntil)}`}`;
     case "CA refreshed":
       return `${destination}-ca.pem is the server's CA again: certificate ${until}`;
     case "issued": {

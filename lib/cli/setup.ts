@@ -24,8 +24,7 @@ export const setupArgs = {
 } as const satisfies Arguments;
 
 /**
- * The cluster that a command line speaks of. It takes the flags of both halves, so that one set of them can be given
- * to both.
+ * The cluster that a command line speaks of.
  *
  * @throws Failure (usage)
  */

@@ -175,7 +175,11 @@ function adopt(place: Place, set: Folder): void {
     const version = makeVersion(set, (folder) => {
       for (const [member, { text, stats }] of standing) {
         const owner = { uid: stats.uid, gid: stats.gid };
-        createFile(`${folder}/${members[member].name}`, text, { mode: members[member].mode, owner });
+        // No wider than it was: it may be no file of ours at all.
+        createFile(`${folder}/${members[member].name}`, text, {
+          mode: members[member].mode & stats.mode,
+          owner,
+        });
       }
     });
     replaceLink(`${set.path}/${currentName}`, version);

@@ -81,7 +81,7 @@ export function setAttributes(path: string, { mode, owner }: FileAttributes): bo
  * Puts a file in a path's place at one moment: a reader meets the old content or the new one, whole, and after a
  * power cut so does the next boot.
  *
- * @throws the system's error; then the old content stands
+ * @throws the system's error; then the old content stands, unless it was only that the folder can't be synced
  */
 export function replaceFile(path: string, content: string, attributes: FileAttributes): void {
   const temporary = temporaryName(path);

@@ -11,6 +11,11 @@ export interface LockOptions {
 
 const tellAfterMs = 2000;
 
+/** What a person is told meanwhile. */
+export function waitingNote(path: string): string {
+  return `waiting for another run that holds ${path}`;
+}
+
 /**
  * Takes a lock that the kernel holds for this process and releases when it ends, however it ends; so the file that
  * it is on may stay and never blocks anybody by being there. Child processes don't get it.

@@ -78,13 +78,13 @@ export const fields = {
   },
   owner: {
     type: "text",
-    default: "as the key that is there",
+    default: "as the key that is there; the running user's where only one is given",
     example: '"etcd"',
     description: "owner of the files, by name or number",
   },
   group: {
     type: "text",
-    default: "as the key that is there",
+    default: "as the key that is there; the running user's where only one is given",
     example: '"etcd"',
     description: "group of the files, by name or number",
   },

@@ -13,7 +13,7 @@ export interface Loaded {
   readonly failures: readonly Failure[];
 }
 
-const maxBytes = 64 * 1024;
+const maxBytes = 16 * 1024;
 
 /**
  * Reads one manifest.

@@ -55,11 +55,24 @@ export function checkSigned(
     );
   }
   const above = chain.filter((it) => !isSameCertificate(it, issuer) && !isSameCertificate(it, leaf));
-  return {
-    leaf,
-    intermediates: [issuer, ...above].filter((it) => !isSelfSigned(it)),
-    authorities: [issuer, ...above],
-  };
+  const authorities = chainOf(issuer, above);
+  return { leaf, intermediates: authorities.filter((it) => !isSelfSigned(it)), authorities };
+}
+
+/**
+ * A CA with those above it. Whoever is in a CA file is trusted, so each has to have signed one of the others.
+ *
+ * @throws Failure (data) for one that signed none
+ */
+export function chainOf(
+  issuer: Certificate,
+  above: readonly Certificate[],
+): readonly [Certificate, ...Certificate[]] {
+  const all = [issuer, ...above] as const;
+  const stranger = above.find((ca) => !all.some((it) => !isSameCertificate(it, ca) && isSignedBy(it, ca)));
+  if (stranger !== undefined)
+    throw refused(`came with ${stranger.commonName}, a CA that signed none of its chain`);
+  return all;
 }
 
 function missingNames(leaf: Certificate, names: Names): string[] {

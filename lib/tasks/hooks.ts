@@ -2,6 +2,7 @@ import type { Readable } from "node:stream";
 import { Failure } from "../failure.ts";
 import { certificatePaths } from "../host/certificate-place.ts";
 import { readSet } from "../host/certificate-set.ts";
+import { type LockOptions, waitingNote } from "../host/lock.ts";
 import { lockHooks, type Pending, readPending, settlePending } from "../host/pending.ts";
 import type { Hook, Manifest } from "../manifest/manifest.ts";
 import { readCertificates } from "../x509/certificate.ts";
@@ -107,10 +108,10 @@ function planned({ name, wishes }: Act): HookResult {
 async function lockPending(
   { destination }: Manifest,
   locks: DisposableStack,
-  { signal }: HookOptions,
+  options: HookOptions,
 ): Promise<Pending | undefined> {
   if (readPending(destination).changed.length === 0) return undefined;
-  locks.use(await lockHooks(destination, { signal }));
+  locks.use(await lockHooks(destination, waiting(options)));
   // Another run may have acted on it while this one waited.
   const pending = readPending(destination);
   return pending.changed.length === 0 ? undefined : pending;
@@ -119,11 +120,15 @@ async function lockPending(
 async function settle(
   { manifest, pending }: Waiting,
   mine: ReadonlyArray<{ name: string; failure: string | undefined }>,
-  { signal }: HookOptions,
+  options: HookOptions,
 ): Promise<void> {
   const succeeded = mine.filter(({ failure }) => failure === undefined).map(({ name }) => name);
   const done = succeeded.length === mine.length ? undefined : [...pending.done, ...succeeded];
-  await settlePending(manifest.destination, pending, done, { signal });
+  await settlePending(manifest.destination, pending, done, waiting(options));
+}
+
+function waiting({ signal, onLine }: HookOptions): LockOptions {
+  return { signal, onWait: (path) => onLine(waitingNote(path)) };
 }
 
 /** Commands first, then the units: what a command prepares is there when a unit starts again. */

@@ -1,6 +1,6 @@
 import { ExitCode, Failure } from "../failure.ts";
 import { refuseForeignLinks } from "../host/folder.ts";
-import { takeLock } from "../host/lock.ts";
+import { takeLock, waitingNote } from "../host/lock.ts";
 import {
   isInitTokenLeftOver,
   narrowTokenFile,
@@ -88,7 +88,7 @@ async function trade(held: TokenFile, paths: TokenPaths, options: HostTokenOptio
   requireChance(held, paths, options);
   using _ = await takeLock(paths.lock, {
     signal: options.signal,
-    onWait: (path) => options.onNote?.(`waiting for another run that holds ${path}`),
+    onWait: (path) => options.onNote?.(waitingNote(path)),
   });
   // Another run may have traded while this one waited.
   const other = replacement(held, paths, options);

@@ -8,12 +8,13 @@ import {
   type StoredSet,
 } from "../host/certificate-set.ts";
 import type { Ownership } from "../host/durable.ts";
+import { waitingNote } from "../host/lock.ts";
 import type { VaultClient } from "../vault/client.ts";
 import { readIssuerChain, signCsr } from "../vault/pki.ts";
 import { type Certificate, isSameCertificate, isSignedBy, readCertificates } from "../x509/certificate.ts";
 import { generateKey, type PrivateKey, readKey } from "../x509/key.ts";
 import { defaultKeyType, isSameKeyType, type KeyType } from "../x509/key-type.ts";
-import { checkSigned } from "./check-signed.ts";
+import { chainOf, checkSigned } from "./check-signed.ts";
 import { clockNote, learnServerTime, serverTime } from "./clock.ts";
 import { type CertificateRequest, dueAt, requestRecord, standing } from "./due.ts";
 
@@ -70,7 +71,7 @@ export async function issueCertificate(options: IssueOptions): Promise<Issued> {
   if ("outcome" in decision && !isCaCheckDue(set, decision, options)) return decision;
   using place = await lockPlace(options.destination, options.owner, {
     signal: options.signal,
-    onWait: (path) => options.onNote?.(`waiting for another run that holds ${path}`),
+    onWait: (path) => options.onNote?.(waitingNote(path)),
   });
   // Another run may have issued it while this one waited.
   const locked = place.read();
@@ -115,7 +116,7 @@ function isCaCheckDue(
     watchCa === true &&
     outcome === "not due" &&
     checkedAt !== undefined &&
-    Date.now() - checkedAt.getTime() > weekMs &&
+    Math.abs(Date.now() - checkedAt.getTime()) > weekMs &&
     waitUntil?.(certificate, serverTime(client)) === undefined
   );
 }
@@ -130,8 +131,7 @@ async function followCa(
   const { key, certificate, ca, request } = set;
   if (key === undefined || certificate === undefined || ca === undefined) return undefined;
   const chain = await readIssuerChain(options.client, options.signPath.replace(/\/sign\/.*$/, ""));
-  const authorities = chain.flatMap((pem) => readCertificates(pem, "the server's answer"));
-  const [issuer] = authorities;
+  const [issuer, ...above] = chain.flatMap((pem) => readCertificates(pem, "the server's answer"));
   if (issuer === undefined) return undefined;
   if (readCertificates(ca, "the CA file").some((it) => isSameCertificate(it, issuer))) {
     place.markChecked();
@@ -143,7 +143,7 @@ async function followCa(
     key,
     certificate,
     request: request ?? "",
-    ca: join(options.caChain ? authorities : [issuer]),
+    ca: join(options.caChain ? chainOf(issuer, above) : [issuer]),
   };
   place.replace(files, options.owner ?? inherited(set), options.keepsPending === true ? ["ca"] : []);
   return { ...standing, outcome: "CA refreshed" };
@@ -198,7 +198,9 @@ async function readStandingKey(pem: string, path: string): Promise<PrivateKey> {
   } catch (error) {
     if (!(error instanceof Failure)) throw error;
     throw new Failure(ExitCode.data, error.message, {
-      hint: error.hint ?? "it is left as it is; use --force to put a new key in its place",
+      hint:
+        error.hint ??
+        "it is left as it is; remove it, or use --force in a direct call, to have a new one made",
       cause: error.cause,
     });
   }

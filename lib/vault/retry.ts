@@ -1,7 +1,7 @@
 import { VaultError } from "./error.ts";
 
 export interface RetryOptions {
-  /** How many times more, after the first. @default 2 */
+  /** How many times more, after the first. */
   readonly maxRetries: number;
   /** Repeating the request costs nothing even when the server had acted on it. */
   readonly repeatable: boolean;

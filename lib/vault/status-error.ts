@@ -44,7 +44,7 @@ const rules: ReadonlyArray<readonly [status: number, words: RegExp, rule: Status
   ],
   [
     400,
-    /seal|not (yet )?initialized/,
+    /\bis sealed\b|not (yet )?initialized/i,
     {
       exitCode: ExitCode.tryLater,
       hint: "the server is not initialized or sealed: an operator has to open it",

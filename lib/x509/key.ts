@@ -51,7 +51,7 @@ export async function readKey(pem: string, what: string): Promise<PrivateKey> {
   // Before the blocks are read: OpenSSL's older form has headers, which are no base64.
   if (pem.includes("BEGIN ENCRYPTED PRIVATE KEY") || pem.includes("Proc-Type: 4,ENCRYPTED")) {
     throw new Failure(ExitCode.data, `${what} holds a key that is encrypted`, {
-      hint: "a host has nobody to type a passphrase; decrypt it, or use --force to make a new key",
+      hint: "a host has nobody to type a passphrase; decrypt it, or remove it to have a new one made",
     });
   }
   const keys = decodePem(pem, what).filter(({ label }) => label.endsWith("PRIVATE KEY"));

@@ -28,7 +28,7 @@ export function checkNames(names: Names): Names {
         'it has to have 1 to 253 characters, none of them white space or one of , ; / " \\',
       );
     }
-    if (normalIp(name) !== undefined) throw wrong("host name", name, "give an address with --ip-sans");
+    if (normalIp(name) !== undefined) throw wrong("host name", name, "give an address among the IP SANs");
   }
   for (const address of ipAddresses) {
     if (normalIp(address) === undefined) {

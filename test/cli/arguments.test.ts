@@ -45,8 +45,8 @@ describe("checkArguments() refuses", () => {
   test.each([
     [[], "<path> <name> "],
     [["a"], "<name> "],
-    [["a", "b", "c"], 'there is an argument too many: "c"'],
-    [["a", "b", "c\nd"], 'there is an argument too many: "c\\nd"'],
+    [["a", "b", "c"], "there is an argument too many, after <name>"],
+    [["a", "b", "c\nd"], "there is an argument too many, after <name>"],
     [["a", " "], "<name> is empty"],
     [["--nothing", "a", "b"], "there is no flag --nothing"],
     [["-x", "a", "b"], "there is no flag -x"],

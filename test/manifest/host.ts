@@ -63,5 +63,8 @@ export function closedWindow(): { readonly window: string; readonly opens: strin
   const opening = new Date(Date.now() + 5 * 3_600_000);
   opening.setMinutes(0, 0, 0);
   const hour = String(opening.getHours()).padStart(2, "0");
-  return { window: `${hour}:00-${hour}:30`, opens: opening.toString().slice(0, 21) };
+  return {
+    window: `${hour}:00-${hour}:30`,
+    opens: `${opening.toISOString().slice(0, 16).replace("T", " ")} UTC`,
+  };
 }

@@ -72,7 +72,7 @@ describe("loadManifests()", () => {
   test.each([
     ["a folder", "is not a plain file"],
     ["a link", "it is a symbolic link"],
-    ["one that is too long", "is longer than 65536 bytes"],
+    ["one that is too long", "is longer than 16384 bytes"],
     ["one that is not UTF-8", "is not UTF-8"],
   ])("has %s stop only itself", (what, words) => {
     using folder = folderOf({ "a.toml": at("/x/a"), elsewhere: at("/x/b") });

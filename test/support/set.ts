@@ -7,15 +7,37 @@ import { openssl, opensslEcKey } from "./openssl.ts";
 /** A CA of our own, for sets that no server has to have made. */
 export interface TestCa {
   readonly pem: string;
+  readonly key: string;
   /** A certificate for a key, 30 days long. */
   sign(key: string, names: Partial<Names> & { readonly commonName: string }): string;
 }
 
-export function createCa(subject = "/CN=test CA"): TestCa {
+/** @param parent who signs it; itself, else */
+export function createCa(subject = "/CN=test CA", parent?: TestCa): TestCa {
   const key = opensslEcKey("P-256");
-  const pem = openssl(["req", "-x509", "-key", "/dev/stdin", "-days", "60", "-subj", subject], key);
+  using folder = temporaryFolder();
+  const above = ["-CA", join(folder.path, "ca.pem"), "-CAkey", join(folder.path, "ca.key")];
+  if (parent !== undefined) {
+    writeFileSync(join(folder.path, "ca.pem"), parent.pem);
+    writeFileSync(join(folder.path, "ca.key"), parent.key, { mode: 0o600 });
+  }
+  const pem = openssl(
+    [
+      "req",
+      "-x509",
+      "-key",
+      "/dev/stdin",
+      "-days",
+      "60",
+      "-subj",
+      subject,
+      ...(parent === undefined ? [] : above),
+    ],
+    key,
+  );
   return {
     pem,
+    key,
     sign(leafKey, { commonName, organisations = [], dnsNames = [], ipAddresses = [] }) {
       using folder = temporaryFolder();
       const file = (name: string, content: string) => {

@@ -35,11 +35,15 @@ describe("checkSigned()", () => {
   });
 
   test("names each CA once, whether the chain repeats them or leaves the signer out", () => {
-    for (const caChain of [[], [other.pem], [ca.pem, other.pem], [right.certificate, ca.pem, other.pem]]) {
-      const { authorities } = check({ ...right, caChain });
+    const root = createCa("/CN=root");
+    const issuer = createCa("/CN=issuer", root);
+    const certificate = issuer.sign(pem, names);
+    for (const caChain of [[], [root.pem], [issuer.pem, root.pem], [certificate, issuer.pem, root.pem]]) {
+      const { authorities, intermediates } = check({ certificate, issuingCa: issuer.pem, caChain });
       expect(authorities.map((it) => it.pem)).toEqual(
-        caChain.includes(other.pem) ? [ca.pem, other.pem] : [ca.pem],
+        caChain.includes(root.pem) ? [issuer.pem, root.pem] : [issuer.pem],
       );
+      expect(intermediates.map((it) => it.pem)).toEqual([issuer.pem]);
     }
   });
 
@@ -53,6 +57,11 @@ describe("checkSigned()", () => {
       "of another CA",
       { ...right, certificate: other.sign(pem, names) },
       "is not signed by the CA that came with it",
+    ],
+    [
+      "with a CA in its chain that signed nothing of it",
+      { ...right, caChain: [ca.pem, other.pem] },
+      "came with test CA, a CA that signed none of its chain",
     ],
     [
       "with another CA beside it",
