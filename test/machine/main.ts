@@ -1,3 +1,4 @@
+import { ExitCode } from "../../lib/failure.ts";
 import { runBunTest } from "../../tools/bun-test.ts";
 import { ROOT, runMain } from "../../tools/main.ts";
 import { whyNoMachine } from "./tree.ts";
@@ -8,7 +9,7 @@ await runMain(async () => {
   const reason = whyNoMachine();
   if (reason !== undefined) {
     console.log(`skipped: no machine can be booted here, since ${reason}`);
-    return 0;
+    return ExitCode.unavailable;
   }
   process.env.VAULT_HELPER_CUT_OFFS ??= "20";
   const result = await runBunTest(["test/machine/"], ROOT, (text) => process.stderr.write(text));

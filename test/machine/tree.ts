@@ -27,6 +27,7 @@ export function whyNoMachine(): string | undefined {
 
 function install(names: readonly string[]): boolean {
   if (Bun.which("apt-get") === null) return false;
+  console.error(`installing ${names.join(" and ")}, to boot a machine for tests`);
   const apt = (...args: string[]) =>
     Bun.spawnSync(["apt-get", "-q", "-y", "-o", "DPkg::Lock::Timeout=300", ...args], {
       env: { ...process.env, DEBIAN_FRONTEND: "noninteractive" },
