@@ -2,6 +2,7 @@
 import type { ParsedArgs } from "citty";
 import { hostClient } from "../lib/cli/host-client.ts";
 import { issuedJson, issuedSentence } from "../lib/cli/issued.ts";
+import { printJson } from "../lib/cli/log.ts";
 import { manifestArgs } from "../lib/cli/manifest-args.ts";
 import { commonArgs, hostArgs, runScript, type Script } from "../lib/cli/script.ts";
 import { ExitCode, Failure } from "../lib/failure.ts";
@@ -119,11 +120,10 @@ export const issueCert: Script<typeof args> = {
       owner,
       ifDue: args["if-due"] === true,
       force: args.force === true,
-      caChain: args["ca-chain"] === true,
       signal: run.signal,
       onNote: run.log.note,
     });
-    if (args.json === true) console.log(JSON.stringify(issuedJson(issued, request.destination)));
+    if (args.json === true) printJson(issuedJson(issued, request.destination));
     else run.log.done(issuedSentence(issued, request.destination));
     return ExitCode.ok;
   },
@@ -148,7 +148,8 @@ function requestOf(args: Args): CertificateRequest & { readonly destination: str
     dnsNames: list(args["san-hosts"]),
     ipAddresses: list(args["ip-sans"]),
   });
-  return { signPath, names, destination, keyType: chooseKeyType(args["key-type"], args["key-bit-size"]) };
+  const keyType = chooseKeyType(args["key-type"], args["key-bit-size"]);
+  return { signPath, names, destination, keyType, caChain: args["ca-chain"] === true };
 }
 
 /** A flag that a manifest's field says would do nothing. */

@@ -1,5 +1,6 @@
 #!/usr/bin/env bun
 import { variable } from "../lib/cli/environment.ts";
+import { printJson } from "../lib/cli/log.ts";
 import { commonArgs, hostArgs, runScript, type Script } from "../lib/cli/script.ts";
 import { formatDuration } from "../lib/duration.ts";
 import { ExitCode } from "../lib/failure.ts";
@@ -32,7 +33,7 @@ export const renewToken: Script<typeof args> = {
       onNote: log.note,
     });
     const { accessor, ttlSeconds, how } = kept;
-    if (args.json === true) console.log(JSON.stringify({ how, accessor, ttlSeconds }));
+    if (args.json === true) printJson({ how, accessor, ttlSeconds });
     else log.done(sentence(kept));
     return ExitCode.ok;
   },

@@ -1,4 +1,6 @@
+import { writeSync } from "node:fs";
 import { ExitCode, Failure } from "../failure.ts";
+import { errorCode, fileError } from "../host/file-error.ts";
 
 const levels = ["errors", "information", "debug"] as const;
 export type LogLevel = 0 | 1 | 2;
@@ -39,6 +41,31 @@ export function createLog(name: string, level: LogLevel): Log {
       if (level >= 2 && failure instanceof Error) console.error(failure.stack);
     },
   };
+}
+
+/**
+ * Prints an answer for a machine: whole, or the run has failed.
+ *
+ * @throws Failure (can't write)
+ */
+export function printJson(value: unknown, indent = 0): void {
+  const text = Buffer.from(`${JSON.stringify(value, undefined, indent)}\n`);
+  try {
+    for (let done = 0; done < text.length; ) done += writeSome(text, done);
+  } catch (error) {
+    throw fileError(ExitCode.cantCreate, "write to", "/dev/stdout", error);
+  }
+}
+
+/** How much a reader that takes its time had room for. */
+function writeSome(text: Buffer, from: number): number {
+  try {
+    return writeSync(1, text, from);
+  } catch (error) {
+    if (errorCode(error) !== "EAGAIN") throw error;
+    Bun.sleepSync(5);
+    return 0;
+  }
 }
 
 /** @throws Failure (usage) for anything but 0, 1, 2 or a level's name */

@@ -6,6 +6,7 @@ import { dueManifests, issueManifests, type Outcome, worstExitCode } from "../ta
 import type { VaultClient } from "../vault/client.ts";
 import { hostClient } from "./host-client.ts";
 import { issuedJson, issuedSentence } from "./issued.ts";
+import { printJson } from "./log.ts";
 import type { ManifestArgs } from "./manifest-args.ts";
 import type { Run } from "./script.ts";
 
@@ -48,7 +49,7 @@ export async function runManifests(args: ManifestArgs, run: Run): Promise<ExitCo
     if (when !== "only") codes.push(...(await issue(job)));
     if (when !== "later") codes.push(...(await runHooks(job)));
   }
-  if (args.json === true) console.log(JSON.stringify(job.report));
+  if (args.json === true) printJson(job.report);
   return worstExitCode(codes);
 }
 

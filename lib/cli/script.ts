@@ -68,6 +68,8 @@ export async function runScript<T extends ArgsDef & Arguments>(
   let log = createLog(script.name, 1);
   const stop = stopSignal();
   keepMemoryOutOfCoreDumps();
+  // Each file and folder gets its mode by itself; one that takes from the owner would get in the way.
+  process.umask(0o077);
   try {
     if (asksFor(rawArgs, "--help", "-h")) return console.log(renderHelp(script));
     if (asksFor(rawArgs, "--version")) return console.log(`${script.name} ${version}`);

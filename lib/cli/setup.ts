@@ -8,6 +8,7 @@ import { ExitCode, Failure } from "../failure.ts";
 import type { VaultClient } from "../vault/client.ts";
 import type { Arguments } from "./arguments.ts";
 import { adminToken } from "./environment.ts";
+import { printJson } from "./log.ts";
 import { commonArgs, type Run } from "./script.ts";
 
 /** What both halves of a set-up take. */
@@ -66,13 +67,7 @@ export async function runSetup(
   const report = (more: object) => {
     if (args.json !== true) return;
     const changes = setup.changes.map(changeJson);
-    console.log(
-      JSON.stringify(
-        { cluster: cluster.id, dryRun: dry, changes, applied: applied.length, ...more },
-        undefined,
-        2,
-      ),
-    );
+    printJson({ cluster: cluster.id, dryRun: dry, changes, applied: applied.length, ...more }, 2);
   };
   try {
     const renewals = dry

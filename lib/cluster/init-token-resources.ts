@@ -1,12 +1,12 @@
 import { randomUUID } from "node:crypto";
 import { ExitCode, Failure } from "../failure.ts";
 import { isNotRenewable, isUnknownToken } from "../vault/error.ts";
-import { readSecret, writeSecret } from "../vault/kv.ts";
+import { readSecret } from "../vault/kv.ts";
 import type { Fields } from "../vault/shape.ts";
 import { createOrphan, lookupSelf, renewSelf, type TokenLease } from "../vault/token.ts";
 import type { Cluster, HostRole } from "./cluster.ts";
 import type { Resource } from "./plan.ts";
-import { missingField } from "./secrets.ts";
+import { missingField, writeIfMissing } from "./secrets.ts";
 import type { ServerView } from "./server-view.ts";
 import { initTokens, type WantedInitToken } from "./token-roles.ts";
 
@@ -41,7 +41,7 @@ function idResource({ role, secretPath }: WantedInitToken, chosen: string | unde
         },
       );
     },
-    create: (client) => writeSecret(client, secretPath, { [idField]: chosen ?? randomUUID() }),
+    create: (client) => writeIfMissing(client, secretPath, idField, async () => chosen ?? randomUUID()),
     async update() {},
   };
 }

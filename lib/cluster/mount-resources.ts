@@ -56,7 +56,9 @@ function mountResource(mount: WantedMount): Resource {
     path,
     fields: { description, default_lease_ttl: leaseTtlSeconds, max_lease_ttl: leaseTtlSeconds },
     async read(view) {
-      const found = (await view.mounts()).get(path);
+      const mounts = await view.mounts();
+      const found = mounts.get(path);
+      if (found === undefined) refuseInTheWay(path, mounts.keys());
       return (
         found && {
           type: mountType(found),
@@ -70,6 +72,16 @@ function mountResource(mount: WantedMount): Resource {
     create: (client) => enableMount(client, path, type, tuning),
     update: (client) => tuneMount(client, path, tuning),
   };
+}
+
+/** The server takes no mount inside another, and would say so only once others are made. */
+function refuseInTheWay(path: string, others: Iterable<string>): void {
+  // `auth` is the server's own, and not listed.
+  const other = ["auth", ...others].find((it) => path.startsWith(`${it}/`) || it.startsWith(`${path}/`));
+  if (other === undefined) return;
+  throw new Failure(ExitCode.config, `mount ${other} is in the way of ${path}`, {
+    hint: "nothing was changed; move that mount elsewhere, or choose another cluster id",
+  });
 }
 
 /** The type that a mount goes by here: kv version 1 is the `generic` of old under its new name. */
@@ -99,11 +111,14 @@ function certificateAuthority(cluster: Cluster, mount: WantedMount): Resource {
       const issuers = await listIssuers(view.client, mount.path);
       return issuers.length === 0 ? undefined : {};
     },
-    create: (client) =>
-      generateRoot(client, mount.path, {
+    async create(client) {
+      // Another admin's run may have made one since the plan; a second would not be taken for wrong by anybody.
+      if ((await listIssuers(client, mount.path)).length > 0) return;
+      await generateRoot(client, mount.path, {
         commonName: mount.description,
         ttlSeconds: cluster.caValiditySeconds,
-      }),
+      });
+    },
     async update() {},
   };
 }

@@ -1,5 +1,4 @@
 import { ExitCode, Failure } from "../failure.ts";
-import { writeSecret } from "../vault/kv.ts";
 import { readPkiRole, writePkiRole } from "../vault/pki.ts";
 import { readPolicy, writePolicy } from "../vault/sys.ts";
 import { readTokenRole, writeTokenRole } from "../vault/token.ts";
@@ -10,7 +9,7 @@ import { pkiMounts, secretsMount } from "./mounts.ts";
 import { pkiRoles, type WantedPkiRole } from "./pki-roles.ts";
 import type { Resource } from "./plan.ts";
 import { policies, type WantedPolicy } from "./policies.ts";
-import { missingField, secrets, type WantedSecret } from "./secrets.ts";
+import { missingField, secrets, type WantedSecret, writeIfMissing } from "./secrets.ts";
 import type { ServerView } from "./server-view.ts";
 import { tokenRoles, type WantedTokenRole } from "./token-roles.ts";
 
@@ -104,7 +103,7 @@ function secretResource({ path, field, make }: WantedSecret): Resource {
     refuse(found) {
       if (!(field in found)) throw missingField(path, field);
     },
-    create: async (client) => await writeSecret(client, path, { [field]: await make() }),
+    create: (client) => writeIfMissing(client, path, field, make),
     async update() {},
   };
 }

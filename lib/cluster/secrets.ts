@@ -1,6 +1,8 @@
 import { generateKeyPair, randomBytes } from "node:crypto";
 import { promisify } from "node:util";
 import { ExitCode, Failure } from "../failure.ts";
+import type { VaultClient } from "../vault/client.ts";
+import { readSecret, writeSecret } from "../vault/kv.ts";
 import type { Cluster } from "./cluster.ts";
 
 /** A secret that is made when it is missing and never changed after. */
@@ -15,6 +17,20 @@ export function secrets(cluster: Cluster): readonly WantedSecret[] {
     { path: `${cluster.id}/secrets/service-accounts`, field: "key", make: makeServiceAccountKey },
     { path: `${cluster.id}/secrets/encryption-config`, field: "content", make: makeEncryptionConfig },
   ];
+}
+
+/**
+ * Writes a secret unless it is there by now: to make it takes a while, and another admin's run may have been faster.
+ * (A kv version 1 engine has no way to write only what is missing.)
+ */
+export async function writeIfMissing(
+  client: VaultClient,
+  path: string,
+  field: string,
+  make: () => Promise<string>,
+): Promise<void> {
+  const value = await make();
+  if ((await readSecret(client, path)) === undefined) await writeSecret(client, path, { [field]: value });
 }
 
 /** A secret that others wrote to with other fields is theirs: to write ours would take theirs away. */

@@ -1,9 +1,10 @@
 import { readlinkSync } from "node:fs";
-import { basename, dirname, join, resolve } from "node:path";
+import { basename, dirname, join } from "node:path";
 import { ExitCode, Failure } from "../failure.ts";
 import type { Ownership } from "./durable.ts";
 import { errorCode, fileError, printable } from "./file-error.ts";
 import { type Folder, openFolder, openInside } from "./folder.ts";
+import { fullPath } from "./full-path.ts";
 
 /**
  * A key, its certificate and the CA, kept so that all three change at one moment:
@@ -50,7 +51,7 @@ interface Destination {
 
 /** @throws Failure (usage) for a path that no three files can stand at */
 function parseDestination(destination: string): Destination {
-  const path = resolve(destination);
+  const path = fullPath(destination);
   const [folder, base] = [dirname(path), basename(path)];
   // Without a name of its own at its end, `.` say, it would be the working folder's, one folder above.
   if (/(^|\/)\.{0,2}$/.test(destination) || base.startsWith("-") || /\p{Cc}/u.test(path)) {

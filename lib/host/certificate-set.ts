@@ -1,4 +1,4 @@
-import { chmodSync, mkdirSync, readdirSync, readlinkSync, rmSync, statSync } from "node:fs";
+import { chmodSync, lstatSync, mkdirSync, readdirSync, readlinkSync, rmSync, statSync } from "node:fs";
 import { ExitCode } from "../failure.ts";
 import {
   currentName,
@@ -148,7 +148,8 @@ function replace(place: Place, set: Folder, files: SetFiles, owner: Ownership | 
   for (const member of memberNames) removeTemporaries(outerPath(place, member));
   removeTemporaries(`${set.path}/${currentName}`);
   removeVersions(set, [currentVersion(set)]);
-  if (!memberNames.every((member) => isOurLink(place, member))) adopt(place, set);
+  const before = currentVersion(set);
+  if (before === undefined || !memberNames.every((member) => isOurLink(place, member))) adopt(place, set);
   const standing = currentVersion(set);
   const version = makeVersion(set, (folder) => {
     for (const member of memberNames) {
@@ -170,7 +171,7 @@ function adopt(place: Place, set: Folder): void {
     const file = readMember(place, member);
     return file === undefined ? [] : [[member, file] as const];
   });
-  if (standing.length === 0) rmSync(`${set.path}/${currentName}`, { force: true });
+  if (standing.length === 0) rmSync(`${set.path}/${currentName}`, { force: true, recursive: true });
   else {
     const version = makeVersion(set, (folder) => {
       for (const [member, { text, stats }] of standing) {
@@ -182,7 +183,10 @@ function adopt(place: Place, set: Folder): void {
         });
       }
     });
-    replaceLink(`${set.path}/${currentName}`, version);
+    const current = `${set.path}/${currentName}`;
+    // A link can't take a folder's place; what is in this one was read above.
+    if (lstatSync(current, { throwIfNoEntry: false })?.isDirectory()) rmSync(current, { recursive: true });
+    replaceLink(current, version);
   }
   for (const member of memberNames) {
     if (!isOurLink(place, member)) replaceLink(outerPath(place, member), linkTarget(place, member));
@@ -206,7 +210,8 @@ function currentVersion(set: Folder): string | undefined {
   try {
     return readlinkSync(`${set.path}/${currentName}`);
   } catch (error) {
-    if (errorCode(error) === "ENOENT") return undefined;
+    // Not there, or a folder, which a copy that follows links makes of it.
+    if (["ENOENT", "EINVAL"].includes(errorCode(error))) return undefined;
     throw error;
   }
 }

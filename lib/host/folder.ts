@@ -12,10 +12,10 @@ import {
   readlinkSync,
   type Stats,
 } from "node:fs";
-import { resolve } from "node:path";
 import { ExitCode, Failure } from "../failure.ts";
 import type { Ownership } from "./durable.ts";
 import { errorCode, printable } from "./file-error.ts";
+import { fullPath } from "./full-path.ts";
 
 /**
  * A folder held open. What is in it is reached through the descriptor, so it stays the same folder when somebody
@@ -46,7 +46,7 @@ const maxLinks = 40;
  * @throws the system's error, or a Failure (can't write) for another user's link
  */
 export function openFolder(path: string, make?: MakeOptions): Folder {
-  const name = resolve(path);
+  const name = fullPath(path);
   const rest = name.split("/").filter(Boolean);
   let fd = openSync("/", O_RDONLY | O_DIRECTORY);
   let links = 0;
@@ -97,7 +97,9 @@ export function openInside(outer: Folder, part: string, make?: MakeOptions): Fol
   throw new Failure(
     ExitCode.cantCreate,
     `the folder ${printable(`${outer.name}/${part}`)} is not this tool's alone (its owner is ${uid}, its mode ${(mode & 0o777).toString(8)})`,
-    { hint: "nothing was changed; give it back with chown root:root and chmod 0755, or remove it" },
+    {
+      hint: "nothing was changed; once you know what is in it give it back with chown root:root and chmod 0755, or remove it",
+    },
   );
 }
 

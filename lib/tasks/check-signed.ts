@@ -54,6 +54,13 @@ export function checkSigned(
       "compare this host's clock with the server's",
     );
   }
+  if (issuer.notAfter <= now) {
+    throw new Failure(
+      ExitCode.unavailable,
+      `the CA that signed the certificate ended ${issuer.notAfter.toISOString()}; nothing was changed here`,
+      { hint: "give its mount a new issuer" },
+    );
+  }
   const above = chain.filter((it) => !isSameCertificate(it, issuer) && !isSameCertificate(it, leaf));
   const authorities = chainOf(issuer, above);
   return { leaf, intermediates: authorities.filter((it) => !isSelfSigned(it)), authorities };

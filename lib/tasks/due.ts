@@ -18,6 +18,8 @@ export interface CertificateRequest {
   readonly names: Names;
   /** Undefined: whatever key is there will do. */
   readonly keyType?: KeyType | undefined;
+  /** The CA file holds the whole chain, not the signer alone. */
+  readonly caChain: boolean;
 }
 
 export interface Standing {
@@ -138,6 +140,9 @@ function nameReasons({ certificate, record }: Found, asked: CertificateRequest):
   return [
     record.signPath === asked.signPath ? [] : [`it came from ${record.signPath}`],
     isSameNames(record.names, asked.names) ? [] : ["the names are not those asked for"],
+    record.caChain === asked.caChain
+      ? []
+      : [`the CA file is to hold ${asked.caChain ? "the whole chain" : "the signer alone"}`],
   ].flat();
 }
 
@@ -174,6 +179,7 @@ function isSameSet(a: readonly string[], b: readonly string[]): boolean {
 interface RequestRecord {
   readonly signPath: string;
   readonly names: Names;
+  readonly caChain: boolean;
   /** SHA-256 fingerprint of the certificate that was given for it. */
   readonly certificate: string;
   readonly checked?: Checked | undefined;
@@ -197,6 +203,7 @@ export function requestRecord(
   const record: RequestRecord = {
     signPath: asked.signPath,
     names: asked.names,
+    caChain: asked.caChain,
     certificate: given.x509.fingerprint256,
     checked: checked && {
       files: digest(checked.files),
@@ -216,11 +223,13 @@ function digest({ key, certificate, ca }: Files): string {
 /** Undefined for anything but what `requestRecord` writes: then the certificate itself is compared. */
 function parseRecord(text: string | undefined): RequestRecord | undefined {
   try {
-    const { signPath, names, certificate, checked } = JSON.parse(text ?? "null");
+    const { signPath, names, caChain, certificate, checked } = JSON.parse(text ?? "null");
     const lists = [names.organisations, names.dnsNames, names.ipAddresses];
     const texts = [signPath, certificate, names.commonName, ...lists.flat()];
-    return lists.every(Array.isArray) && texts.every((it) => typeof it === "string")
-      ? { signPath, names, certificate, checked: isChecked(checked) ? checked : undefined }
+    return lists.every(Array.isArray) &&
+      texts.every((it) => typeof it === "string") &&
+      typeof caChain === "boolean"
+      ? { signPath, names, caChain, certificate, checked: isChecked(checked) ? checked : undefined }
       : undefined;
   } catch {
     return undefined;

@@ -13,7 +13,7 @@ import {
   tokenPaths,
 } from "../host/token-files.ts";
 import type { VaultClient } from "../vault/client.ts";
-import { isNotRenewable, isUnknownToken } from "../vault/error.ts";
+import { isNotRenewable, isUnknownToken, VaultError } from "../vault/error.ts";
 import { createFromRole, lookupSelf, type NewToken, renewSelf, revokeSelf } from "../vault/token.ts";
 
 export interface HostTokenOptions {
@@ -166,15 +166,18 @@ async function create(
   try {
     return await createFromRole(client, role, initToken);
   } catch (error) {
-    if (!isUnknownToken(error)) throw error;
-    throw new Failure(
-      ExitCode.noPermission,
-      `the server does not know the init token in ${paths.initToken}: it expired, was revoked, or is another server's`,
-      {
-        hint: "run write-roles for the cluster, which makes its init tokens anew; check VAULT_ADDR",
-        cause: error,
-      },
-    );
+    if (!(error instanceof VaultError) || error.status !== 403) throw error;
+    const { message } = error;
+    const unknown = `the server does not know the init token in ${paths.initToken}: it expired, was revoked, or is another server's`;
+    throw isUnknownToken(error)
+      ? new Failure(ExitCode.noPermission, unknown, {
+          hint: "run write-roles for the cluster, which makes its init tokens anew; check VAULT_ADDR",
+          cause: error,
+        })
+      : new Failure(ExitCode.noPermission, message, {
+          hint: `the init token in ${paths.initToken} is not one of the role ${role}: check VAULT_INIT_ROLE`,
+          cause: error,
+        });
   }
 }
 

@@ -29,8 +29,6 @@ export interface IssueOptions extends CertificateRequest {
   readonly ifDue: boolean;
   /** Make a new key, whatever stands. */
   readonly force: boolean;
-  /** The CA file holds the whole chain, not the signer alone. */
-  readonly caChain: boolean;
   /** Ends the waiting for another run. */
   readonly signal: AbortSignal;
   readonly onNote?: (sentence: string) => void;
@@ -161,6 +159,12 @@ async function issue(
   const csr = createCsr(key, names);
   const signed = await signCsr(client, signPath, { csr, ...names });
   const { leaf, intermediates, authorities } = checkSigned(signed, key, names, serverTime(client));
+  const ignored = names.organisations.filter((name) => !leaf.organisations.includes(name));
+  if (ignored.length > 0) {
+    options.onNote?.(
+      `the role decides the organisation, and did not take ${ignored.map((it) => JSON.stringify(it)).join(", ")}`,
+    );
+  }
   const signedFiles = {
     key: key.pem,
     certificate: join([leaf, ...intermediates]),

@@ -13,7 +13,13 @@ export function parseAddress(address: string): URL {
       hint: "set VAULT_ADDR to one like https://vault.example.com:8200",
     });
   }
-  return new URL("/", url.href);
+  // Left out, it would take the token to whatever stands at the root.
+  if (url.pathname !== "/" || url.search !== "" || url.username !== "" || url.password !== "") {
+    throw new Failure(ExitCode.config, `the address of ${url.host} holds more than scheme, host and port`, {
+      hint: "set VAULT_ADDR to one like https://vault.example.com:8200; a path, a query and a user are not used",
+    });
+  }
+  return url;
 }
 
 /** This machine itself, by its name or its number. */

@@ -36,6 +36,11 @@ const rules: ReadonlyArray<readonly [status: number, words: RegExp, rule: Status
   ],
   [
     400,
+    /only signing/,
+    { exitCode: ExitCode.config, hint: "its keys stay on the host: use the sign path, MOUNT/sign/ROLE" },
+  ],
+  [
+    400,
     /role requires (keys|a key|.*key) (of|type)|key type/i,
     {
       exitCode: ExitCode.data,

@@ -9,7 +9,7 @@ export interface TestCa {
   readonly pem: string;
   readonly key: string;
   /** A certificate for a key, 30 days long. */
-  sign(key: string, names: Partial<Names> & { readonly commonName: string }): string;
+  sign(key: string, names: Partial<Names> & { readonly commonName: string }, days?: number): string;
 }
 
 /** @param parent who signs it; itself, else */
@@ -38,7 +38,7 @@ export function createCa(subject = "/CN=test CA", parent?: TestCa): TestCa {
   return {
     pem,
     key,
-    sign(leafKey, { commonName, organisations = [], dnsNames = [], ipAddresses = [] }) {
+    sign(leafKey, { commonName, organisations = [], dnsNames = [], ipAddresses = [] }, days = 30) {
       using folder = temporaryFolder();
       const file = (name: string, content: string) => {
         const path = join(folder.path, name);
@@ -48,7 +48,17 @@ export function createCa(subject = "/CN=test CA", parent?: TestCa): TestCa {
       const subject = `${organisations.map((name) => `/O=${name}`).join("")}/CN=${commonName}`;
       const sans = [...dnsNames.map((it) => `DNS:${it}`), ...ipAddresses.map((it) => `IP:${it}`)].join(",");
       return openssl([
-        ...["req", "-x509", "-utf8", "-key", file("leaf.key", leafKey), "-subj", subject, "-days", "30"],
+        ...[
+          "req",
+          "-x509",
+          "-utf8",
+          "-key",
+          file("leaf.key", leafKey),
+          "-subj",
+          subject,
+          "-days",
+          String(days),
+        ],
         ...["-CA", file("ca.pem", pem), "-CAkey", file("ca.key", key)],
         ...["-addext", "basicConstraints=CA:FALSE"],
         ...(sans === "" ? [] : ["-addext", `subjectAltName=${sans}`]),

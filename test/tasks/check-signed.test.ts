@@ -47,6 +47,14 @@ describe("checkSigned()", () => {
     }
   });
 
+  test("refuses one whose CA has ended, for good", async () => {
+    const certificate = ca.sign(pem, names, 90);
+    const later = new Date(Date.now() + 61 * 86_400_000);
+    const failure = await failureOf(() => check({ ...right, certificate }, later));
+    expect(failure.exitCode).toBe(ExitCode.unavailable);
+    expect(failure.message).toStartWith("the CA that signed the certificate ended ");
+  });
+
   const refused: ReadonlyArray<readonly [name: string, signed: SignedCertificate, words: string]> = [
     [
       "for another key",

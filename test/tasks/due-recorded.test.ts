@@ -8,7 +8,7 @@ import { createCa } from "../support/set.ts";
 const ca = createCa();
 const key = opensslEcKey("P-256");
 const names = { commonName: "it", organisations: [], dnsNames: [], ipAddresses: [] };
-const asked: CertificateRequest = { signPath: "demo/pki/k8s/sign/kubelet", names };
+const asked: CertificateRequest = { signPath: "demo/pki/k8s/sign/kubelet", caChain: false, names };
 const certificate = ca.sign(key, names);
 const [leaf] = readCertificates(certificate, "it");
 const real = { key, certificate, ca: ca.pem };

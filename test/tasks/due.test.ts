@@ -13,7 +13,7 @@ const names: Names = {
   dnsNames: ["etcd-1.example.com"],
   ipAddresses: ["10.0.0.1", "fd00::1"],
 };
-const asked: CertificateRequest = { signPath: "demo/pki/etcd-k8s/sign/server", names };
+const asked: CertificateRequest = { signPath: "demo/pki/etcd-k8s/sign/server", caChain: false, names };
 
 const ca = createCa();
 const key = opensslEcKey("P-256");

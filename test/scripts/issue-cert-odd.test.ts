@@ -1,0 +1,95 @@
+import { afterAll, describe, expect, test } from "bun:test";
+import { execFileSync } from "node:child_process";
+import { lstatSync, mkdirSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { join } from "node:path";
+import { findSet, promiseMatching } from "../crash/world.ts";
+import { startCluster } from "../support/cluster-server.ts";
+import { startHost } from "../support/host.ts";
+import { scriptPath } from "../support/script.ts";
+
+const cluster = await startCluster();
+afterAll(() => cluster[Symbol.asyncDispose]());
+const sign = "demo/pki/k8s/sign/kubelet";
+
+async function hostWithToken() {
+  const host = startHost(cluster.address);
+  host.put("token", `${await cluster.hostToken("worker")}\n`);
+  return host;
+}
+
+describe("issue-cert on files that somebody copied", () => {
+  test.each([
+    ["with its links followed", "-rL"],
+    ["as they are", "-a"],
+  ])("%s renews them, and leaves a set", async (_, flag) => {
+    await using host = await hostWithToken();
+    expect((await host.run("issue-cert", [sign, "kubelet", host.destination])).code).toBe(0);
+    const copy = join(host.path, "copy");
+    execFileSync("cp", [flag, join(host.path, "ssl"), copy]);
+    const key = readFileSync(join(copy, "kubelet-key.pem"), "utf8");
+    for (let round = 0; round < 2; round++) {
+      expect(await host.run("issue-cert", [sign, "kubelet", join(copy, "kubelet")])).toMatchObject({
+        code: 0,
+        stderr: "",
+      });
+    }
+    const set = findSet(join(copy, "kubelet"));
+    expect(set?.key).toBe(key);
+    if (set !== undefined) promiseMatching(set);
+    expect(lstatSync(join(copy, ".kubelet.set/current")).isSymbolicLink()).toBe(true);
+    expect(readdirSync(join(copy, ".kubelet.set")).filter((name) => /^\d/.test(name))).toHaveLength(2);
+  });
+});
+
+test("issue-cert --if-due takes --ca-chain that was added, or left out, for a change", async () => {
+  await using host = await hostWithToken();
+  const run = async (...flags: string[]) =>
+    (await host.run("issue-cert", ["--if-due", ...flags, sign, "kubelet", host.destination])).stdout;
+  expect(await run()).toContain("issued (there is none yet)");
+  expect(await run("--ca-chain")).toContain("issued (the CA file is to hold the whole chain)");
+  expect(await run("--ca-chain")).toContain("is not due");
+  expect(await run()).toContain("issued (the CA file is to hold the signer alone)");
+});
+
+test("issue-cert says so when the role does not take an organisation, and is done with it", async () => {
+  await using host = await hostWithToken();
+  const args = ["--if-due", "-n", "mine,system:nodes", sign, "kubelet", host.destination];
+  const first = await host.run("issue-cert", args);
+  expect(first.stderr).toBe('issue-cert: the role decides the organisation, and did not take "mine"\n');
+  expect((await host.run("issue-cert", args)).stdout).toContain("is not due");
+});
+
+test("issue-cert refuses a relative destination in a working folder that was removed", async () => {
+  await using host = await hostWithToken();
+  const gone = join(host.path, "gone");
+  mkdirSync(gone);
+  const command = `cd "$1" && rmdir "$1" && exec "$2" -p "$3" ${sign} kubelet here`;
+  const child = Bun.spawn(["sh", "-c", command, "sh", gone, await scriptPath("issue-cert"), host.config], {
+    env: { ...host.env, PATH: process.env.PATH ?? "" },
+    stdout: "pipe",
+    stderr: "pipe",
+  });
+  expect(await child.stderr.text()).toContain("the working folder is not there any more");
+  expect(await child.exited).toBe(78);
+});
+
+test("renew-token refuses an address with more than scheme, host and port, and sends nothing", async () => {
+  await using host = await hostWithToken();
+  for (const more of ["/vault", "/?a=b"]) {
+    const { code, stderr } = await host.run("renew-token", [], {
+      VAULT_ADDR: `${host.relay.address}${more}`,
+    });
+    expect(code).toBe(78);
+    expect(stderr).toContain("holds more than scheme, host and port");
+  }
+  expect(host.relay.passed).toEqual([]);
+});
+
+test("renew-token with another role's init token names VAULT_INIT_ROLE", async () => {
+  await using host = startHost(cluster.address);
+  host.put("init-token", await cluster.initToken("etcd"));
+  const { code, stderr } = await host.run("renew-token");
+  expect(code).toBe(77);
+  expect(stderr).toContain("is not one of the role demo-worker: check VAULT_INIT_ROLE");
+  rmSync(join(host.config, "init-token"));
+});

@@ -1,0 +1,71 @@
+import { afterAll, expect, test } from "bun:test";
+import { defineCluster } from "../../lib/cluster/cluster.ts";
+import { planMounts, planRoles } from "../../lib/cluster/setup.ts";
+import { startServer } from "../../lib/server/server.ts";
+import { createVaultClient } from "../../lib/vault/client.ts";
+import { readSecret } from "../../lib/vault/kv.ts";
+import { listIssuers } from "../../lib/vault/pki.ts";
+import { api } from "../cluster/api.ts";
+import { runScript, scriptPath } from "../support/script.ts";
+
+const server = await startServer({ mode: "dev" });
+afterAll(() => server[Symbol.asyncDispose]());
+const admin = createVaultClient({ address: server.address, token: server.rootToken });
+const ignore = () => {};
+
+test("a plan that another run has overtaken makes no second CA, and changes no secret", async () => {
+  const cluster = defineCluster("late");
+  const late = await planMounts(admin, cluster);
+  await (await planMounts(admin, cluster)).apply(ignore);
+  // The mounts stand by now, and the late one stops at the first of them; its CAs are what matters here.
+  await Promise.all(
+    late.changes
+      .filter(({ resource }) => resource.kind === "CA")
+      .map(({ resource }) => resource.create(admin)),
+  );
+  expect(await listIssuers(admin, "late/pki/k8s")).toHaveLength(1);
+
+  const lateRoles = await planRoles(admin, cluster);
+  await (await planRoles(admin, cluster)).apply(ignore);
+  const paths = ["service-accounts", "encryption-config", "init_token_worker"].map(
+    (it) => `late/secrets/${it}`,
+  );
+  const before = await Promise.all(paths.map((path) => readSecret(admin, path)));
+  for (const { resource } of lateRoles.changes) {
+    if (/^secret|id$/.test(resource.kind)) await resource.create(admin);
+  }
+  expect(await Promise.all(paths.map((path) => readSecret(admin, path)))).toEqual(before);
+});
+
+test.each([
+  ["a mount above", "above/pki", "above"],
+  ["a mount below", "below/pki/k8s/sub", "below"],
+])("setup-mounts with %s in the way changes nothing, and its dry run says so too", async (_, path, id) => {
+  await api(server.address, server.rootToken).write(`sys/mounts/${path}`, { type: "transit" });
+  const env = { VAULT_ADDR: server.address, VAULT_TOKEN: server.rootToken };
+  for (const flags of [["--dry-run"], []]) {
+    const { code, stdout, stderr } = await runScript("setup-mounts", [...flags, id], { env });
+    expect({ code, stdout }).toEqual({ code: 78, stdout: "" });
+    expect(stderr).toStartWith(`setup-mounts: mount ${path} is in the way of ${id}/pki/`);
+  }
+});
+
+test.each(["sys", "auth", "identity"])(
+  "setup-mounts refuses cluster %s, whose mounts would be the server's own",
+  async (id) => {
+    const env = { VAULT_ADDR: server.address, VAULT_TOKEN: server.rootToken };
+    const { code, stderr } = await runScript("setup-mounts", ["--dry-run", id], { env });
+    expect(code).toBe(78);
+    expect(stderr).toContain("is in the way of");
+  },
+);
+
+test("an answer for a machine that can't be written is no success", async () => {
+  const env = { VAULT_ADDR: server.address, VAULT_TOKEN: server.rootToken };
+  const command = `exec "${await scriptPath("setup-mounts")}" --json --dry-run full > /dev/full`;
+  const child = Bun.spawn(["sh", "-c", command], { env, stdout: "ignore", stderr: "pipe" });
+  expect(await child.stderr.text()).toBe(
+    "setup-mounts: can't write to /dev/stdout: the disk is full (ENOSPC)\n",
+  );
+  expect(await child.exited).toBe(73);
+});
