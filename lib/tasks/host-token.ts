@@ -166,8 +166,8 @@ async function create(
   try {
     return await createFromRole(client, role, initToken);
   } catch (error) {
-    if (!(error instanceof VaultError) || error.status !== 403) throw error;
-    const { message } = error;
+    if (!(error instanceof VaultError) || error.exitCode !== ExitCode.noPermission) throw error;
+    const { message, hint } = error;
     const unknown = `the server does not know the init token in ${paths.initToken}: it expired, was revoked, or is another server's`;
     throw isUnknownToken(error)
       ? new Failure(ExitCode.noPermission, unknown, {
@@ -175,7 +175,7 @@ async function create(
           cause: error,
         })
       : new Failure(ExitCode.noPermission, message, {
-          hint: `the init token in ${paths.initToken} is not one of the role ${role}: check VAULT_INIT_ROLE`,
+          hint: `${hint}: the init token in ${paths.initToken} may be another role's; check VAULT_INIT_ROLE`,
           cause: error,
         });
   }

@@ -30,7 +30,7 @@ export interface Terms {
 export function createAuthority(commonName: string): Authority {
   const folder = temporaryFolder();
   const file = (name: string) => join(folder.path, name);
-  const ec = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"];
+  const ec = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "7300"];
   const pem = openssl(["req", "-x509", ...ec, "-subj", `/CN=${commonName}`, "-keyout", file("ca.key")]);
   writeFileSync(file("ca.pem"), pem);
   writeFileSync(file("index"), "");

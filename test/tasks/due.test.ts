@@ -197,6 +197,7 @@ describe("standing() and the record of what was asked", () => {
     expect(JSON.parse(ours.request ?? "")).toEqual({
       signPath: asked.signPath,
       names,
+      caChain: false,
       certificate: leaf.x509.fingerprint256,
     });
   });

@@ -28,7 +28,7 @@ describe("createVaultClient()", () => {
 
   test("sends no token and no namespace where it has none", async () => {
     await using server = startScripted(() => Response.json({}));
-    await createVaultClient({ address: `${server.address}/ui/` }).request(get());
+    await createVaultClient({ address: `${server.address}/` }).request(get());
     const [seen] = server.seen;
     expect(seen?.path).toBe("/v1/sys/mounts");
     expect(seen?.headers.has("x-vault-token")).toBe(false);
