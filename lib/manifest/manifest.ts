@@ -1,9 +1,9 @@
-import { accessSync, constants, statSync } from "node:fs";
 import { basename, isAbsolute, resolve } from "node:path";
 import { parseDuration } from "../duration.ts";
 import { ExitCode, Failure } from "../failure.ts";
 import { certificatePaths } from "../host/certificate-place.ts";
 import type { Ownership } from "../host/durable.ts";
+import { isExecutable } from "../host/executable.ts";
 import { printable } from "../host/file-error.ts";
 import { resolveOwnership } from "../host/owner.ts";
 import type { Names } from "../x509/csr.ts";
@@ -252,13 +252,4 @@ export function placeOf(field: string, text: string, file: string): string {
   const key = /^\s*\[{0,2}\s*(?:"([^"]*)"|'([^']*)'|([\w-]+))/;
   const line = text.split("\n").findIndex((it) => key.exec(it)?.slice(1).includes(field));
   return `${printable(file)}:${Math.max(line, 0) + 1}: ${printable(field)}`;
-}
-
-function isExecutable(path: string): boolean {
-  try {
-    accessSync(path, constants.X_OK);
-    return statSync(path).isFile();
-  } catch {
-    return false;
-  }
 }

@@ -1,8 +1,9 @@
 import { createHash } from "node:crypto";
-import { accessSync, constants, readFileSync, statSync } from "node:fs";
+import { readFileSync } from "node:fs";
 import { homedir } from "node:os";
 import { isAbsolute, join, resolve } from "node:path";
 import { ExitCode, Failure } from "../failure.ts";
+import { isExecutable } from "../host/executable.ts";
 import { buildServer } from "./build.ts";
 
 /** The executable of a real server: OpenBao's `bao` or HashiCorp's `vault`. */
@@ -82,13 +83,4 @@ async function cached(
 function cacheFolder(env: Record<string, string | undefined>): string {
   const folder = env.XDG_CACHE_HOME;
   return folder && isAbsolute(folder) ? folder : join(env.HOME || homedir(), ".cache");
-}
-
-function isExecutable(path: string): boolean {
-  try {
-    accessSync(path, constants.X_OK);
-    return statSync(path).isFile();
-  } catch {
-    return false;
-  }
 }
