@@ -147,8 +147,8 @@ function readMember(place: Place, member: Member): FileContent | undefined {
 function replace(place: Place, set: Folder, files: SetFiles, owner: Ownership | undefined): void {
   for (const member of memberNames) removeTemporaries(outerPath(place, member));
   removeTemporaries(`${set.path}/${currentName}`);
-  removeVersions(set, [currentVersion(set)]);
   const before = currentVersion(set);
+  removeVersions(set, [before]);
   if (before === undefined || !memberNames.every((member) => isOurLink(place, member))) adopt(place, set);
   const standing = currentVersion(set);
   const version = makeVersion(set, (folder) => {

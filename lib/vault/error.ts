@@ -42,14 +42,12 @@ export class VaultError extends Failure {
   }
 }
 
+/** Vault and OpenBao add "invalid token" to "permission denied" (HTTP 403); `lookup` of another says "bad token". */
+export const unknownTokenWords = /invalid token|bad token|token not found/;
+
 /** The server does not know the token that was sent: expired, revoked, or made by another server. */
 export function isUnknownToken(error: unknown): error is VaultError {
-  return (
-    error instanceof VaultError &&
-    error.status === 403 &&
-    // Vault and OpenBao add "invalid token" to "permission denied" (HTTP 403); `lookup` of another says "bad token".
-    wasSaid(error, /invalid token|bad token|token not found/)
-  );
+  return error instanceof VaultError && error.status === 403 && wasSaid(error, unknownTokenWords);
 }
 
 /** The token lives on to its end and can't be renewed: a root token, or one made so. */

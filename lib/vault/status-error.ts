@@ -1,5 +1,5 @@
 import { ExitCode } from "../failure.ts";
-import { type RequestName, VaultError } from "./error.ts";
+import { type RequestName, unknownTokenWords, VaultError } from "./error.ts";
 
 interface StatusRule {
   readonly exitCode: ExitCode;
@@ -136,7 +136,7 @@ export function statusError(
   const about = { status, serverErrors, retryAfterMs };
   // A token made with an id of our choice needs sudo, and for want of it the answer is 400.
   if (status === 403 || (status === 400 && /sudo privileges required/.test(words))) {
-    const unknown = /invalid token|bad token/.test(words);
+    const unknown = unknownTokenWords.test(words);
     return new VaultError(ExitCode.noPermission, request, `permission denied (${said})`, {
       ...about,
       hint: unknown
