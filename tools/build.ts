@@ -1,11 +1,23 @@
 import { createHash } from "node:crypto";
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
-import { basename, join, resolve } from "node:path";
+import {
+  existsSync,
+  linkSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
+import { basename, join, relative, resolve } from "node:path";
 import { ROOT, runMain } from "./main.ts";
 
 const DIST = join(ROOT, "dist");
-const STAMPS = join(DIST, ".stamp");
-const PARALLEL = 2;
+/** Scripts compiled by themselves. */
+const ALONE = join(DIST, "alone");
+/** The script that holds all others. */
+const TOOL = "vault-helper";
 
 /**
  * What root runs, runs its own code only: no `.env` or `bunfig.toml` of the working folder, no code from a
@@ -20,24 +32,49 @@ const COMPILE_FLAGS = [
   "--compile-exec-argv=--disallow-code-generation-from-strings=strict --no-addons",
 ];
 
+/** Called by a link of each one's name, the executable is that script; a name as general as `setup` is none for a PATH. */
+const WITHOUT_LINK = [TOOL, "setup"];
+
 /**
- * Compiles scripts into `dist/`, each an executable for this machine, except those that are there and whose
- * inputs are unchanged. Gives the folder.
+ * Compiles all scripts into one executable for this machine, unless it is there and its inputs are unchanged, and
+ * links it by the name of each. Gives the folder.
  */
-export async function ensureBuilt(names = scriptNames()): Promise<string> {
+export async function ensureBuilt(): Promise<string> {
+  await buildDue([TOOL], DIST);
+  const tool = join(DIST, TOOL);
+  for (const name of linkNames()) link(tool, join(DIST, name));
+  return DIST;
+}
+
+/** The names that the executable goes by, beside its own. */
+export function linkNames(): string[] {
+  return scriptNames().filter((name) => !WITHOUT_LINK.includes(name));
+}
+
+/** Compiles scripts each into an executable of its own. Gives the folder. */
+export async function ensureBuiltAlone(names: readonly string[]): Promise<string> {
   const known = scriptNames();
   for (const name of names) {
     if (!known.includes(name))
       throw new Error(`There is no script ${name}: it is one of ${known.join(", ")}`);
   }
-  mkdirSync(STAMPS, { recursive: true });
+  await buildDue(names, ALONE);
+  return ALONE;
+}
+
+async function buildDue(names: readonly string[], folder: string): Promise<void> {
+  mkdirSync(join(folder, ".stamp"), { recursive: true });
   const inputs = await hashInputs();
-  const due = names.filter((name) => !isBuilt(name, inputs));
-  const workers = Array.from({ length: PARALLEL }, async () => {
-    for (let name = due.shift(); name; name = due.shift()) await build(name, inputs);
-  });
-  await Promise.all(workers);
-  return DIST;
+  for (const name of names) if (!isBuilt(name, folder, inputs)) await build(name, folder, inputs);
+}
+
+/** A hard link, put in place at one moment: another run may be using the one that stands. */
+function link(target: string, path: string): void {
+  if (statSync(path, { throwIfNoEntry: false })?.ino === statSync(target).ino) return;
+  const temporary = `${path}.${process.pid}`;
+  rmSync(temporary, { force: true });
+  linkSync(target, temporary);
+  renameSync(temporary, path);
 }
 
 function scriptNames(): string[] {
@@ -61,15 +98,15 @@ async function hashInputs(): Promise<string> {
   return hash.digest("hex");
 }
 
-function isBuilt(name: string, inputs: string): boolean {
-  const stamp = join(STAMPS, name);
-  return existsSync(join(DIST, name)) && existsSync(stamp) && readFileSync(stamp, "utf8") === inputs;
+function isBuilt(name: string, folder: string, inputs: string): boolean {
+  const stamp = join(folder, ".stamp", name);
+  return existsSync(join(folder, name)) && existsSync(stamp) && readFileSync(stamp, "utf8") === inputs;
 }
 
-async function build(name: string, inputs: string) {
+async function build(name: string, folder: string, inputs: string) {
   const started = performance.now();
   // A folder, since the executable's own name is compiled in.
-  const work = mkdtempSync(join(DIST, ".build-"));
+  const work = mkdtempSync(join(folder, ".build-"));
   try {
     const output = join(work, name);
     const script = join(ROOT, "scripts", `${name}.ts`);
@@ -81,20 +118,23 @@ async function build(name: string, inputs: string) {
     });
     const [out, errors, code] = await Promise.all([bun.stdout.text(), bun.stderr.text(), bun.exited]);
     if (code !== 0) throw new Error(`Building ${name} failed:\n${out}${errors}`);
+    const stamp = join(folder, ".stamp", name);
     // Without its old stamp first, an executable newer than its stamp could pass for built.
-    rmSync(join(STAMPS, name), { force: true });
-    renameSync(output, join(DIST, name));
-    writeFileSync(join(STAMPS, name), inputs);
+    rmSync(stamp, { force: true });
+    renameSync(output, join(folder, name));
+    writeFileSync(stamp, inputs);
   } finally {
     rmSync(work, { recursive: true, force: true });
   }
-  console.error(`Built dist/${name} in ${((performance.now() - started) / 1000).toFixed(1)} s`);
+  const seconds = ((performance.now() - started) / 1000).toFixed(1);
+  console.error(`Built ${relative(ROOT, join(folder, name))} in ${seconds} s`);
 }
 
 if (import.meta.main) {
   await runMain(async () => {
     const names = process.argv.slice(2).map((path) => basename(resolve(path), ".ts"));
-    await ensureBuilt(names.length > 0 ? names : undefined);
+    if (names.length === 0) await ensureBuilt();
+    else await ensureBuiltAlone(names);
     return 0;
   });
 }

@@ -9,6 +9,8 @@ export type Argument = ArgDef & {
   readonly list?: true;
   /** The variable that stands for it when it is not given: for the help. */
   readonly env?: string;
+  /** The heading of the help that it stands under. @default "Flags" */
+  readonly group?: string;
 };
 
 /** A flag's letter; undefined where it has none. */

@@ -91,7 +91,7 @@ export interface Installed extends Disposable {
 }
 
 export async function install(): Promise<Installed> {
-  const [dist, tree] = await Promise.all([ensureBuilt(["renew-token", "issue-cert"]), machineTree()]);
+  const [dist, tree] = await Promise.all([ensureBuilt(), machineTree()]);
   const folder = temporaryFolder();
   const bin = join(folder.path, "usr/local/bin");
   mkdirSync(bin, { recursive: true, mode: 0o755 });
