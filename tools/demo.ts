@@ -1,6 +1,7 @@
 import { mkdirSync, mkdtempSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, relative } from "node:path";
+import { tableLines } from "../lib/cli/table.ts";
 import { ExitCode, Failure } from "../lib/failure.ts";
 import { startServer } from "../lib/server/server.ts";
 import { createVaultClient } from "../lib/vault/client.ts";
@@ -117,15 +118,8 @@ async function validUntil(path: string): Promise<string> {
   return readCertificates(text, path)[0].notAfter.toISOString().slice(0, 10);
 }
 
-function table(rows: readonly string[][]): void {
-  const widths = (rows[0] ?? []).map((_, i) => Math.max(...rows.map((row) => row[i]?.length ?? 0)));
-  for (const row of rows)
-    console.log(
-      `    ${row
-        .map((cell, i) => cell.padEnd(widths[i] ?? 0))
-        .join("  ")
-        .trimEnd()}`,
-    );
+function table(rows: ReadonlyArray<readonly string[]>): void {
+  for (const line of tableLines(rows, "    ")) console.log(line);
 }
 
 /** A folder that goes at the end, also when the demo is interrupted; the server ends by itself then. */
