@@ -2,7 +2,7 @@ import { ExitCode, Failure } from "../failure.ts";
 import { type Loaded, loadManifest, loadManifests } from "../manifest/load.ts";
 import type { Manifest } from "../manifest/manifest.ts";
 import { type HookResult, pendingHooks, runPendingHooks } from "../tasks/hooks.ts";
-import { dueManifests, issueManifests, type Outcome, worstExitCode } from "../tasks/manifests.ts";
+import { dueManifests, issueManifests, lookAt, type Outcome, worstExitCode } from "../tasks/manifests.ts";
 import type { VaultClient } from "../vault/client.ts";
 import { hostClient } from "./host-client.ts";
 import { issuedJson, issuedSentence } from "./issued.ts";
@@ -46,8 +46,9 @@ export async function runManifests(args: ManifestArgs, run: Run): Promise<ExitCo
   const codes = failures.map((failure) => job.fail(failure));
   if (args.check === true) codes.push(...(await check(job)));
   else {
-    if (when !== "only") codes.push(...(await issue(job)));
-    if (when !== "later") codes.push(...(await runHooks(job)));
+    const quiet: Manifest[] = [];
+    if (when !== "only") codes.push(...(await issue(job, quiet)));
+    if (when !== "later") codes.push(...(await runHooks(job, quiet)));
   }
   if (args.json === true) printJson(job.report);
   return worstExitCode(codes);
@@ -88,12 +89,16 @@ async function check({ args, manifests, report, log, fail }: Job): Promise<ExitC
   return hooks.length === 0 ? codes : [...codes, ExitCode.wouldChange];
 }
 
-async function issue(job: Job): Promise<ExitCode[]> {
+/** @param quiet is given those of which nothing has to be told to anybody */
+async function issue(job: Job, quiet: Manifest[]): Promise<ExitCode[]> {
   const { args, manifests, report, signal, log } = job;
   if (manifests.length === 0) return [];
   let client: VaultClient;
+  const asked = hostClient(args, job);
+  // While the token is being renewed.
+  const found = lookAt(manifests);
   try {
-    client = await hostClient(args, job);
+    client = await asked;
   } catch (error) {
     if (!(error instanceof Failure)) throw error;
     // Hooks that are left from before need no server.
@@ -102,10 +107,15 @@ async function issue(job: Job): Promise<ExitCode[]> {
   }
   const outcomes = await issueManifests(manifests, {
     client,
+    found,
     signal,
     onNote: ({ name }, sentence) => log.note(`${name}: ${sentence}`),
   });
-  report.certificates = outcomes.map(outcomeJson);
+  // Not for nothing: it has each certificate read.
+  if (args.json === true) report.certificates = outcomes.map(outcomeJson);
+  for (const outcome of outcomes) {
+    if ("issued" in outcome && !outcome.issued.isPending) quiet.push(outcome.manifest);
+  }
   return outcomes.map((outcome) => tellOutcome(outcome, job));
 }
 
@@ -113,9 +123,10 @@ async function issue(job: Job): Promise<ExitCode[]> {
 function tellOutcome(outcome: Outcome, { args, log, fail }: Job): ExitCode {
   const { name, destination } = outcome.manifest;
   if ("failure" in outcome) return fail(outcome.failure, name);
-  const line = `${name}: ${issuedSentence(outcome.issued, destination)}`;
-  if (outcome.issued.outcome === "not due") log.debug(line);
-  else if (args.json !== true) log.done(line);
+  const line = () => `${name}: ${issuedSentence(outcome.issued, destination)}`;
+  if (outcome.issued.outcome !== "not due") {
+    if (args.json !== true) log.done(line());
+  } else if (log.level >= 2) log.debug(line());
   return ExitCode.ok;
 }
 
@@ -132,8 +143,9 @@ function outcomeJson(outcome: Outcome): Readonly<Record<string, unknown>> {
     : { name, ...issuedJson(outcome.issued, destination) };
 }
 
-async function runHooks(job: Job): Promise<ExitCode[]> {
-  const { manifests, report, signal, log } = job;
+async function runHooks(job: Job, quiet: readonly Manifest[]): Promise<ExitCode[]> {
+  const { report, signal, log } = job;
+  const manifests = job.manifests.filter((it) => !quiet.includes(it));
   const { results, failures } = await runPendingHooks(manifests, { signal, onLine: log.note });
   report.hooks = results;
   return [

@@ -3,7 +3,7 @@ import { basename, dirname, join } from "node:path";
 import { ExitCode, Failure } from "../failure.ts";
 import type { Ownership } from "./durable.ts";
 import { errorCode, fileError, printable } from "./file-error.ts";
-import { type Folder, openFolder, openInside } from "./folder.ts";
+import { type Folder, type Folders, openFolder, openInside } from "./folder.ts";
 import { fullPath } from "./full-path.ts";
 
 /**
@@ -86,10 +86,14 @@ export function certificatePaths(destination: string): Readonly<Record<Member, s
   };
 }
 
-/** Opens a destination as it stands; undefined where its folder is missing. */
-export function findPlace(destination: string): Place | undefined {
+/**
+ * Opens a destination as it stands; undefined where its folder is missing.
+ *
+ * @param folders that others look into, too
+ */
+export function findPlace(destination: string, folders?: Folders): Place | undefined {
   const { folder: path, base } = parseDestination(destination);
-  const folder = orMissing(() => openFolder(path), path);
+  const folder = orMissing(() => folders?.open(path) ?? openFolder(path), path);
   if (folder === undefined) return undefined;
   try {
     return place(

@@ -14,6 +14,7 @@ import {
   type Place,
 } from "./certificate-place.ts";
 import {
+  compareAttributes,
   createFile,
   type Ownership,
   randomHex,
@@ -24,9 +25,9 @@ import {
   touch,
 } from "./durable.ts";
 import { errorCode, fileError } from "./file-error.ts";
-import type { Folder } from "./folder.ts";
+import type { Folder, Folders } from "./folder.ts";
 import { type LockOptions, takeLock } from "./lock.ts";
-import { addPending } from "./pending.ts";
+import { addPending, isPending } from "./pending.ts";
 import { type FileContent, readSmallFile } from "./read-file.ts";
 
 export interface SetFiles {
@@ -42,8 +43,12 @@ export interface SetFiles {
 export interface StoredSet extends Partial<SetFiles> {
   /** Of the key; undefined where there is none. */
   readonly owner?: Ownership;
+  /** Mode and owner of each of the three that is there. */
+  readonly attributes?: Readonly<Partial<Record<Member, Ownership & { readonly mode: number }>>>;
   /** When the CA was last known to be the server's; undefined for plain files. */
   readonly checkedAt?: Date;
+  /** Somebody still has to act on a change. */
+  readonly isPending?: boolean;
 }
 
 /** A place that no other run changes meanwhile. */
@@ -71,8 +76,8 @@ const checkedName = "ca-checked";
  *
  * @throws Failure (can't write) when something stands there that is not ours to replace
  */
-export function readSet(destination: string): StoredSet {
-  using place = findPlace(destination);
+export function readSet(destination: string, folders?: Folders): StoredSet {
+  using place = findPlace(destination, folders);
   return place === undefined ? {} : read(place);
 }
 
@@ -109,36 +114,45 @@ export async function lockPlace(
 }
 
 function read(place: Place): StoredSet {
-  const [key, certificate, ca] = memberNames.map((member) => readMember(place, member));
+  const linked = memberNames.filter((member) => isOurLink(place, member));
+  const found = memberNames.flatMap((member) => {
+    const file = readMember(place, member, linked.includes(member));
+    return file === undefined ? [] : [[member, file] as const];
+  });
+  if (found.length === 0) return {};
+  const attributes: NonNullable<StoredSet["attributes"]> = Object.fromEntries(
+    found.map(([member, { stats }]) => [member, { mode: stats.mode, uid: stats.uid, gid: stats.gid }]),
+  );
+  const { key } = attributes;
   return {
-    ...(key === undefined ? {} : { key: key.text, owner: { uid: key.stats.uid, gid: key.stats.gid } }),
-    ...(certificate === undefined ? {} : { certificate: certificate.text }),
-    ...(ca === undefined ? {} : { ca: ca.text }),
-    ...readRequest(place),
-    ...readCheckedAt(place),
+    ...Object.fromEntries(found.map(([member, { text }]) => [member, text])),
+    attributes,
+    ...(key === undefined ? {} : { owner: { uid: key.uid, gid: key.gid } }),
+    // Plain files that were put in the links' place are not what the request beside the set speaks of.
+    ...(linked.length === memberNames.length ? readRequest(place) : {}),
+    ...(place.set === undefined ? {} : lastLook(place.set, found)),
+    isPending: place.set !== undefined && isPending(place.set),
   };
 }
 
 /** The later of the set's making, when the CA came with the certificate, and of the last look. */
-function readCheckedAt({ set }: Place): Pick<StoredSet, "checkedAt"> {
-  if (set === undefined) return {};
-  const times = [`${currentName}/${members.ca.name}`, checkedName].flatMap((name) => {
-    const stats = statSync(`${set.path}/${name}`, { throwIfNoEntry: false });
-    return stats === undefined ? [] : [stats.mtimeMs];
-  });
+function lastLook(
+  set: Folder,
+  found: ReadonlyArray<readonly [Member, FileContent]>,
+): Pick<StoredSet, "checkedAt"> {
+  const ca = found.find(([member]) => member === "ca")?.[1].stats;
+  const checked = statSync(`${set.path}/${checkedName}`, { throwIfNoEntry: false });
+  const times = [ca, checked].flatMap((stats) => (stats === undefined ? [] : [stats.mtimeMs]));
   return times.length === 0 ? {} : { checkedAt: new Date(Math.max(...times)) };
 }
 
-/** Plain files that were put in the links' place are not what the request beside the set speaks of. */
-function readRequest(place: Place): Pick<StoredSet, "request"> {
-  if (place.set === undefined || !memberNames.every((member) => isOurLink(place, member))) return {};
-  const file = readSmallFile(`${place.set.path}/${currentName}/${requestName}`, maxBytes);
+function readRequest({ set }: Place): Pick<StoredSet, "request"> {
+  const file = set && readSmallFile(`${set.path}/${currentName}/${requestName}`, maxBytes);
   return file === undefined ? {} : { request: file.text };
 }
 
 /** Through our own folder where it is our link, so that nobody can lead the reading elsewhere. */
-function readMember(place: Place, member: Member): FileContent | undefined {
-  const ours = isOurLink(place, member);
+function readMember(place: Place, member: Member, ours = isOurLink(place, member)): FileContent | undefined {
   if (ours && place.set === undefined) return undefined;
   const path = ours ? `${place.set?.path}/${currentName}/${members[member].name}` : outerPath(place, member);
   return readSmallFile(path, maxBytes, outerName(place, member));
@@ -222,6 +236,16 @@ function removeVersions(set: Folder, kept: ReadonlyArray<string | undefined>): v
       rmSync(`${set.path}/${name}`, { recursive: true, force: true });
     }
   }
+}
+
+/** Whether `mendAttributes` would have to do something, by a look that was taken already. */
+export function isMendDue({ attributes = {} }: StoredSet, owner: Ownership | undefined): boolean {
+  return memberNames.some((member) => {
+    const found = attributes[member];
+    if (found === undefined) return false;
+    const { isWide, isForeign } = compareAttributes(found, { mode: members[member].mode, owner });
+    return isWide || isForeign;
+  });
 }
 
 /**

@@ -66,15 +66,24 @@ function writeAll(fd: number, content: Buffer): void {
 export function setAttributes(path: string, { mode, owner }: FileAttributes): boolean {
   const fd = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOFOLLOW);
   try {
-    const stats = fstatSync(fd);
-    const isWide = (stats.mode & 0o7777 & ~mode) !== 0;
-    const isForeign = owner !== undefined && (stats.uid !== owner.uid || stats.gid !== owner.gid);
+    const { isWide, isForeign } = compareAttributes(fstatSync(fd), { mode, owner });
     if (isWide) fchmodSync(fd, mode);
-    if (isForeign) fchownSync(fd, owner.uid, owner.gid);
+    if (isForeign && owner !== undefined) fchownSync(fd, owner.uid, owner.gid);
     return isWide || isForeign;
   } finally {
     closeSync(fd);
   }
+}
+
+/** What a file has and should not: a mode that is too wide, and another owner. */
+export function compareAttributes(
+  found: Ownership & { readonly mode: number },
+  { mode, owner }: FileAttributes,
+): { readonly isWide: boolean; readonly isForeign: boolean } {
+  return {
+    isWide: (found.mode & 0o7777 & ~mode) !== 0,
+    isForeign: owner !== undefined && (found.uid !== owner.uid || found.gid !== owner.gid),
+  };
 }
 
 /**

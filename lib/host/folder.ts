@@ -74,6 +74,27 @@ export function openFolder(path: string, make?: MakeOptions): Folder {
   return heldOpen(fd, name);
 }
 
+/** Folders that are opened once for all who look into them. */
+export interface Folders extends Disposable {
+  /** As `openFolder`; it stays open until all are closed. */
+  open(path: string): Folder;
+}
+
+/** For a look at many files in few folders. */
+export function keepFoldersOpen(): Folders {
+  const held = new Map<string, Folder>();
+  return {
+    open(path) {
+      const folder = held.get(path) ?? openFolder(path);
+      held.set(path, folder);
+      return { ...folder, [Symbol.dispose]() {} };
+    },
+    [Symbol.dispose]() {
+      for (const folder of held.values()) folder[Symbol.dispose]();
+    },
+  };
+}
+
 /**
  * Refuses a path to a folder that a link of another user's leads on. Whatever else is wrong with it is for whoever uses
  * it to tell.

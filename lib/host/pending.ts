@@ -1,9 +1,9 @@
-import { rmSync } from "node:fs";
+import { rmSync, statSync } from "node:fs";
 import { ExitCode } from "../failure.ts";
 import { findPlace } from "./certificate-place.ts";
 import { randomHex, removeTemporaries, replaceFile, syncFolder } from "./durable.ts";
 import { fileError } from "./file-error.ts";
-import type { Folder } from "./folder.ts";
+import type { Folder, Folders } from "./folder.ts";
 import { type LockOptions, takeLock } from "./lock.ts";
 import { readSmallFile } from "./read-file.ts";
 
@@ -27,9 +27,14 @@ const nothing: Pending = { id: "", changed: [], done: [] };
  *
  * @throws Failure (can't write) where the folder is not ours
  */
-export function readPending(destination: string): Pending {
-  using place = findPlace(destination);
+export function readPending(destination: string, folders?: Folders): Pending {
+  using place = findPlace(destination, folders);
   return place?.set === undefined ? nothing : read(place.set);
+}
+
+/** Whether there is something to act on, perhaps. Throws the system's error. */
+export function isPending(set: Folder): boolean {
+  return statSync(`${set.path}/${pendingName}`, { throwIfNoEntry: false }) !== undefined;
 }
 
 /** Notes a change, beside those that are noted; hooks that acted on those have to act again. Throws the system's error. */

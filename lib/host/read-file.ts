@@ -41,9 +41,12 @@ export function readSmallFile(path: string, maxBytes: number, name = path): File
     // A byte more than there is, for a file that grows meanwhile, and one more than there may be.
     let buffer = Buffer.alloc(Math.min(stats.size, maxBytes) + 1);
     let length = 0;
-    for (let read = -1; read !== 0 && length <= maxBytes; length += read) {
+    for (let isOver = false; !isOver && length <= maxBytes; ) {
       if (length === buffer.length) buffer = Buffer.concat([buffer], Math.min(2 * length, maxBytes + 1));
-      read = readSync(fd, buffer, length, buffer.length - length, null);
+      const read = readSync(fd, buffer, length, buffer.length - length, null);
+      length += read;
+      // There was room for more, and no more came.
+      isOver = read === 0 || (length === stats.size && length < buffer.length);
     }
     if (length > maxBytes) {
       throw new Failure(ExitCode.data, `${printable(name)} is longer than ${maxBytes} bytes`, {

@@ -1,5 +1,4 @@
 import { readdirSync, statSync } from "node:fs";
-import { join } from "node:path";
 import { ExitCode, Failure } from "../failure.ts";
 import { certificatePaths } from "../host/certificate-place.ts";
 import { fileError, printable } from "../host/file-error.ts";
@@ -21,7 +20,7 @@ const maxBytes = 16 * 1024;
  * @throws Failure (configuration) when it is missing, not right, or others may write it
  */
 export function loadManifest(file: string): Manifest {
-  return load(file, hostFacts(), []);
+  return load(file, hostFacts(), new Map());
 }
 
 /**
@@ -38,10 +37,11 @@ export function loadManifests(folder: string): Loaded {
   }
   const host = hostFacts();
   const manifests: Manifest[] = [];
+  const taken = new Map<string, string>();
   const failures: Failure[] = [];
   for (const file of files) {
     try {
-      manifests.push(load(file, host, manifests));
+      manifests.push(load(file, host, taken));
     } catch (error) {
       if (!(error instanceof Failure)) throw error;
       failures.push(error);
@@ -50,23 +50,21 @@ export function loadManifests(folder: string): Loaded {
   return { manifests, failures };
 }
 
-/** @param others whose files this one may not share; the one that comes first keeps them */
-function load(file: string, host: HostFacts, others: readonly Manifest[]): Manifest {
+/** @param taken whose files this one may not share, by their paths; the one that comes first keeps them */
+function load(file: string, host: HostFacts, taken: Map<string, string>): Manifest {
   const content = readSmallFile(file, maxBytes);
   if (content === undefined) throw new Failure(ExitCode.config, `there is no manifest ${printable(file)}`);
   requireOurs(file, content.stats);
   if (content.text.includes("\ufffd")) throw new Failure(ExitCode.config, `${printable(file)} is not UTF-8`);
   const manifest = parseManifest(content.text, file, host);
   const mine = Object.values(certificatePaths(manifest.destination));
-  for (const other of others) {
-    const shared = Object.values(certificatePaths(other.destination)).find((path) => mine.includes(path));
-    if (shared === undefined) continue;
+  const shared = mine.find((path) => taken.has(path));
+  if (shared !== undefined) {
     const place = placeOf("destination", content.text, file);
-    throw new Failure(
-      ExitCode.config,
-      `${place} has ${printable(shared)} in common with ${printable(other.file)}`,
-    );
+    const other = printable(taken.get(shared) ?? "");
+    throw new Failure(ExitCode.config, `${place} has ${printable(shared)} in common with ${other}`);
   }
+  for (const path of mine) taken.set(path, file);
   return manifest;
 }
 
@@ -76,7 +74,7 @@ function listManifests(folder: string): string[] {
     return readdirSync(folder)
       .filter((name) => name.endsWith(".toml") && !name.startsWith("."))
       .sort()
-      .map((name) => join(folder, name));
+      .map((name) => `${folder.replace(/\/+$/, "")}/${name}`);
   } catch (error) {
     throw fileError(ExitCode.config, "read the manifests in", folder, error);
   }

@@ -12,7 +12,19 @@ export interface HostFacts {
 
 /** Read anew at each run: a host may be renamed, and get its addresses late. */
 export function hostFacts(): HostFacts {
-  return { hostName: hostname(), ipv4: ipv4Addresses()[0], ipv6: ipv6Addresses()[0] };
+  let [ipv4, ipv6]: Array<string | undefined> = [];
+  return {
+    hostName: hostname(),
+    // Looked for when one is asked for: a long list of routes takes its time.
+    get ipv4() {
+      ipv4 ??= ipv4Addresses()[0];
+      return ipv4;
+    },
+    get ipv6() {
+      ipv6 ??= ipv6Addresses()[0];
+      return ipv6;
+    },
+  };
 }
 
 /**
@@ -24,13 +36,7 @@ export function hostFacts(): HostFacts {
  */
 export function resolveSpecifiers(text: string, host: HostFacts): string {
   return text.replace(/%(.?)/gsu, (specifier, letter: string) => {
-    const value = {
-      H: host.hostName,
-      l: host.hostName.split(".")[0],
-      4: host.ipv4,
-      6: host.ipv6,
-      "%": "%",
-    }[letter];
+    const value = specifierValue(letter, host);
     if (value !== undefined && value !== "") return value;
     const why = /^[46]$/.test(letter)
       ? `this host has no IPv${letter} address`
@@ -39,4 +45,20 @@ export function resolveSpecifiers(text: string, host: HostFacts): string {
       hint: "use %H (host name), %l (its first label), %4, %6 (first address) or %% (a percent sign)",
     });
   });
+}
+
+function specifierValue(letter: string, host: HostFacts): string | undefined {
+  switch (letter) {
+    case "H":
+      return host.hostName;
+    case "l":
+      return host.hostName.split(".")[0];
+    case "4":
+      return host.ipv4;
+    case "6":
+      return host.ipv6;
+    case "%":
+      return "%";
+  }
+  return undefined;
 }

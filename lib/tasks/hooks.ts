@@ -2,6 +2,7 @@ import type { Readable } from "node:stream";
 import { Failure } from "../failure.ts";
 import { certificatePaths } from "../host/certificate-place.ts";
 import { readSet } from "../host/certificate-set.ts";
+import { type Folders, keepFoldersOpen } from "../host/folder.ts";
 import { type LockOptions, waitingNote } from "../host/lock.ts";
 import { lockHooks, type Pending, readPending, settlePending } from "../host/pending.ts";
 import type { Hook, Manifest } from "../manifest/manifest.ts";
@@ -61,6 +62,7 @@ export async function runPendingHooks(
   options: HookOptions,
 ): Promise<HookRun> {
   using locks = new DisposableStack();
+  using folders = keepFoldersOpen();
   const failures: Array<{ manifest: Manifest; failure: Failure }> = [];
   const attempt = async <T>(manifest: Manifest, call: () => Promise<T>): Promise<T | undefined> => {
     try {
@@ -74,7 +76,7 @@ export async function runPendingHooks(
   const waiting: Waiting[] = [];
   // In an order that each run keeps to, so that no two wait for each other.
   for (const manifest of manifests.toSorted((a, b) => (a.destination < b.destination ? -1 : 1))) {
-    const pending = await attempt(manifest, () => lockPending(manifest, locks, options));
+    const pending = await attempt(manifest, () => lockPending(manifest, locks, folders, options));
     if (pending !== undefined) waiting.push({ manifest, pending });
   }
   const done: Array<{ act: Act; failure: string | undefined }> = [];
@@ -96,7 +98,11 @@ export async function runPendingHooks(
 
 /** The hooks that are still to run, by what is noted now. */
 export function pendingHooks(manifests: readonly Manifest[]): readonly HookResult[] {
-  const waiting = manifests.map((manifest) => ({ manifest, pending: readPending(manifest.destination) }));
+  using folders = keepFoldersOpen();
+  const waiting = manifests.map((manifest) => ({
+    manifest,
+    pending: readPending(manifest.destination, folders),
+  }));
   return acts(waiting.filter(({ pending }) => pending.changed.length > 0)).map(planned);
 }
 
@@ -108,9 +114,10 @@ function planned({ name, wishes }: Act): HookResult {
 async function lockPending(
   { destination }: Manifest,
   locks: DisposableStack,
+  folders: Folders,
   options: HookOptions,
 ): Promise<Pending | undefined> {
-  if (readPending(destination).changed.length === 0) return undefined;
+  if (readPending(destination, folders).changed.length === 0) return undefined;
   locks.use(await lockHooks(destination, waiting(options)));
   // Another run may have acted on it while this one waited.
   const pending = readPending(destination);

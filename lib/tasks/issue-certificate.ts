@@ -1,6 +1,7 @@
 import { ExitCode, Failure } from "../failure.ts";
 import { certificatePaths } from "../host/certificate-place.ts";
 import {
+  isMendDue,
   type LockedPlace,
   lockPlace,
   mendAttributes,
@@ -29,6 +30,8 @@ export interface IssueOptions extends CertificateRequest {
   readonly ifDue: boolean;
   /** Make a new key, whatever stands. */
   readonly force: boolean;
+  /** What a look at the destination has found just now. */
+  readonly found?: StoredSet | undefined;
   /** Ends the waiting for another run. */
   readonly signal: AbortSignal;
   readonly onNote?: (sentence: string) => void;
@@ -53,6 +56,8 @@ export interface Issued {
   readonly waitsUntil?: Date;
   readonly keyType?: KeyType;
   readonly keyKept?: boolean;
+  /** Somebody has to act on it, or on a change before it. */
+  readonly isPending: boolean;
 }
 
 /**
@@ -64,7 +69,7 @@ export async function issueCertificate(options: IssueOptions): Promise<Issued> {
   if (options.ifDue) await learnServerTime(options.client);
   const clock = clockNote(options.client);
   if (clock !== undefined) options.onNote?.(clock);
-  const set = readSet(options.destination);
+  const set = options.found ?? readSet(options.destination);
   const decision = await decide(set, options);
   if ("outcome" in decision && !isCaCheckDue(set, decision, options)) return decision;
   using place = await lockPlace(options.destination, options.owner, {
@@ -91,9 +96,15 @@ async function decide(
   const now = serverTime(options.client);
   const { reasons, certificate, isUsable } = await standing(set, options, now, options.halfOfShortLife);
   if (certificate === undefined) return { reasons };
-  const about = { certificate, dueAt: dueAt(certificate, options.halfOfShortLife), reasons };
+  const about = {
+    certificate,
+    dueAt: dueAt(certificate, options.halfOfShortLife),
+    reasons,
+    isPending: set.isPending === true,
+  };
   if (options.ifDue && reasons.length === 0) {
-    for (const path of mendAttributes(options.destination, options.owner)) {
+    const mended = isMendDue(set, options.owner) ? mendAttributes(options.destination, options.owner) : [];
+    for (const path of mended) {
       options.onNote?.(`${path} has its owner and mode set again`);
     }
     return { outcome: "not due", ...about };
@@ -144,7 +155,11 @@ async function followCa(
     ca: join(options.caChain ? chainOf(issuer, above) : [issuer]),
   };
   place.replace(files, options.owner ?? inherited(set), options.keepsPending === true ? ["ca"] : []);
-  return { ...standing, outcome: "CA refreshed" };
+  return {
+    ...standing,
+    outcome: "CA refreshed",
+    isPending: options.keepsPending === true || standing.isPending,
+  };
 }
 
 async function issue(
@@ -181,6 +196,7 @@ async function issue(
     reasons,
     keyType: key.type,
     keyKept: kept,
+    isPending: options.keepsPending === true || set.isPending === true,
   };
 }
 

@@ -1,6 +1,7 @@
 import { formatDuration } from "../duration.ts";
 import { ExitCode, Failure } from "../failure.ts";
-import { readSet } from "../host/certificate-set.ts";
+import { readSet, type StoredSet } from "../host/certificate-set.ts";
+import { keepFoldersOpen } from "../host/folder.ts";
 import type { Manifest } from "../manifest/manifest.ts";
 import { isOpen, nextOpening } from "../manifest/window.ts";
 import type { VaultClient } from "../vault/client.ts";
@@ -14,9 +15,28 @@ export type Outcome =
   | { readonly manifest: Manifest; readonly issued: Issued }
   | { readonly manifest: Manifest; readonly failure: Failure };
 
+/** What stands at a manifest's destination, or why that can't be told. */
+export type Found = StoredSet | Failure;
+
+/** Looks at all destinations, each folder of theirs opened once. */
+export function lookAt(manifests: readonly Manifest[]): ReadonlyMap<Manifest, Found> {
+  using folders = keepFoldersOpen();
+  return new Map(
+    manifests.map((manifest): [Manifest, Found] => {
+      try {
+        return [manifest, readSet(manifest.destination, folders)];
+      } catch (error) {
+        return [manifest, toFailure(error)];
+      }
+    }),
+  );
+}
+
 export interface RunOptions {
   /** With the host's token. */
   readonly client: VaultClient;
+  /** What a look has found just now. */
+  readonly found: ReadonlyMap<Manifest, Found>;
   readonly signal: AbortSignal;
   readonly onNote: (manifest: Manifest, sentence: string) => void;
 }
@@ -33,7 +53,9 @@ export async function issueManifests(
     manifests.map(async (manifest): Promise<Outcome> => {
       try {
         await clock;
-        const issued = await issueCertificate(issueOptions(manifest, options));
+        const found = options.found.get(manifest);
+        if (found instanceof Failure) throw found;
+        const issued = await issueCertificate({ ...issueOptions(manifest, options), found });
         tellShortLife(manifest, issued.certificate, options);
         return { manifest, issued };
       } catch (error) {
@@ -95,10 +117,11 @@ export type Due =
 /** What a run would issue, by this host's files and clock alone; those that are not due are left out. */
 export async function dueManifests(manifests: readonly Manifest[]): Promise<readonly Due[]> {
   const now = new Date();
+  const found = lookAt(manifests);
   const all = await Promise.all(
     manifests.map(async (manifest): Promise<Due[]> => {
       try {
-        const reasons = await dueReasons(manifest, now);
+        const reasons = await dueReasons(manifest, found.get(manifest), now);
         return reasons.length === 0 ? [] : [{ manifest, reasons }];
       } catch (error) {
         return [{ manifest, failure: toFailure(error) }];
@@ -108,13 +131,13 @@ export async function dueManifests(manifests: readonly Manifest[]): Promise<read
   return all.flat();
 }
 
-async function dueReasons(manifest: Manifest, now: Date): Promise<readonly string[]> {
-  const { reasons, certificate, isUsable } = await standing(
-    readSet(manifest.destination),
-    manifest,
-    now,
-    true,
-  );
+async function dueReasons(
+  manifest: Manifest,
+  found: Found | undefined,
+  now: Date,
+): Promise<readonly string[]> {
+  if (found instanceof Failure) throw found;
+  const { reasons, certificate, isUsable } = await standing(found ?? {}, manifest, now, true);
   if (isUsable && certificate !== undefined && waitUntil(manifest, certificate, now) !== undefined) return [];
   return reasons.length === 0 && manifest.renew === "always" ? ["it is renewed at each run"] : reasons;
 }

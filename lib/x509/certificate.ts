@@ -1,7 +1,8 @@
-import { type KeyObject, X509Certificate } from "node:crypto";
+import type { KeyObject, X509Certificate } from "node:crypto";
 import { ExitCode, Failure } from "../failure.ts";
 import { normalIp } from "./ip-address.ts";
 import { publicKeyDer } from "./key.ts";
+import { nodeCrypto } from "./node-crypto.ts";
 import { decodePem, encodePem } from "./pem.ts";
 
 export interface Certificate {
@@ -33,7 +34,7 @@ export function readCertificates(pem: string, what: string): readonly [Certifica
 
 function readCertificate(der: Uint8Array<ArrayBuffer>, what: string): Certificate {
   try {
-    const x509 = new X509Certificate(Buffer.from(der));
+    const x509 = new (nodeCrypto().X509Certificate)(Buffer.from(der));
     const names = splitNames(x509.subjectAltName ?? "");
     return {
       pem: encodePem("CERTIFICATE", der),

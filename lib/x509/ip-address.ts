@@ -1,9 +1,15 @@
-import { isIP } from "node:net";
+const byte = "(?:25[0-5]|2[0-4]\\d|1\\d\\d|[1-9]?\\d)";
+const ipv4 = new RegExp(`^${byte}(?:\\.${byte}){3}$`);
+
+/** Loads node:net, which the names of most hosts don't need. */
+function isIpv6(text: string): boolean {
+  return text.includes(":") && !text.includes("%") && process.getBuiltinModule("node:net").isIPv6(text);
+}
 
 /** The bytes of an address: 4 or 16. Undefined where the text is none (a zone is not part of one). */
 export function ipBytes(text: string): Uint8Array<ArrayBuffer> | undefined {
-  if (isIP(text) === 4) return Uint8Array.from(text.split("."), Number);
-  if (isIP(text) !== 6 || text.includes("%")) return undefined;
+  if (ipv4.test(text)) return Uint8Array.from(text.split("."), Number);
+  if (!isIpv6(text)) return undefined;
   const [head = "", tail = ""] = text.replace(/\d+(?:\.\d+){3}$/, hexGroups).split("::");
   const left = head.split(":").filter(Boolean);
   const right = tail.split(":").filter(Boolean);

@@ -1,6 +1,7 @@
-import { createPrivateKey, createPublicKey, KeyObject, webcrypto } from "node:crypto";
+import type { KeyObject } from "node:crypto";
 import { ExitCode, Failure } from "../failure.ts";
 import type { KeyType } from "./key-type.ts";
+import { nodeCrypto } from "./node-crypto.ts";
 import { decodePem, encodePem } from "./pem.ts";
 
 /** A private key as it stands in its file, and ready for use. */
@@ -17,11 +18,11 @@ export interface PrivateKey {
  * @see https://www.w3.org/TR/WebCryptoAPI/#subtlecrypto-interface
  */
 export async function generateKey(type: KeyType): Promise<PrivateKey> {
-  const pair = await webcrypto.subtle.generateKey(algorithm(type), true, ["sign", "verify"]);
+  const pair = await crypto.subtle.generateKey(algorithm(type), true, ["sign", "verify"]);
   if (!("privateKey" in pair)) throw new Failure(ExitCode.software, "the runtime made no key pair");
-  const pkcs8 = await webcrypto.subtle.exportKey("pkcs8", pair.privateKey);
+  const pkcs8 = await crypto.subtle.exportKey("pkcs8", pair.privateKey);
   const pem = encodePem("PRIVATE KEY", new Uint8Array(pkcs8));
-  return { pem, key: KeyObject.from(pair.privateKey), type };
+  return { pem, key: nodeCrypto().KeyObject.from(pair.privateKey), type };
 }
 
 function algorithm(type: KeyType) {
@@ -66,7 +67,7 @@ async function parseKey(pem: string, der: Uint8Array<ArrayBuffer>, what: string)
   try {
     // The runtime passes over what stands behind the key.
     if (!isOneSequence(der)) throw new RangeError("the length in it is not its own");
-    return createPrivateKey(pem);
+    return nodeCrypto().createPrivateKey(pem);
   } catch (cause) {
     // The runtime does not read version 2 of PKCS #8, which has the public key beside the private one.
     const { readPkcs8WithPublicKey } = await import("./pkcs8-v2.ts");
@@ -118,5 +119,5 @@ function describe(key: KeyObject, what: string): KeyType {
 
 /** The public key as DER SubjectPublicKeyInfo (RFC 5280, section 4.1.2.7). */
 export function publicKeyDer(key: KeyObject): Uint8Array<ArrayBuffer> {
-  return Uint8Array.from(createPublicKey(key).export({ type: "spki", format: "der" }));
+  return Uint8Array.from(nodeCrypto().createPublicKey(key).export({ type: "spki", format: "der" }));
 }

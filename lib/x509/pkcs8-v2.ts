@@ -1,7 +1,8 @@
-import { createPrivateKey, type KeyObject } from "node:crypto";
+import type { KeyObject } from "node:crypto";
 import { ed25519 } from "@noble/curves/ed25519.js";
 import { fromBER, Integer, ObjectIdentifier, OctetString, Sequence } from "asn1js";
 import { ExitCode, Failure } from "../failure.ts";
+import { nodeCrypto } from "./node-crypto.ts";
 
 // 1.3.101.112, as it is encoded; the parser's own text of an identifier throws where that is broken.
 const ed25519Oid = Buffer.from("06032b6570", "hex");
@@ -39,7 +40,11 @@ export async function readPkcs8WithPublicKey(
   if (publicKey !== undefined && !publicKey.equals(ed25519.getPublicKey(seed))) {
     throw new Failure(ExitCode.data, `${what} holds a public key that does not belong to its private key`);
   }
-  return createPrivateKey({ key: Buffer.concat([version1, seed]), format: "der", type: "pkcs8" });
+  return nodeCrypto().createPrivateKey({
+    key: Buffer.concat([version1, seed]),
+    format: "der",
+    type: "pkcs8",
+  });
 }
 
 function parseSequence(der: Uint8Array<ArrayBuffer>): Sequence | undefined {

@@ -1,7 +1,7 @@
 import { readFileSync, utimesSync } from "node:fs";
 import { join } from "node:path";
 import { type Manifest, parseManifest } from "../../lib/manifest/manifest.ts";
-import { issueManifests } from "../../lib/tasks/manifests.ts";
+import { issueManifests, lookAt } from "../../lib/tasks/manifests.ts";
 import { createVaultClient } from "../../lib/vault/client.ts";
 import type { ClusterServer } from "../support/cluster-server.ts";
 import { temporaryFolder } from "../support/folder.ts";
@@ -29,6 +29,7 @@ export function manifestHost(cluster: ClusterServer, fault?: Fault) {
     },
     run: (...manifests: readonly Manifest[]) =>
       issueManifests(manifests, {
+        found: lookAt(manifests),
         client,
         signal: new AbortController().signal,
         onNote: ({ name }, sentence) => notes.push(`${name}: ${sentence}`),
