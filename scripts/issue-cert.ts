@@ -4,7 +4,7 @@ import { hostClient } from "../lib/cli/host-client.ts";
 import { issuedJson, issuedSentence } from "../lib/cli/issued.ts";
 import { printJson } from "../lib/cli/log.ts";
 import { manifestArgs } from "../lib/cli/manifest-args.ts";
-import { commonArgs, hostArgs, runScript, type Script } from "../lib/cli/script.ts";
+import { commonArgs, general, hostArgs, runScript, type Script } from "../lib/cli/script.ts";
 import { ExitCode, Failure } from "../lib/failure.ts";
 import { resolveOwnership } from "../lib/host/owner.ts";
 import type { CertificateRequest } from "../lib/tasks/due.ts";
@@ -29,56 +29,71 @@ const args = {
     type: "string",
     alias: "s",
     list: true,
+    mayBeEmpty: true,
     description: "host names that the certificate is for, too",
     valueHint: "NAMES",
+    group: "Names",
   },
   "ip-sans": {
     type: "string",
     alias: "i",
     list: true,
+    mayBeEmpty: true,
     description: "IP addresses that it is for",
     valueHint: "ADDRESSES",
+    group: "Names",
   },
   organisation: {
     type: "string",
     alias: "n",
     list: true,
+    mayBeEmpty: true,
     description: "organisations in its subject, where the role leaves them open",
     valueHint: "NAMES",
+    group: "Names",
   },
   "key-type": {
     type: "string",
     alias: "t",
     description: "rsa, ec or ed25519; ec for a new key, any for one that is there",
     valueHint: "TYPE",
+    group: "Key",
   },
   "key-bit-size": {
     type: "string",
     alias: "b",
     description: "rsa: 2048, 3072, 4096; ec: 256, 384, 521",
     valueHint: "BITS",
+    group: "Key",
   },
   "if-due": {
     type: "boolean",
     description: "issue only when less than a third of the life is left, or something asked for has changed",
+    group: "When",
   },
-  force: { type: "boolean", description: "make a new key, too" },
-  "ca-chain": { type: "boolean", description: "the whole chain in the CA file, not the signer alone" },
+  force: { type: "boolean", description: "make a new key, too", group: "Key" },
+  "ca-chain": {
+    type: "boolean",
+    description: "the whole chain in the CA file, not the signer alone",
+    group: "Files",
+  },
   owner: {
     type: "string",
     alias: "o",
     description: "owner of the files, by name or number",
     valueHint: "USER",
+    group: "Files",
   },
   group: {
     type: "string",
     alias: "g",
     description: "group of the files, by name or number",
     valueHint: "GROUP",
+    group: "Files",
   },
   ...manifestArgs,
-  json: { type: "boolean", description: "what came of it as one JSON object" },
   ...hostArgs,
+  json: { type: "boolean", description: "what came of it as one JSON object", group: general },
   ...commonArgs,
 } as const;
 
@@ -92,7 +107,7 @@ export const issueCert: Script<typeof args> = {
       "a kubelet's certificate, now",
     ],
     [
-      "issue-cert --if-due demo/pki/etcd-k8s/sign/server etcd-1 /etc/etcd/ssl/etcd -s etcd-1.example.com -i 10.0.0.1 -o etcd",
+      "issue-cert --if-due demo/pki/etcd-k8s/sign/server etcd-1 /etc/etcd/ssl/etcd -s a.example.com -o etcd",
       "an etcd member's, when it is due",
     ],
     [

@@ -1,14 +1,18 @@
 #!/usr/bin/env bun
 import { variable } from "../lib/cli/environment.ts";
 import { printJson } from "../lib/cli/log.ts";
-import { commonArgs, hostArgs, runScript, type Script } from "../lib/cli/script.ts";
+import { commonArgs, general, hostArgs, runScript, type Script } from "../lib/cli/script.ts";
 import { formatDuration } from "../lib/duration.ts";
 import { ExitCode } from "../lib/failure.ts";
 import { type HostToken, keepHostToken } from "../lib/tasks/host-token.ts";
 
 const args = {
   ...hostArgs,
-  json: { type: "boolean", description: "what came of it as one JSON object, without the token" },
+  json: {
+    type: "boolean",
+    description: "what came of it as one JSON object, without the token",
+    group: general,
+  },
   ...commonArgs,
 } as const;
 

@@ -1,17 +1,9 @@
 #!/usr/bin/env bun
 import { runScript, type Script } from "../lib/cli/script.ts";
-import { clusterOf, runSetup, setupArgs } from "../lib/cli/setup.ts";
+import { clusterOf, mountArgs, runSetup, setupArgs } from "../lib/cli/setup.ts";
 import { planMounts } from "../lib/cluster/setup.ts";
 
-const args = {
-  ...setupArgs,
-  "max-validity-ca": {
-    type: "string",
-    description: "life of the CAs, and of their mounts' longest lease",
-    default: "20y",
-    valueHint: "DURATION",
-  },
-} as const;
+const args = { ...mountArgs, ...setupArgs } as const;
 
 export const setupMounts: Script<typeof args> = {
   name: "setup-mounts",

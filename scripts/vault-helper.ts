@@ -1,12 +1,35 @@
 #!/usr/bin/env bun
-import { type Commands, command, runTool } from "../lib/cli/tool.ts";
+import { type Commands, command, runTool, type Tool } from "../lib/cli/tool.ts";
 
 /** Each is loaded when it is called: a token renewal reads nothing of what the others need. */
 const commands: Commands = {
+  setup: async () => command((await import("./setup.ts")).setup),
   "setup-mounts": async () => command((await import("./setup-mounts.ts")).setupMounts),
   "write-roles": async () => command((await import("./write-roles.ts")).writeRoles),
   "renew-token": async () => command((await import("./renew-token.ts")).renewToken),
   "issue-cert": async () => command((await import("./issue-cert.ts")).issueCert),
 };
 
-if (import.meta.main) void runTool(commands);
+export const vaultHelper: Tool = {
+  name: "vault-helper",
+  description: "gives every machine of a Kubernetes cluster its certificates from Vault or OpenBao",
+  commands,
+  aliases: { cert: "issue-cert", kubeconfig: "write-kubeconfig", read: "read-secret" },
+  groups: {
+    "For a cluster's admin": ["setup", "setup-mounts", "write-roles", "teardown", "dev-server"],
+    "On a host": ["renew-token", "issue-cert", "write-kubeconfig", "read-secret", "status"],
+  },
+  examples: [
+    ["vault-helper setup --dry-run demo", "show what cluster demo lacks in the server"],
+    [
+      "vault-helper renew-token --init-role demo-worker",
+      "give a host a token of its own, then keep that alive",
+    ],
+    [
+      "vault-helper cert demo/pki/k8s/sign/kubelet system:node:$(hostname) /etc/kubernetes/ssl/kubelet",
+      "have a kubelet's key signed",
+    ],
+  ],
+};
+
+if (import.meta.main) void runTool(vaultHelper);

@@ -2,11 +2,14 @@ import { parseArgs } from "node:util";
 import type { ArgDef } from "citty";
 import { ExitCode, Failure } from "../failure.ts";
 import { printable } from "../host/file-error.ts";
+import { nearest } from "./suggest.ts";
 
 /** A flag or a positional argument of a command, as citty has it, and what it lacks. */
 export type Argument = ArgDef & {
   /** May be given more than once, and holds commas between its values. */
   readonly list?: true;
+  /** An empty value is as none: a unit's `--init-role=${VAULT_INIT_ROLE}`, where that is not set. */
+  readonly mayBeEmpty?: true;
   /** The variable that stands for it when it is not given: for the help. */
   readonly env?: string;
   /** The heading of the help that it stands under. @default "Flags" */
@@ -23,10 +26,21 @@ export type Arguments = Readonly<Record<string, Argument>>;
 /**
  * Reads a command line strictly: citty's own parser lets unknown flags, surplus words and doubled flags pass.
  *
+ * @param command how it was called, to say where its help is
  * @returns the same command line in one plain form, each flag as `--name=value`, for citty to read
  * @throws Failure (usage) for the first thing that is wrong; nothing has been done then
  */
-export function checkArguments(args: Arguments, rawArgs: readonly string[]): string[] {
+export function checkArguments(args: Arguments, rawArgs: readonly string[], command = ""): string[] {
+  try {
+    return plainArguments(args, rawArgs);
+  } catch (error) {
+    if (!(error instanceof Failure) || error.hint !== undefined) throw error;
+    const hint = `see ${command === "" ? "" : `${command} `}--help`;
+    throw usage(error.message, hint);
+  }
+}
+
+function plainArguments(args: Arguments, rawArgs: readonly string[]): string[] {
   checkEncoding(rawArgs);
   const flags = Object.entries(args).filter(([, { type }]) => type !== "positional");
   const { tokens } = parseArgs({
@@ -47,22 +61,55 @@ export function checkArguments(args: Arguments, rawArgs: readonly string[]): str
   for (const token of tokens) {
     if (token.kind === "positional") words.push(token.value);
     if (token.kind !== "option") continue;
-    // Own ones only: every object has a constructor.
-    const argument = Object.hasOwn(args, token.name) ? args[token.name] : undefined;
-    const value = givenValue(token);
-    checkFlag({ ...token, value }, argument);
-    const values = given.get(token.name) ?? [];
-    if (values.length > 0 && argument?.list !== true) throw usage(`${token.rawName} is given twice`);
-    given.set(token.name, [...values, value ?? ""]);
+    const [name, argument] = flagOf(args, token);
+    const value = checkFlag({ ...token, value: givenValue(token) }, argument);
+    const values = given.get(name) ?? [];
+    if (values.length > 0 && argument.list !== true) throw usage(`${token.rawName} is given twice`);
+    given.set(name, [...values, value]);
   }
   checkWords(args, words);
-  return [
-    ...[...given].map(([name, values]) =>
-      args[name]?.type === "boolean" ? `--${name}` : `--${name}=${values.join(",")}`,
-    ),
-    "--",
-    ...words,
-  ];
+  return [...[...given].flatMap(([name, values]) => plainFlag(name, args[name], values)), "--", ...words];
+}
+
+/**
+ * The flag that a token names: `--no-wait` is the flag `wait` where that is on by default.
+ *
+ * @throws Failure (usage) where there is none
+ */
+function flagOf(args: Arguments, { name, rawName }: Flag): readonly [name: string, argument: Argument] {
+  // Own ones only: every object has a constructor.
+  const argument = Object.hasOwn(args, name) ? args[name] : undefined;
+  if (argument !== undefined && argument.type !== "positional") return [name, argument];
+  const off = isOff(rawName) ? name.slice("no-".length) : "";
+  const switched = Object.hasOwn(args, off) ? args[off] : undefined;
+  if (switched !== undefined && isOnByDefault(switched)) return [off, switched];
+  throw usage(`there is no flag ${printable(rawName)}`, nearestFlag(args, rawName));
+}
+
+/** Not for a letter, which is near to every other, nor for `--no-force`, which means what `--force` does not. */
+function nearestFlag(args: Arguments, rawName: string): string | undefined {
+  if (!rawName.startsWith("--") || isOff(rawName)) return undefined;
+  const flags = Object.entries(args).filter(([, { type }]) => type !== "positional");
+  const near = nearest(
+    rawName.slice("--".length),
+    flags.map(([flag]) => flag),
+  );
+  return near === undefined ? undefined : `did you mean --${near}?`;
+}
+
+function isOff(rawName: string): boolean {
+  return rawName.startsWith("--no-");
+}
+
+/** A switch that is on unless `--no-…` turns it off. */
+export function isOnByDefault(argument: Argument): boolean {
+  return argument.type === "boolean" && argument.default === true;
+}
+
+function plainFlag(name: string, { type }: Argument = {}, values: readonly string[]): string[] {
+  if (type === "boolean") return [values[0] === "false" ? `--no-${name}` : `--${name}`];
+  const given = values.filter((value) => value !== "");
+  return given.length === 0 ? [] : [`--${name}=${given.join(",")}`];
 }
 
 /** The runtime reads what is not UTF-8 as U+FFFD: a path with it is another than the one that was meant. */
@@ -73,6 +120,7 @@ function checkEncoding(rawArgs: readonly string[]): void {
 
 /** A flag as node:util found it. */
 interface Flag {
+  readonly name: string;
   readonly rawName: string;
   readonly value: string | undefined;
   readonly inlineValue: boolean | undefined;
@@ -83,18 +131,28 @@ function givenValue({ rawName, value, inlineValue }: Flag): string | undefined {
   return inlineValue === true && !rawName.startsWith("--") ? value?.replace(/^=/, "") : value;
 }
 
-function checkFlag(token: Flag, argument: Argument | undefined): void {
-  if (argument === undefined || argument.type === "positional") {
-    throw usage(`there is no flag ${printable(token.rawName)}`);
-  }
+/** @returns its value; a switch's is `true` or `false` */
+function checkFlag({ rawName, value, inlineValue }: Flag, argument: Argument): string {
   if (argument.type === "boolean") {
-    if (token.value !== undefined) throw usage(`${token.rawName} takes no value`);
-  } else if (token.value === undefined || token.value === "") {
-    throw usage(`${token.rawName} needs a value`);
-  } else if (!token.inlineValue && token.value.startsWith("-") && token.value !== "-") {
-    // `--owner --group etcd` is a value forgotten, not an owner called --group.
-    throw usage(`${token.rawName} needs a value`, `write ${token.rawName}=… if that is the value`);
+    if (value === undefined) return isOff(rawName) && isOnByDefault(argument) ? "false" : "true";
+    if (isOff(rawName)) throw usage(`${rawName} takes no value`);
+    return switchValue(rawName, value);
   }
+  if (value === undefined || (value === "" && argument.mayBeEmpty !== true)) {
+    throw usage(`${rawName} needs a value`);
+  }
+  if (!inlineValue && value.startsWith("-") && value !== "-") {
+    // `--owner --group etcd` is a value forgotten, not an owner called --group.
+    throw usage(`${rawName} needs a value`, `write ${rawName}=… if that is the value`);
+  }
+  return value;
+}
+
+/** @see https://pkg.go.dev/strconv#ParseBool which read the Go tool's */
+function switchValue(rawName: string, value: string): "true" | "false" {
+  if (/^(1|t|T|true|TRUE|True)$/.test(value)) return "true";
+  if (/^(0|f|F|false|FALSE|False)$/.test(value)) return "false";
+  throw usage(`${rawName} takes true or false, or no value at all`);
 }
 
 function checkWords(args: Arguments, words: readonly string[]): void {
@@ -116,6 +174,7 @@ function checkWords(args: Arguments, words: readonly string[]): void {
   if (empty !== undefined) throw usage(`<${empty}> is empty`);
 }
 
-function usage(sentence: string, hint = "see --help"): Failure {
+/** One without a hint is told where the help is. */
+function usage(sentence: string, hint?: string): Failure {
   return new Failure(ExitCode.usage, sentence, { hint });
 }

@@ -1,4 +1,4 @@
-import { type Argument, type Arguments, letter } from "./arguments.ts";
+import { type Argument, type Arguments, isOnByDefault, letter } from "./arguments.ts";
 
 export interface HelpPage {
   readonly name: string;
@@ -11,6 +11,20 @@ export interface HelpPage {
   readonly exitCodes?: ReadonlyArray<readonly [code: number, meaning: string]>;
 }
 
+/** Variables that every command reads, in the order of their use. */
+const everyVariable: ReadonlyArray<readonly [name: string, meaning: string]> = [
+  ["VAULT_ADDR", "the server (https://127.0.0.1:8200)"],
+  ["VAULT_TOKEN, VAULT_TOKEN_FILE", "an admin's token, or the file of one; a host has its own"],
+  ["VAULT_NAMESPACE", "namespace of the server"],
+  ["VAULT_CACERT, VAULT_CAPATH", "CA file, or folder of CA files; else the system's own store"],
+  ["VAULT_CLIENT_CERT, VAULT_CLIENT_KEY", "this machine's certificate for TLS, and its key"],
+  ["VAULT_TLS_SERVER_NAME", "name that the server's certificate has to have"],
+  ["VAULT_SKIP_VERIFY", "true trusts whoever answers"],
+  ["VAULT_CLIENT_TIMEOUT, VAULT_MAX_RETRIES", "of one request (15s, 2)"],
+  ["HTTPS_PROXY, HTTP_PROXY, NO_PROXY", "proxy, and what is reached without it"],
+];
+
+/** Exit codes that every command can end with. */
 const everyExitCode: ReadonlyArray<readonly [code: number, meaning: string]> = [
   [0, "done, or nothing to do"],
   [64, "the command line is wrong; nothing was done"],
@@ -21,46 +35,104 @@ const everyExitCode: ReadonlyArray<readonly [code: number, meaning: string]> = [
   [75, "try again later: the server is unreachable, sealed, or limits the rate"],
   [77, "permission denied"],
   [78, "something is set up wrongly"],
+  [130, "ended by SIGINT; files are whole"],
+  [143, "ended by SIGTERM; files are whole"],
 ];
 
-/** A command's help: made of its data, so it can't speak of a flag that is not there. */
-export function renderHelp(page: HelpPage): string {
+/** The heading of flags that have none of their own. */
+const otherFlags = "Flags";
+
+/**
+ * A command's help: made of its data, so it can't speak of a flag that is not there.
+ *
+ * @param calledAs what was typed to call it, and what the usage and the examples show: `vault-helper cert`
+ */
+export function renderHelp(page: HelpPage, calledAs: string = page.name): string {
   const entries = Object.entries(page.args);
   const words = entries.filter(([, { type }]) => type === "positional");
   const flags = entries.filter(([, { type }]) => type !== "positional");
+  const groups = Map.groupBy(flags, ([, { group }]) => group ?? otherFlags);
   const codes = [...everyExitCode, ...(page.exitCodes ?? [])].sort(([a], [b]) => a - b);
+  const flagWidth = widest(flags.map(([name, it]) => flagName(name, it)));
   return [
-    `${page.name}: ${page.description}`,
+    ...wrap(`${calledAs}: ${page.description}`),
     "",
-    `Usage: ${[page.name, "[flags]", ...words.map(([name]) => `<${name}>`)].join(" ")}`,
+    `Usage: ${[calledAs, "[flags]", ...usageWords(words)].join(" ")}`,
     "",
     ...(words.length === 0 ? [] : [...columns(words.map(([name, it]) => [name, it.description ?? ""])), ""]),
-    "Flags:",
-    ...columns(flags.map(([name, it]) => [flagName(name, it), flagText(it)])),
+    ...[...groups].flatMap(([heading, members]) => [
+      `${heading}:`,
+      ...columns(
+        members.map(([name, it]) => [flagName(name, it), flagText(it)]),
+        flagWidth,
+      ),
+      "",
+    ]),
+    "Environment (of each, the BAO_ form goes first):",
+    ...columns(everyVariable),
     "",
     "Examples:",
-    ...page.examples.flatMap(([command, purpose]) => [`  # ${purpose}`, `  ${command}`]),
+    ...page.examples.flatMap(([command, purpose]) => [
+      `  # ${purpose}`,
+      `  ${asCalled(command, page.name, calledAs)}`,
+    ]),
     "",
     "Exit codes:",
     ...columns(codes.map(([code, meaning]) => [String(code), meaning])),
   ].join("\n");
 }
 
+/** Optional ones are all given, or none is. */
+function usageWords(words: ReadonlyArray<readonly [string, Argument]>): string[] {
+  const names = words.map(([name]) => `<${name}>`);
+  const isOptional = words.length > 0 && words.every(([, { required }]) => required === false);
+  return isOptional ? [`[${names.join(" ")}]`] : names;
+}
+
 function flagName(name: string, argument: Argument): string {
   const short = letter(argument) === undefined ? "    " : `-${letter(argument)}, `;
-  return `${short}--${name}${argument.type === "boolean" ? "" : ` ${argument.valueHint ?? "VALUE"}`}`;
+  const long = `--${isOnByDefault(argument) ? "[no-]" : ""}${name}`;
+  return `${short}${long}${argument.type === "boolean" ? "" : ` ${argument.valueHint ?? "VALUE"}`}`;
 }
 
 function flagText(argument: Argument): string {
   const about = [
-    argument.default === undefined ? [] : `default ${argument.default}`,
+    argument.default === undefined ? [] : `default ${argument.default === true ? "on" : argument.default}`,
     argument.env === undefined ? [] : `or ${argument.env}`,
     argument.list === true ? "comma-separated, or given again" : [],
   ].flat();
   return `${argument.description ?? ""}${about.length === 0 ? "" : ` (${about.join("; ")})`}`;
 }
 
-function columns(rows: ReadonlyArray<readonly [left: string, right: string]>): string[] {
-  const width = Math.max(...rows.map(([left]) => left.length));
-  return rows.map(([left, right]) => `  ${left.padEnd(width)}  ${right}`);
+/** A command line as it has to be typed where the command goes by another name. */
+function asCalled(command: string, name: string, calledAs: string): string {
+  return command.replaceAll(new RegExp(`(?<![\\w./-])${RegExp.escape(name)}(?![\\w./-])`, "g"), calledAs);
+}
+
+/** Longest line: what a terminal beside another window shows. */
+const lineWidth = 100;
+
+/** Rows of two columns, the right one wrapped. */
+export function columns(
+  rows: ReadonlyArray<readonly [left: string, right: string]>,
+  width = widest(rows.map(([left]) => left)),
+): string[] {
+  return rows.flatMap(([left, right]) => {
+    const [first = "", ...rest] = wrap(right, lineWidth - width - 4);
+    return [`  ${left.padEnd(width)}  ${first}`, ...rest.map((line) => `${" ".repeat(width + 4)}${line}`)];
+  });
+}
+
+function widest(cells: readonly string[]): number {
+  return Math.max(0, ...cells.map((cell) => cell.length));
+}
+
+function wrap(text: string, width = lineWidth): string[] {
+  const lines: string[] = [];
+  for (const word of text.split(" ")) {
+    const line = lines.at(-1);
+    if (line === undefined || line.length + 1 + word.length > width) lines.push(word);
+    else lines[lines.length - 1] = `${line} ${word}`;
+  }
+  return lines;
 }

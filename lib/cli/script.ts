@@ -27,6 +27,9 @@ export interface Script<T extends ArgsDef & Arguments> extends HelpPage {
   run(args: ParsedArgs<T>, run: Run): Promise<ExitCode | undefined>;
 }
 
+/** The heading of what every command takes. */
+export const general = "General";
+
 export const commonArgs = {
   "log-level": {
     type: "string",
@@ -34,10 +37,17 @@ export const commonArgs = {
     description: "0 errors, 1 information, 2 debug",
     default: "1",
     valueHint: "LEVEL",
+    group: general,
   },
-  timeout: { type: "string", description: "for the whole run", default: "60s", valueHint: "DURATION" },
-  help: { type: "boolean", alias: "h", description: "show this help" },
-  version: { type: "boolean", description: "show the version" },
+  timeout: {
+    type: "string",
+    description: "for the whole run",
+    default: "60s",
+    valueHint: "DURATION",
+    group: general,
+  },
+  help: { type: "boolean", alias: "h", description: "show this help", group: general },
+  version: { type: "boolean", alias: "v", description: "show the version", group: general },
 } as const satisfies Arguments;
 
 /** Where a host's own commands find its tokens. */
@@ -48,49 +58,61 @@ export const hostArgs = {
     description: "folder of the host's token and init-token",
     default: "/etc/vault",
     valueHint: "FOLDER",
+    group: "Host",
   },
   "init-role": {
     type: "string",
+    alias: "r",
+    mayBeEmpty: true,
     description: "token role that the init token is traded for, CLUSTER-ROLE",
     env: "VAULT_INIT_ROLE",
     valueHint: "NAME",
+    group: "Host",
   },
 } as const satisfies Arguments;
 
 /**
  * Runs a script as a process: reads its command line strictly, tells errors in one sentence, and exits with the
  * code that says what came of it.
+ *
+ * @param calledAs what was typed to call it: its help can be pasted, and its lines start with that
  */
 export async function runScript<T extends ArgsDef & Arguments>(
   script: Script<T>,
   rawArgs: readonly string[] = process.argv.slice(2),
+  calledAs: string = script.name,
 ): Promise<void> {
-  let log = createLog(script.name, 1);
+  let log = createLog(calledAs, 1);
   const stop = stopSignal();
   keepMemoryOutOfCoreDumps();
   // Each file and folder gets its mode by itself; one that takes from the owner would get in the way.
   process.umask(0o077);
   try {
-    if (asksFor(rawArgs, "--help", "-h")) return console.log(renderHelp(script));
-    if (asksFor(rawArgs, "--version")) return console.log(`${script.name} ${version}`);
-    const plain = checkArguments(script.args, rawArgs);
+    if (asksFor(rawArgs, "--help", "-h")) return console.log(renderHelp(script, calledAs));
+    if (asksFor(rawArgs, "--version", "-v")) return console.log(`${calledAs} ${version}`);
+    const plain = checkArguments(script.args, rawArgs, calledAs);
     const command = defineCommand<T>({
       meta: { name: script.name, version, description: script.description },
       args: script.args,
       async run({ args }) {
-        log = createLog(script.name, parseLogLevel(String(args["log-level"])));
+        log = createLog(calledAs, parseLogLevel(String(args["log-level"])));
         stop.after(timeLimitMs(String(args.timeout)));
-        process.exitCode = await script.run(args, createRun(log, stop));
+        process.exitCode = endCode(await script.run(args, createRun(log, stop)), stop.signalExitCode());
       },
     });
     await runCommand(command, { rawArgs: plain });
   } catch (error) {
     log.error(error);
-    process.exitCode =
-      stop.signalExitCode() ?? (error instanceof Failure ? error.exitCode : ExitCode.software);
+    const code = error instanceof Failure ? error.exitCode : ExitCode.software;
+    process.exitCode = endCode(code, stop.signalExitCode());
   }
   // A kept connection would hold the process for its idle time.
   process.exit();
+}
+
+/** A run that a signal cut short says so, whatever it made of that; one that did all of its work meanwhile is done. */
+function endCode(code: ExitCode = ExitCode.ok, ofSignal?: number): number {
+  return code === ExitCode.ok ? code : (ofSignal ?? code);
 }
 
 /** Tokens and keys are in it. A unit's LimitCORE=0 says the same; a command typed by hand has only this. */

@@ -1,5 +1,5 @@
 import type { ParsedArgs } from "citty";
-import { type Cluster, defineCluster } from "../cluster/cluster.ts";
+import { type Cluster, defineCluster, type HostRole, hostRoles } from "../cluster/cluster.ts";
 import type { FieldChange } from "../cluster/compare.ts";
 import type { Change } from "../cluster/plan.ts";
 import type { Setup } from "../cluster/setup.ts";
@@ -9,20 +9,81 @@ import type { VaultClient } from "../vault/client.ts";
 import type { Arguments } from "./arguments.ts";
 import { adminToken } from "./environment.ts";
 import { printJson } from "./log.ts";
-import { commonArgs, type Run } from "./script.ts";
+import { commonArgs, general, type Run } from "./script.ts";
 
-/** What both halves of a set-up take. */
+/** What a set-up and both halves of it take. */
 export const setupArgs = {
   cluster: {
     type: "positional",
     required: true,
     description: "the cluster's id: a letter, then small letters, digits and -",
   },
-  "dry-run": { type: "boolean", description: "show what would change, and change nothing" },
-  check: { type: "boolean", description: "as --dry-run, and exit with 2 when something would change" },
-  json: { type: "boolean", description: "the plan and what came of it as one JSON object" },
+  "dry-run": {
+    type: "boolean",
+    description: "show what would change, and change nothing",
+    group: "Plan",
+  },
+  check: {
+    type: "boolean",
+    description: "as --dry-run, and exit with 2 when something would change",
+    group: "Plan",
+  },
+  json: {
+    type: "boolean",
+    description: "the plan and what came of it as one JSON object",
+    group: general,
+  },
   ...commonArgs,
 } as const satisfies Arguments;
+
+/** What mounts and CAs take beside it. */
+export const mountArgs = {
+  "max-validity-ca": {
+    type: "string",
+    description: "life of the CAs, and of their mounts' longest lease",
+    default: "20y",
+    valueHint: "DURATION",
+    group: "Validity",
+  },
+} as const satisfies Arguments;
+
+const initToken = {
+  type: "string",
+  description: "id of this host role's init token, made at random else",
+  valueHint: "ID",
+  group: "Init tokens",
+} as const;
+
+/** What roles and tokens take beside it. */
+export const roleArgs = {
+  "max-validity-admin": {
+    type: "string",
+    description: "longest life of an admin's certificate",
+    default: "365d",
+    valueHint: "DURATION",
+    group: "Validity",
+  },
+  "max-validity-components": {
+    type: "string",
+    description: "longest life of every other certificate",
+    default: "30d",
+    valueHint: "DURATION",
+    group: "Validity",
+  },
+  "init-token-etcd": initToken,
+  "init-token-master": initToken,
+  "init-token-worker": initToken,
+  "init-token-all": initToken,
+} as const satisfies Arguments;
+
+/** The init tokens' ids that a command line gives. */
+export function initTokensOf(args: Pick<ParsedArgs<typeof roleArgs>, `init-token-${HostRole}`>) {
+  const chosen = hostRoles.flatMap((role): Array<[HostRole, string]> => {
+    const id = args[`init-token-${role}`];
+    return id === undefined ? [] : [[role, id]];
+  });
+  return Object.fromEntries(chosen);
+}
 
 /**
  * The cluster that a command line speaks of.
@@ -45,9 +106,9 @@ export function clusterOf(
 }
 
 /**
- * Plans one half of a set-up, shows it, and applies it unless asked not to.
+ * Plans a set-up or one half of it, shows it, and applies it unless asked not to.
  *
- * @param what the half, for the last line
+ * @param what it is, for the last line
  * @throws Failure (usage) where `--dry-run` and `--check` are both given; what the plan and its changes throw
  */
 export async function runSetup(

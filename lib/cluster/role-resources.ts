@@ -50,7 +50,9 @@ function pkiRoleResource({ path, fields }: WantedPkiRole): Resource {
     kind: "PKI role",
     path,
     fields,
-    read: ({ client }) => readPkiRole(client, path),
+    async read(view) {
+      return (await view.isMounted(path)) ? await readPkiRole(view.client, path) : undefined;
+    },
     // Whole, in both cases: a role's fields that are not sent go back to the server's defaults.
     create: (client) => writePkiRole(client, path, fields),
     update: (client) => writePkiRole(client, path, fields),

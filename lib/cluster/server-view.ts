@@ -7,23 +7,30 @@ import { listMounts, type MountInfo } from "../vault/sys.ts";
 export interface ServerView {
   readonly client: VaultClient;
   mounts(): Promise<ReadonlyMap<string, MountInfo>>;
-  /** A secret of a kv version 1 mount; undefined where there is none. */
+  /** Whether a path is in one of the mounts: a server that is asked for another one's says that it is wrong. */
+  isMounted(path: string): Promise<boolean>;
+  /** A secret of a kv version 1 mount; undefined where there is none, or not its mount yet. */
   secret(path: string): Promise<Fields | undefined>;
 }
 
 export function createServerView(client: VaultClient): ServerView {
   let mounts: Promise<ReadonlyMap<string, MountInfo>> | undefined;
   const secrets = new Map<string, Promise<Fields | undefined>>();
-  return {
+  const view: ServerView = {
     client,
     mounts() {
       mounts ??= listMounts(client);
       return mounts;
     },
+    async isMounted(path) {
+      return [...(await view.mounts()).keys()].some((mount) => path.startsWith(`${mount}/`));
+    },
     secret(path) {
-      const asked = secrets.get(path) ?? readSecret(client, path);
+      const read = async () => ((await view.isMounted(path)) ? await readSecret(client, path) : undefined);
+      const asked = secrets.get(path) ?? read();
       secrets.set(path, asked);
       return asked;
     },
   };
+  return view;
 }

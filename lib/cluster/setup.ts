@@ -6,7 +6,7 @@ import { apply, type Change, observe, plan } from "./plan.ts";
 import { requireMounts, roleResources } from "./role-resources.ts";
 import { createServerView } from "./server-view.ts";
 
-/** One half of a cluster's set-up, planned: nothing is written before `apply`. */
+/** A cluster's set-up or one half of it, planned: nothing is written before `apply`. */
 export interface Setup {
   readonly changes: readonly Change[];
   /**
@@ -46,6 +46,28 @@ export async function planRoles(client: VaultClient, cluster: Cluster): Promise<
   await requireMounts(view, cluster);
   const resources = roleResources(cluster);
   const changes = plan(resources, await observe(view, resources));
+  return {
+    changes,
+    async apply(onDone) {
+      await apply(client, changes, onDone);
+      return await renewInitTokens(view, cluster);
+    },
+  };
+}
+
+/**
+ * Plans both halves as one: where mounts are missing, what goes into them is to be made, too.
+ *
+ * @throws Failure (configuration) where a mount of another type stands in the way, or an init token that is not the
+ *   one asked for; VaultError
+ */
+export async function planSetup(client: VaultClient, cluster: Cluster): Promise<Setup> {
+  const view = createServerView(client);
+  const changes: Change[] = [];
+  // One after the other: a mount of another type is refused before anything in it is asked for.
+  for (const resources of [mountResources(cluster), roleResources(cluster)]) {
+    changes.push(...plan(resources, await observe(view, resources)));
+  }
   return {
     changes,
     async apply(onDone) {

@@ -1,0 +1,45 @@
+/**
+ * The one of the names that a word was most likely meant to be; undefined where none is near: a third of its letters,
+ * one at least, may be missing, surplus, wrong or swapped, or it may stop early.
+ */
+export function nearest(word: string, names: readonly string[]): string | undefined {
+  const meant = plain(word);
+  const ranked = names
+    .map((name) => ({ name, edits: editsBetween(meant, plain(name)) }))
+    .sort((a, b) => a.edits - b.edits);
+  const [best] = ranked;
+  if (best !== undefined && best.edits <= Math.max(1, Math.floor(meant.length / 3))) return best.name;
+  const longer = names.filter((name) => meant.length >= 2 && plain(name).startsWith(meant));
+  return longer.length === 1 ? longer[0] : undefined;
+}
+
+/** `--dryRun` and `--init_role` are near to what they were meant to be. */
+function plain(word: string): string {
+  return word.toLowerCase().replaceAll("_", "-");
+}
+
+/**
+ * How many letters have to be added, taken, changed or swapped with their neighbour: the optimal string alignment
+ * distance.
+ */
+function editsBetween(a: string, b: string): number {
+  // Nothing of a length that no name has is near to one, and it may be of any length.
+  if (Math.abs(a.length - b.length) > b.length) return Number.POSITIVE_INFINITY;
+  const rows = [Array.from({ length: b.length + 1 }, (_, j) => j)];
+  const at = (i: number, j: number) => rows[i]?.[j] ?? Number.POSITIVE_INFINITY;
+  for (let i = 1; i <= a.length; i++) {
+    const row = [i];
+    rows.push(row);
+    for (let j = 1; j <= b.length; j++) {
+      const isSame = a[i - 1] === b[j - 1];
+      const isSwapped = a[i - 1] === b[j - 2] && a[i - 2] === b[j - 1];
+      row[j] = Math.min(
+        at(i - 1, j) + 1,
+        at(i, j - 1) + 1,
+        at(i - 1, j - 1) + (isSame ? 0 : 1),
+        isSwapped ? at(i - 2, j - 2) + 1 : Number.POSITIVE_INFINITY,
+      );
+    }
+  }
+  return at(a.length, b.length);
+}

@@ -1,0 +1,118 @@
+import { version } from "../../package.json";
+import { ExitCode, Failure } from "../failure.ts";
+import { checkArguments } from "./arguments.ts";
+import { columns, renderHelp } from "./help.ts";
+import { createLog } from "./log.ts";
+import { commonArgs } from "./script.ts";
+import { nearest } from "./suggest.ts";
+import { findCommand, splitWords, type Tool } from "./tool.ts";
+
+/** What the tool says by itself, where no command of its own is called. */
+const own = {
+  help: "show this help, or that of a command",
+  version: "show the version",
+} as const;
+
+/** Of aliases, in the help. */
+const otherNames = "Names that the Go tool had for them";
+
+/**
+ * Answers words that call no command: `help`, `version`, `--help`, `--version`, and what is wrong.
+ *
+ * @param name the word that should have named a command
+ * @returns the exit code
+ */
+export async function answer(
+  tool: Tool,
+  name: string | undefined,
+  rest: readonly string[],
+): Promise<ExitCode> {
+  try {
+    if (name === undefined && rest.length === 0) {
+      console.error(await renderTool(tool));
+      return ExitCode.usage;
+    }
+    console.log(await answerOf(tool, name, rest));
+    return ExitCode.ok;
+  } catch (error) {
+    createLog(tool.name, 1).error(error);
+    return error instanceof Failure ? error.exitCode : ExitCode.software;
+  }
+}
+
+async function answerOf(tool: Tool, name: string | undefined, rest: readonly string[]): Promise<string> {
+  const asks = (...flags: string[]) => rest.some((word) => flags.includes(word));
+  if (name === "help") return await helpOf(tool, rest);
+  if (name === undefined && asks("--help", "-h")) return await renderTool(tool);
+  if (name !== "version" && (name !== undefined || !asks("--version", "-v"))) throw noCommand(tool, name);
+  checkArguments(commonArgs, rest, tool.name);
+  return `${tool.name} ${version}`;
+}
+
+async function helpOf(tool: Tool, words: readonly string[]): Promise<string> {
+  const { name, rest } = splitWords(words);
+  checkArguments(commonArgs, rest, tool.name);
+  if (name === undefined || Object.hasOwn(own, name)) return await renderTool(tool);
+  const load = findCommand(tool, name);
+  if (load === undefined) throw noCommand(tool, name);
+  return renderHelp((await load()).page, `${tool.name} ${name}`);
+}
+
+/** Not the word itself: it may be a token, given without its flag. */
+function noCommand(tool: Tool, word: string | undefined): Failure {
+  const names = [
+    ...Object.keys(tool.commands),
+    ...knownAliases(tool).map(([alias]) => alias),
+    ...Object.keys(own),
+  ];
+  const near = word === undefined ? undefined : nearest(word, names);
+  const sentence = word === undefined ? "a command is missing" : "there is no such command";
+  const hint = near === undefined ? "" : `did you mean ${near}? `;
+  return new Failure(ExitCode.usage, sentence, { hint: `${hint}see ${tool.name} --help` });
+}
+
+function knownAliases({ aliases, commands }: Tool): ReadonlyArray<readonly [alias: string, name: string]> {
+  return Object.entries(aliases).filter(([, name]) => Object.hasOwn(commands, name));
+}
+
+/** The tool's own help: each command in a line, by what it is for. */
+async function renderTool(tool: Tool): Promise<string> {
+  const { name, commands, groups } = tool;
+  const descriptions = new Map<string, string>();
+  for (const [command, load] of Object.entries(commands))
+    descriptions.set(command, (await load()).page.description);
+  const grouped = Object.values(groups).flat();
+  const sections: ReadonlyArray<readonly [string, readonly string[]]> = [
+    ...Object.entries(groups),
+    ["Other", Object.keys(commands).filter((command) => !grouped.includes(command))],
+  ];
+  const aliases = knownAliases(tool).map(([alias, command]): [string, string] => [alias, command]);
+  const width = Math.max(...["help [COMMAND]", ...Object.keys(commands)].map((command) => command.length));
+  const section = (heading: string, rows: ReadonlyArray<readonly [string, string]>) =>
+    rows.length === 0 ? [] : [`${heading}:`, ...columns(rows, width), ""];
+  return [
+    `${name}: ${tool.description}`,
+    "",
+    `Usage: ${name} COMMAND [flags] [arguments]`,
+    "",
+    ...sections.flatMap(([heading, members]) =>
+      section(
+        heading,
+        members.flatMap((command) => {
+          const description = descriptions.get(command);
+          return description === undefined ? [] : [[command, description] as const];
+        }),
+      ),
+    ),
+    ...section("Of the tool itself", [
+      ["help [COMMAND]", own.help],
+      ["version", own.version],
+    ]),
+    ...section(otherNames, aliases),
+    "Examples:",
+    ...tool.examples.flatMap(([command, purpose]) => [`  # ${purpose}`, `  ${command}`]),
+    "",
+    `${name} help COMMAND tells its flags, with defaults and variables, and its exit codes.`,
+    "Called by the name of a command, through a link, the executable is that command.",
+  ].join("\n");
+}

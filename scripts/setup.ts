@@ -1,0 +1,33 @@
+#!/usr/bin/env bun
+import { runScript, type Script } from "../lib/cli/script.ts";
+import { clusterOf, initTokensOf, mountArgs, roleArgs, runSetup, setupArgs } from "../lib/cli/setup.ts";
+import { planSetup } from "../lib/cluster/setup.ts";
+
+const args = { ...mountArgs, ...roleArgs, ...setupArgs } as const;
+
+export const setup: Script<typeof args> = {
+  name: "setup",
+  description:
+    "give a cluster all that it needs in Vault: setup-mounts and write-roles as one; safe to run again",
+  args,
+  examples: [
+    ["setup demo", "set cluster demo up, or put right what differs, and renew its init tokens"],
+    ["setup --dry-run demo", "show what would change, all of it where there is nothing yet"],
+    [
+      "setup --max-validity-ca 10y --max-validity-components 7d demo",
+      "CAs of ten years, certificates of a week",
+    ],
+  ],
+  exitCodes: [[2, "with --check: something would change"]],
+  async run(args, run) {
+    const validity = {
+      ca: args["max-validity-ca"],
+      admin: args["max-validity-admin"],
+      components: args["max-validity-components"],
+    };
+    const cluster = clusterOf(args.cluster, validity, initTokensOf(args));
+    return await runSetup(cluster, "mounts, CAs, roles, secrets, policies and tokens", planSetup, args, run);
+  },
+};
+
+if (import.meta.main) void runScript(setup);
