@@ -44,7 +44,7 @@ function plainArguments(args: Arguments, rawArgs: readonly string[]): string[] {
   checkEncoding(rawArgs);
   const flags = Object.entries(args).filter(([, { type }]) => type !== "positional");
   const { tokens } = parseArgs({
-    args: [...rawArgs],
+    args: longSwitches(flags, rawArgs),
     options: Object.fromEntries(
       flags.map(([name, argument]) => {
         const short = letter(argument);
@@ -69,6 +69,16 @@ function plainArguments(args: Arguments, rawArgs: readonly string[]): string[] {
   }
   checkWords(args, words);
   return [...[...given].flatMap(([name, values]) => plainFlag(name, args[name], values)), "--", ...words];
+}
+
+/** `-w=false` as `--wait=false`, which node:util would take for the letters w, =, f and so on. */
+function longSwitches(flags: ReadonlyArray<readonly [string, Argument]>, words: readonly string[]): string[] {
+  const end = words.indexOf("--");
+  return words.map((word, i) => {
+    const [, short, value] = ((end === -1 || i < end) && /^-(\w)(=.*)$/s.exec(word)) || [];
+    const [name] = flags.find(([, it]) => it.type === "boolean" && letter(it) === short) ?? [];
+    return short === undefined || name === undefined ? word : `--${name}${value}`;
+  });
 }
 
 /**

@@ -4,13 +4,14 @@
  */
 export function nearest(word: string, names: readonly string[]): string | undefined {
   const meant = plain(word);
-  const ranked = names
+  const [longer, ...others] = names.filter((name) => meant.length >= 2 && plain(name).startsWith(meant));
+  if (longer !== undefined && others.length === 0) return longer;
+  const [best] = names
     .map((name) => ({ name, edits: editsBetween(meant, plain(name)) }))
     .sort((a, b) => a.edits - b.edits);
-  const [best] = ranked;
-  if (best !== undefined && best.edits <= Math.max(1, Math.floor(meant.length / 3))) return best.name;
-  const longer = names.filter((name) => meant.length >= 2 && plain(name).startsWith(meant));
-  return longer.length === 1 ? longer[0] : undefined;
+  return best !== undefined && best.edits <= Math.max(1, Math.floor(meant.length / 3))
+    ? best.name
+    : undefined;
 }
 
 /** `--dryRun` and `--init_role` are near to what they were meant to be. */

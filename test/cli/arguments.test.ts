@@ -9,6 +9,9 @@ const args = {
   name: { type: "positional", required: true },
   owner: { type: "string", alias: "o" },
   hosts: { type: "string", alias: "s", list: true },
+  role: { type: "string", mayBeEmpty: true },
+  names: { type: "string", list: true, mayBeEmpty: true },
+  wait: { type: "boolean", alias: "w", default: true },
   force: { type: "boolean", alias: "f" },
   "dry-run": { type: "boolean" },
 } as const satisfies Arguments;
@@ -28,6 +31,15 @@ describe("checkArguments() gives one plain form of", () => {
     [["--owner", "-", "a", "b"], plain("--owner=-")],
     [["-s", "x", "--hosts=y,z", "a", "-s", "w", "b"], plain("--hosts=x,y,z,w")],
     [["--", "a", "b"], plain()],
+    [["--role=", "a", "b"], plain()],
+    [["--role", "", "a", "b"], plain()],
+    [["--names=", "a", "--names=x", "--names=", "b"], plain("--names=x")],
+    [["--force=true", "a", "b"], plain("--force")],
+    [["--force=0", "a", "b"], plain("--no-force")],
+    [["-f=F", "a", "b"], plain("--no-force")],
+    [["-w=false", "a", "b"], plain("--no-wait")],
+    [["--no-wait", "a", "b"], plain("--no-wait")],
+    [["--wait", "a", "b"], plain("--wait")],
     [
       ["a", "--", "--force"],
       ["--", "a", "--force"],
@@ -61,8 +73,14 @@ describe("checkArguments() refuses", () => {
     [["--owner", "x", "-o", "y", "a", "b"], "-o is given twice"],
     [["--owner=x", "--owner=x", "a", "b"], "--owner is given twice"],
     [["-f", "--force", "a", "b"], "--force is given twice"],
-    [["--force=true", "a", "b"], "--force takes no value"],
-    [["--force=", "a", "b"], "--force takes no value"],
+    [["--force=yes", "a", "b"], "--force takes true or false"],
+    [["--force=", "a", "b"], "--force takes true or false"],
+    [["-f=", "a", "b"], "--force takes true or false"],
+    [["--no-wait=false", "a", "b"], "--no-wait takes no value"],
+    [["--no-wait", "--wait", "a", "b"], "--wait is given twice"],
+    [["--no-constructor", "a", "b"], "there is no flag --no-constructor"],
+    [["--role", "a", "b"], "<name> is missing"],
+    [["a", "b", "--role"], "--role needs a value"],
     [["a", "b", "--owner"], "--owner needs a value"],
     [["--owner=", "a", "b"], "--owner needs a value"],
     [["--owner", "--force", "a", "b"], "--owner needs a value"],
@@ -74,6 +92,20 @@ describe("checkArguments() refuses", () => {
     expect(failure.exitCode).toBe(ExitCode.usage);
     expect(failure.message).toContain(words);
     expect(failure.hint).toBeString();
+  });
+
+  test.each([
+    ["--host", "did you mean --hosts?"],
+    ["--dryRun", "did you mean --dry-run?"],
+    ["--dry_run=true", "did you mean --dry-run?"],
+    ["--onwer=x", "did you mean --owner?"],
+    ["--nothing", "see do-it --help"],
+    ["--no-force", "see do-it --help"],
+    ["-x", "see do-it --help"],
+    ["--path=x", "see do-it --help"],
+  ])("%s with the hint: %s", async (given, hint) => {
+    const failure = await failureOf(() => checkArguments(args, [given, "a", "b"], "do-it"));
+    expect(failure.hint).toBe(hint);
   });
 
   test("nothing with another error, and gives back what it takes unchanged", () => {
@@ -89,6 +121,9 @@ describe("checkArguments() refuses", () => {
         "-s",
         "--hosts=a",
         "--owner=b",
+        "--no-wait",
+        "--role=",
+        "--force=0",
         "a",
         "b",
         "-fo",
@@ -104,7 +139,9 @@ describe("checkArguments() refuses", () => {
           throw error;
         }
         expect(plain.slice(-3, -2)).toEqual(["--"]);
-        expect(checkArguments(args, plain)).toEqual(plain);
+        // citty reads `--no-` where this asks for a switch that is on.
+        const again = plain.map((it) => (it === "--no-force" ? "--force=false" : it));
+        expect(checkArguments(args, again)).toEqual(plain);
       }),
       { numRuns: 3000 },
     );

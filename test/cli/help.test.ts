@@ -1,9 +1,8 @@
 import { describe, expect, test } from "bun:test";
-import type { Arguments } from "../../lib/cli/arguments.ts";
+import { type Arguments, checkArguments, letter } from "../../lib/cli/arguments.ts";
 import { type HelpPage, renderHelp } from "../../lib/cli/help.ts";
 import { ExitCode } from "../../lib/failure.ts";
-import { issueCert } from "../../scripts/issue-cert.ts";
-import { renewToken } from "../../scripts/renew-token.ts";
+import { vaultHelper } from "../../scripts/vault-helper.ts";
 
 const page: HelpPage = {
   name: "do-it",
@@ -17,68 +16,118 @@ const page: HelpPage = {
       valueHint: "USER",
       default: "root",
       env: "OWNER",
+      group: "Files",
     },
     hosts: { type: "string", list: true, description: "for whom" },
     force: { type: "boolean", description: "all the same" },
+    wait: { type: "boolean", default: true, group: "Files", description: `and ${"wait ".repeat(20)}for it` },
   } as const satisfies Arguments,
   examples: [["do-it --force x", "it is done"]],
   exitCodes: [[2, "it would change"]],
 };
 
 describe("renderHelp()", () => {
-  test("tells all that a command's data says", () => {
-    const codes = (text: string) => text.split("Exit codes:\n")[1] ?? "";
+  const section = (text: string, heading: string) => text.split(`\n${heading}`)[1]?.split("\n\n")[0] ?? "";
+
+  test("tells all that a command's data says, flags by their groups", () => {
     const text = renderHelp(page);
-    expect(text.split("\nExit codes:")[0]).toBe(`do-it: does it
+    expect(text.split("\nEnvironment")[0]).toBe(`do-it: does it
 
 Usage: do-it [flags] <path>
 
   path  where
 
-Flags:
+Files:
   -o, --owner USER   whose (default root; or OWNER)
+      --[no-]wait    and wait wait wait wait wait wait wait wait wait wait wait wait wait wait wait
+                     wait wait wait wait wait for it (default on)
+
+Flags:
       --hosts VALUE  for whom (comma-separated, or given again)
       --force        all the same
-
-Examples:
-  # it is done
-  do-it --force x
 `);
-    expect(codes(text)).toStartWith("  0   done, or nothing to do\n  2   it would change\n  64  ");
+    expect(section(text, "Environment")).toContain("\n  VAULT_ADDR  ");
+    expect(section(text, "Examples:")).toBe("\n  # it is done\n  do-it --force x");
+    expect(section(text, "Exit codes:")).toStartWith(
+      "\n  0    done, or nothing to do\n  2    it would change\n  64   ",
+    );
   });
 
   test("names every exit code that a run can end with", () => {
-    const told = [...renderHelp(page).matchAll(/^ {2}(\d+) /gm)].map(([, code]) => Number(code));
-    expect(told).toEqual(Object.values(ExitCode).toSorted((a, b) => a - b));
+    const told = [...section(renderHelp(page), "Exit codes:").matchAll(/^ {2}(\d+) /gm)];
+    const ended = [...Object.values(ExitCode), 128 + 2, 128 + 15].toSorted((a, b) => a - b);
+    expect(told.map(([, code]) => Number(code))).toEqual(ended);
+  });
+
+  test("shows arguments that are all given or none as one", () => {
+    const optional = { type: "positional", required: false } as const;
+    const text = renderHelp({ ...page, args: { a: optional, b: optional } });
+    expect(text).toContain("\nUsage: do-it [flags] [<a> <b>]\n");
+  });
+
+  test("shows a command as it was called, and no other word of the same letters", () => {
+    const examples = [["X=1 do-it a | do-it b --to ./do-it.txt", "twice"]] as const;
+    const text = renderHelp({ ...page, examples }, "tool do");
+    expect(text).toStartWith("tool do: does it\n\nUsage: tool do [flags] <path>\n");
+    expect(section(text, "Examples:")).toEndWith("  X=1 tool do a | tool do b --to ./do-it.txt");
   });
 });
 
-describe.each([issueCert, renewToken].map((script) => [script.name, script] as const))(
-  "the help of %s",
-  (_, script) => {
-    test("describes every flag and argument, and no line is longer than a terminal twice", () => {
-      for (const [name, argument] of Object.entries<Arguments[string]>(script.args)) {
-        expect([name, argument.description]).toEqual([name, expect.stringMatching(/^.{5,}[^.]$/)]);
-      }
-      expect(
-        Math.max(
-          ...renderHelp(script)
-            .split("\n")
-            .map((line) => line.length),
-        ),
-      ).toBeLessThan(160);
-    });
-
-    test("has examples that use only what there is", () => {
-      const flags = Object.entries<Arguments[string]>(script.args).flatMap(([name, it]) => [
-        `--${name}`,
-        ...("alias" in it ? [`-${it.alias}`] : []),
-      ]);
-      expect(script.examples.length).toBeGreaterThan(1);
-      for (const [command] of script.examples) {
-        expect(command).toStartWith(script.name);
-        for (const flag of command.match(/(?<= )--?[a-z][a-z-]*/g) ?? []) expect(flags).toContain(flag);
-      }
-    });
-  },
+/** Each command of the executable, by its name. */
+const pages = await Promise.all(
+  Object.entries(vaultHelper.commands).map(async ([name, load]) => [name, (await load()).page] as const),
 );
+
+describe.each(pages)("the help of %s", (name, page) => {
+  const flags = Object.entries(page.args).filter(([, { type }]) => type !== "positional");
+
+  test("goes by the command's name", () => {
+    expect(page.name).toBe(name);
+  });
+
+  test("describes every flag and argument", () => {
+    for (const [flag, argument] of Object.entries(page.args)) {
+      expect([flag, argument.description]).toEqual([flag, expect.stringMatching(/^.{5,}[^.]$/)]);
+    }
+  });
+
+  test("has each flag in one group, and no letter twice", () => {
+    const lines = renderHelp(page).split("\n");
+    const listed = lines.flatMap((line) => /^ {2}(?:-\w,| {3}) --(?:\[no-\])?([\w-]+)/.exec(line)?.[1] ?? []);
+    expect(listed.toSorted()).toEqual(flags.map(([flag]) => flag).toSorted());
+    const letters = flags.flatMap(([, argument]) => letter(argument) ?? []);
+    expect(letters).toEqual([...new Set(letters)]);
+  });
+
+  test("fits a terminal, save for examples", () => {
+    const examples = page.examples.map(([command]) => `  ${command}`);
+    const long = renderHelp(page)
+      .split("\n")
+      .filter((line) => line.length > 100 && !examples.includes(line));
+    expect(long).toEqual([]);
+  });
+
+  test("has three examples or more, which the command itself takes", () => {
+    expect(page.examples.length).toBeGreaterThanOrEqual(3);
+    for (const [command] of page.examples) {
+      const words = typed(command);
+      expect(words[0]).toBe(name);
+      expect(checkArguments(page.args, words.slice(1))).toContain("--");
+    }
+  });
+
+  test("shows examples that can be pasted where it is called through vault-helper", () => {
+    const text = renderHelp(page, `vault-helper ${name}`);
+    const examples = text.slice(text.indexOf("\nExamples:"), text.indexOf("\nExit codes:"));
+    for (const [command] of page.examples) {
+      expect(examples).toContain(`  ${command.replace(name, `vault-helper ${name}`)}\n`);
+    }
+  });
+});
+
+/** The words of the first command of a line, without the variables before it. */
+function typed(line: string): string[] {
+  const [command = ""] = line.split(/ (?:[|>&]|2>)/);
+  const words = command.split(" ");
+  return words.slice(words.findIndex((word) => !/^[A-Z_]+=/.test(word)));
+}
