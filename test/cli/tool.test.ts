@@ -1,0 +1,166 @@
+import { describe, expect, test } from "bun:test";
+import { symlinkSync } from "node:fs";
+import { join } from "node:path";
+import { version } from "../../package.json";
+import { vaultHelper } from "../../scripts/vault-helper.ts";
+import { temporaryFolder } from "../support/folder.ts";
+import { runScript, scriptPath } from "../support/script.ts";
+
+const { commands, aliases, groups } = vaultHelper;
+const tool = (...words: string[]) => runScript("vault-helper", words);
+
+describe("vault-helper", () => {
+  test("without a word tells on standard error what there is, and exits with 64", async () => {
+    const { code, stdout, stderr } = await tool();
+    expect([code, stdout]).toEqual([64, ""]);
+    expect(stderr).toBe((await tool("--help")).stdout);
+  });
+
+  test.each([
+    [["--help"]],
+    [["-h"]],
+    [["help"]],
+    [["help", "--help"]],
+    [["--log-level=2", "help"]],
+    [["-l", "2", "-h"]],
+  ])("%j shows all commands", async (words) => {
+    const { code, stdout, stderr } = await tool(...words);
+    expect([code, stderr]).toEqual([0, ""]);
+    for (const name of Object.keys(commands)) expect(stdout).toMatch(new RegExp(`^ {2}${name} +\\w`, "m"));
+  });
+
+  test.each([
+    [["version"]],
+    [["--version"]],
+    [["-v"]],
+    [["version", "--log-level", "2"]],
+    [["-l2", "version"]],
+  ])("%j shows its name and version", async (words) => {
+    const { code, stdout, stderr } = await tool(...words);
+    expect([code, stdout, stderr]).toEqual([0, `vault-helper ${version}\n`, ""]);
+  });
+
+  test("has each command under one heading of its help", () => {
+    const grouped = Object.values(groups).flat();
+    expect(Object.keys(commands).filter((name) => !grouped.includes(name))).toEqual([]);
+    expect(grouped).toEqual([...new Set(grouped)]);
+  });
+
+  test("shows the Go tool's names for those that are there", async () => {
+    const { stdout } = await tool("--help");
+    const [, section = ""] = stdout.split(/^Names.*:$/m);
+    const wanted = Object.entries(aliases).filter(([, name]) => name in commands);
+    const told = section.split("\n\n")[0]?.trim().split("\n") ?? [];
+    expect(told.map((line) => line.trim().split(/ +/))).toEqual(wanted);
+  });
+
+  test("has no line in its help that a terminal breaks", async () => {
+    const lines = (await tool("--help")).stdout.split("\n");
+    expect(Math.max(...lines.map((line) => line.length))).toBeLessThanOrEqual(100);
+  });
+});
+
+const names = [
+  ...Object.keys(commands),
+  ...Object.keys(aliases).filter((it) => (aliases[it] ?? "") in commands),
+];
+
+describe.each(names)("vault-helper %s", (name) => {
+  test("has its own help, which names it so that it can be pasted", async () => {
+    const { code, stdout } = await tool(name, "--help");
+    expect(code).toBe(0);
+    expect(stdout).toStartWith(`vault-helper ${name}: `);
+    expect(stdout).toContain(`\nUsage: vault-helper ${name} [flags]`);
+    expect(stdout).toContain(`\n  vault-helper ${name} `);
+    for (const words of [
+      ["help", name],
+      ["-h", name],
+      ["--log-level=2", name, "-h"],
+      ["-l", "2", name, "-h"],
+      ["help", "-l2", name],
+    ]) {
+      expect((await tool(...words)).stdout).toBe(stdout);
+    }
+  });
+
+  test("names itself in errors of its command line", async () => {
+    const { code, stdout, stderr } = await tool(name, "--nothing-like-it");
+    expect([code, stdout]).toEqual([64, ""]);
+    expect(stderr).toBe(
+      `vault-helper ${name}: there is no flag --nothing-like-it\n  see vault-helper ${name} --help\n`,
+    );
+  });
+});
+
+describe("flags before the command", () => {
+  test.each([
+    [["--config-path=FOLDER", "--log-level=2", "renew-token"]],
+    [["--config-path", "FOLDER", "-l", "2", "renew-token"]],
+    [["-pFOLDER", "-l2", "renew-token"]],
+    [["-p=FOLDER", "--json", "-l=2", "renew-token"]],
+    [["-p", "FOLDER", "renew-token", "-l2"]],
+  ])("are the command's: %j", async (words) => {
+    using folder = temporaryFolder();
+    const { code, stderr } = await tool(...words.map((word) => word.replace("FOLDER", folder.path)));
+    expect(code).toBe(77);
+    expect(stderr).toStartWith("vault-helper renew-token: ");
+    expect(stderr).toContain(folder.path);
+  });
+
+  test("end at --, after which no word is a command", async () => {
+    const { code, stderr } = await tool("--log-level=2", "--", "renew-token");
+    expect([code, stderr]).toEqual([64, "vault-helper: a command is missing\n  see vault-helper --help\n"]);
+  });
+});
+
+describe("a word that is no command", () => {
+  test.each([
+    [["isue-cert"], "did you mean issue-cert? see vault-helper --help"],
+    [["crt", "a", "b", "c"], "did you mean cert? see vault-helper --help"],
+    [["help", "renew-tokn"], "did you mean renew-token? see vault-helper --help"],
+    [["verison"], "did you mean version? see vault-helper --help"],
+    [["nothing"], "see vault-helper --help"],
+    [["constructor"], "see vault-helper --help"],
+    [["--force", "issue-cert"], "see vault-helper --help"],
+  ])("%j", async (words, hint) => {
+    const { code, stdout, stderr } = await tool(...words);
+    expect([code, stdout]).toEqual([64, ""]);
+    expect(stderr).toMatch(/^vault-helper: (there is no such command|a command is missing)\n/);
+    expect(stderr).toEndWith(`\n  ${hint}\n`);
+  });
+
+  test("is not told: it may be a token", async () => {
+    const token = "hvs.CAESIJ3jvbGZKZzlmQ";
+    for (const words of [[token], ["help", token], ["version", token], ["renew-token", token]]) {
+      const { code, stdout, stderr } = await tool(...words);
+      expect([code, stdout]).toEqual([64, ""]);
+      expect(stderr).not.toContain(token);
+    }
+  });
+});
+
+describe("the name that the executable is called by", () => {
+  const callAs = async (name: string, ...words: string[]) => {
+    using folder = temporaryFolder();
+    const path = join(folder.path, name);
+    symlinkSync(await scriptPath("vault-helper"), path);
+    const { stdout, stderr, exitCode } = Bun.spawnSync([path, ...words], { env: {} });
+    return { code: exitCode, text: stdout.toString() + stderr.toString() };
+  };
+
+  test.each(Object.keys(commands))("%s is that command", async (name) => {
+    const { code, text } = await callAs(name, "--help");
+    expect(code).toBe(0);
+    expect(text).toContain(`\nUsage: ${name} [flags]`);
+  });
+
+  test("is that command's even where its first word names another", async () => {
+    const { code, text } = await callAs("renew-token", "version");
+    expect([code, text]).toEqual([64, "renew-token: it takes no argument\n  see renew-token --help\n"]);
+  });
+
+  test("is the tool's where it is no command's", async () => {
+    expect((await callAs("vault-helper-1.0", "version")).text).toBe(`vault-helper ${version}\n`);
+    expect((await callAs("constructor", "version")).text).toBe(`vault-helper ${version}\n`);
+  });
+});
