@@ -42,7 +42,7 @@ describe("issue-cert refuses with 64, and does nothing, for", () => {
     ["an empty value", ["--owner=", ...good], "--owner needs a value"],
     ["an empty value after it", ["--owner", "", ...good], "--owner needs a value"],
     ["a flag in a value's place", ["--owner", "--force", ...good], "--owner needs a value"],
-    ["a switch with a value", ["--force=yes", ...good], "--force takes no value"],
+    ["a switch with a value", ["--force=yes", ...good], "--force takes true or false"],
     ["a flag after --", ["--", ...good, "--force"], "there is an argument too many, after <destination>"],
     ["a key type that there is none of", ["-t", "dsa", ...good], "there is no key type dsa"],
     [

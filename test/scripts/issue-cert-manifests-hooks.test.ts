@@ -266,7 +266,10 @@ describe("a run that is cut off", () => {
     expect([signed(host), host.logged()[1]]).toEqual([1, "again"]);
   });
 
-  test("by SIGTERM while a hook runs ends the hook, and has it run again", async () => {
+  test.each([
+    ["SIGTERM", 143],
+    ["SIGINT", 130],
+  ] as const)("by %s while a hook runs ends the hook, and has it run again", async (name, code) => {
     await using host = await startManifestHost(cluster);
     host.write("a", host.onChange("echo $$ >> $1; exec sleep 1000"));
     const child = Bun.spawn([await scriptPath("issue-cert"), "-p", host.config, "--config-dir", host.certs], {
@@ -276,9 +279,9 @@ describe("a run that is cut off", () => {
       stderr: "pipe",
     });
     await until(() => host.logged().length === 1);
-    child.kill("SIGTERM");
+    child.kill(name);
     expect([await child.exited, await child.stderr.text()]).toEqual([
-      75,
+      code,
       expect.stringContaining("the run ended before it"),
     ]);
     await until(() => !isRunning(Number(host.logged()[0])));
