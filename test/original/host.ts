@@ -1,0 +1,98 @@
+import { chmodSync, mkdirSync, readFileSync, statSync, symlinkSync, writeFileSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { temporaryFolder } from "../support/folder.ts";
+import { type ScriptResult, scriptPath } from "../support/script.ts";
+import { configFile, execStart, type Unit } from "./units.ts";
+
+/** A host as Tarmak left it, in a root folder of its own, so that `/opt/bin` and `/etc/vault` are its own, too. */
+export interface OldHost extends Disposable {
+  /** Runs a command line in it. */
+  run(words: readonly string[], env?: Readonly<Record<string, string>>): Promise<ScriptResult>;
+  /** Runs what a unit starts, with the environment that it has. */
+  start(unit: Unit): Promise<ScriptResult>;
+  read(path: string): string;
+  write(path: string, content: string, mode?: number): void;
+  /** `0600 837:0`; undefined where there is nothing. */
+  rights(path: string): string | undefined;
+  /** Where a path of it is, outside. */
+  outside(path: string): string;
+}
+
+export interface OldHostOptions {
+  readonly server: string;
+  readonly caFile: string | undefined;
+  readonly initToken?: string;
+  readonly initRole?: string;
+}
+
+/** The machine's own, which it has to have. */
+const shared = ["bin", "lib", "lib64", "usr", "proc", "dev"];
+
+/** `$1` is the root folder, `$2` the executables' folder; mounts end with the namespace that they are made in. */
+const enter = `
+  set -e
+  root=$1 dist=$2; shift 2
+  for folder in ${shared.join(" ")}; do
+    if [ -e /$folder ]; then mkdir -p $root/$folder; mount --rbind /$folder $root/$folder; fi
+  done
+  mount --bind "$dist" $root/opt/vault-helper-1.0.0
+  exec chroot $root "$@"
+`;
+
+export async function startOldHost({
+  server,
+  caFile,
+  initToken,
+  initRole,
+}: OldHostOptions): Promise<OldHost> {
+  const folder = temporaryFolder();
+  const root = join(folder.path, "root");
+  const outside = (path: string) => join(root, path);
+  const dist = dirname(await scriptPath("vault-helper"));
+  for (const path of ["/opt/bin", "/opt/vault-helper-1.0.0", "/tmp", "/etc/kubernetes"]) {
+    mkdirSync(outside(path), { recursive: true, mode: 0o755 });
+  }
+  for (const name of ["vault-helper", "setup-mounts", "write-roles", "renew-token", "issue-cert"]) {
+    symlinkSync(`/opt/vault-helper-1.0.0/${name}`, outside(`/opt/bin/${name}`));
+  }
+  const write = (path: string, content: string, mode = 0o600) => {
+    mkdirSync(dirname(outside(path)), { recursive: true, mode: 0o700 });
+    writeFileSync(outside(path), content);
+    chmodSync(outside(path), mode);
+  };
+  write("/etc/vault/config", configFile(server, initRole), 0o644);
+  if (caFile !== undefined) write("/etc/vault/ca.pem", readFileSync(caFile, "utf8"), 0o644);
+  // Puppet writes it without a line's end.
+  if (initToken !== undefined) write("/etc/vault/init-token", initToken);
+
+  const run: OldHost["run"] = async (words, env = {}) => {
+    const child = Bun.spawn(["unshare", "-m", "sh", "-c", enter, "sh", root, dist, ...words], {
+      env: { PATH: "/opt/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", ...env },
+      stdin: "ignore",
+      stdout: "pipe",
+      stderr: "pipe",
+    });
+    const [stdout, stderr, code] = await Promise.all([
+      child.stdout.text(),
+      child.stderr.text(),
+      child.exited,
+    ]);
+    return { code, stdout, stderr };
+  };
+  return {
+    run,
+    start(unit) {
+      const lines = readFileSync(outside("/etc/vault/config"), "utf8").trim().split("\n");
+      const env = Object.fromEntries(lines.map((line) => line.split(/=(.*)/s).slice(0, 2)));
+      return run(execStart(unit, env), env);
+    },
+    read: (path) => readFileSync(outside(path), "utf8"),
+    write,
+    rights(path) {
+      const stats = statSync(outside(path), { throwIfNoEntry: false });
+      return stats && `0${(stats.mode & 0o7777).toString(8)} ${stats.uid}:${stats.gid}`;
+    },
+    outside,
+    [Symbol.dispose]: () => folder[Symbol.dispose](),
+  };
+}
