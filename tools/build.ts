@@ -27,6 +27,9 @@ const COMPILE_FLAGS = [
   "--compile",
   "--minify",
   "--bytecode",
+  // What a command loads only when it needs it is a file of its own in there: to have it costs nothing.
+  "--format=esm",
+  "--splitting",
   "--no-compile-autoload-dotenv",
   "--no-compile-autoload-bunfig",
   "--compile-exec-argv=--disallow-code-generation-from-strings=strict --no-addons",

@@ -1,13 +1,15 @@
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { startServer } from "../../lib/server/server.ts";
-import { ensureBuilt } from "../../tools/build.ts";
+import { ensureBuilt, ensureBuiltAlone } from "../../tools/build.ts";
 import { temporaryFolder } from "../support/folder.ts";
 
 // What a timer's run costs, beside the server's own command line doing the same job: `npm run bench`.
 
 const rounds = 30;
 const watchedRounds = 7;
+/** For two that are nearly alike. */
+const pairedRounds = 60;
 
 interface Cost {
   readonly wallMs: number;
@@ -123,6 +125,25 @@ async function main(): Promise<void> {
   const host = { dist, config, sign, folder: folder.path };
   console.log(`\nA host with ${certificates} certificates, each with its manifest\n`);
   await printTable(manifestJobs(host).map((job) => [job, ours]));
+
+  console.log("\nThe executable that holds all commands, beside one that is compiled alone\n");
+  const alone = await ensureBuiltAlone(["renew-token"]);
+  const renewal = (name: string, ...words: string[]): JobWithEnv => [
+    { name, commands: [[...words, "-p", config]] },
+    ours,
+  ];
+  const [together, byItself] = await printTable(
+    [
+      renewal("vault-helper renew-token", join(dist, "vault-helper"), "renew-token"),
+      renewal("renew-token, compiled alone", join(alone, "renew-token")),
+    ],
+    pairedRounds,
+  );
+  const times = (pick: (cost: Cost) => number) =>
+    together === undefined || byItself === undefined ? "?" : (pick(together) / pick(byItself)).toFixed(2);
+  console.log(
+    `\nvault-helper renew-token takes ${times((it) => it.cpuMs)} times the CPU and ${times((it) => it.memoryMiB)} times the memory of renew-token alone`,
+  );
 }
 
 type JobWithEnv = readonly [Job, Record<string, string>];
@@ -135,20 +156,24 @@ async function takeTurns(jobs: readonly JobWithEnv[], count: number, isWatched: 
   return costs;
 }
 
-async function printTable(jobs: readonly JobWithEnv[]): Promise<void> {
+/** @returns the medians */
+async function printTable(jobs: readonly JobWithEnv[], count = rounds): Promise<Cost[]> {
   // Taking turns, so that a noisy moment falls on all alike.
-  const costs = await takeTurns(jobs, rounds, false);
+  const costs = await takeTurns(jobs, count, false);
   // By themselves: to look on takes time, too.
-  const watched = await takeTurns(jobs, watchedRounds, true);
+  const watched = await takeTurns(jobs, Math.max(watchedRounds, Math.ceil(count / 4)), true);
   console.log("| job | wall ms | CPU ms | MiB |\n| --- | --- | --- | --- |");
-  for (const [i, [job]] of jobs.entries()) {
-    const cell = (all: readonly Cost[] = [], pick: (cost: Cost) => number) =>
-      median(all.map(pick)).toFixed(0);
-    const [times, memory] = [costs[i], watched[i]];
-    console.log(
-      `| ${job.name} | ${cell(times, (it) => it.wallMs)} | ${cell(times, (it) => it.cpuMs)} | ${cell(memory, (it) => it.memoryMiB)} |`,
-    );
-  }
+  return jobs.map(([job], i) => {
+    const of = (all: readonly Cost[] = [], pick: (cost: Cost) => number) => median(all.map(pick));
+    const cost = {
+      wallMs: of(costs[i], (it) => it.wallMs),
+      cpuMs: of(costs[i], (it) => it.cpuMs),
+      memoryMiB: of(watched[i], (it) => it.memoryMiB),
+    };
+    const cells = [cost.wallMs, cost.cpuMs, cost.memoryMiB].map((value) => value.toFixed(0));
+    console.log(`| ${[job.name, ...cells].join(" | ")} |`);
+    return cost;
+  });
 }
 
 const certificates = 20;
