@@ -1,8 +1,10 @@
+import { expect } from "bun:test";
+import { createPrivateKey, X509Certificate } from "node:crypto";
 import { chmodSync, mkdirSync, readFileSync, statSync, symlinkSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { temporaryFolder } from "../support/folder.ts";
 import { type ScriptResult, scriptPath } from "../support/script.ts";
-import { configFile, execStart, type Unit } from "./units.ts";
+import { configFile, execStart, type Unit, type WantedCertificate } from "./units.ts";
 
 /** A host as Tarmak left it, in a root folder of its own, so that `/opt/bin` and `/etc/vault` are its own, too. */
 export interface OldHost extends Disposable {
@@ -20,9 +22,9 @@ export interface OldHost extends Disposable {
 
 export interface OldHostOptions {
   readonly server: string;
-  readonly caFile: string | undefined;
-  readonly initToken?: string;
-  readonly initRole?: string;
+  readonly caFile: string;
+  readonly initToken?: string | undefined;
+  readonly initRole?: string | undefined;
 }
 
 /** The machine's own, which it has to have. */
@@ -61,7 +63,7 @@ export async function startOldHost({
     chmodSync(outside(path), mode);
   };
   write("/etc/vault/config", configFile(server, initRole), 0o644);
-  if (caFile !== undefined) write("/etc/vault/ca.pem", readFileSync(caFile, "utf8"), 0o644);
+  write("/etc/vault/ca.pem", readFileSync(caFile, "utf8"), 0o644);
   // Puppet writes it without a line's end.
   if (initToken !== undefined) write("/etc/vault/init-token", initToken);
 
@@ -95,4 +97,29 @@ export async function startOldHost({
     outside,
     [Symbol.dispose]: () => folder[Symbol.dispose](),
   };
+}
+
+export function certificateOf(host: OldHost, base: string): X509Certificate {
+  return new X509Certificate(host.read(`${base}.pem`));
+}
+
+/** What the Go tool left: the names, the rights, and three files that belong together. */
+export function expectCertificate(
+  host: OldHost,
+  { base, uid, commonName, hosts = [], addresses = [] }: Omit<WantedCertificate, "name" | "role">,
+) {
+  expect(["-key.pem", ".pem", "-ca.pem"].map((end) => host.rights(base + end))).toEqual([
+    `0600 ${uid}:0`,
+    `0644 ${uid}:0`,
+    `0644 ${uid}:0`,
+  ]);
+  const certificate = certificateOf(host, base);
+  expect(certificate.subject).toContain(`CN=${commonName}`);
+  const names = certificate.subjectAltName?.split(", ") ?? [];
+  expect(names).toEqual(expect.arrayContaining(hosts.map((name) => `DNS:${name}`)));
+  expect(names).toEqual(expect.arrayContaining(addresses.map((ip) => `IP Address:${ip}`)));
+  const key = createPrivateKey(host.read(`${base}-key.pem`));
+  expect([key.asymmetricKeyType, key.asymmetricKeyDetails?.modulusLength]).toEqual(["rsa", 2048]);
+  expect(certificate.checkPrivateKey(key)).toBe(true);
+  expect(certificate.verify(new X509Certificate(host.read(`${base}-ca.pem`)).publicKey)).toBe(true);
 }

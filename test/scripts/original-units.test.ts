@@ -1,0 +1,74 @@
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { createPrivateKey } from "node:crypto";
+import { rmSync } from "node:fs";
+import { certificateOf, expectCertificate, type OldHost } from "../original/host.ts";
+import { startOldCluster } from "../original/server.ts";
+import { certificates, certificateUnit, tokenRenewal } from "../original/units.ts";
+import { opensslRsaKey } from "../support/openssl.ts";
+
+// Hosts as Tarmak left them go on with /opt/bin/vault-helper replaced, and nothing else.
+
+const cluster = await startOldCluster();
+afterAll(() => cluster[Symbol.asyncDispose]());
+
+describe.each(["etcd", "master", "worker"] as const)("a host of Tarmak's, %s,", (role) => {
+  let host: OldHost;
+  beforeAll(async () => {
+    host = await cluster.host(role);
+  });
+  afterAll(() => host[Symbol.dispose]());
+
+  test("trades its init token by its unit, and renews the day after", async () => {
+    for (const how of ["init token traded for a token of this host", "token renewed"]) {
+      const { code, stdout } = await host.start(tokenRenewal);
+      expect([code, stdout]).toEqual([0, expect.stringContaining(how)]);
+    }
+    expect([host.rights("/etc/vault/init-token"), host.rights("/etc/vault/token")]).toEqual([
+      undefined,
+      "0600 0:0",
+    ]);
+  });
+
+  test("has each of its certificates by its unit, a new one each day with the key that is there", async () => {
+    for (const wanted of certificates[role]) {
+      const first = await host.start(certificateUnit(wanted));
+      expect([wanted.name, first.code, first.stderr]).toEqual([wanted.name, 0, ""]);
+      expectCertificate(host, wanted);
+      const before = [host.read(`${wanted.base}-key.pem`), certificateOf(host, wanted.base).serialNumber];
+      expect((await host.start(certificateUnit(wanted))).code).toBe(0);
+      const after = [host.read(`${wanted.base}-key.pem`), certificateOf(host, wanted.base).serialNumber];
+      expect([after[0] === before[0], after[1] === before[1]]).toEqual([true, false]);
+    }
+  }, 120_000);
+
+  test("keeps the key that the Go tool made, and gets a new one where Puppet took it away", async () => {
+    const [wanted] = certificates[role];
+    const path = `${wanted.base}-key.pem`;
+    rmSync(host.outside(path));
+    const key = createPrivateKey(opensslRsaKey(2048)).export({ type: "pkcs1", format: "pem" }).toString();
+    host.write(path, key);
+    expect((await host.start(certificateUnit(wanted))).code).toBe(0);
+    expect(host.read(path)).toBe(key);
+    expectCertificate(host, wanted);
+    // Its module does so whenever the unit's text changes: rm -rf NAME-key.pem NAME-csr.pem
+    rmSync(host.outside(path));
+    expect((await host.start(certificateUnit(wanted))).code).toBe(0);
+    expectCertificate(host, wanted);
+  });
+
+  test("may not have another role's", async () => {
+    const other = certificates[role === "etcd" ? "worker" : "etcd"][0];
+    const { code, stderr } = await host.start(certificateUnit({ ...other, base: "/var/other" }));
+    expect([code, stderr]).toEqual([77, expect.stringContaining("permission denied")]);
+    expect(host.rights("/var/other.pem")).toBeUndefined();
+  });
+});
+
+test("a host that was given a token and no role renews it by the same unit", async () => {
+  using first = await cluster.host("worker");
+  await first.start(tokenRenewal);
+  using host = await cluster.host("worker", { initToken: undefined, initRole: undefined });
+  host.write("/etc/vault/token", first.read("/etc/vault/token"));
+  const { code, stdout, stderr } = await host.start(tokenRenewal);
+  expect([code, stdout, stderr]).toEqual([0, expect.stringContaining("token renewed"), ""]);
+});
