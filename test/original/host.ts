@@ -1,10 +1,18 @@
 import { expect } from "bun:test";
 import { createPrivateKey, X509Certificate } from "node:crypto";
-import { chmodSync, mkdirSync, readFileSync, statSync, symlinkSync, writeFileSync } from "node:fs";
+import { chmodSync, chownSync, mkdirSync, readFileSync, statSync, symlinkSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
+import { linkNames } from "../../tools/build.ts";
 import { temporaryFolder } from "../support/folder.ts";
 import { type ScriptResult, scriptPath } from "../support/script.ts";
-import { configFile, execStart, type Unit, type WantedCertificate } from "./units.ts";
+import {
+  configFile,
+  etcdUser,
+  execStart,
+  kubernetesUser,
+  type Unit,
+  type WantedCertificate,
+} from "./units.ts";
 
 /** A host as Tarmak left it, in a root folder of its own, so that `/opt/bin` and `/etc/vault` are its own, too. */
 export interface OldHost extends Disposable {
@@ -41,6 +49,13 @@ const enter = `
   exec chroot $root "$@"
 `;
 
+/** Each of the user whose files are in it, who could put anything there. */
+const folders = [
+  ["/etc/kubernetes", kubernetesUser],
+  ["/etc/kubernetes/ssl", kubernetesUser],
+  ["/etc/etcd/ssl", etcdUser],
+] as const;
+
 export async function startOldHost({
   server,
   caFile,
@@ -51,10 +66,15 @@ export async function startOldHost({
   const root = join(folder.path, "root");
   const outside = (path: string) => join(root, path);
   const dist = dirname(await scriptPath("vault-helper"));
-  for (const path of ["/opt/bin", "/opt/vault-helper-1.0.0", "/tmp", "/etc/kubernetes"]) {
+  for (const path of ["/opt/bin", "/opt/vault-helper-1.0.0", "/tmp"]) {
     mkdirSync(outside(path), { recursive: true, mode: 0o755 });
   }
-  for (const name of ["vault-helper", "setup-mounts", "write-roles", "renew-token", "issue-cert"]) {
+  for (const [path, owner] of folders) {
+    mkdirSync(outside(path), { recursive: true });
+    chmodSync(outside(path), 0o750);
+    chownSync(outside(path), owner, owner);
+  }
+  for (const name of ["vault-helper", ...linkNames()]) {
     symlinkSync(`/opt/vault-helper-1.0.0/${name}`, outside(`/opt/bin/${name}`));
   }
   const write = (path: string, content: string, mode = 0o600) => {

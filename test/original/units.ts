@@ -67,7 +67,7 @@ export function certificateUnit({ name, uid, restarts, ...wanted }: WantedCertif
   };
 }
 
-const [etcdUser, kubernetesUser] = [873, 837];
+export const [etcdUser, kubernetesUser] = [873, 837];
 const [etcdSsl, kubernetesSsl] = ["/etc/etcd/ssl", "/etc/kubernetes/ssl"];
 const address = "10.99.37.81";
 const fqdn = "ip-10-99-37-81.eu-west-2.compute.internal";

@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { createPrivateKey } from "node:crypto";
-import { rmSync } from "node:fs";
+import { chownSync, rmSync } from "node:fs";
+import { basename, dirname, join } from "node:path";
 import { certificateOf, expectCertificate, type OldHost } from "../original/host.ts";
 import { startOldCluster } from "../original/server.ts";
 import { certificates, certificateUnit, tokenRenewal } from "../original/units.ts";
@@ -44,9 +45,19 @@ describe.each(["etcd", "master", "worker"] as const)("a host of Tarmak's, %s,", 
   test("keeps the key that the Go tool made, and gets a new one where Puppet took it away", async () => {
     const [wanted] = certificates[role];
     const path = `${wanted.base}-key.pem`;
-    rmSync(host.outside(path));
     const key = createPrivateKey(opensslRsaKey(2048)).export({ type: "pkcs1", format: "pem" }).toString();
-    host.write(path, key);
+    // Plain files, of the user whose they are, the certificate not yet of this key.
+    const left = [
+      ["-key.pem", key, 0o600],
+      [".pem", host.read(`${wanted.base}.pem`), 0o644],
+      ["-ca.pem", host.read(`${wanted.base}-ca.pem`), 0o644],
+    ] as const;
+    rmSync(host.outside(join(dirname(wanted.base), `.${basename(wanted.base)}.set`)), { recursive: true });
+    for (const [end, content, mode] of left) {
+      rmSync(host.outside(wanted.base + end));
+      host.write(wanted.base + end, content, mode);
+      chownSync(host.outside(wanted.base + end), wanted.uid, 0);
+    }
     expect((await host.start(certificateUnit(wanted))).code).toBe(0);
     expect(host.read(path)).toBe(key);
     expectCertificate(host, wanted);
