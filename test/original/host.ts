@@ -4,7 +4,7 @@ import { chmodSync, chownSync, mkdirSync, readFileSync, statSync, symlinkSync, w
 import { dirname, join } from "node:path";
 import { linkNames } from "../../tools/build.ts";
 import { temporaryFolder } from "../support/folder.ts";
-import { type ScriptResult, scriptPath } from "../support/script.ts";
+import { runCommand, type ScriptResult, scriptPath } from "../support/script.ts";
 import {
   configFile,
   etcdUser,
@@ -87,20 +87,9 @@ export async function startOldHost({
   // Puppet writes it without a line's end.
   if (initToken !== undefined) write("/etc/vault/init-token", initToken);
 
-  const run: OldHost["run"] = async (words, env = {}) => {
-    const child = Bun.spawn(["unshare", "-m", "sh", "-c", enter, "sh", root, dist, ...words], {
-      env: { PATH: "/opt/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", ...env },
-      stdin: "ignore",
-      stdout: "pipe",
-      stderr: "pipe",
-    });
-    const [stdout, stderr, code] = await Promise.all([
-      child.stdout.text(),
-      child.stderr.text(),
-      child.exited,
-    ]);
-    return { code, stdout, stderr };
-  };
+  const PATH = "/opt/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+  const run: OldHost["run"] = (words, env = {}) =>
+    runCommand(["unshare", "-m", "sh", "-c", enter, "sh", root, dist, ...words], { env: { PATH, ...env } });
   return {
     run,
     start(unit) {

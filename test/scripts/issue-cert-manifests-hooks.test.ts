@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { type Call, trace } from "../crash/strace.ts";
 import { type ManifestHost, signPath, startManifestHost } from "../manifest/certs.ts";
 import { startCluster } from "../support/cluster-server.ts";
-import { scriptPath } from "../support/script.ts";
+import { runCommand, scriptPath } from "../support/script.ts";
 import { isRunning, until } from "../support/wait.ts";
 
 const cluster = await startCluster();
@@ -142,17 +142,7 @@ describe("units", () => {
     const words = 'mount --bind "$0" /usr/local/sbin && exec "$@"';
     const unshare = ["unshare", process.getuid?.() === 0 ? "-m" : "-rm", "sh", "-c", words, bin];
     const issue = [await scriptPath("issue-cert"), "--config-path", host.config, "--config-dir", host.certs];
-    const child = Bun.spawn([...unshare, ...issue], {
-      env: { PATH: process.env.PATH ?? "", ...host.env },
-      stdin: "ignore",
-      stdout: "pipe",
-      stderr: "pipe",
-    });
-    const [stdout, stderr, code] = await Promise.all([
-      child.stdout.text(),
-      child.stderr.text(),
-      child.exited,
-    ]);
+    const { code, stdout, stderr } = await runCommand([...unshare, ...issue], { env: host.env });
     return { code, said: stdout + stderr };
   }
 

@@ -19,7 +19,15 @@ export async function runScript(
   args: readonly string[],
   options: ScriptOptions = {},
 ): Promise<ScriptResult> {
-  const child = Bun.spawn([await scriptPath(name), ...args], {
+  return await runCommand([await scriptPath(name), ...args], options);
+}
+
+/** Runs a command to its end. */
+export async function runCommand(
+  command: readonly string[],
+  options: ScriptOptions = {},
+): Promise<ScriptResult> {
+  const child = Bun.spawn([...command], {
     env: { PATH: process.env.PATH ?? "", HOME: "/nonexistent", ...options.env },
     ...(options.cwd === undefined ? {} : { cwd: options.cwd }),
     stdin: "ignore",
