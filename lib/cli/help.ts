@@ -68,7 +68,7 @@ export function renderHelp(page: HelpPage, calledAs: string = page.name): string
       ),
       "",
     ]),
-    "Environment (of each, the BAO_ form goes first):",
+    "Environment (the BAO_ form of a VAULT_ one goes first):",
     ...columns(everyVariable),
     "",
     "Examples:",
