@@ -8,6 +8,7 @@ const commands: Commands = {
   "write-roles": async () => command((await import("./write-roles.ts")).writeRoles),
   "renew-token": async () => command((await import("./renew-token.ts")).renewToken),
   "issue-cert": async () => command((await import("./issue-cert.ts")).issueCert),
+  "read-secret": async () => command((await import("./read-secret.ts")).readSecretScript),
 };
 
 export const vaultHelper: Tool = {

@@ -49,7 +49,12 @@ export function createLog(name: string, level: LogLevel): Log {
  * @throws Failure (can't write)
  */
 export function printJson(value: unknown, indent = 0): void {
-  const text = Buffer.from(`${JSON.stringify(value, undefined, indent)}\n`);
+  printText(`${JSON.stringify(value, undefined, indent)}\n`);
+}
+
+/** The same, of an answer that is no JSON; no line feed is added. */
+export function printText(answer: string): void {
+  const text = Buffer.from(answer);
   try {
     for (let done = 0; done < text.length; ) done += writeSome(text, done);
   } catch (error) {

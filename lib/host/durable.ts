@@ -6,6 +6,7 @@ import {
   fstatSync,
   fsyncSync,
   futimesSync,
+  lstatSync,
   openSync,
   readdirSync,
   renameSync,
@@ -149,12 +150,17 @@ export function randomHex(bytes: number): string {
   return crypto.getRandomValues(new Uint8Array(bytes)).toHex();
 }
 
-/** Removes what runs that were killed in the middle of `replaceFile` or `replaceLink` left of a path. */
-export function removeTemporaries(path: string): void {
+/**
+ * Removes what runs that were killed in the middle of `replaceFile` or `replaceLink` left of a path.
+ *
+ * @param olderThanSeconds spares those of a run that is under way, where no lock keeps others out
+ */
+export function removeTemporaries(path: string, olderThanSeconds = 0): void {
   const start = `.${basename(path)}`;
   for (const name of readdirSync(dirname(path))) {
-    if (name.startsWith(start) && temporarySuffix.test(name.slice(start.length))) {
-      rmSync(join(dirname(path), name), { force: true });
-    }
+    if (!name.startsWith(start) || !temporarySuffix.test(name.slice(start.length))) continue;
+    const temporary = join(dirname(path), name);
+    const ageMs = Date.now() - (lstatSync(temporary, { throwIfNoEntry: false })?.mtimeMs ?? 0);
+    if (olderThanSeconds === 0 || ageMs > olderThanSeconds * 1000) rmSync(temporary, { force: true });
   }
 }

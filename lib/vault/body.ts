@@ -1,5 +1,6 @@
 import { ExitCode } from "../failure.ts";
 import { type RequestName, VaultError } from "./error.ts";
+import { parseExactly } from "./exact-json.ts";
 import { parseRetryAfter } from "./retry.ts";
 
 /** More than any answer that we ask for, less than what hurts a small host. */
@@ -14,11 +15,14 @@ export const strangerHint =
  * @returns the value; undefined for an empty body
  * @throws VaultError when it is too long, or not JSON
  */
-export async function readJson(response: Response, request: RequestName): Promise<unknown> {
+export async function readJson(
+  response: Response,
+  request: RequestName & { readonly exactNumbers?: boolean },
+): Promise<unknown> {
   const body = await readText(response, request);
   if (body.trim() === "") return undefined;
   try {
-    return JSON.parse(body);
+    return request.exactNumbers === true ? parseExactly(body) : JSON.parse(body);
   } catch (cause) {
     const html = /^\s*</.test(body) || /html/i.test(response.headers.get("content-type") ?? "");
     // A proxy's page for 429, 502 or 503 goes away; one for 200 is where we were sent.

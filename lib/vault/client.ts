@@ -49,6 +49,8 @@ export interface VaultRequest {
   /** Asks for the names below the path (`LIST`, which fetch would send as GET without a word). */
   readonly list?: boolean;
   readonly body?: unknown;
+  /** Keeps the answer's numbers as they were written, for who hands them on. */
+  readonly exactNumbers?: boolean;
   /** Instead of the client's. */
   readonly token?: string;
   /** What a policy must grant on the path: named in the error when it is refused. */

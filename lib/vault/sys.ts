@@ -1,6 +1,6 @@
 import type { VaultClient } from "./client.ts";
-import { isNothingThere } from "./error.ts";
-import type { Answer, Fields } from "./shape.ts";
+import { isNothingThere, VaultError } from "./error.ts";
+import { type Answer, type Fields, isFields } from "./shape.ts";
 
 /**
  * Whether the server is sealed. Needs no token; the client learns the server's time by it, as by any answer.
@@ -58,6 +58,28 @@ export async function listMounts(client: VaultClient): Promise<ReadonlyMap<strin
       ];
     }),
   );
+}
+
+/**
+ * The mount that a path is in, as a token may ask that can do anything at all below it.
+ *
+ * @returns its path with the closing slash, and its options; undefined where the server tells no such token, or is
+ *   too old to tell
+ * @see https://developer.hashicorp.com/vault/api-docs/system/internal-ui-mounts
+ */
+export async function findMount(
+  client: VaultClient,
+  path: string,
+): Promise<{ readonly path: string; readonly options: Fields } | undefined> {
+  try {
+    const data = await readData(client, `sys/internal/ui/mounts/${path}`);
+    if (data === undefined) return undefined;
+    const { options } = data.fields;
+    return { path: data.filledText("path"), options: isFields(options) ? options : {} };
+  } catch (error) {
+    if (error instanceof VaultError && (error.status === 403 || error.status === 404)) return undefined;
+    throw error;
+  }
 }
 
 export interface MountTuning {

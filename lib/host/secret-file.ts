@@ -1,0 +1,122 @@
+import { lstatSync, type Stats, statSync } from "node:fs";
+import { basename, dirname } from "node:path";
+import { ExitCode, Failure } from "../failure.ts";
+import { type Ownership, removeTemporaries, replaceFile } from "./durable.ts";
+import { errorCode, fileError, printable } from "./file-error.ts";
+import { type Folder, openFolder } from "./folder.ts";
+import { fullPath } from "./full-path.ts";
+import { readSmallFile } from "./read-file.ts";
+import { tokenPaths } from "./token-files.ts";
+
+/** Where a secret goes; its folder is held open. */
+export interface SecretPlace extends Disposable {
+  /** For calls. */
+  readonly path: string;
+  /** For people. */
+  readonly name: string;
+}
+
+/** Longer than any write takes: what is older was left by a run that was killed. */
+const staleSeconds = 3600;
+
+/**
+ * Opens the place of a secret's file, before anything is asked of the server.
+ *
+ * @param configPath the folder of the host's tokens, which no secret may take the place of
+ * @throws Failure (usage) for a path that is no file's; (can't write) where its folder is missing or another user's
+ *   link leads there, or something is at the path that is no plain file
+ */
+export function openSecretPlace(destination: string, configPath: string): SecretPlace {
+  if (/(^|\/)\.{0,2}$/.test(destination) || /\p{Cc}/u.test(destination)) {
+    throw new Failure(ExitCode.usage, `${JSON.stringify(destination)} can't be a secret's file`, {
+      hint: "give the path with the file's own name at its end",
+    });
+  }
+  const name = fullPath(destination);
+  const folder = openExisting(dirname(name));
+  try {
+    const path = `${folder.path}/${basename(name)}`;
+    refuseTokenFile(folder, name, configPath);
+    refuseOddFile(path, name);
+    return { path, name, [Symbol.dispose]: () => folder[Symbol.dispose]() };
+  } catch (error) {
+    folder[Symbol.dispose]();
+    throw fileError(ExitCode.cantCreate, "write", name, error);
+  }
+}
+
+function openExisting(path: string): Folder {
+  try {
+    return openFolder(path);
+  } catch (error) {
+    const hint = errorCode(error) === "ENOENT" ? "make the folder first, its owner's" : undefined;
+    throw fileError(ExitCode.cantCreate, "open the folder", path, error, hint);
+  }
+}
+
+/** By what the folders are, not by what they are called. */
+function refuseTokenFile(folder: Folder, name: string, configPath: string): void {
+  const isTokens = Object.values(tokenPaths(configPath)).some((path) => basename(path) === basename(name));
+  const config = statSync(configPath, { throwIfNoEntry: false });
+  const found = statSync(folder.path);
+  if (!isTokens || config === undefined || config.dev !== found.dev || config.ino !== found.ino) return;
+  throw new Failure(ExitCode.usage, `${printable(name)} is one of this host's token files`, {
+    hint: "nothing was changed; choose another file, or another --config-path",
+  });
+}
+
+function refuseOddFile(path: string, name: string): void {
+  const stats = lstatSync(path, { throwIfNoEntry: false });
+  if (stats === undefined || stats.isFile()) return;
+  throw new Failure(ExitCode.cantCreate, `${printable(name)} is ${kindOf(stats)}, and is not written to`, {
+    hint: "nothing was changed; give a plain file's path, or leave it out for standard output",
+  });
+}
+
+function kindOf(stats: Stats): string {
+  if (stats.isDirectory()) return "a folder";
+  if (stats.isSymbolicLink()) return "a symbolic link";
+  return stats.isFIFO() ? "a FIFO" : "a device or a socket";
+}
+
+export interface SecretFileOptions {
+  /** @default the running user's */
+  readonly owner?: Ownership | undefined;
+  /** Whether the file's content says the same. @default to the letter */
+  readonly isSame?: (before: string, after: string) => boolean;
+}
+
+/**
+ * Stores a secret with mode 0600; it is on the disk, whole, when this returns. A file that holds the same, narrow and
+ * its owner's, is left as it is. One that is not is replaced, too: a mode or an owner that is changed in place could be
+ * another file's by then.
+ *
+ * @returns whether something was written
+ * @throws Failure (can't write); then the old content stands
+ */
+export function storeSecret({ path, name }: SecretPlace, text: string, options: SecretFileOptions): boolean {
+  const owner = options.owner ?? { uid: process.geteuid?.() ?? 0, gid: process.getegid?.() ?? 0 };
+  if (stands(path, name, text, { ...options, owner })) return false;
+  try {
+    removeTemporaries(path, staleSeconds);
+    replaceFile(path, text, { mode: 0o600, owner });
+    return true;
+  } catch (error) {
+    throw fileError(ExitCode.cantCreate, "write", name, error);
+  }
+}
+
+function stands(
+  path: string,
+  name: string,
+  text: string,
+  { owner, isSame }: SecretFileOptions & { readonly owner: Ownership },
+): boolean {
+  refuseOddFile(path, name);
+  const length = Buffer.byteLength(text);
+  const stats = lstatSync(path, { throwIfNoEntry: false });
+  const isRight = stats?.uid === owner.uid && stats.gid === owner.gid && (stats.mode & 0o7177) === 0;
+  if (stats?.size !== length || !isRight) return false;
+  const before = readSmallFile(path, length, name)?.text;
+  return before !== undefined && (isSame?.(before, text) ?? before === text);
+}
