@@ -9,6 +9,7 @@ const commands: Commands = {
   "renew-token": async () => command((await import("./renew-token.ts")).renewToken),
   "issue-cert": async () => command((await import("./issue-cert.ts")).issueCert),
   "read-secret": async () => command((await import("./read-secret.ts")).readSecretScript),
+  "dev-server": async () => command((await import("./dev-server.ts")).devServer),
 };
 
 export const vaultHelper: Tool = {

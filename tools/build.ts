@@ -33,6 +33,8 @@ const COMPILE_FLAGS = [
   "--no-compile-autoload-dotenv",
   "--no-compile-autoload-bunfig",
   "--compile-exec-argv=--disallow-code-generation-from-strings=strict --no-addons",
+  // Else the folder of this clone would be compiled in, and each clone's build would be another.
+  '--define=import.meta.dir=""',
 ];
 
 /** Called by a link of each one's name, the executable is that script; a name as general as `setup` is none for a PATH. */

@@ -21,6 +21,9 @@ export interface ResolveOptions {
   progress?: (line: string) => void;
 }
 
+/** The build takes this file's folder out of an executable: on the host that runs it, another's could be there. */
+const isCompiled = import.meta.dir === "";
+
 /** The Go module that pins the server that we build. */
 const MODULE = resolve(import.meta.dir, "../../test/server");
 
@@ -63,6 +66,11 @@ async function cached(
   env: Record<string, string | undefined>,
   progress: (line: string) => void,
 ): Promise<ServerBinary> {
+  if (isCompiled) {
+    throw new Failure(ExitCode.config, "there is no server to run: neither bao nor vault is on PATH", {
+      hint: "install OpenBao or Vault, or set BAO_BINARY or VAULT_BINARY to its executable",
+    });
+  }
   const version = /hashicorp\/vault v(\S+)/.exec(readFileSync(join(MODULE, "go.mod"), "utf8"))?.[1];
   if (!version) throw new Failure(ExitCode.software, `${MODULE}/go.mod names no version of the server`);
 

@@ -1,5 +1,6 @@
 import { randomBytes } from "node:crypto";
 import { join } from "node:path";
+import { ExitCode, Failure } from "../failure.ts";
 import { resolveServerBinary } from "./binary.ts";
 import { untilReady } from "./health.ts";
 import { ServerProcess } from "./process.ts";
@@ -12,18 +13,17 @@ export async function startDevServer(options: DevOptions): Promise<Server> {
   const process = new ServerProcess(binary, options.dataDir);
   const { dataDir } = process;
   const isTls = options.mode === "dev-tls";
+  const args = ([port]: number[]) => [
+    "-dev",
+    `-dev-listen-address=127.0.0.1:${port}`,
+    "-dev-no-store-token",
+    ...(isTls ? ["-dev-tls", `-dev-tls-cert-dir=${dataDir}`] : []),
+  ];
+  // By the environment, since `ps` shows arguments to everyone.
+  const env = { [binary.kind === "bao" ? "BAO_DEV_ROOT_TOKEN_ID" : "VAULT_DEV_ROOT_TOKEN_ID"]: rootToken };
   try {
-    const [port] = await process.runOnFreePorts(
-      1,
-      ([port]) => [
-        "-dev",
-        `-dev-listen-address=127.0.0.1:${port}`,
-        "-dev-no-store-token",
-        ...(isTls ? ["-dev-tls", `-dev-tls-cert-dir=${dataDir}`] : []),
-      ],
-      // By the environment, since `ps` shows arguments to everyone.
-      { [binary.kind === "bao" ? "BAO_DEV_ROOT_TOKEN_ID" : "VAULT_DEV_ROOT_TOKEN_ID"]: rootToken },
-    );
+    const port = options.port ?? (await process.runOnFreePorts(1, args, env))[0];
+    if (options.port !== undefined) await runOn(options.port, process, args, env);
     const endpoint = {
       address: `${isTls ? "https" : "http"}://127.0.0.1:${port}`,
       caFile: isTls ? join(dataDir, "vault-ca.pem") : undefined,
@@ -45,5 +45,23 @@ export async function startDevServer(options: DevOptions): Promise<Server> {
   } catch (error) {
     await process.close();
     throw error;
+  }
+}
+
+async function runOn(
+  port: number,
+  process: ServerProcess,
+  args: (ports: number[]) => string[],
+  env: Record<string, string>,
+): Promise<void> {
+  try {
+    await process.run(args([port]), env);
+  } catch (error) {
+    const why = /listen tcp\S* \S+: bind: (.+)/.exec(process.log())?.[1];
+    if (why === undefined) throw error;
+    throw new Failure(ExitCode.unavailable, `the server can't listen at 127.0.0.1:${port}: ${why}`, {
+      hint: "end what listens there, or choose another port",
+      cause: error,
+    });
   }
 }

@@ -12,8 +12,10 @@ export interface Keeper {
   close(): Promise<void>;
 }
 
+// A service manager's signal for all of a unit's processes must not end it before us.
 // The folder is tried a few times: a process that was just killed may write one more file into it.
 const SCRIPT = `
+trap "" TERM INT QUIT HUP
 pid=
 while read -r line; do pid=$line; done
 if [ -n "$pid" ]; then kill -KILL "$pid"; fi
@@ -40,6 +42,8 @@ export function startKeeper(folder?: string): Keeper {
     watch: (pid) => say(String(pid)),
     forget: () => say(""),
     async close() {
+      // Nothing else may hold this process, and it would end in the middle, with success.
+      shell.ref();
       await shell.stdin.end();
       await shell.exited;
     },

@@ -27,9 +27,13 @@ export class ServerProcess {
     return this.#isRunning() ? this.#child?.pid : undefined;
   }
 
-  /** The end of what the server wrote since its last start. */
+  /** The end of what the server wrote since its last start, without the keys that one in dev mode tells. */
   log(lines = 30): string {
-    return readFileSync(this.#logFile, "utf8").trimEnd().split("\n").slice(-lines).join("\n");
+    const all = readFileSync(this.#logFile, "utf8").trimEnd().split("\n");
+    return all
+      .filter((line) => !/^(Unseal Key|Root Token)\b/.test(line))
+      .slice(-lines)
+      .join("\n");
   }
 
   /** Finds free ports, and starts the server with the arguments made of them; resolves when it listens. */

@@ -14,6 +14,8 @@ export interface DevOptions extends CommonOptions {
   mode: "dev" | "dev-tls";
   /** @default a random one */
   rootToken?: string;
+  /** @default a free one */
+  port?: number;
 }
 
 export interface RaftOptions extends CommonOptions {

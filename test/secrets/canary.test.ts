@@ -1,10 +1,15 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "bun:test";
+import { existsSync, readFileSync } from "node:fs";
+import { join } from "node:path";
 import { defineCluster } from "../../lib/cluster/cluster.ts";
 import { pkiMounts } from "../../lib/cluster/mounts.ts";
 import { randomHex } from "../../lib/host/durable.ts";
+import { resolveServerBinary } from "../../lib/server/binary.ts";
 import { readSecret, writeSecret } from "../../lib/vault/kv.ts";
 import { enableMount } from "../../lib/vault/sys.ts";
+import { scriptPath } from "../support/script.ts";
 import { type RawServer, startRaw } from "../support/scripted.ts";
+import { until } from "../support/wait.ts";
 import { type Heard, pieces } from "./listener.ts";
 import { createWorld, findings, putSecret, runTraced, type Stage, setStage, type World } from "./world.ts";
 
@@ -233,6 +238,35 @@ test("write-roles leaves no secret of those that it makes, read back from the se
   // The listener knows what to look for.
   expect(made.filter((secret) => !stage.listener.secrets.has(secret))).toEqual([]);
   expect(findings(world, stage, run)).toEqual([]);
+});
+
+test.each([
+  ["1", "for a person"],
+  ["2", "for a person"],
+  ["2", "--json"],
+])("dev-server leaves no secret at level %s, %s, but in the file that tells them", async (level, form) => {
+  using world = createWorld(stage);
+  const binary = await resolveServerBinary();
+  const file = join(world.path, "tokens.env");
+  const free = Bun.listen({ hostname: "127.0.0.1", port: 0, socket: { data() {} } });
+  free.stop(true);
+  const json = form === "--json" ? [form] : [];
+  const args = ["--tokens-file", file, "-t", String(free.port), "-l", level, ...json, "demo"];
+  const variable = binary.kind === "bao" ? "BAO_BINARY" : "VAULT_BINARY";
+  const child = Bun.spawn([await scriptPath("dev-server"), ...args], {
+    env: { PATH: process.env.PATH ?? "", ...world.env, [variable]: binary.path },
+    stdin: "ignore",
+    stdout: "pipe",
+    stderr: "pipe",
+  });
+  const told = () => (existsSync(file) ? [...readFileSync(file, "utf8").matchAll(/TOKEN\w*='(.+)'\n/g)] : []);
+  await until(() => told().length === 5);
+  const secrets = told().map(([, secret = ""]) => secret);
+  child.kill("SIGTERM");
+  expect(await child.exited).toBe(0);
+  const said = (await child.stdout.text()) + (await child.stderr.text());
+  expect(said).toContain("tokens.env");
+  expect(secrets.filter((secret) => secret.length < 10 || said.includes(secret))).toEqual([]);
 });
 
 test("a child is given neither secret nor environment", async () => {

@@ -1,0 +1,125 @@
+import { lstatSync, rmSync } from "node:fs";
+import { join } from "node:path";
+import type { Cluster } from "../cluster/cluster.ts";
+import { planMounts, planRoles, type Setup } from "../cluster/setup.ts";
+import { initTokens } from "../cluster/token-roles.ts";
+import { ExitCode, Failure } from "../failure.ts";
+import { createFile } from "../host/durable.ts";
+import { fileError, printable } from "../host/file-error.ts";
+import { fullPath } from "../host/full-path.ts";
+import { createVaultClient, type VaultClient } from "../vault/client.ts";
+import { readSecret } from "../vault/kv.ts";
+import { resolveServerBinary } from "./binary.ts";
+import { type Server, startServer } from "./server.ts";
+
+export interface DevClusterOptions {
+  readonly cluster: Cluster;
+  readonly port: number;
+  /** @default a random one */
+  readonly rootToken?: string | undefined;
+  /** Where the tokens are told; nothing may be there yet. @default in a temporary folder */
+  readonly tokensFile?: string | undefined;
+  readonly env: Readonly<Record<string, string | undefined>>;
+  /** Ends the start. The server may be on its way then, and ends with this process. */
+  readonly signal: AbortSignal;
+  /** Told what takes long. */
+  readonly onProgress: (line: string) => void;
+  /** Told each request and change. */
+  readonly onStep: (line: string) => void;
+}
+
+export interface DevCluster extends AsyncDisposable {
+  readonly server: Server;
+  /** Address, root token and init tokens, as variables. Gone at the end. */
+  readonly tokensFile: string;
+}
+
+/**
+ * Starts a server in memory with a cluster set up in it, as `setup-mounts` and `write-roles` would.
+ *
+ * @throws Failure (configuration) where no server is installed; (unavailable) where it can't listen at the port; (can't
+ *   write) for the tokens' file; the signal's reason
+ */
+export async function startDevCluster(options: DevClusterOptions): Promise<DevCluster> {
+  const { cluster, port, signal, onProgress, onStep } = options;
+  const chosenFile = options.tokensFile === undefined ? undefined : freePath(options.tokensFile);
+  const binary = await ended(resolveServerBinary({ env: options.env, progress: onProgress }), signal);
+  onProgress(`starting ${binary.path}`);
+  const rootToken = options.rootToken === undefined ? {} : { rootToken: options.rootToken };
+  const server = await ended(startServer({ mode: "dev", binary, port, ...rootToken }), signal);
+  try {
+    const { address } = server;
+    const onRequest = (method: string, path: string) => onStep(`${method} ${path}`);
+    const client = createVaultClient({ address, token: server.rootToken, signal, onRequest });
+    for (const [plan, what] of [
+      [planMounts, "mounts and CAs"],
+      [planRoles, "roles, secrets, policies and tokens"],
+    ] as const) {
+      onProgress(`setting up ${what} of ${cluster.id}`);
+      await applyAll(await plan(client, cluster), onStep);
+    }
+    const variables = await tokenVariables(server, cluster, client);
+    const tokensFile = chosenFile ?? join(server.dataDir, "tokens.env");
+    tell(tokensFile, variables);
+    return { server, tokensFile, [Symbol.asyncDispose]: () => end(server, tokensFile) };
+  } catch (error) {
+    await server[Symbol.asyncDispose]();
+    throw error;
+  }
+}
+
+async function applyAll(setup: Setup, onStep: (line: string) => void): Promise<void> {
+  await setup.apply(({ action, resource }) => onStep(`${action} ${resource.kind} ${resource.path}`));
+}
+
+async function end(server: Server, tokensFile: string): Promise<void> {
+  rmSync(tokensFile, { force: true });
+  await server.stop();
+  await server[Symbol.asyncDispose]();
+}
+
+/** Looked at before anything is started: what is there would be lost at the end. */
+function freePath(path: string): string {
+  const full = fullPath(path);
+  if (lstatSync(full, { throwIfNoEntry: false }) === undefined) return full;
+  throw new Failure(ExitCode.cantCreate, `something is at ${printable(full)} already`, {
+    hint: "the tokens' file is removed at the end: choose a path where nothing is",
+  });
+}
+
+/** For a shell, and for systemd's EnvironmentFile=. */
+async function tokenVariables(
+  { address, rootToken }: Server,
+  cluster: Cluster,
+  client: VaultClient,
+): Promise<string> {
+  const ids = await Promise.all(
+    initTokens(cluster).map(async ({ role, secretPath }) => {
+      const secret = await readSecret(client, secretPath);
+      return [`INIT_TOKEN_${role.toUpperCase()}`, String(secret?.init_token)] as const;
+    }),
+  );
+  const variables = [["VAULT_ADDR", address], ["VAULT_TOKEN", rootToken], ...ids] as const;
+  return variables.map(([name, value]) => `${name}='${value}'\n`).join("");
+}
+
+function tell(path: string, variables: string): void {
+  try {
+    createFile(path, variables, { mode: 0o600 });
+  } catch (error) {
+    throw fileError(ExitCode.cantCreate, "write", path, error);
+  }
+}
+
+/** What comes first: the work's end, or the signal. */
+async function ended<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
+  signal.throwIfAborted();
+  const { promise, reject } = Promise.withResolvers<never>();
+  const stop = () => reject(signal.reason);
+  signal.addEventListener("abort", stop);
+  try {
+    return await Promise.race([work, promise]);
+  } finally {
+    signal.removeEventListener("abort", stop);
+  }
+}

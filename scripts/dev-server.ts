@@ -1,0 +1,166 @@
+#!/usr/bin/env bun
+import type { ParsedArgs } from "citty";
+import { variable } from "../lib/cli/environment.ts";
+import { printJson } from "../lib/cli/log.ts";
+import { commonArgs, type Run, runScript, type Script } from "../lib/cli/script.ts";
+import { clusterOf } from "../lib/cli/setup.ts";
+import { type HostRole, hostRoles } from "../lib/cluster/cluster.ts";
+import { ExitCode, Failure } from "../lib/failure.ts";
+import { notifyServiceManager } from "../lib/host/notify.ts";
+import { type DevCluster, startDevCluster } from "../lib/server/dev-cluster.ts";
+import { watchEnding } from "../lib/server/ending.ts";
+
+const initToken = (alias: string) =>
+  ({
+    type: "string",
+    alias,
+    description: "id of this host role's init token, made at random else",
+    valueHint: "ID",
+  }) as const;
+
+const duration = (alias: string, description: string, byDefault: string) =>
+  ({ type: "string", alias, description, default: byDefault, valueHint: "DURATION" }) as const;
+
+const args = {
+  cluster: {
+    type: "positional",
+    required: true,
+    description: "the cluster's id: a letter, then small letters, digits and -",
+  },
+  port: {
+    type: "string",
+    alias: "t",
+    description: "port of 127.0.0.1 that it listens at",
+    default: "8200",
+    valueHint: "NUMBER",
+  },
+  "tokens-file": {
+    type: "string",
+    description: "where its tokens are told, mode 0600, as long as it runs; in a temporary folder without it",
+    valueHint: "FILE",
+  },
+  "max-validity-ca": duration("c", "life of the CAs", "20y"),
+  "max-validity-admin": duration("d", "longest life of an admin's certificate", "365d"),
+  "max-validity-components": duration("s", "longest life of every other certificate", "30d"),
+  "init-token-etcd": initToken("e"),
+  "init-token-master": initToken("m"),
+  "init-token-worker": initToken("o"),
+  "init-token-all": initToken("a"),
+  "wait-signal": {
+    type: "string",
+    alias: "w",
+    description: "true: it waits until it is told to end, and there is no other way",
+    default: "true",
+    valueHint: "true",
+  },
+  json: {
+    type: "boolean",
+    description: "once it is ready: where it is, as one JSON object, without its tokens",
+  },
+  ...commonArgs,
+  timeout: {
+    type: "string",
+    description: "for the start, and a build of the server where there is one",
+    default: "10m",
+    valueHint: "DURATION",
+  },
+} as const;
+
+export const devServer: Script<typeof args> = {
+  name: "dev-server",
+  description:
+    "run a Vault or OpenBao in memory with a cluster set up in it, for development, until it is told to end",
+  args,
+  examples: [
+    ["dev-server demo", "a server at http://127.0.0.1:8200 with cluster demo; Ctrl-C ends it"],
+    [
+      "dev-server --tokens-file ./tokens.env -t 8300 demo",
+      "at another port; `set -a; . ./tokens.env` in another shell has its address and tokens",
+    ],
+    [
+      "VAULT_DEV_ROOT_TOKEN_ID=root-token-dev dev-server -o my-init-token demo",
+      "with a root token and an init token for workers that are known before",
+    ],
+  ],
+  async run(args, run) {
+    const cluster = clusterOf(
+      args.cluster,
+      {
+        ca: args["max-validity-ca"],
+        admin: args["max-validity-admin"],
+        components: args["max-validity-components"],
+      },
+      chosenTokens(args),
+    );
+    const port = parsePort(args.port);
+    requireWaiting(args);
+    const ending = watchEnding();
+    try {
+      await using dev = await startDevCluster({
+        cluster,
+        port,
+        rootToken: variable(run.env, "DEV_ROOT_TOKEN_ID"),
+        tokensFile: args["tokens-file"],
+        env: run.env,
+        signal: AbortSignal.any([run.signal, ending.signal]),
+        onProgress: run.log.note,
+        onStep: run.log.debug,
+      });
+      tellReady(args, dev, run);
+      await tellServiceManager(run);
+      await ending.wait(dev.server);
+      run.log.note(`ended by ${ending.signal.reason}`);
+    } catch (error) {
+      if (!ending.signal.aborted) throw error;
+    }
+    return ExitCode.ok;
+  },
+};
+
+type Args = ParsedArgs<typeof args>;
+
+function chosenTokens(args: Args): Readonly<Partial<Record<HostRole, string>>> {
+  const chosen = hostRoles.flatMap((role): Array<[HostRole, string]> => {
+    const id = args[`init-token-${role}`];
+    return id === undefined ? [] : [[role, id]];
+  });
+  return Object.fromEntries(chosen);
+}
+
+function parsePort(text: string): number {
+  if (/^\d{1,5}$/.test(text) && Number(text) >= 1 && Number(text) <= 65_535) return Number(text);
+  throw new Failure(ExitCode.usage, `--port ${JSON.stringify(text)} is not a number from 1 to 65535`);
+}
+
+function requireWaiting(args: Args): void {
+  if (args["wait-signal"] === "true") return;
+  throw new Failure(
+    ExitCode.usage,
+    "--wait-signal can be nothing but true: the server ends with this command",
+    {
+      hint: "run it in the background, or as a unit of Type=notify",
+    },
+  );
+}
+
+function tellReady(args: Args, { server, tokensFile }: DevCluster, { log }: Run): void {
+  const { address, binary, pid } = server;
+  if (args.json === true) {
+    printJson({ cluster: args.cluster, address, tokensFile, server: binary.path, pid });
+    return;
+  }
+  log.done(`${args.cluster} is set up at ${address}`);
+  log.done(`its root token and init tokens, in a shell: set -a; . ${tokensFile}; set +a`);
+}
+
+async function tellServiceManager({ env, log }: Run): Promise<void> {
+  if (!env.NOTIFY_SOCKET) return;
+  try {
+    await notifyServiceManager(env.NOTIFY_SOCKET, "READY=1");
+  } catch (error) {
+    const why = error instanceof Error ? error.message : String(error);
+    log.note(`the service manager can't be told at ${env.NOTIFY_SOCKET} that the server is ready: ${why}`);
+  }
+}
+
+if (import.meta.main) void runScript(devServer);
