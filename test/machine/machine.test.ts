@@ -89,6 +89,7 @@ function scenarios(): void {
       expect(inOrder).toEqual(inOrder.toSorted((a, b) => a - b));
       expect(await etcdHealth(host)).toContain("is healthy");
       expect(await host.journal(services)).toEqual([
+        expect.stringContaining("the init token got this host a token of its own"),
         expect.stringContaining("etcd.pem issued (there is none yet)"),
         expect.stringContaining("reload etcd.service (for etcd): done"),
       ]);
