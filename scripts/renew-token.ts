@@ -32,6 +32,7 @@ export const renewToken: Script<typeof args> = {
     const kept = await keepHostToken({
       client: client(),
       configPath: args["config-path"],
+      credentialsPath: env.CREDENTIALS_DIRECTORY || undefined,
       initRole: args["init-role"] ?? variable(env, "INIT_ROLE"),
       signal,
       onNote: log.note,

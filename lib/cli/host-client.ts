@@ -14,6 +14,7 @@ export async function hostClient(
   const { token } = await keepHostToken({
     client: tokenless,
     configPath: args["config-path"],
+    credentialsPath: env.CREDENTIALS_DIRECTORY || undefined,
     initRole: args["init-role"] ?? variable(env, "INIT_ROLE"),
     signal,
     onNote: log.note,

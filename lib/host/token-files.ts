@@ -10,13 +10,20 @@ export interface TokenPaths {
   readonly token: string;
   readonly initToken: string;
   readonly lock: string;
+  /** An init token that the service manager keeps for this unit: read only, and gone with the run. */
+  readonly credential?: string;
 }
 
-export function tokenPaths(configPath: string): TokenPaths {
+/**
+ * @param credentialsPath the folder of the unit's credentials, where it has any
+ * @see https://systemd.io/CREDENTIALS/
+ */
+export function tokenPaths(configPath: string, credentialsPath?: string): TokenPaths {
   return {
     token: join(configPath, "token"),
     initToken: join(configPath, "init-token"),
     lock: join(configPath, ".lock"),
+    ...(credentialsPath === undefined ? {} : { credential: join(credentialsPath, "init-token") }),
   };
 }
 

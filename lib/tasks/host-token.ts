@@ -21,6 +21,8 @@ export interface HostTokenOptions {
   readonly client: VaultClient;
   /** The configuration directory: `token` and `init-token` are in it. */
   readonly configPath: string;
+  /** The folder of the unit's credentials: its `init-token` serves where that of `configPath` is missing or empty. */
+  readonly credentialsPath?: string | undefined;
   /** The token role, `<cluster>-<host role>`; needed for a trade alone. */
   readonly initRole?: string | undefined;
   /** Ends the waiting for another run. */
@@ -48,7 +50,7 @@ export interface HostToken {
  */
 export async function keepHostToken(options: HostTokenOptions): Promise<HostToken> {
   refuseForeignLinks(options.configPath);
-  const paths = tokenPaths(options.configPath);
+  const paths = tokenPaths(options.configPath, options.credentialsPath);
   const held = readToken(paths.token, options);
   if (held.state === "filled") {
     const kept = await renew(held.token, paths, options);
@@ -96,12 +98,14 @@ async function trade(held: TokenFile, paths: TokenPaths, options: HostTokenOptio
     const kept = await renew(other, paths, options);
     if (kept !== undefined) return kept;
   }
-  const { initToken, role } = requireInitToken(held, paths, options);
+  const init = requireInitToken(held, paths, options);
   removeTokenTemporaries(paths.token);
-  const made = await create(initToken, role, paths, options);
+  const made = await create(init, options);
   // Before it is stored: should this run end here, the log tells which token nobody holds.
   options.onNote?.(`the init token got this host a token of its own, accessor ${made.accessor}`);
   await store(made, paths, options);
+  // A credential stays, and is of no use while the token lives.
+  if (init.path === paths.initToken) removeInitToken(paths.initToken);
   return { token: made.token, accessor: made.accessor, ttlSeconds: made.leaseSeconds, how: "traded" };
 }
 
@@ -122,9 +126,17 @@ function replacement(held: TokenFile, paths: TokenPaths, options: HostTokenOptio
   return isSame ? undefined : now.token;
 }
 
+/** An init token that was found. */
+interface InitToken {
+  readonly token: string;
+  readonly path: string;
+  readonly role: string;
+}
+
 /** What a trade needs. */
-function requireInitToken(held: TokenFile, paths: TokenPaths, options: HostTokenOptions) {
-  const file = readToken(paths.initToken, options);
+function requireInitToken(held: TokenFile, paths: TokenPaths, options: HostTokenOptions): InitToken {
+  const own = readToken(paths.initToken, options);
+  const [path, file] = own.state === "filled" ? [paths.initToken, own] : readCredential(paths);
   if (file.state !== "filled") {
     const words: Record<TokenFile["state"], string> = {
       missing: `there is no token at ${paths.token}`,
@@ -132,12 +144,17 @@ function requireInitToken(held: TokenFile, paths: TokenPaths, options: HostToken
       blank: `the token file ${paths.token} holds nothing but white space`,
       filled: `the server does not know the token in ${paths.token}: it expired, was revoked, or is another server's`,
     };
-    const init = file.state === "missing" ? "there is no init token" : `the init token is ${file.state}`;
-    throw new Failure(ExitCode.noPermission, `${words[held.state]}, and ${init} at ${paths.initToken}`, {
-      hint:
-        "an admin reads the init token of the host's role with `vault read -field=init_token CLUSTER/secrets/init_token_ROLE`, " +
-        `puts it at ${paths.initToken} with mode 0600, and runs renew-token`,
-    });
+    const init = own.state === "missing" ? "there is no init token" : `the init token is ${own.state}`;
+    const credential = paths.credential === undefined ? "" : `, nor is there one at ${paths.credential}`;
+    throw new Failure(
+      ExitCode.noPermission,
+      `${words[held.state]}, and ${init} at ${paths.initToken}${credential}`,
+      {
+        hint:
+          "an admin reads the init token of the host's role with `vault read -field=init_token CLUSTER/secrets/init_token_ROLE`, " +
+          `puts it at ${paths.initToken} with mode 0600${credential === "" ? "" : ", or into the unit's credential init-token"}, and runs renew-token`,
+      },
+    );
   }
   if (options.initRole === undefined) {
     throw new Failure(ExitCode.config, "the init token's role is not set", {
@@ -154,28 +171,28 @@ function requireInitToken(held: TokenFile, paths: TokenPaths, options: HostToken
       },
     );
   }
-  return { initToken: file.token, role: options.initRole };
+  return { token: file.token, path, role: options.initRole };
 }
 
-async function create(
-  initToken: string,
-  role: string,
-  paths: TokenPaths,
-  { client }: HostTokenOptions,
-): Promise<NewToken> {
+/** Not narrowed, as a file of ours is: it is the service manager's, who gives it to this unit alone. */
+function readCredential({ credential = "" }: TokenPaths): readonly [path: string, file: TokenFile] {
+  return [credential, credential === "" ? { state: "missing" } : readTokenFile(credential)];
+}
+
+async function create(init: InitToken, { client }: HostTokenOptions): Promise<NewToken> {
   try {
-    return await createFromRole(client, role, initToken);
+    return await createFromRole(client, init.role, init.token);
   } catch (error) {
     if (!(error instanceof VaultError) || error.exitCode !== ExitCode.noPermission) throw error;
     const { message, hint } = error;
-    const unknown = `the server does not know the init token in ${paths.initToken}: it expired, was revoked, or is another server's`;
+    const unknown = `the server does not know the init token in ${init.path}: it expired, was revoked, or is another server's`;
     throw isUnknownToken(error)
       ? new Failure(ExitCode.noPermission, unknown, {
           hint: "run write-roles for the cluster, which makes its init tokens anew; check VAULT_ADDR",
           cause: error,
         })
       : new Failure(ExitCode.noPermission, message, {
-          hint: `${hint}: the init token in ${paths.initToken} may be another role's; check VAULT_INIT_ROLE`,
+          hint: `${hint}: the init token in ${init.path} may be another role's; check VAULT_INIT_ROLE`,
           cause: error,
         });
   }
@@ -193,5 +210,4 @@ async function store(made: NewToken, paths: TokenPaths, { client, onNote }: Host
     );
     throw error;
   }
-  removeInitToken(paths.initToken);
 }

@@ -78,6 +78,9 @@ function analyzed(): void {
   test.each([
     ["destination.conf", "cert.service"],
     ["destination.conf", "cert-hooks.service"],
+    ["init-token-credential.conf", "token-renewal.service"],
+    ["init-token-credential.conf", "cert.service"],
+    ["init-token-credential.conf", "cert@kubelet.service"],
     ["short-lived.conf", "cert@kubelet.timer"],
     ["after-certificates.conf", "etcd.service"],
   ])("verify says nothing of the example %s at %s", (example, unit) => {

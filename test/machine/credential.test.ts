@@ -1,0 +1,107 @@
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { existsSync, readFileSync, rmSync } from "node:fs";
+import { join } from "node:path";
+import { ROOT } from "../../tools/main.ts";
+import { until } from "../support/wait.ts";
+import {
+  createHost,
+  dropIn,
+  filesAsTheyAre,
+  type Installed,
+  install,
+  manifest,
+  matchingSerial,
+} from "./host.ts";
+import type { Machine } from "./machine.ts";
+import { type DemoServer, startDemoServer } from "./server.ts";
+import { whyNoMachine } from "./tree.ts";
+
+const reason = whyNoMachine();
+const minute = 60_000;
+const units = ["token-renewal.service", "cert.service"];
+const traded = /the init token got this host a token of its own, accessor /;
+const stored = "/etc/credstore/init-token";
+
+if (reason !== undefined) console.error(`no machine is booted here, since ${reason}`);
+describe.skipIf(reason !== undefined)("a booted machine whose init token is a credential", scenarios);
+
+function scenarios(): void {
+  let installed: Installed;
+  let demo: DemoServer;
+  let host: Machine;
+  beforeAll(async () => {
+    [installed, demo] = await Promise.all([install(), startDemoServer()]);
+    const example = readFileSync(join(ROOT, "units/examples/init-token-credential.conf"), "utf8");
+    // They are started more often here than a manager takes for sane.
+    const conf = `[Unit]\nStartLimitIntervalSec=0\n${example}`;
+    host = await createHost(installed, {
+      address: demo.server.address,
+      enabled: ["token-renewal.timer", "cert.timer"],
+      files: {
+        [stored]: { content: `${demo.initToken}\n`, mode: 0o600 },
+        "/etc/vault/certs.d/etcd.toml": { content: manifest({ reload: "[]" }) },
+        ...dropIn("token-renewal.service", conf),
+        ...dropIn("cert.service", conf),
+      },
+    });
+    await host.boot();
+  }, 5 * minute);
+  afterAll(async () => {
+    await host[Symbol.asyncDispose]();
+    await demo[Symbol.asyncDispose]();
+    installed[Symbol.dispose]();
+  });
+
+  const token = () => readFileSync(`${host.disk}/etc/vault/token`, "utf8").trim();
+  const trades = async (unit: string) => (await host.journal([unit])).filter((line) => traded.test(line));
+  const revoke = (one: string) =>
+    demo.admin.request({
+      method: "POST",
+      path: "auth/token/revoke",
+      body: { token: one },
+      capability: "update",
+      repeatable: true,
+    });
+
+  test("trades it at its first boot, in the sandbox of its unit, and leaves it", async () => {
+    expect(await host.settled()).toBe("running");
+    expect(token()).not.toBe(demo.initToken);
+    expect(matchingSerial(host.disk)).toMatch(/^[0-9A-F]+$/);
+    expect(readFileSync(host.disk + stored, "utf8").trim()).toBe(demo.initToken);
+    expect(existsSync(`${host.disk}/etc/vault/init-token`)).toBe(false);
+  });
+
+  test("does not use it while the token lives", async () => {
+    const [said, files] = [await host.journal(units), filesAsTheyAre(host.disk, "/etc/vault")];
+    for (const unit of units) await host.output("systemctl", "start", unit);
+    expect(filesAsTheyAre(host.disk, "/etc/vault")).toEqual(files);
+    expect(await host.journal(units)).toEqual(said);
+  });
+
+  test.each(units)(
+    "has %s trade it again when the server no longer knows the token, and when there is none",
+    async (unit) => {
+      for (const lose of [() => revoke(token()), async () => rmSync(`${host.disk}/etc/vault/token`)]) {
+        const before = token();
+        await lose();
+        const count = (await trades(unit)).length;
+        await host.output("systemctl", "start", unit);
+        expect(token()).not.toBe(before);
+        // The manager is done with the unit before the journal is with what it said.
+        await until(async () => (await trades(unit)).length === count + 1);
+      }
+    },
+    minute,
+  );
+
+  test("fails no unit when the credential is gone and the token lives, and names both places when neither is", async () => {
+    rmSync(host.disk + stored);
+    for (const unit of units) await host.output("systemctl", "start", unit);
+    rmSync(`${host.disk}/etc/vault/token`);
+    expect((await host.run("systemctl", "start", "token-renewal.service")).code).not.toBe(0);
+    expect(await host.show("token-renewal.service", "ExecMainStatus")).toBe("77");
+    const names =
+      /there is no init token at \/etc\/vault\/init-token, nor is there one at \/run\/credentials\/.*\/init-token/;
+    await until(async () => (await host.journal(["token-renewal.service"])).some((line) => names.test(line)));
+  });
+}
