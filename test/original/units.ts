@@ -7,10 +7,13 @@ export interface Unit {
   readonly text: string;
 }
 
-/** A certificate, and whose its files are. */
-export interface WantedCertificate {
+/** A certificate or a secret, and whose its files are. */
+interface Wanted {
   readonly name: string;
   readonly uid: number;
+}
+
+export interface WantedCertificate extends Wanted {
   readonly restarts?: string;
   readonly role: string;
   readonly commonName: string;
@@ -18,6 +21,12 @@ export interface WantedCertificate {
   readonly base: string;
   readonly hosts?: readonly string[];
   readonly addresses?: readonly string[];
+}
+
+interface WantedSecret extends Wanted {
+  readonly path: string;
+  readonly field: string;
+  readonly file: string;
 }
 
 function service(description: string, more: readonly string[]): string {
@@ -63,6 +72,17 @@ export function certificateUnit({ name, uid, restarts, ...wanted }: WantedCertif
       "",
       "",
       ...(restarts === undefined ? [] : [`ExecStartPost=-/bin/systemctl --no-block try-restart ${restarts}`]),
+    ]),
+  };
+}
+
+export function secretUnit({ name, path, field, file, uid }: WantedSecret): Unit {
+  return {
+    name: `${name}-secret.service`,
+    text: service(`secret service ${name}`, [
+      "RemainAfterExit=yes",
+      "EnvironmentFile=/etc/vault/config",
+      `ExecStart=/opt/bin/vault-helper read ${path} -f ${field} -d ${file} --owner=${uid} --group=0`,
     ]),
   };
 }
@@ -148,6 +168,24 @@ export const certificates = {
   master: [...onMasters, ...onWorkers],
   worker: onWorkers,
 } as const satisfies Record<string, readonly WantedCertificate[]>;
+
+/** The secrets of a master. */
+export const secrets: readonly WantedSecret[] = [
+  {
+    name: "kube-service-account-key",
+    path: "test/secrets/service-accounts",
+    field: "key",
+    file: `${kubernetesSsl}/service-account-key.pem`,
+    uid: kubernetesUser,
+  },
+  {
+    name: "kube-encryption-config-file",
+    path: "test/secrets/encryption-config",
+    field: "content",
+    file: "/etc/kubernetes/encryption-config.yaml",
+    uid: kubernetesUser,
+  },
+];
 
 /** The EnvironmentFile. One that was given no init token has no role. */
 export function configFile(server: string, initRole: string | undefined): string {
