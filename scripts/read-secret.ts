@@ -2,7 +2,7 @@
 import type { ParsedArgs } from "citty";
 import { hostClient } from "../lib/cli/host-client.ts";
 import { printJson, printText } from "../lib/cli/log.ts";
-import { commonArgs, hostArgs, runScript, type Script } from "../lib/cli/script.ts";
+import { commonArgs, general, hostArgs, runScript, type Script } from "../lib/cli/script.ts";
 import { ExitCode, Failure } from "../lib/failure.ts";
 import { resolveOwnership } from "../lib/host/owner.ts";
 import { openSecretPlace, storeSecret } from "../lib/host/secret-file.ts";
@@ -20,31 +20,36 @@ const args = {
     alias: "f",
     description: "one field, as it is, instead of the whole answer as JSON",
     valueHint: "NAME",
+    group: "Secret",
   },
   "dest-path": {
     type: "string",
     alias: "d",
     description: "file that it goes to, mode 0600; standard output without it",
     valueHint: "FILE",
+    group: "File",
   },
   owner: {
     type: "string",
     alias: "o",
     description: "owner of the file, by name or number; the running user without it",
     valueHint: "USER",
+    group: "File",
   },
   group: {
     type: "string",
     alias: "g",
     description: "group of the file, by name or number; the running user's without it",
     valueHint: "GROUP",
+    group: "File",
   },
+  ...hostArgs,
   json: {
     type: "boolean",
     description:
       "what came of it as one JSON object, without the secret; on standard output, the field as JSON",
+    group: general,
   },
-  ...hostArgs,
   ...commonArgs,
 } as const;
 
