@@ -2,7 +2,7 @@
 import type { ParsedArgs } from "citty";
 import { variable } from "../lib/cli/environment.ts";
 import { printJson } from "../lib/cli/log.ts";
-import { commonArgs, type Run, runScript, type Script } from "../lib/cli/script.ts";
+import { commonArgs, general, type Run, runScript, type Script } from "../lib/cli/script.ts";
 import { clusterOf } from "../lib/cli/setup.ts";
 import { type HostRole, hostRoles } from "../lib/cluster/cluster.ts";
 import { ExitCode, Failure } from "../lib/failure.ts";
@@ -16,10 +16,18 @@ const initToken = (alias: string) =>
     alias,
     description: "id of this host role's init token, made at random else",
     valueHint: "ID",
+    group: "Init tokens",
   }) as const;
 
 const duration = (alias: string, description: string, byDefault: string) =>
-  ({ type: "string", alias, description, default: byDefault, valueHint: "DURATION" }) as const;
+  ({
+    type: "string",
+    alias,
+    description,
+    default: byDefault,
+    valueHint: "DURATION",
+    group: "Validity",
+  }) as const;
 
 const args = {
   cluster: {
@@ -33,11 +41,13 @@ const args = {
     description: "port of 127.0.0.1 that it listens at",
     default: "8200",
     valueHint: "NUMBER",
+    group: "Server",
   },
   "tokens-file": {
     type: "string",
     description: "where its tokens are told, mode 0600, as long as it runs; in a temporary folder without it",
     valueHint: "FILE",
+    group: "Server",
   },
   "max-validity-ca": duration("c", "life of the CAs", "20y"),
   "max-validity-admin": duration("d", "longest life of an admin's certificate", "365d"),
@@ -47,15 +57,16 @@ const args = {
   "init-token-worker": initToken("o"),
   "init-token-all": initToken("a"),
   "wait-signal": {
-    type: "string",
+    type: "boolean",
     alias: "w",
-    description: "true: it waits until it is told to end, and there is no other way",
-    default: "true",
-    valueHint: "true",
+    description: "wait until it is told to end; there is no other way",
+    default: true,
+    group: "Server",
   },
   json: {
     type: "boolean",
     description: "once it is ready: where it is, as one JSON object, without its tokens",
+    group: general,
   },
   ...commonArgs,
   timeout: {
@@ -63,6 +74,7 @@ const args = {
     description: "for the start, and a build of the server where there is one",
     default: "10m",
     valueHint: "DURATION",
+    group: general,
   },
 } as const;
 
@@ -133,7 +145,7 @@ function parsePort(text: string): number {
 }
 
 function requireWaiting(args: Args): void {
-  if (args["wait-signal"] === "true") return;
+  if (args["wait-signal"]) return;
   throw new Failure(
     ExitCode.usage,
     "--wait-signal can be nothing but true: the server ends with this command",
