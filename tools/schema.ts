@@ -1,10 +1,21 @@
-import { type Field, type FieldType, fields } from "../lib/manifest/fields.ts";
+import { fields as manifestFields } from "../lib/manifest/fields.ts";
+import type { Field, FieldTable, FieldType } from "../lib/toml/fields.ts";
 
-/** The JSON schema of a manifest, for editors; `--markdown`: the README's table of its fields. */
-export function manifestSchema(): Readonly<Record<string, unknown>> {
+/** The files that admins write. */
+const files = {
+  manifest: { title: "A certificate of a host: /etc/vault/certs.d/NAME.toml", fields: manifestFields },
+} as const satisfies Readonly<Record<string, { title: string; fields: FieldTable }>>;
+type FileName = keyof typeof files;
+
+/** The JSON schema of a file, for editors. */
+export function fileSchema(name: FileName): Readonly<Record<string, unknown>> {
+  const { title, fields } = files[name];
+  return { $schema: "https://json-schema.org/draft/2020-12/schema", title, ...tableSchema(fields) };
+}
+
+function tableSchema(fields: FieldTable): object {
+  const all = Object.entries(fields);
   return {
-    $schema: "https://json-schema.org/draft/2020-12/schema",
-    title: "A certificate of a host: /etc/vault/certs.d/NAME.toml",
     type: "object",
     required: all.filter(([, field]) => field.required === true).map(([name]) => name),
     properties: Object.fromEntries(all.map(([name, field]) => [name, fieldSchema(field)])),
@@ -12,25 +23,28 @@ export function manifestSchema(): Readonly<Record<string, unknown>> {
   };
 }
 
-const all: ReadonlyArray<readonly [string, Field]> = Object.entries(fields);
-const text = { type: "string", minLength: 1 };
-const texts = { type: "array", items: text };
-const shapes: Readonly<Record<FieldType, object>> = {
-  text,
-  texts: { anyOf: [text, texts] },
-  number: { type: "integer" },
-  truth: { type: "boolean" },
-  commands: { type: "array", items: { ...texts, minItems: 1 } },
-};
-
-function fieldSchema({ type, choices, description, example, ...field }: Field): object {
+function fieldSchema(field: Field): object {
+  const { description } = field;
   return {
     description: field.default === undefined ? description : `${description}; default: ${field.default}`,
-    ...shapes[type],
-    ...(choices === undefined ? {} : { enum: choices }),
-    // As TOML has them, and JSON, too.
-    examples: [JSON.parse(example)],
+    ...shape(field),
+    // As TOML has them, and JSON, too; a table's stand with each of its fields.
+    ...(field.type === "tables" ? {} : { examples: [JSON.parse(field.example)] }),
   };
+}
+
+function shape({ type, choices, fields = {} }: Field): object {
+  const text = { type: "string", ...(choices === undefined ? { minLength: 1 } : { enum: choices }) };
+  const texts = { type: "array", items: text };
+  const shapes: Readonly<Record<FieldType, object>> = {
+    text,
+    texts: { anyOf: [text, texts] },
+    number: { type: "integer" },
+    truth: { type: "boolean" },
+    commands: { type: "array", items: { ...texts, minItems: 1 } },
+    tables: { type: "array", items: tableSchema(fields) },
+  };
+  return shapes[type];
 }
 
 const words: Readonly<Record<FieldType, string>> = {
@@ -39,26 +53,43 @@ const words: Readonly<Record<FieldType, string>> = {
   number: "number",
   truth: "true or false",
   commands: "list of commands",
+  tables: "list of tables",
 };
 
-export function manifestTable(): string {
-  const rows = all.map(([name, field]) => {
+/** The README's table of a file's fields. */
+export function fileTable(name: FileName): string {
+  const head = ["field", "type", "default", "example", "what it says"];
+  return [head, head.map(() => "---"), ...rows(files[name].fields)]
+    .map((row) => `| ${row.join(" | ")} |`)
+    .join("\n");
+}
+
+/** A table's own fields follow it, each with its name before. */
+function rows(fields: FieldTable, prefix = ""): string[][] {
+  return Object.entries(fields).flatMap(([name, field]) => {
     const kind = words[field.type] + (field.specifiers === true ? ", with specifiers" : "");
     const about = [field.description, field.choices?.map((it) => `\`"${it}"\``).join(" or ")];
     return [
-      `\`${name}\``,
-      kind,
-      field.required === true ? "needed" : (field.default ?? ""),
-      `\`${field.example}\``,
-      about.filter((it) => it !== undefined).join(": "),
+      [
+        `\`${prefix}${name}\``,
+        kind,
+        field.required === true ? "needed" : (field.default ?? ""),
+        `\`${field.example}\``,
+        about.filter((it) => it !== undefined).join(": "),
+      ],
+      ...rows(field.fields ?? {}, `${prefix}${name}.`),
     ];
   });
-  const head = ["field", "type", "default", "example", "what it says"];
-  return [head, head.map(() => "---"), ...rows].map((row) => `| ${row.join(" | ")} |`).join("\n");
 }
 
+function isFileName(name: string): name is FileName {
+  return Object.hasOwn(files, name);
+}
+
+/** `tools/schema.ts [FILE] [--markdown]` */
 if (import.meta.main) {
+  const name = process.argv.slice(2).find(isFileName) ?? "manifest";
   console.log(
-    process.argv.includes("--markdown") ? manifestTable() : JSON.stringify(manifestSchema(), null, 2),
+    process.argv.includes("--markdown") ? fileTable(name) : JSON.stringify(fileSchema(name), null, 2),
   );
 }

@@ -1,20 +1,6 @@
-/** What a field of a manifest may hold. */
-export type FieldType = "text" | "texts" | "number" | "truth" | "commands";
+import type { FieldTable } from "../toml/fields.ts";
 
-export interface Field {
-  readonly type: FieldType;
-  readonly required?: true;
-  /** As one would write it. */
-  readonly default?: string;
-  readonly example: string;
-  readonly description: string;
-  /** The values that there are, where it is a choice. */
-  readonly choices?: readonly string[];
-  /** What stands for the host's name and addresses is resolved in it: see `resolveSpecifiers`. */
-  readonly specifiers?: true;
-}
-
-/** Every field of a manifest: what the parser takes, and what the README's table and the JSON schema say. */
+/** Every field of a manifest; those with specifiers are resolved by `resolveSpecifiers`. */
 export const fields = {
   sign_path: {
     type: "text",
@@ -126,6 +112,6 @@ export const fields = {
     example: '"5m"',
     description: "for each command and unit",
   },
-} as const satisfies Readonly<Record<string, Field>>;
+} as const satisfies FieldTable;
 
 export type FieldName = keyof typeof fields;

@@ -3,7 +3,8 @@ import { ExitCode, Failure } from "../failure.ts";
 import { certificatePaths } from "../host/certificate-place.ts";
 import { fileError, printable } from "../host/file-error.ts";
 import { readSmallFile } from "../host/read-file.ts";
-import { type Manifest, parseManifest, placeOf } from "./manifest.ts";
+import { placeOf } from "../toml/parse.ts";
+import { type Manifest, parseManifest } from "./manifest.ts";
 import { type HostFacts, hostFacts } from "./specifiers.ts";
 
 /** Manifests, and what is wrong with the others: one that can't be read stops only itself. */
