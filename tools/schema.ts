@@ -1,9 +1,11 @@
+import { clusterFields } from "../lib/cluster/file-fields.ts";
 import { fields as manifestFields } from "../lib/manifest/fields.ts";
 import type { Field, FieldTable, FieldType } from "../lib/toml/fields.ts";
 
 /** The files that admins write. */
 const files = {
   manifest: { title: "A certificate of a host: /etc/vault/certs.d/NAME.toml", fields: manifestFields },
+  cluster: { title: "A cluster: cluster.toml", fields: clusterFields },
 } as const satisfies Readonly<Record<string, { title: string; fields: FieldTable }>>;
 type FileName = keyof typeof files;
 

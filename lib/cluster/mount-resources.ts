@@ -117,6 +117,7 @@ function certificateAuthority(cluster: Cluster, mount: WantedMount): Resource {
       await generateRoot(client, mount.path, {
         commonName: mount.description,
         ttlSeconds: cluster.caValiditySeconds,
+        key: cluster.caKey,
       });
     },
     async update() {},

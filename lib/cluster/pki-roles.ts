@@ -1,5 +1,5 @@
 import type { Fields } from "../vault/shape.ts";
-import type { Cluster } from "./cluster.ts";
+import type { Cluster, KeyRule } from "./cluster.ts";
 import { type PkiMountName, pkiMountPath } from "./mounts.ts";
 
 export interface WantedPkiRole {
@@ -67,6 +67,17 @@ const everyRole: Fields = {
   not_after: "",
   not_before_duration: 30,
 };
+
+/**
+ * What a role beside those below starts from: no name at all.
+ *
+ * The fields that a cluster's file may set are named there as they are here.
+ */
+export const furtherRole = {
+  allow_ip_sans: false,
+  allow_localhost: false,
+  allow_wildcard_certificates: false,
+} as const satisfies Fields;
 
 /** Clients of etcd, and its members: any name. */
 const etcdClient: Fields = { allow_any_name: true, server_flag: false };
@@ -136,12 +147,47 @@ const roles: ReadonlyArray<readonly [mount: PkiMountName, name: string, fields: 
   ],
 ];
 
+/** Whether every cluster has it. */
+export function isEveryClusters(mount: PkiMountName, name: string): boolean {
+  return roles.some(([itsMount, itsName]) => itsMount === mount && itsName === name);
+}
+
 export function pkiRoles(cluster: Cluster): readonly WantedPkiRole[] {
-  return roles.map(([mount, name, fields]) => {
-    const ttl = name === "admin" ? cluster.adminValiditySeconds : cluster.componentValiditySeconds;
-    return {
-      path: `${pkiMountPath(cluster, mount)}/roles/${name}`,
-      fields: { ...everyRole, ...fields, ttl, max_ttl: ttl },
-    };
-  });
+  return [
+    ...roles.map(([mount, name, fields]) => {
+      const ttl = name === "admin" ? cluster.adminValiditySeconds : cluster.componentValiditySeconds;
+      const more = mount === "k8s" && name === "kubelet" ? kubeletFields(cluster, fields) : fields;
+      return pkiRole(cluster, mount, name, { ...keyFields(cluster.key), ...more, ttl, max_ttl: ttl });
+    }),
+    ...cluster.pkiRoles.map(({ mount, name, fields, validitySeconds, key }) => {
+      const ttl = validitySeconds ?? cluster.componentValiditySeconds;
+      const common = { ...furtherRole, ...keyFields(key ?? cluster.key) };
+      return pkiRole(cluster, mount, name, { ...common, ...fields, ttl, max_ttl: ttl });
+    }),
+  ];
+}
+
+function pkiRole(cluster: Cluster, mount: PkiMountName, name: string, fields: Fields): WantedPkiRole {
+  return { path: pkiRolePath(cluster, { mount, name }), fields: { ...everyRole, ...fields } };
+}
+
+export function pkiRolePath(
+  cluster: Cluster,
+  role: { readonly mount: PkiMountName; readonly name: string },
+): string {
+  return `${pkiMountPath(cluster, role.mount)}/roles/${role.name}`;
+}
+
+function kubeletFields({ kubeletDomains, kubeletIpSans }: Cluster, fields: Fields): Fields {
+  const { allowed_domains: domains } = fields;
+  return {
+    ...fields,
+    allow_ip_sans: kubeletIpSans,
+    allowed_domains: [...(Array.isArray(domains) ? domains : []), ...kubeletDomains],
+  };
+}
+
+/** A server gives an RSA role 256 bits for its hash where it is sent 0. */
+function keyFields({ type, bits }: KeyRule): Fields {
+  return { key_type: type, key_bits: bits, signature_bits: type === "rsa" ? 256 : 0 };
 }

@@ -3,15 +3,18 @@ import type { Fields } from "../vault/shape.ts";
 import { differences, type FieldChange } from "./compare.ts";
 import type { ServerView } from "./server-view.ts";
 
-/** Something that should stand in the server: what it is, where, how, and the calls that read and write it. */
-export interface Resource {
+interface Place {
   /** For people: `PKI role`. */
   readonly kind: string;
   readonly path: string;
-  /** The fields that we set. Never a secret: they are printed. */
-  readonly fields: Fields;
   /** What stands in its place; undefined where nothing does. */
   read(view: ServerView): Promise<Fields | undefined>;
+}
+
+/** Something that should stand in the server: what it is, where, how, and the calls that read and write it. */
+export interface Resource extends Place {
+  /** The fields that we set. Never a secret: they are printed. */
+  readonly fields: Fields;
   create(client: VaultClient): Promise<void>;
   update(client: VaultClient, changes: readonly FieldChange[]): Promise<void>;
   /** Throws a Failure where what stands there can be neither kept nor changed. */
@@ -20,29 +23,40 @@ export interface Resource {
   differences?(found: Fields): readonly FieldChange[];
 }
 
-export interface Change {
-  readonly action: "create" | "update";
-  readonly resource: Resource;
-  /** What an update changes; none for a creation. */
-  readonly fields: readonly FieldChange[];
+/** Something that an earlier set-up made, and that should stand no longer. */
+export interface Unwanted extends Place {
+  remove(client: VaultClient): Promise<void>;
 }
 
+export type Change =
+  | {
+      readonly action: "create" | "update";
+      readonly resource: Resource;
+      /** What an update changes; none for a creation. */
+      readonly fields: readonly FieldChange[];
+    }
+  | { readonly action: "delete"; readonly resource: Unwanted; readonly fields: readonly [] };
+
 /** What stands, for each resource. */
-export type Observed = ReadonlyMap<Resource, Fields | undefined>;
+export type Observed = ReadonlyMap<Resource | Unwanted, Fields | undefined>;
 
 /** Reads what stands, all at once; the client bounds how many requests are under way. */
-export async function observe(view: ServerView, resources: readonly Resource[]): Promise<Observed> {
+export async function observe(
+  view: ServerView,
+  resources: ReadonlyArray<Resource | Unwanted>,
+): Promise<Observed> {
   return new Map(await Promise.all(resources.map(async (it) => [it, await it.read(view)] as const)));
 }
 
 /**
- * What has to change so that every resource stands as it should, in the order of the resources.
+ * What has to change so that every resource stands as it should, or no longer does, in the order of the resources.
  *
  * @throws Failure where one can be neither kept nor changed
  */
-export function plan(resources: readonly Resource[], observed: Observed): readonly Change[] {
+export function plan(resources: ReadonlyArray<Resource | Unwanted>, observed: Observed): readonly Change[] {
   return resources.flatMap((resource): Change[] => {
     const found = observed.get(resource);
+    if ("remove" in resource) return found === undefined ? [] : [{ action: "delete", resource, fields: [] }];
     if (found === undefined) return [{ action: "create", resource, fields: [] }];
     resource.refuse?.(found);
     const fields = resource.differences?.(found) ?? differences(resource.fields, found);
@@ -62,7 +76,8 @@ export async function apply(
   onDone: (change: Change) => void,
 ): Promise<void> {
   for (const change of changes) {
-    if (change.action === "create") await change.resource.create(client);
+    if (change.action === "delete") await change.resource.remove(client);
+    else if (change.action === "create") await change.resource.create(client);
     else await change.resource.update(client, change.fields);
     onDone(change);
   }

@@ -1,4 +1,11 @@
-import { type Cluster, type HostRole, hostRoles } from "./cluster.ts";
+import {
+  type Capability,
+  type Cluster,
+  type HostRole,
+  hostRoles,
+  type PolicyRole,
+  policyRoles,
+} from "./cluster.ts";
 
 export interface WantedPolicy {
   readonly name: string;
@@ -6,7 +13,6 @@ export interface WantedPolicy {
   readonly text: string;
 }
 
-type Capability = "create" | "read" | "update";
 type Rule = readonly [path: string, ...capabilities: Capability[]];
 
 /** Paths below the cluster's own. A role's `sign` takes a CSR; keys stay on the host. */
@@ -16,7 +22,7 @@ const workerRules: readonly Rule[] = [
   ["pki/etcd-overlay/sign/client", "create", "read", "update"],
 ];
 
-const rules: Readonly<Record<"etcd" | "master" | "worker", readonly Rule[]>> = {
+const rules: Readonly<Record<PolicyRole, readonly Rule[]>> = {
   etcd: [
     ["pki/etcd-k8s/sign/server", "create", "read", "update"],
     ["pki/etcd-overlay/sign/server", "create", "read", "update"],
@@ -47,15 +53,33 @@ export function tokenRoleName(cluster: Cluster, role: HostRole): string {
 
 export function policies(cluster: Cluster): readonly WantedPolicy[] {
   return [
-    ...Object.entries(rules).map(([name, itsRules]) => ({
-      name: `${cluster.id}/${name}`,
-      text: policyText(itsRules.map(([path, ...can]): Rule => [`${cluster.id}/${path}`, ...can])),
+    ...policyRoles.map((role) => ({
+      name: `${cluster.id}/${role}`,
+      text: policyText(
+        rulesOf(cluster, role).map(([path, ...can]): Rule => [`${cluster.id}/${path}`, ...can]),
+      ),
     })),
     ...hostRoles.map((role) => ({
       name: creatorPolicyName(cluster, role),
       text: policyText([[`auth/token/create/${tokenRoleName(cluster, role)}`, "create", "read", "update"]]),
     })),
   ];
+}
+
+/** Those that every cluster has come first; what another rule grants on the same path is added to it. */
+function rulesOf({ pkiRoles, policyRules }: Cluster, role: PolicyRole): readonly Rule[] {
+  const all = [
+    ...rules[role],
+    ...pkiRoles
+      .filter(({ hosts }) => hosts.includes(role))
+      .map(({ mount, name }): Rule => [`pki/${mount}/sign/${name}`, "create", "read", "update"]),
+    ...policyRules
+      .filter(({ hosts }) => hosts.includes(role))
+      .map(({ path, capabilities }): Rule => [path, ...capabilities]),
+  ];
+  const granted = new Map<string, Set<Capability>>();
+  for (const [path, ...can] of all) granted.set(path, new Set([...(granted.get(path) ?? []), ...can]));
+  return [...granted].map(([path, can]): Rule => [path, ...can]);
 }
 
 function policyText(itsRules: readonly Rule[]): string {

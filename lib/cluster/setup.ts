@@ -1,14 +1,29 @@
 import type { VaultClient } from "../vault/client.ts";
+import { deletePkiRole, readPkiRole } from "../vault/pki.ts";
 import type { Cluster } from "./cluster.ts";
+import { type ClusterFile, type Half, withFile } from "./cluster-file.ts";
 import { type InitTokenRenewal, renewInitTokens } from "./init-token-resources.ts";
 import { mountResources } from "./mount-resources.ts";
-import { apply, type Change, observe, plan } from "./plan.ts";
+import { secretsMount } from "./mounts.ts";
+import { pkiRolePath } from "./pki-roles.ts";
+import { apply, type Change, observe, plan, type Resource, type Unwanted } from "./plan.ts";
 import { requireMounts, roleResources } from "./role-resources.ts";
-import { createServerView } from "./server-view.ts";
+import { createServerView, type ServerView } from "./server-view.ts";
+import { readStoredFile, storedFileResource } from "./stored-file.ts";
+
+/** Which file a set-up goes by. */
+export interface FileChoice {
+  /** The one that was given. @default the one that the cluster was set up with before, if it was */
+  readonly file?: ClusterFile | undefined;
+  /** Go by none, whatever the cluster was set up with before. @default false */
+  readonly narrow?: boolean | undefined;
+}
 
 /** A cluster's set-up or one half of it, planned: nothing is written before `apply`. */
 export interface Setup {
   readonly changes: readonly Change[];
+  /** Which file it goes by; undefined for none. */
+  readonly file: FileSource | undefined;
   /**
    * Makes the changes, then renews what has to be kept alive.
    *
@@ -18,16 +33,24 @@ export interface Setup {
   apply(onDone: (change: Change) => void): Promise<readonly InitTokenRenewal[]>;
 }
 
+type FileSource = "given" | "stored";
+
 /**
  * Plans the mounts and CAs of a cluster.
  *
- * @throws Failure (configuration) where a mount of another type stands in the way; VaultError
+ * @throws Failure (configuration) where a mount of another type stands in the way; (usage) where a flag says other
+ *   than the file; VaultError
  */
-export async function planMounts(client: VaultClient, cluster: Cluster): Promise<Setup> {
-  const resources = mountResources(cluster);
-  const changes = plan(resources, await observe(createServerView(client), resources));
+export async function planMounts(
+  client: VaultClient,
+  cluster: Cluster,
+  choice: FileChoice = {},
+): Promise<Setup> {
+  const view = createServerView(client);
+  const { changes, file } = await planHalf(view, cluster, "mounts", choice);
   return {
     changes,
+    file,
     async apply(onDone) {
       await apply(client, changes, onDone);
       return [];
@@ -39,15 +62,19 @@ export async function planMounts(client: VaultClient, cluster: Cluster): Promise
  * Plans the PKI roles, secrets, policies, token roles and init tokens of a cluster.
  *
  * @throws Failure (configuration) where the mounts are missing, or an init token stands that is not the one asked
- *   for; VaultError
+ *   for; (usage) where a flag says other than the file; VaultError
  */
-export async function planRoles(client: VaultClient, cluster: Cluster): Promise<Setup> {
+export async function planRoles(
+  client: VaultClient,
+  cluster: Cluster,
+  choice: FileChoice = {},
+): Promise<Setup> {
   const view = createServerView(client);
   await requireMounts(view, cluster);
-  const resources = roleResources(cluster);
-  const changes = plan(resources, await observe(view, resources));
+  const { changes, file } = await planHalf(view, cluster, "roles", choice);
   return {
     changes,
+    file,
     async apply(onDone) {
       await apply(client, changes, onDone);
       return await renewInitTokens(view, cluster);
@@ -59,20 +86,74 @@ export async function planRoles(client: VaultClient, cluster: Cluster): Promise<
  * Plans both halves as one: where mounts are missing, what goes into them is to be made, too.
  *
  * @throws Failure (configuration) where a mount of another type stands in the way, or an init token that is not the
- *   one asked for; VaultError
+ *   one asked for; (usage) where a flag says other than the file; VaultError
  */
-export async function planSetup(client: VaultClient, cluster: Cluster): Promise<Setup> {
+export async function planSetup(
+  client: VaultClient,
+  cluster: Cluster,
+  choice: FileChoice = {},
+): Promise<Setup> {
   const view = createServerView(client);
-  const changes: Change[] = [];
   // One after the other: a mount of another type is refused before anything in it is asked for.
-  for (const resources of [mountResources(cluster), roleResources(cluster)]) {
-    changes.push(...plan(resources, await observe(view, resources)));
-  }
+  const mounts = await planHalf(view, cluster, "mounts", choice);
+  const roles = await planHalf(view, cluster, "roles", choice);
+  const changes = [...mounts.changes, ...roles.changes];
   return {
     changes,
+    file: mounts.file ?? roles.file,
     async apply(onDone) {
       await apply(client, changes, onDone);
       return await renewInitTokens(view, cluster);
     },
   };
+}
+
+async function planHalf(
+  view: ServerView,
+  cluster: Cluster,
+  half: Half,
+  { file, narrow }: FileChoice,
+): Promise<Pick<Setup, "changes" | "file">> {
+  const stored = await readStoredFile(view, cluster, half);
+  // Without a file and with nothing said, what the cluster was set up with is what it should be.
+  const used = file ?? (narrow === true ? undefined : stored);
+  const wanted = used === undefined ? cluster : withFile(cluster, used);
+  const part = used?.parts[half] ?? {};
+  const isKept = stored !== undefined || Object.keys(part).length > 0;
+  const kept = isKept ? [storedFileResource(cluster, half, part)] : [];
+  const resources =
+    half === "mounts"
+      ? afterSecretsMount(mountResources(wanted), cluster, kept)
+      : // Roles go before it is forgotten that they were ours.
+        [...droppedRoles(wanted, stored), ...kept, ...roleResources(wanted)];
+  return {
+    changes: plan(resources, await observe(view, resources)),
+    file: used && (used === file ? "given" : "stored"),
+  };
+}
+
+/** What is kept comes before all that it speaks of: a run without the file goes on where one with it stopped. */
+function afterSecretsMount(
+  resources: readonly Resource[],
+  cluster: Cluster,
+  kept: ReadonlyArray<Resource | Unwanted>,
+): ReadonlyArray<Resource | Unwanted> {
+  if (kept.length === 0) return resources;
+  const { path } = secretsMount(cluster);
+  const isSecrets = (it: Resource) => it.kind === "mount" && it.path === path;
+  return [...resources.filter(isSecrets), ...kept, ...resources.filter((it) => !isSecrets(it))];
+}
+
+/** The roles of the file before that the cluster no longer has. */
+function droppedRoles(cluster: Cluster, stored: ClusterFile | undefined): readonly Unwanted[] {
+  const wanted = cluster.pkiRoles.map((role) => pkiRolePath(cluster, role));
+  return (stored?.choices.pkiRoles ?? [])
+    .map((role) => pkiRolePath(cluster, role))
+    .filter((path) => !wanted.includes(path))
+    .map((path) => ({
+      kind: "PKI role",
+      path,
+      read: async (view) => ((await view.isMounted(path)) ? await readPkiRole(view.client, path) : undefined),
+      remove: (client) => deletePkiRole(client, path),
+    }));
 }

@@ -104,3 +104,12 @@ function orNothing(error: unknown, path: string, isVersioned: boolean): unknown 
     cause: error,
   });
 }
+
+/**
+ * Deletes a secret of a kv version 1 mount; one that is not there is no error.
+ *
+ * @see https://developer.hashicorp.com/vault/api-docs/secret/kv/kv-v1#delete-secret
+ */
+export async function deleteSecret(client: VaultClient, path: string): Promise<void> {
+  await client.request({ method: "DELETE", path, capability: "delete", repeatable: true });
+}

@@ -44,6 +44,8 @@ export async function readIssuerChain(client: VaultClient, mount: string): Promi
 export interface RootRequest {
   readonly commonName: string;
   readonly ttlSeconds: number;
+  /** @default the server's, RSA 2048 */
+  readonly key?: { readonly type: string; readonly bits: number } | undefined;
 }
 
 /**
@@ -52,10 +54,16 @@ export interface RootRequest {
  * @see https://developer.hashicorp.com/vault/api-docs/secret/pki/issuance#generate-root
  */
 export async function generateRoot(client: VaultClient, mount: string, root: RootRequest): Promise<void> {
+  const { commonName, ttlSeconds, key } = root;
   await client.request({
     method: "POST",
     path: `${mount}/root/generate/internal`,
-    body: { common_name: root.commonName, ttl: `${root.ttlSeconds}s`, exclude_cn_from_sans: true },
+    body: {
+      common_name: commonName,
+      ttl: `${ttlSeconds}s`,
+      exclude_cn_from_sans: true,
+      ...(key === undefined ? {} : { key_type: key.type, key_bits: key.bits }),
+    },
     capability: "create update",
     // A repeat of one that took effect would add a second issuer and make it the default.
     repeatable: false,
@@ -85,6 +93,15 @@ export async function writePkiRole(client: VaultClient, path: string, fields: Fi
     capability: "create update",
     repeatable: true,
   });
+}
+
+/**
+ * Deletes a PKI role; one that is not there is no error. Certificates that it signed stay valid.
+ *
+ * @see https://developer.hashicorp.com/vault/api-docs/secret/pki/issuance#delete-role
+ */
+export async function deletePkiRole(client: VaultClient, path: string): Promise<void> {
+  await client.request({ method: "DELETE", path, capability: "delete", repeatable: true });
 }
 
 export interface SignRequest {

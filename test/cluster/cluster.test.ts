@@ -22,6 +22,13 @@ describe("defineCluster()", () => {
         adminValiditySeconds: 31_536_000,
         componentValiditySeconds: 2_592_000,
         initTokens: {},
+        caKey: undefined,
+        key: { type: "any", bits: 0 },
+        kubeletDomains: [],
+        kubeletIpSans: false,
+        pkiRoles: [],
+        policyRules: [],
+        chosen: {},
       });
     },
   );

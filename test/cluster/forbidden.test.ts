@@ -120,6 +120,8 @@ describe("a token that may not read", () => {
     ["write-roles", "unread/pki/k8s/roles/admin", '"read"'],
     ["write-roles", "unread/secrets/service-accounts", '"read"'],
     ["write-roles", "unread/secrets/init_token_etcd", '"read"'],
+    ["write-roles", "unread/secrets/cluster-file-roles", '"read"'],
+    ["setup-mounts", "unread/secrets/cluster-file-mounts", '"read"'],
     ["write-roles", "sys/policies/acl/unread/worker", '"read"'],
     ["write-roles", "auth/token/roles/unread-all", '"read"'],
   ] as const)("stops %s at %s with nothing written", async (half, path, capability) => {

@@ -2,7 +2,7 @@ import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
 import { defineCluster } from "../../lib/cluster/cluster.ts";
 import { mountResources } from "../../lib/cluster/mount-resources.ts";
-import { apply, type Change, plan, type Resource } from "../../lib/cluster/plan.ts";
+import { apply, type Change, plan, type Resource, type Unwanted } from "../../lib/cluster/plan.ts";
 import { roleResources } from "../../lib/cluster/role-resources.ts";
 import type { Fields } from "../../lib/vault/shape.ts";
 import { changeName, clientOf } from "./run.ts";
@@ -12,7 +12,7 @@ const resources = [...mountResources(cluster), ...roleResources(cluster)];
 const everything = resources.map((_, index) => index);
 
 /** What a server holds, resource by resource. */
-type Model = Map<Resource, Fields | undefined>;
+type Model = Map<Resource | Unwanted, Fields | undefined>;
 
 /** What a resource needs beside its fields to be ours: without it, it would be refused. */
 function ours({ kind, path, fields }: Resource): Fields {
@@ -67,7 +67,8 @@ function inForm(fields: Fields, [form]: ReadonlyArray<(value: unknown) => unknow
 
 function change(model: Model, { resource, action, fields }: Change): void {
   const to = Object.fromEntries(fields.map(({ field, to }) => [field, to]));
-  model.set(resource, action === "create" ? ours(resource) : { ...model.get(resource), ...to });
+  if (action === "delete") model.set(resource, undefined);
+  else model.set(resource, action === "create" ? ours(resource) : { ...model.get(resource), ...to });
 }
 
 describe("plan()", () => {
@@ -114,6 +115,20 @@ describe("plan()", () => {
         );
       }),
     );
+  });
+});
+
+describe("plan() of what should not stand", () => {
+  const unwanted = { kind: "thing", path: "a", read: async () => undefined, remove: async () => {} };
+
+  test("is to delete it where it stands, in its place among the others, and nothing after that", () => {
+    const [first, second] = resources;
+    if (first === undefined || second === undefined) throw new Error("there are some");
+    const model: Model = new Map<Resource | Unwanted, Fields>([[unwanted, {}]]);
+    const changes = plan([first, unwanted, second], model);
+    expect(changes.map(({ action }) => action)).toEqual(["create", "delete", "create"]);
+    for (const it of changes) change(model, it);
+    expect(plan([first, unwanted, second], model)).toEqual([]);
   });
 });
 

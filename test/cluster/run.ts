@@ -1,7 +1,7 @@
 import type { Cluster } from "../../lib/cluster/cluster.ts";
 import { pkiMounts, secretsMount } from "../../lib/cluster/mounts.ts";
 import type { Change } from "../../lib/cluster/plan.ts";
-import { planMounts, planRoles } from "../../lib/cluster/setup.ts";
+import { type FileChoice, planMounts, planRoles } from "../../lib/cluster/setup.ts";
 import { createVaultClient, type VaultClient } from "../../lib/vault/client.ts";
 import type { Api } from "./api.ts";
 
@@ -14,9 +14,14 @@ export const halves = { "setup-mounts": planMounts, "write-roles": planRoles } a
 export type Half = keyof typeof halves;
 
 /** Runs one half of a set-up within this process; gives what it changed. */
-export async function run(half: Half, client: VaultClient, cluster: Cluster): Promise<readonly string[]> {
+export async function run(
+  half: Half,
+  client: VaultClient,
+  cluster: Cluster,
+  choice: FileChoice = {},
+): Promise<readonly string[]> {
   const done: string[] = [];
-  const setup = await halves[half](client, cluster);
+  const setup = await halves[half](client, cluster, choice);
   await setup.apply((change) => done.push(changeName(change)));
   return done;
 }

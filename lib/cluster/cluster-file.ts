@@ -1,0 +1,95 @@
+import { formatDuration } from "../duration.ts";
+import { ExitCode, Failure } from "../failure.ts";
+import type { FieldTable } from "../toml/fields.ts";
+import { createReader, type Source, toTexts } from "../toml/reader.ts";
+import type { Fields } from "../vault/shape.ts";
+import { type Choices, type Cluster, checkClusterId, defineCluster } from "./cluster.ts";
+import { clusterFields, mountFields, roleFields } from "./file-fields.ts";
+import { readFurtherRoles, readPolicyRules } from "./file-tables.ts";
+import { readKeyRule, readKubeletDomains, readValidity } from "./file-values.ts";
+
+/** The two halves of a set-up; each keeps its part of the file. */
+export type Half = "mounts" | "roles";
+
+/** What an admin says of a cluster in a file. */
+export interface ClusterFile {
+  /** For sentences: its path, or of the secret that it is kept in. */
+  readonly name: string;
+  readonly id: string | undefined;
+  readonly choices: Choices;
+  /** What it says to each half, in its own fields. */
+  readonly parts: Readonly<Record<Half, Fields>>;
+}
+
+/**
+ * Reads a cluster's file.
+ *
+ * @param name what people know it by
+ * @throws Failure (configuration) that names the field and its place
+ */
+export function readClusterFile(source: Source, name: string): ClusterFile {
+  const read = createReader(clusterFields, source);
+  const id = read.optionalText("id");
+  if (id !== undefined) read.as("id", () => checkClusterId(id));
+  const choices = {
+    caValiditySeconds: readValidity(read, "max_validity_ca"),
+    adminValiditySeconds: readValidity(read, "max_validity_admin"),
+    componentValiditySeconds: readValidity(read, "max_validity_components"),
+    caKey: readKeyRule(read, "ca_key_type", "ca_key_bits"),
+    key: readKeyRule(read, "key_type", "key_bits"),
+    kubeletDomains: readKubeletDomains(read),
+    kubeletIpSans: read.truth("kubelet_ip_sans"),
+    pkiRoles: readFurtherRoles(read),
+    policyRules: readPolicyRules(read),
+  };
+  return {
+    name,
+    id,
+    choices: Object.fromEntries(Object.entries(choices).filter(([, value]) => value !== undefined)),
+    parts: { mounts: part(mountFields, source.values), roles: part(roleFields, source.values) },
+  };
+}
+
+/** Of the fields in a table those that are given, each list as a list. */
+function part(table: FieldTable, values: Fields): Fields {
+  return Object.fromEntries(
+    Object.entries(table).flatMap(([name, { type, fields }]) => {
+      const value = values[name];
+      if (value === undefined) return [];
+      if (type === "texts") return [[name, toTexts(value)]];
+      if (fields === undefined || !Array.isArray(value)) return [[name, value]];
+      return [[name, value.map((item) => part(fields, { ...Object(item) }))]];
+    }),
+  );
+}
+
+/** What a flag, too, may say. */
+const both = [
+  ["caValiditySeconds", "--max-validity-ca", "max_validity_ca"],
+  ["adminValiditySeconds", "--max-validity-admin", "max_validity_admin"],
+  ["componentValiditySeconds", "--max-validity-components", "max_validity_components"],
+] as const;
+
+/**
+ * A cluster as its file says, and its flags beside it.
+ *
+ * @throws Failure (usage) where a flag says other than the file, or it is another cluster's
+ */
+export function withFile(cluster: Cluster, { id, choices, name }: ClusterFile): Cluster {
+  const { chosen } = cluster;
+  if (id !== undefined && id !== cluster.id) {
+    throw new Failure(ExitCode.usage, `${name} is of cluster ${id}, not of ${cluster.id}`, {
+      hint: "nothing was changed; leave the id out of one of them, or make them the same",
+    });
+  }
+  for (const [key, flag, field] of both) {
+    const [flags, files] = [chosen[key], choices[key]];
+    if (flags === undefined || files === undefined || flags === files) continue;
+    throw new Failure(
+      ExitCode.usage,
+      `${flag} (${formatDuration(flags)}) differs from ${field} in ${name} (${formatDuration(files)})`,
+      { hint: "nothing was changed; leave the flag out, or write what it says to the file" },
+    );
+  }
+  return { ...defineCluster(cluster.id, { ...choices, ...chosen }), chosen };
+}

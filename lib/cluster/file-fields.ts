@@ -1,0 +1,190 @@
+import type { FieldTable } from "../toml/fields.ts";
+import { capabilities, policyRoles } from "./cluster.ts";
+import { pkiMountNames } from "./mounts.ts";
+
+const hostWords = "a master is a worker, too, and a host of the role all is each";
+const keyBits = "rsa: 2048, 3072, 4096; ec: 256, 384, 521";
+
+/** What `setup-mounts` goes by. */
+export const mountFields = {
+  max_validity_ca: {
+    type: "text",
+    default: '"20y"',
+    example: '"10y"',
+    description: "life of the CAs, and of their mounts' longest lease",
+  },
+  ca_key_type: {
+    type: "text",
+    default: "the server's, rsa",
+    example: '"ec"',
+    description: "kind of key of the CAs that are made; one that stands is kept",
+    choices: ["rsa", "ec", "ed25519"],
+  },
+  ca_key_bits: { type: "number", default: "2048, 256", example: "384", description: keyBits },
+} as const satisfies FieldTable;
+
+const keyFields = {
+  key_type: {
+    type: "text",
+    default: '"any"',
+    example: '"ec"',
+    description: "the one kind of key that the roles sign",
+    choices: ["any", "rsa", "ec", "ed25519"],
+  },
+  key_bits: {
+    type: "number",
+    default: "2048, 256",
+    example: "384",
+    description: `the fewest that they sign; ${keyBits}`,
+  },
+} as const satisfies FieldTable;
+
+const pkiRoleFields = {
+  mount: {
+    type: "text",
+    required: true,
+    example: '"k8s"',
+    description: "whose CA signs",
+    choices: pkiMountNames,
+  },
+  name: {
+    type: "text",
+    required: true,
+    example: '"ingress"',
+    description: "of the role: hosts ask CLUSTER/pki/MOUNT/sign/NAME",
+  },
+  hosts: {
+    type: "texts",
+    default: "[]",
+    example: '["worker"]',
+    description: `whose hosts may; ${hostWords}`,
+    choices: policyRoles,
+  },
+  allowed_domains: {
+    type: "texts",
+    default: "[]",
+    example: '["ingress.example.com"]',
+    description: "names, of which the next three say what they allow",
+  },
+  allow_bare_domains: { type: "truth", default: "false", example: "true", description: "these names" },
+  allow_subdomains: { type: "truth", default: "false", example: "true", description: "names below them" },
+  allow_glob_domains: {
+    type: "truth",
+    default: "false",
+    example: "true",
+    description: "with * in them for any part of a name",
+  },
+  allow_any_name: { type: "truth", default: "false", example: "true", description: "every name" },
+  allow_localhost: { type: "truth", default: "false", example: "true", description: "localhost" },
+  allow_ip_sans: { type: "truth", default: "false", example: "true", description: "IP addresses" },
+  allow_wildcard_certificates: {
+    type: "truth",
+    default: "false",
+    example: "true",
+    description: "certificates for names like *.example.com",
+  },
+  enforce_hostnames: {
+    type: "truth",
+    default: "true",
+    example: "false",
+    description: "only names that a host can have; false for names like system:this",
+  },
+  organization: {
+    type: "texts",
+    default: "[]",
+    example: '["ingress"]',
+    description: "in each certificate's subject: a group, to kube-apiserver",
+  },
+  client_flag: { type: "truth", default: "true", example: "false", description: "for clients" },
+  server_flag: { type: "truth", default: "true", example: "false", description: "for servers" },
+  max_validity: {
+    type: "text",
+    default: "max_validity_components",
+    example: '"7d"',
+    description: "longest life of a certificate",
+  },
+  key_type: {
+    ...keyFields.key_type,
+    default: "the cluster's",
+    description: "the one kind of key that it signs",
+  },
+  key_bits: { ...keyFields.key_bits, description: `the fewest that it signs; ${keyBits}` },
+} as const satisfies FieldTable;
+
+const policyRuleFields = {
+  hosts: {
+    type: "texts",
+    required: true,
+    example: '["worker"]',
+    description: `whose hosts; ${hostWords}`,
+    choices: policyRoles,
+  },
+  path: {
+    type: "text",
+    required: true,
+    example: '"secrets/registry"',
+    description: "below the cluster's; a * at its end stands for any rest",
+  },
+  capabilities: {
+    type: "texts",
+    required: true,
+    example: '["read"]',
+    description: "what they may do there",
+    choices: capabilities,
+  },
+} as const satisfies FieldTable;
+
+/** What `write-roles` goes by. */
+export const roleFields = {
+  max_validity_admin: {
+    type: "text",
+    default: '"365d"',
+    example: '"90d"',
+    description: "longest life of an admin's certificate",
+  },
+  max_validity_components: {
+    type: "text",
+    default: '"30d"',
+    example: '"7d"',
+    description: "longest life of every other certificate",
+  },
+  ...keyFields,
+  kubelet_domains: {
+    type: "texts",
+    default: "[]",
+    example: '["*.nodes.example.com"]',
+    description: "host names of kubelets, with those below each and * for any part, beside AWS's",
+  },
+  kubelet_ip_sans: {
+    type: "truth",
+    default: "false",
+    example: "true",
+    description: "whether kubelets' certificates may hold IP addresses",
+  },
+  pki_roles: {
+    type: "tables",
+    default: "none",
+    example: "[[pki_roles]]",
+    description: "a role beside those that every cluster has; it starts with no name allowed",
+    fields: pkiRoleFields,
+  },
+  policy_rules: {
+    type: "tables",
+    default: "none",
+    example: "[[policy_rules]]",
+    description: "what hosts may do beside what they may in every cluster",
+    fields: policyRuleFields,
+  },
+} as const satisfies FieldTable;
+
+/** Every field of a cluster's file. */
+export const clusterFields = {
+  id: {
+    type: "text",
+    default: "the command line's",
+    example: '"demo"',
+    description: "the cluster's id; in a command line that has one, too, the same",
+  },
+  ...mountFields,
+  ...roleFields,
+} as const satisfies FieldTable;

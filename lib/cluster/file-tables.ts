@@ -1,0 +1,149 @@
+import type { Reader } from "../toml/reader.ts";
+import type { Fields } from "../vault/shape.ts";
+import {
+  type Capability,
+  capabilities,
+  type FurtherPkiRole,
+  type PolicyRule,
+  policyRoles,
+} from "./cluster.ts";
+import type { clusterFields } from "./file-fields.ts";
+import { readKeyRule, readValidity } from "./file-values.ts";
+import { pkiMountNames } from "./mounts.ts";
+import { isEveryClusters } from "./pki-roles.ts";
+
+type FileReader = Reader<typeof clusterFields>;
+type RoleReader = Reader<typeof clusterFields.pki_roles.fields>;
+type RuleReader = Reader<typeof clusterFields.policy_rules.fields>;
+
+export function readFurtherRoles(read: FileReader): readonly FurtherPkiRole[] {
+  const roles: FurtherPkiRole[] = [];
+  for (const table of read.tables("pki_roles")) {
+    const role = readFurtherRole(table);
+    if (roles.some(({ mount, name }) => mount === role.mount && name === role.name)) {
+      throw table.wrong("name", `is there twice: ${role.mount} has a role ${role.name} further up`);
+    }
+    roles.push(role);
+  }
+  return roles;
+}
+
+function readFurtherRole(read: RoleReader): FurtherPkiRole {
+  const asked = read.text("mount");
+  const mount = pkiMountNames.find((it) => it === asked) ?? "k8s";
+  const name = read.text("name");
+  if (!/^\w([\w.-]*\w)?$/.test(name)) {
+    throw read.wrong("name", "has to be letters, digits, _, . and -, with a letter, digit or _ at both ends");
+  }
+  if (isEveryClusters(mount, name)) {
+    throw read.wrong("name", `can't be ${name}: every cluster has that role in ${mount}`);
+  }
+  return {
+    mount,
+    name,
+    hosts: readHosts(read),
+    fields: readRoleFields(read),
+    validitySeconds: readValidity(read, "max_validity"),
+    key: readKeyRule(read, "key_type", "key_bits"),
+  };
+}
+
+const roleTruths = [
+  "allow_bare_domains",
+  "allow_subdomains",
+  "allow_glob_domains",
+  "allow_any_name",
+  "allow_localhost",
+  "allow_ip_sans",
+  "allow_wildcard_certificates",
+  "enforce_hostnames",
+  "client_flag",
+  "server_flag",
+] as const;
+
+function readRoleFields(read: RoleReader): Fields {
+  checkAllowedDomains(read);
+  const groups = read.texts("organization");
+  if (groups.some((it) => /\p{C}/u.test(it) || it.trim() !== it)) {
+    throw read.wrong("organization", "has to be without blanks at its ends and control characters");
+  }
+  const truths = roleTruths.flatMap((name) => {
+    const value = read.truth(name);
+    return value === undefined ? [] : [[name, value] as const];
+  });
+  return {
+    ...Object.fromEntries(truths),
+    allowed_domains: read.texts("allowed_domains"),
+    organization: groups,
+  };
+}
+
+/** A role that could never sign anything is one that its author did not mean. */
+function checkAllowedDomains(read: RoleReader): void {
+  const domains = read.texts("allowed_domains");
+  const odd = domains.find((domain) => !/^[\w*.:-]*[A-Za-z0-9][\w*.:-]*$/.test(domain));
+  if (odd !== undefined) {
+    const hint = "write it like ingress.example.com, or have allow_any_name";
+    throw read.wrong("allowed_domains", `names ${JSON.stringify(odd)}, which is no name: ${hint}`);
+  }
+  if (domains.some((it) => it.includes("*")) && read.truth("allow_glob_domains") !== true) {
+    throw read.wrong("allowed_domains", "has a *, which needs allow_glob_domains");
+  }
+  const ways = ["allow_bare_domains", "allow_subdomains", "allow_glob_domains"] as const;
+  const isAllowing = domains.length > 0 && ways.some((way) => read.truth(way) === true);
+  if (domains.length > 0 && !isAllowing) {
+    throw read.wrong("allowed_domains", `allows no name without one of ${ways.join(", ")}`);
+  }
+  if (isAllowing || read.truth("allow_any_name") === true || read.truth("allow_localhost") === true) return;
+  throw read.wrong("name", "is of a role that allows no name: it needs allowed_domains or allow_any_name");
+}
+
+export function readPolicyRules(read: FileReader): readonly PolicyRule[] {
+  return read.tables("policy_rules").map((table) => {
+    const asked = [...readNeeded(table, "capabilities")];
+    const can = capabilities.filter((it) => asked.includes(it));
+    readNeeded(table, "hosts");
+    return { hosts: readHosts(table), path: readPath(table, can), capabilities: can };
+  });
+}
+
+function readHosts(read: RoleReader | RuleReader): FurtherPkiRole["hosts"] {
+  const hosts = read.texts("hosts");
+  return policyRoles.filter((it) => hosts.includes(it));
+}
+
+function readNeeded(read: RuleReader, field: "hosts" | "capabilities"): readonly string[] {
+  const all = read.texts(field);
+  if (all.length === 0) throw read.wrong(field, "is missing");
+  return all;
+}
+
+/** Whole segments, then perhaps a slash (for lists) or a star: nothing that the server's policies read otherwise. */
+const rulePath = /^(?:(?!\.{1,2}(?:\/|$))[\w.-]+)(?:\/(?!\.{1,2}(?:\/|$))[\w.-]+)*(?:\/|\/?\*)?$/;
+const signPath = /^pki\/[\w.-]+\/(?:sign|issue)\/[\w.-]+$/;
+
+function readPath(read: RuleReader, can: readonly Capability[]): string {
+  const path = read.text("path");
+  if (!rulePath.test(path)) {
+    throw read.wrong("path", "has to be a path below the cluster's, like secrets/registry or secrets/app/*");
+  }
+  // Whoever reads these gets every right of the other host roles, or learns what set-up will do next.
+  if (["secrets/init_token_", "secrets/cluster-file-"].some((own) => meets(path, own))) {
+    throw read.wrong(
+      "path",
+      "takes in the cluster's init tokens, or set-up's own notes, which no host may have",
+    );
+  }
+  // Or writes roles and CAs for itself.
+  const writes = can.some((it) => it !== "read" && it !== "list");
+  if (writes && meets(path, "pki/") && !signPath.test(path)) {
+    throw read.wrong("path", "may be written only as pki/MOUNT/sign/ROLE: the rest of pki is set-up's own");
+  }
+  return path;
+}
+
+/** Whether a rule's path takes in anything that begins so. */
+function meets(path: string, beginning: string): boolean {
+  const fixed = path.replace(/\*$/, "");
+  return fixed.startsWith(beginning) || (fixed !== path && beginning.startsWith(fixed));
+}

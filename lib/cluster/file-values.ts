@@ -1,0 +1,54 @@
+import { parseDuration } from "../duration.ts";
+import type { FieldTable } from "../toml/fields.ts";
+import type { Reader } from "../toml/reader.ts";
+import { checkValidity, type KeyRule } from "./cluster.ts";
+import type { clusterFields } from "./file-fields.ts";
+
+type Name<T> = keyof T & string;
+
+/** In seconds. */
+export function readValidity<T extends FieldTable>(read: Reader<T>, field: Name<T>): number | undefined {
+  const text = read.optionalText(field);
+  if (text === undefined) return undefined;
+  return read.as(field, () => {
+    const seconds = parseDuration(text);
+    checkValidity(seconds);
+    return seconds;
+  });
+}
+
+const sizes: Readonly<Record<KeyRule["type"], readonly number[]>> = {
+  any: [],
+  rsa: [2048, 3072, 4096],
+  ec: [256, 384, 521],
+  ed25519: [],
+};
+
+export function readKeyRule<T extends FieldTable>(
+  read: Reader<T>,
+  typeField: Name<T>,
+  bitsField: Name<T>,
+): KeyRule | undefined {
+  const [name, bits] = [read.optionalText(typeField), read.optionalNumber(bitsField)];
+  const type = keyTypes.find((it) => it === name);
+  if (type === undefined) {
+    if (bits !== undefined) throw read.wrong(bitsField, `needs ${typeField} beside it`);
+    return undefined;
+  }
+  const [usual = 0] = sizes[type];
+  if (bits === undefined || sizes[type].includes(bits)) return { type, bits: bits ?? usual };
+  const offer = usual === 0 ? "has no sizes" : `has ${sizes[type].join(", ")}`;
+  throw read.wrong(bitsField, `can't be ${bits}: ${typeField} ${type} ${offer}`);
+}
+
+const keyTypes = ["any", "rsa", "ec", "ed25519"] as const;
+
+export function readKubeletDomains(read: Reader<typeof clusterFields>): readonly string[] {
+  const domains = read.texts("kubelet_domains");
+  const wrong = domains.find((domain) => !/^[\w*.-]*[A-Za-z0-9][\w*.-]*$/.test(domain));
+  if (wrong === undefined) return domains;
+  throw read.wrong(
+    "kubelet_domains",
+    `names ${JSON.stringify(wrong)}, which is no part of a host's name: write it like *.nodes.example.com`,
+  );
+}

@@ -1,0 +1,72 @@
+import { isDeepStrictEqual } from "node:util";
+import { Failure } from "../failure.ts";
+import { deleteSecret, writeSecret } from "../vault/kv.ts";
+import type { Fields } from "../vault/shape.ts";
+import type { Cluster } from "./cluster.ts";
+import { type ClusterFile, type Half, readClusterFile } from "./cluster-file.ts";
+import type { FieldChange } from "./compare.ts";
+import { mountType } from "./mount-resources.ts";
+import { secretsMount } from "./mounts.ts";
+import type { Resource, Unwanted } from "./plan.ts";
+import type { ServerView } from "./server-view.ts";
+
+/** Where the part of the cluster's file is kept that a half was set up with: out of hosts' reach. */
+function storedFilePath(cluster: Cluster, half: Half): string {
+  return `${cluster.id}/secrets/cluster-file-${half}`;
+}
+
+/**
+ * What a half was set up with before; undefined where that was no file, or one that said nothing to it.
+ *
+ * @throws Failure (configuration) where what is kept there can't be read
+ */
+export async function readStoredFile(
+  view: ServerView,
+  cluster: Cluster,
+  half: Half,
+): Promise<ClusterFile | undefined> {
+  const { path, type } = secretsMount(cluster);
+  const mount = (await view.mounts()).get(path);
+  // Another one is refused by its own resource.
+  if (mount === undefined || mountType(mount) !== type) return undefined;
+  const name = `secret ${storedFilePath(cluster, half)}`;
+  const values = await view.secret(storedFilePath(cluster, half));
+  if (values === undefined) return undefined;
+  try {
+    return readClusterFile(
+      {
+        what: "a cluster's file",
+        values,
+        place: (field, within) =>
+          `${name}: ${within === undefined ? field : `${within.table}[${within.index}].${field}`}`,
+      },
+      name,
+    );
+  } catch (error) {
+    if (!(error instanceof Failure)) throw error;
+    throw new Failure(error.exitCode, error.message, {
+      cause: error,
+      hint: "nothing was changed; mend that secret, or remove it and give --config",
+    });
+  }
+}
+
+/** @param part what should be kept; where that is nothing, the secret should not stand */
+export function storedFileResource(cluster: Cluster, half: Half, part: Fields): Resource | Unwanted {
+  const path = storedFilePath(cluster, half);
+  const place = { kind: "cluster file", path, read: (view: ServerView) => view.secret(path) };
+  if (Object.keys(part).length === 0) return { ...place, remove: (client) => deleteSecret(client, path) };
+  const write: Resource["create"] = (client) => writeSecret(client, path, part);
+  return {
+    ...place,
+    fields: part,
+    create: write,
+    update: write,
+    // Whole: a field that the file no longer has is one that should go.
+    differences: (found) =>
+      [...new Set([...Object.keys(part), ...Object.keys(found)])].flatMap((field): FieldChange[] => {
+        const [from = null, to = null] = [found[field], part[field]];
+        return isDeepStrictEqual(from, to) ? [] : [{ field, from, to }];
+      }),
+  };
+}

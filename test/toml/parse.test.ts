@@ -1,0 +1,51 @@
+import { describe, expect, test } from "bun:test";
+import { placeOf } from "../../lib/toml/parse.ts";
+
+const text = `# key_type
+id = "demo"
+list = [
+  "id2",
+  ["x"]
+]
+key_type = "ec"
+
+[[role]]
+name = "a"
+key_type = "rsa"
+
+[[rule]]
+path = "x"
+
+  [[ role ]] # the second
+path = "y"
+"key_type" = "ec"
+last = 1
+`;
+
+describe("placeOf() gives the line", () => {
+  test.each([
+    ["id", undefined, 2],
+    ["list", undefined, 3],
+    ["key_type", undefined, 7],
+    // A list of tables is where its first begins.
+    ["role", undefined, 9],
+    ["rule", undefined, 13],
+    ["nowhere", undefined, 1],
+    ["name", { table: "role", index: 0 }, 10],
+    ["key_type", { table: "role", index: 0 }, 11],
+    ["path", { table: "rule", index: 0 }, 14],
+    ["path", { table: "role", index: 1 }, 17],
+    ["key_type", { table: "role", index: 1 }, 18],
+    // Of one that is missing: of its table.
+    ["path", { table: "role", index: 0 }, 9],
+    ["name", { table: "role", index: 1 }, 16],
+    ["last", { table: "rule", index: 0 }, 13],
+  ])("of %s in %j", (field, within, line) => {
+    expect(placeOf(field, text, "/a b", within)).toBe(`"/a b":${line}: ${field}`);
+  });
+
+  test("of a list of tables in brackets for what is wrong in one of them", () => {
+    const brackets = 'id = "a"\nrole = [{ name = "a" }, { name = "b" }]\nname = 1\n';
+    expect(placeOf("name", brackets, "f", { table: "role", index: 1 })).toBe("f:2: name");
+  });
+});
