@@ -13,11 +13,12 @@ export const setupMounts: Script<typeof args> = {
     ["setup-mounts demo", "set the mounts and CAs of cluster demo up, or put right what differs"],
     ["setup-mounts --dry-run demo", "show what would change"],
     ["setup-mounts --max-validity-ca 10y demo", "CAs of ten years"],
+    ["setup-mounts --config cluster.toml", "as a file says, with the cluster's id"],
   ],
   exitCodes: [[2, "with --check: something would change"]],
   async run(args, run) {
-    const cluster = clusterOf(args.cluster, { ca: args["max-validity-ca"] });
-    return await runSetup(cluster, "mounts and CAs", planMounts, args, run);
+    const asked = clusterOf(args, { ca: args["max-validity-ca"] });
+    return await runSetup(asked, "mounts and CAs", planMounts, args, run);
   },
 };
 

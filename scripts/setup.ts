@@ -17,6 +17,7 @@ export const setup: Script<typeof args> = {
       "setup --max-validity-ca 10y --max-validity-components 7d demo",
       "CAs of ten years, certificates of a week",
     ],
+    ["setup --config cluster.toml", "as a file says, with the cluster's id"],
   ],
   exitCodes: [[2, "with --check: something would change"]],
   async run(args, run) {
@@ -25,8 +26,8 @@ export const setup: Script<typeof args> = {
       admin: args["max-validity-admin"],
       components: args["max-validity-components"],
     };
-    const cluster = clusterOf(args.cluster, validity, initTokensOf(args));
-    return await runSetup(cluster, "mounts, CAs, roles, secrets, policies and tokens", planSetup, args, run);
+    const asked = clusterOf(args, validity, initTokensOf(args));
+    return await runSetup(asked, "mounts, CAs, roles, secrets, policies and tokens", planSetup, args, run);
   },
 };
 

@@ -14,15 +14,16 @@ export const writeRoles: Script<typeof args> = {
     ["write-roles demo", "write what cluster demo lacks, put right what differs, renew its init tokens"],
     ["write-roles --check --json demo", "ask whether something would change, for a machine"],
     ["write-roles --max-validity-components 7d demo", "certificates of a week"],
+    ["write-roles --config cluster.toml", "as a file says, with the cluster's id"],
   ],
   exitCodes: [[2, "with --check: something would change"]],
   async run(args, run) {
-    const cluster = clusterOf(
-      args.cluster,
+    const asked = clusterOf(
+      args,
       { admin: args["max-validity-admin"], components: args["max-validity-components"] },
       initTokensOf(args),
     );
-    return await runSetup(cluster, "roles, secrets, policies and tokens", planRoles, args, run);
+    return await runSetup(asked, "roles, secrets, policies and tokens", planRoles, args, run);
   },
 };
 

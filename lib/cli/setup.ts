@@ -1,12 +1,14 @@
 import type { ParsedArgs } from "citty";
 import { type Cluster, defineCluster, type HostRole, hostRoles } from "../cluster/cluster.ts";
+import { withFile } from "../cluster/cluster-file.ts";
 import type { FieldChange } from "../cluster/compare.ts";
 import type { Change } from "../cluster/plan.ts";
-import type { Setup } from "../cluster/setup.ts";
+import type { FileChoice, Setup } from "../cluster/setup.ts";
 import { formatDuration, parseDuration } from "../duration.ts";
 import { ExitCode, Failure } from "../failure.ts";
 import type { VaultClient } from "../vault/client.ts";
 import type { Arguments } from "./arguments.ts";
+import { clusterFileArgs, loadClusterFile } from "./cluster-file.ts";
 import { adminToken } from "./environment.ts";
 import { printJson } from "./log.ts";
 import { commonArgs, general, type Run } from "./script.ts";
@@ -15,9 +17,10 @@ import { commonArgs, general, type Run } from "./script.ts";
 export const setupArgs = {
   cluster: {
     type: "positional",
-    required: true,
-    description: "the cluster's id: a letter, then small letters, digits and -",
+    required: false,
+    description: "the cluster's id: a letter, then small letters, digits and -; may stand in its file",
   },
+  ...clusterFileArgs,
   "dry-run": {
     type: "boolean",
     description: "show what would change, and change nothing",
@@ -36,12 +39,14 @@ export const setupArgs = {
   ...commonArgs,
 } as const satisfies Arguments;
 
+/** Not their `default`, which would tell nothing of whether the flag was given. */
+const orFile = ", or as the file says";
+
 /** What mounts and CAs take beside it. */
 export const mountArgs = {
   "max-validity-ca": {
     type: "string",
-    description: "life of the CAs, and of their mounts' longest lease",
-    default: "20y",
+    description: `life of the CAs, and of their mounts' longest lease (20y${orFile})`,
     valueHint: "DURATION",
     group: "Validity",
   },
@@ -58,15 +63,13 @@ const initToken = {
 export const roleArgs = {
   "max-validity-admin": {
     type: "string",
-    description: "longest life of an admin's certificate",
-    default: "365d",
+    description: `longest life of an admin's certificate (365d${orFile})`,
     valueHint: "DURATION",
     group: "Validity",
   },
   "max-validity-components": {
     type: "string",
-    description: "longest life of every other certificate",
-    default: "30d",
+    description: `longest life of every other certificate (30d${orFile})`,
     valueHint: "DURATION",
     group: "Validity",
   },
@@ -85,16 +88,27 @@ export function initTokensOf(args: Pick<ParsedArgs<typeof roleArgs>, `init-token
   return Object.fromEntries(chosen);
 }
 
+/** The cluster that a command line speaks of, and the file that it goes by. */
+export interface Asked extends FileChoice {
+  readonly cluster: Cluster;
+}
+
 /**
- * The cluster that a command line speaks of.
+ * The cluster that a command line speaks of, as its flags say.
  *
- * @throws Failure (usage)
+ * @throws Failure (usage) for what can't be, or where flags say other than the file; (configuration) for a file that
+ *   is not right
  */
 export function clusterOf(
-  id: string,
+  args: Pick<ParsedArgs<typeof setupArgs>, "cluster" | "config" | "narrow">,
   validity: Readonly<Partial<Record<"ca" | "admin" | "components", string | undefined>>>,
   initTokens: Cluster["initTokens"] = {},
-): Cluster {
+): Asked {
+  if (args.config !== undefined && args.narrow === true) {
+    throw new Failure(ExitCode.usage, "--config and --narrow exclude each other", {
+      hint: "--narrow is to go back to a cluster without a file",
+    });
+  }
   const seconds = (text: string | undefined) => (text === undefined ? undefined : parseDuration(text));
   const chosen = {
     caValiditySeconds: seconds(validity.ca),
@@ -102,7 +116,17 @@ export function clusterOf(
     componentValiditySeconds: seconds(validity.components),
   };
   const given = Object.entries(chosen).filter(([, value]) => value !== undefined);
-  return defineCluster(id, { ...Object.fromEntries(given), initTokens });
+  const file = args.config === undefined ? undefined : loadClusterFile(args.config);
+  const cluster = defineCluster(idOf(args.cluster, file?.id), { ...Object.fromEntries(given), initTokens });
+  // What the two say against each other is told before the server is asked.
+  if (file !== undefined) withFile(cluster, file);
+  return { cluster, file, narrow: args.narrow };
+}
+
+function idOf(...ids: ReadonlyArray<string | undefined>): string {
+  const id = ids.find((it) => it !== undefined);
+  if (id !== undefined) return id;
+  throw new Failure(ExitCode.usage, "<cluster> is missing", { hint: "give it, or --config with its id" });
 }
 
 /**
@@ -112,14 +136,15 @@ export function clusterOf(
  * @throws Failure (usage) where `--dry-run` and `--check` are both given; what the plan and its changes throw
  */
 export async function runSetup(
-  cluster: Cluster,
+  { cluster, ...choice }: Asked,
   what: string,
-  makePlan: (client: VaultClient, cluster: Cluster) => Promise<Setup>,
+  makePlan: (client: VaultClient, cluster: Cluster, choice: FileChoice) => Promise<Setup>,
   args: ParsedArgs<typeof setupArgs>,
   run: Run,
 ): Promise<ExitCode> {
   checkSetupArgs(args);
-  const setup = await makePlan(run.client(adminToken(run.env)), cluster);
+  const setup = await makePlan(run.client(adminToken(run.env)), cluster, choice);
+  if (setup.file === "stored") run.log.note(storedNote(cluster));
   const dry = args["dry-run"] === true || args.check === true;
   const show = (line: string) => (args.json === true ? undefined : run.log.done(line));
   if (dry) for (const change of setup.changes) show(changeLine(change));
@@ -128,7 +153,8 @@ export async function runSetup(
   const report = (more: object) => {
     if (args.json !== true) return;
     const changes = setup.changes.map(changeJson);
-    printJson({ cluster: cluster.id, dryRun: dry, changes, applied: applied.length, ...more }, 2);
+    const file = setup.file === undefined ? {} : { file: setup.file };
+    printJson({ cluster: cluster.id, ...file, dryRun: dry, changes, applied: applied.length, ...more }, 2);
   };
   try {
     const renewals = dry
@@ -149,6 +175,10 @@ export async function runSetup(
   return args.check === true && setup.changes.length > 0 ? ExitCode.wouldChange : ExitCode.ok;
 }
 
+function storedNote({ id }: Cluster): string {
+  return `${id} was set up with a file, and goes on as that said; --config changes it, --narrow ends it`;
+}
+
 function summary(cluster: Cluster, what: string, changes: readonly Change[], dry: boolean): string {
   if (changes.length === 0) return `${cluster.id}: nothing has to change, ${what} are as they should be`;
   return `${cluster.id}: ${count(changes)}${dry ? " to make; nothing was changed" : ""}`;
@@ -156,8 +186,9 @@ function summary(cluster: Cluster, what: string, changes: readonly Change[], dry
 
 function count(changes: readonly Change[]): string {
   const of = (action: Change["action"]) => changes.filter((change) => change.action === action).length;
-  const [made, changed] = [of("create"), of("update")];
-  return `${changes.length} ${changes.length === 1 ? "change" : "changes"} (${made} created, ${changed} updated)`;
+  const [made, changed, gone] = [of("create"), of("update"), of("delete")];
+  const kinds = `${made} created, ${changed} updated${gone === 0 ? "" : `, ${gone} deleted`}`;
+  return `${changes.length} ${changes.length === 1 ? "change" : "changes"} (${kinds})`;
 }
 
 /** `update PKI role demo/pki/k8s/roles/kubelet: key_type "rsa" -> "any"` */
