@@ -3,8 +3,7 @@ import type { ParsedArgs } from "citty";
 import { variable } from "../lib/cli/environment.ts";
 import { printJson } from "../lib/cli/log.ts";
 import { commonArgs, general, type Run, runScript, type Script } from "../lib/cli/script.ts";
-import { clusterOf } from "../lib/cli/setup.ts";
-import { type HostRole, hostRoles } from "../lib/cluster/cluster.ts";
+import { clusterOf, initTokensOf } from "../lib/cli/setup.ts";
 import { ExitCode, Failure } from "../lib/failure.ts";
 import { notifyServiceManager } from "../lib/host/notify.ts";
 import { type DevCluster, startDevCluster } from "../lib/server/dev-cluster.ts";
@@ -95,14 +94,14 @@ export const devServer: Script<typeof args> = {
     ],
   ],
   async run(args, run) {
-    const cluster = clusterOf(
-      args.cluster,
+    const { cluster } = clusterOf(
+      { cluster: args.cluster },
       {
         ca: args["max-validity-ca"],
         admin: args["max-validity-admin"],
         components: args["max-validity-components"],
       },
-      chosenTokens(args),
+      initTokensOf(args),
     );
     const port = parsePort(args.port);
     requireWaiting(args);
@@ -130,14 +129,6 @@ export const devServer: Script<typeof args> = {
 };
 
 type Args = ParsedArgs<typeof args>;
-
-function chosenTokens(args: Args): Readonly<Partial<Record<HostRole, string>>> {
-  const chosen = hostRoles.flatMap((role): Array<[HostRole, string]> => {
-    const id = args[`init-token-${role}`];
-    return id === undefined ? [] : [[role, id]];
-  });
-  return Object.fromEntries(chosen);
-}
 
 function parsePort(text: string): number {
   if (/^\d{1,5}$/.test(text) && Number(text) >= 1 && Number(text) <= 65_535) return Number(text);

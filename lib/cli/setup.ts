@@ -100,7 +100,7 @@ export interface Asked extends FileChoice {
  *   is not right
  */
 export function clusterOf(
-  args: Pick<ParsedArgs<typeof setupArgs>, "cluster" | "config" | "narrow">,
+  args: Partial<Pick<ParsedArgs<typeof setupArgs>, "cluster" | "config" | "narrow">>,
   validity: Readonly<Partial<Record<"ca" | "admin" | "components", string | undefined>>>,
   initTokens: Cluster["initTokens"] = {},
 ): Asked {
