@@ -5,7 +5,9 @@
 export const ExitCode = {
   /** Done, or nothing to do. */
   ok: 0,
-  /** `--check`: something would change. */
+  /** status: something is wrong. */
+  wrong: 1,
+  /** `--check`: something would change; status: something is due. */
   wouldChange: 2,
   /** EX_USAGE: the command line is wrong; nothing was done. */
   usage: 64,

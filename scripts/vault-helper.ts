@@ -10,6 +10,7 @@ const commands: Commands = {
   "issue-cert": async () => command((await import("./issue-cert.ts")).issueCert),
   "read-secret": async () => command((await import("./read-secret.ts")).readSecretScript),
   "dev-server": async () => command((await import("./dev-server.ts")).devServer),
+  status: async () => command((await import("./status.ts")).status),
 };
 
 export const vaultHelper: Tool = {

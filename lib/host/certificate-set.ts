@@ -81,6 +81,17 @@ export function readSet(destination: string, folders?: Folders): StoredSet {
   return place === undefined ? {} : read(place);
 }
 
+/** As `readSet`, without the key and what is beside it: for who may not read those. */
+export function readPublicSet(destination: string): StoredSet {
+  using place = findPlace(destination);
+  if (place === undefined) return {};
+  const [certificate, ca] = [readMember(place, "certificate"), readMember(place, "ca")];
+  return {
+    ...(certificate === undefined ? {} : { certificate: certificate.text }),
+    ...(ca === undefined ? {} : { ca: ca.text }),
+  };
+}
+
 /**
  * Makes the folders of a destination where they are missing, and locks it for this run.
  *

@@ -29,6 +29,8 @@ export interface Standing {
   readonly certificate?: Certificate;
   /** It is of use still: for its key, of its CA, and not at its end. */
   readonly isUsable: boolean;
+  /** What its files are to each other, where all of them can be read. */
+  readonly match?: { readonly key: boolean; readonly ca: boolean };
 }
 
 /**
@@ -54,7 +56,11 @@ export async function standing(
       record?.checked?.files === digest({ key, certificate, ca })
         ? recorded(certificate, record, record.checked)
         : await inspected({ key, certificate, ca }, record);
-    const broken = [...found.broken, ...(now < found.certificate.notAfter ? [] : ["it has expired"])];
+    const broken = [
+      found.match.key ? [] : ["the key belongs to another certificate"],
+      found.match.ca ? [] : ["the CA file's CA did not sign it"],
+      now < found.certificate.notAfter ? [] : ["it has expired"],
+    ].flat();
     const late = broken.length === 0 && now >= dueAt(found.certificate, halfOfShortLife);
     const reasons = [
       broken,
@@ -64,7 +70,12 @@ export async function standing(
       nameReasons(found, asked),
       late ? [`less than ${fractionLeft(found.certificate, halfOfShortLife).words} of its life is left`] : [],
     ].flat();
-    return { reasons, certificate: found.certificate, isUsable: broken.length === 0 };
+    return {
+      reasons,
+      certificate: found.certificate,
+      isUsable: broken.length === 0,
+      match: found.match,
+    };
   } catch (error) {
     return { reasons: [error instanceof Error ? error.message : String(error)], isUsable: false };
   }
@@ -74,8 +85,8 @@ export async function standing(
 interface Found {
   readonly certificate: Certificate;
   readonly keyType: KeyType;
-  /** Why its files are of no use together. */
-  readonly broken: readonly string[];
+  /** The key is the certificate's, and the CA its signer. */
+  readonly match: { readonly key: boolean; readonly ca: boolean };
   /** What was asked for when it was issued; undefined where nobody has noted that. */
   readonly record: RequestRecord | undefined;
 }
@@ -87,7 +98,7 @@ function recorded(pem: string, record: RequestRecord, { keyType, ...times }: Che
     notBefore: new Date(times.notBefore),
     notAfter: new Date(times.notAfter),
   });
-  return { certificate, keyType, broken: [], record };
+  return { certificate, keyType, match: { key: true, ca: true }, record };
 }
 
 const certificateFile = "the certificate file";
@@ -99,13 +110,16 @@ async function inspected(files: Files, record: RequestRecord | undefined): Promi
   return {
     certificate,
     keyType: key.type,
-    broken: [
-      isFor(certificate, key.key) ? [] : ["the key belongs to another certificate"],
-      authorities.some((ca) => isSignedBy(certificate, ca)) ? [] : ["the CA file's CA did not sign it"],
-    ].flat(),
+    match: {
+      key: isFor(certificate, key.key),
+      ca: authorities.some((ca) => isSignedBy(certificate, ca)),
+    },
     record: record?.certificate === certificate.x509.fingerprint256 ? record : undefined,
   };
 }
+
+/** Between two looks whether the server has another CA by now: a week. */
+export const caCheckMs = 7 * 86_400_000;
 
 const shortLifeMs = 10 * 86_400_000;
 
@@ -192,6 +206,12 @@ interface Checked {
   readonly keyType: KeyType;
   readonly notBefore: string;
   readonly notAfter: string;
+}
+
+/** What the certificate that stands was asked for; undefined where nobody has noted that. */
+export function recordedRequest(set: StoredSet): CertificateRequest | undefined {
+  const record = parseRecord(set.request);
+  return record && { signPath: record.signPath, names: record.names, caChain: record.caChain };
 }
 
 /** The record to keep beside a set; with its files, which the caller has checked, they need not be read again. */

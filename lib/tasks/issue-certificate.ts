@@ -17,7 +17,7 @@ import { generateKey, type PrivateKey, readKey } from "../x509/key.ts";
 import { defaultKeyType, isSameKeyType, type KeyType } from "../x509/key-type.ts";
 import { chainOf, checkSigned } from "./check-signed.ts";
 import { clockNote, learnServerTime, serverTime } from "./clock.ts";
-import { type CertificateRequest, dueAt, requestRecord, standing } from "./due.ts";
+import { type CertificateRequest, caCheckMs, dueAt, requestRecord, standing } from "./due.ts";
 
 export interface IssueOptions extends CertificateRequest {
   /** With a token that may use the sign path. */
@@ -113,8 +113,6 @@ async function decide(
   return waitsUntil === undefined ? { reasons } : { outcome: "waiting", waitsUntil, ...about };
 }
 
-const weekMs = 7 * 86_400_000;
-
 /** What the look may lead to, a new certificate say, has to wait for its window, too. */
 function isCaCheckDue(
   { checkedAt }: StoredSet,
@@ -125,7 +123,7 @@ function isCaCheckDue(
     watchCa === true &&
     outcome === "not due" &&
     checkedAt !== undefined &&
-    Math.abs(Date.now() - checkedAt.getTime()) > weekMs &&
+    Math.abs(Date.now() - checkedAt.getTime()) > caCheckMs &&
     waitUntil?.(certificate, serverTime(client)) === undefined
   );
 }

@@ -147,6 +147,7 @@ export function worstExitCode(codes: readonly ExitCode[]): ExitCode {
   const order: readonly ExitCode[] = [
     ExitCode.ok,
     ExitCode.wouldChange,
+    ExitCode.wrong,
     ExitCode.tryLater,
     ExitCode.unavailable,
     ExitCode.noPermission,

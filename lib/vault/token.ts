@@ -20,6 +20,8 @@ export interface TokenInfo {
   readonly accessor: string;
   /** Seconds left; zero for one that never expires. */
   readonly ttlSeconds: number;
+  /** Seconds that it has after a renewal, or that it was made with; zero for one that never expires. */
+  readonly lifeSeconds: number;
   readonly renewable: boolean;
   readonly policies: readonly string[];
 }
@@ -70,6 +72,8 @@ export async function lookupSelf(client: VaultClient, token?: string): Promise<T
   return {
     accessor: data.text("accessor"),
     ttlSeconds: data.number("ttl"),
+    // Left out where there is none.
+    lifeSeconds: Number(data.fields.period ?? 0) || data.number("creation_ttl"),
     renewable: data.truth("renewable"),
     policies: data.texts("policies"),
   };

@@ -39,8 +39,8 @@ function readCertificate(der: Uint8Array<ArrayBuffer>, what: string): Certificat
     return {
       pem: encodePem("CERTIFICATE", der),
       x509,
-      commonName: subjectValues(x509, "CN")[0] ?? "",
-      organisations: subjectValues(x509, "O"),
+      commonName: nameValues(x509.subject, "CN")[0] ?? "",
+      organisations: nameValues(x509.subject, "O"),
       dnsNames: names.filter(([kind]) => kind === "DNS").map(([, name]) => name),
       ipAddresses: names
         .filter(([kind]) => kind === "IP Address")
@@ -57,8 +57,8 @@ function readCertificate(der: Uint8Array<ArrayBuffer>, what: string): Certificat
  * The runtime writes a line for each part of the name, ` + ` between several values of one part (Go puts all
  * organisations into one), and a backslash before what is special or the code of what can't be seen: RFC 4514.
  */
-function subjectValues(x509: X509Certificate, attribute: string): string[] {
-  return (x509.subject ?? "")
+function nameValues(name: string | undefined, attribute: string): string[] {
+  return (name ?? "")
     .split(/\n| \+ /)
     .filter((text) => text.startsWith(`${attribute}=`))
     .map((text) => text.slice(attribute.length + 1).replace(/\\(?:([0-9A-F]{2})|(.))/g, unescapeCharacter));
@@ -108,6 +108,11 @@ export function knownCertificate(
       return whole().ipAddresses;
     },
   };
+}
+
+/** The common name of who signed it; its whole name in one line where it has none. */
+export function issuerName({ x509 }: Certificate): string {
+  return nameValues(x509.issuer, "CN")[0] ?? (x509.issuer ?? "").replaceAll("\n", ", ");
 }
 
 /** The certificate's key is this one. */

@@ -34,3 +34,11 @@ export function normalIp(text: string): string | undefined {
         .toString("hex")
         .replace(/^0{20}ffff/, "");
 }
+
+/** An address as people write it, of what `normalIp` gave; another text as it is. */
+export function ipText(normal: string): string {
+  if (/^[0-9a-f]{8}$/.test(normal)) return Buffer.from(normal, "hex").join(".");
+  if (!/^[0-9a-f]{32}$/.test(normal)) return normal;
+  // The URL standard's serializer is RFC 5952's.
+  return new URL(`http://[${normal.match(/.{4}/g)?.join(":")}]`).hostname.slice(1, -1);
+}

@@ -60,7 +60,7 @@ export async function readKey(pem: string, what: string): Promise<PrivateKey> {
   if (block === undefined) throw new Failure(ExitCode.data, `${what} holds no private key in PEM`);
   if (keys.length > 1) throw new Failure(ExitCode.data, `${what} holds ${keys.length} private keys`);
   const key = await parseKey(pem, block.der, what);
-  return { pem, key, type: describe(key, what) };
+  return { pem, key, type: keyTypeOf(key, what) };
 }
 
 async function parseKey(pem: string, der: Uint8Array<ArrayBuffer>, what: string): Promise<KeyObject> {
@@ -90,8 +90,12 @@ function isOneSequence(der: Uint8Array): boolean {
   return der.length === 2 + lengthBytes.length + lengthBytes.reduce((sum, byte) => sum * 256 + byte, 0);
 }
 
-/** @throws Failure (data) for a key of a kind that we don't use */
-function describe(key: KeyObject, what: string): KeyType {
+/**
+ * The kind of a private or public key.
+ *
+ * @throws Failure (data) for one that we don't use
+ */
+export function keyTypeOf(key: KeyObject, what: string): KeyType {
   const details = key.asymmetricKeyDetails;
   const bits = Number(details?.modulusLength ?? 0);
   if (key.asymmetricKeyType === "rsa") {

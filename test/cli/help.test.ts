@@ -23,7 +23,10 @@ const page: HelpPage = {
     wait: { type: "boolean", default: true, group: "Files", description: `and ${"wait ".repeat(20)}for it` },
   } as const satisfies Arguments,
   examples: [["do-it --force x", "it is done"]],
-  exitCodes: [[2, "it would change"]],
+  exitCodes: [
+    [1, "it is wrong"],
+    [2, "it would change"],
+  ],
 };
 
 describe("renderHelp()", () => {
@@ -49,7 +52,7 @@ Flags:
     expect(section(text, "Environment")).toContain("\n  VAULT_ADDR  ");
     expect(section(text, "Examples:")).toBe("\n  # it is done\n  do-it --force x");
     expect(section(text, "Exit codes:")).toStartWith(
-      "\n  0    done, or nothing to do\n  2    it would change\n  64   ",
+      "\n  0    done, or nothing to do\n  1    it is wrong\n  2    it would change\n  64   ",
     );
   });
 

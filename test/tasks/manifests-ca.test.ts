@@ -1,43 +1,17 @@
 import { afterAll, describe, expect, test } from "bun:test";
 import { statSync } from "node:fs";
-import { randomHex } from "../../lib/host/durable.ts";
 import { readPending } from "../../lib/host/pending.ts";
 import type { Manifest } from "../../lib/manifest/manifest.ts";
 import { runPendingHooks } from "../../lib/tasks/hooks.ts";
 import { readCertificates } from "../../lib/x509/certificate.ts";
 import { age, closedWindow, manifestHost, outcomesOf, readFiles } from "../manifest/host.ts";
+import { makeMount } from "../manifest/mount.ts";
 import { startCluster } from "../support/cluster-server.ts";
 import { openssl } from "../support/openssl.ts";
 import { treeOf } from "../support/tree.ts";
 
 const cluster = await startCluster();
 afterAll(() => cluster[Symbol.asyncDispose]());
-
-/** A PKI mount of its own, whose CA may be made anew. */
-async function makeMount() {
-  const mount = `pki-${randomHex(4)}`;
-  await cluster.write(`sys/mounts/${mount}`, { type: "pki", config: { max_lease_ttl: "8760h" } });
-  await cluster.write(`${mount}/root/generate/internal`, {
-    common_name: "the CA",
-    key_type: "ec",
-    ttl: "8000h",
-  });
-  const role = { allow_any_name: true, enforce_hostnames: false, key_type: "any", max_ttl: "720h" };
-  await cluster.write(`${mount}/roles/it`, role);
-  /** Makes another issuer, and has it sign from now on. */
-  const setIssuer = async (kind: "existing" | "internal", body: object) => {
-    const path = `${mount}/issuers/generate/root/${kind}`;
-    const made: { data?: { issuer_id?: string } } = Object(await cluster.write(path, body));
-    await cluster.write(`${mount}/config/issuers`, { default: made.data?.issuer_id });
-  };
-  return {
-    mount,
-    sign: `${mount}/sign/it`,
-    /** Signs the CA's own certificate again: the same key and name, a longer life. */
-    reissueCa: () => setIssuer("existing", { key_ref: "default", common_name: "the CA", ttl: "8700h" }),
-    replaceCa: () => setIssuer("internal", { common_name: "the CA", key_type: "ec", ttl: "8000h" }),
-  };
-}
 
 /** Has the CA look as if nobody had compared it with the server's for so many days. */
 function ageCa({ destination }: Manifest, days: number): void {
@@ -57,7 +31,7 @@ const hook = 'on_change = [["/bin/true"]]';
 
 describe("the server's CA", () => {
   test("is not asked for within a week, and once in each week after", async () => {
-    const { mount, sign } = await makeMount();
+    const { mount, sign } = await makeMount(cluster);
     await using host = manifestHost(cluster);
     const manifest = host.manifest("it", sign, hook);
     await host.run(manifest);
@@ -78,7 +52,7 @@ describe("the server's CA", () => {
   });
 
   test("is asked for once, and then no more, where it is the same", async () => {
-    const { sign } = await makeMount();
+    const { sign } = await makeMount(cluster);
     await using host = manifestHost(cluster);
     const manifest = host.manifest("it", sign);
     await host.run(manifest);
@@ -90,7 +64,7 @@ describe("the server's CA", () => {
   });
 
   test("with a new certificate of its own is put in place without a new one for the host", async () => {
-    const { sign, reissueCa } = await makeMount();
+    const { sign, reissueCa } = await makeMount(cluster);
     await using host = manifestHost(cluster);
     const manifest = host.manifest("it", sign, hook);
     await host.run(manifest);
@@ -115,7 +89,7 @@ describe("the server's CA", () => {
   });
 
   test("that is another gives the host a new certificate, with its key kept", async () => {
-    const { sign, replaceCa } = await makeMount();
+    const { sign, replaceCa } = await makeMount(cluster);
     await using host = manifestHost(cluster);
     const manifest = host.manifest("it", sign);
     await host.run(manifest);
@@ -136,7 +110,7 @@ describe("the server's CA", () => {
   });
 
   test("is looked at in the window only, since it may replace what stands", async () => {
-    const { sign, replaceCa } = await makeMount();
+    const { sign, replaceCa } = await makeMount(cluster);
     await using host = manifestHost(cluster);
     const manifest = host.manifest("it", sign);
     await host.run(manifest);
@@ -154,7 +128,7 @@ describe("the server's CA", () => {
   });
 
   test("that can't be had fails that certificate alone, and leaves it", async () => {
-    const { sign } = await makeMount();
+    const { sign } = await makeMount(cluster);
     await using host = manifestHost(cluster, ({ path }) =>
       path.endsWith("/json") ? Response.json({ errors: ["permission denied"] }, { status: 403 }) : undefined,
     );

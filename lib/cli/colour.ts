@@ -1,0 +1,18 @@
+import { isatty } from "node:tty";
+import type { Environment } from "./environment.ts";
+
+const codes = { red: 31, yellow: 33, green: 32, grey: 90 } as const;
+export type Colour = keyof typeof codes;
+
+/** Gives a text a colour, where there is somebody to see it. */
+export type Paint = (text: string, colour: Colour) => string;
+
+/**
+ * Colours for what is printed on standard output: on a terminal that knows them, and for a person who wants them.
+ *
+ * @see https://no-color.org/
+ */
+export function painter(env: Environment, isTerminal: boolean = isatty(1)): Paint {
+  const isWanted = isTerminal && !env.NO_COLOR && env.TERM !== "dumb";
+  return (text, colour) => (isWanted ? `\u001b[${codes[colour]}m${text}\u001b[0m` : text);
+}

@@ -1,0 +1,109 @@
+import type { HostStatus } from "../tasks/host-status.ts";
+import type { CertificateStatus } from "../tasks/host-status-certificates.ts";
+import { type State, states } from "../tasks/host-status-finding.ts";
+import type { Metric, Sample } from "./metrics.ts";
+
+type Labels = Readonly<Record<string, string>>;
+
+/** A host's status as metrics. What is not known has no sample. None holds a secret, nor what names one. */
+export function hostMetrics(status: HostStatus): readonly Metric[] {
+  const { server, clock, token, certificates, hooks, units, manifests, now } = status;
+  const each = (value: (one: CertificateStatus) => readonly Sample[]) => certificates.flatMap(value);
+  const certificate = (what: string, help: string, samples: readonly Sample[]) =>
+    metric(`certificate_${what}`, help, samples);
+  return [
+    metric("status", "Whether this is the worst state of anything on this host.", stateSet(status.state)),
+    metric("status_timestamp_seconds", "When this host was looked at.", time(now)),
+    metric(
+      "server_up",
+      "Whether the server answered.",
+      server.state === "unknown" ? [] : flag(server.state === "ok"),
+    ),
+    metric(
+      "server_clock_ahead_seconds",
+      "How far the server's clock is ahead of this host's.",
+      number(clock.aheadSeconds),
+    ),
+    metric("token_status", "Whether this is the state of this host's token.", stateSet(token.state)),
+    metric(
+      "token_expiry_timestamp_seconds",
+      "When this host's token expires; absent for one that never does.",
+      time(token.expiresAt),
+    ),
+    metric("token_init_waiting", "Whether an init token waits to be traded.", flag(token.initTokenWaits)),
+    certificate(
+      "status",
+      "Whether this is the state of the certificate.",
+      each((one) => stateSet(one.state, labelsOf(one))),
+    ),
+    certificate("info", "Who the certificate is for, and who signed it; always 1.", each(infoOf)),
+    certificate(
+      "not_before_timestamp_seconds",
+      "When the certificate begins.",
+      each((one) => time(one.certificate?.notBefore, labelsOf(one))),
+    ),
+    certificate(
+      "not_after_timestamp_seconds",
+      "When the certificate ends.",
+      each((one) => time(one.certificate?.notAfter, labelsOf(one))),
+    ),
+    certificate(
+      "due_timestamp_seconds",
+      "When the certificate is due for renewal.",
+      each((one) => time(one.dueAt, labelsOf(one))),
+    ),
+    metric("manifests_broken", "Manifests that can't be used.", number(manifests.length)),
+    metric(
+      "hooks_pending",
+      "Hooks that have not succeeded since their certificate changed.",
+      number(hooks.length),
+    ),
+    metric(
+      "unit_status",
+      "Whether this is the state of the unit.",
+      units.flatMap(({ unit, state }) => stateSet(state, { unit })),
+    ),
+    metric(
+      "unit_last_run_timestamp_seconds",
+      "When the unit ran last.",
+      units.flatMap(({ unit, lastRunAt }) => time(lastRunAt, { unit })),
+    ),
+    metric(
+      "unit_next_run_timestamp_seconds",
+      "When the timer runs next.",
+      units.flatMap(({ unit, nextRunAt }) => time(nextRunAt, { unit })),
+    ),
+  ];
+}
+
+function metric(name: string, help: string, samples: readonly Sample[]): Metric {
+  return { name: `vault_helper_${name}`, help, samples };
+}
+
+function labelsOf({ name, destination }: CertificateStatus): Labels {
+  return { name, path: destination };
+}
+
+function infoOf(one: CertificateStatus): Sample[] {
+  const { certificate, issuer = "", keyType = "" } = one;
+  if (certificate === undefined) return [];
+  const about = { subject: certificate.commonName, issuer, key_type: keyType };
+  return [{ labels: { ...labelsOf(one), ...about }, value: 1 }];
+}
+
+/** One sample a state, of which one is 1. */
+function stateSet(found: State, labels: Labels = {}): Sample[] {
+  return states.map((state) => ({ labels: { ...labels, state }, value: state === found ? 1 : 0 }));
+}
+
+function time(date: Date | undefined, labels: Labels = {}): Sample[] {
+  return date === undefined ? [] : [{ labels, value: date.getTime() / 1000 }];
+}
+
+function number(value: number | undefined): Sample[] {
+  return value === undefined ? [] : [{ value }];
+}
+
+function flag(value: boolean): Sample[] {
+  return [{ value: value ? 1 : 0 }];
+}

@@ -1,0 +1,82 @@
+import type { HostStatus } from "../tasks/host-status.ts";
+import type { CertificateStatus } from "../tasks/host-status-certificates.ts";
+import type { Finding } from "../tasks/host-status-finding.ts";
+import type { UnitStatus } from "../tasks/host-status-units.ts";
+
+/**
+ * A host's status for machines. Every field is always there: null says that it is not known, or that there is none.
+ * Times are ISO 8601, what ends in `Seconds` is counted from `time`. Fields may be added, and none goes or changes.
+ */
+export function hostStatusJson(status: HostStatus): Readonly<Record<string, unknown>> {
+  const { server, clock, token, now } = status;
+  return {
+    state: status.state,
+    time: now,
+    host: status.host,
+    server: { ...findingJson(server), address: server.address ?? null },
+    clock: { ...findingJson(clock), serverAheadSeconds: clock.aheadSeconds ?? null },
+    token: {
+      ...findingJson(token),
+      path: token.path,
+      initTokenWaits: token.initTokenWaits,
+      accessor: token.accessor ?? null,
+      policies: token.policies ?? null,
+      renewable: token.renewable ?? null,
+      ...momentJson("expires", token.expiresAt, now),
+      ...momentJson("due", token.dueAt, now),
+    },
+    certificates: status.certificates.map((one) => certificateJson(one, status)),
+    manifests: status.manifests.map(findingJson),
+    hooks: status.hooks.map((hook) => ({ ...findingJson(hook), hook: hook.hook, manifests: hook.manifests })),
+    units: status.units.map((unit) => unitJson(unit, now)),
+    permission: status.permission.map(findingJson),
+  };
+}
+
+function findingJson({ state, reasons, mend }: Finding) {
+  return { state, reasons, mend: mend ?? null };
+}
+
+/** `expiresAt`, `expiresInSeconds`; seconds are below zero for what is past. */
+function momentJson(name: string, date: Date | undefined, now: Date): Readonly<Record<string, unknown>> {
+  return {
+    [`${name}At`]: date ?? null,
+    [`${name}InSeconds`]: date === undefined ? null : Math.floor((date.getTime() - now.getTime()) / 1000),
+  };
+}
+
+function certificateJson(one: CertificateStatus, { now, hooks }: HostStatus) {
+  const { name, certificate } = one;
+  return {
+    ...findingJson(one),
+    name,
+    destination: one.destination,
+    manifest: one.manifest ?? null,
+    signPath: one.signPath ?? null,
+    commonName: certificate?.commonName ?? null,
+    organisations: certificate?.organisations ?? [],
+    dnsNames: one.dnsNames,
+    ipAddresses: one.ipAddresses,
+    issuer: one.issuer ?? null,
+    serialNumber: certificate?.x509.serialNumber.toLowerCase() ?? null,
+    keyType: one.keyType ?? null,
+    notBefore: certificate?.notBefore ?? null,
+    ...momentJson("expires", certificate?.notAfter, now),
+    ...momentJson("due", one.dueAt, now),
+    replacedAt: one.replacedAt ?? null,
+    keyMatches: one.keyMatches ?? null,
+    caMatches: one.caMatches ?? null,
+    caOnServer: one.caOnServer,
+    hookPending: one.manifest !== undefined && hooks.some(({ manifests }) => manifests.includes(name)),
+  };
+}
+
+function unitJson(unit: UnitStatus, now: Date) {
+  return {
+    ...findingJson(unit),
+    unit: unit.unit,
+    lastRunAt: unit.lastRunAt ?? null,
+    exitCode: unit.exitCode ?? null,
+    ...momentJson("nextRun", unit.nextRunAt, now),
+  };
+}

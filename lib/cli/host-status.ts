@@ -1,0 +1,175 @@
+import { formatDuration } from "../duration.ts";
+import { ExitCode, Failure } from "../failure.ts";
+import { certificatePaths } from "../host/certificate-place.ts";
+import { printable } from "../host/file-error.ts";
+import { type HostStatus, hostStatus } from "../tasks/host-status.ts";
+import type { CertificateStatus } from "../tasks/host-status-certificates.ts";
+import { type Finding, type State, states } from "../tasks/host-status-finding.ts";
+import type { TokenStatus } from "../tasks/host-status-token.ts";
+import type { UnitStatus } from "../tasks/host-status-units.ts";
+import { painter } from "./colour.ts";
+import { hostMetrics } from "./host-metrics.ts";
+import { hostStatusJson } from "./host-status-json.ts";
+import { printJson } from "./log.ts";
+import { renderMetrics, writeMetrics } from "./metrics.ts";
+import type { Run } from "./script.ts";
+import { type StatusRow, statusTable } from "./status-table.ts";
+
+export interface HostStatusArgs {
+  readonly "config-path": string;
+  readonly "config-dir": string;
+  readonly destination?: string | undefined;
+  readonly prometheus?: string | undefined;
+  readonly offline?: boolean | undefined;
+  readonly json?: boolean | undefined;
+}
+
+/** Where manifests are on a host that has any. */
+export const defaultConfigDir = "/etc/vault/certs.d";
+
+const exitCodes: Readonly<Record<State, ExitCode>> = {
+  wrong: ExitCode.wrong,
+  due: ExitCode.wouldChange,
+  // What could not be told, and why, is wrong by itself where it is anybody's fault.
+  unknown: ExitCode.ok,
+  ok: ExitCode.ok,
+};
+
+/**
+ * Tells how this host stands, and changes nothing on it.
+ *
+ * @throws Failure (usage); (can't write) for the metrics' file
+ */
+export async function runHostStatus(args: HostStatusArgs, run: Run): Promise<ExitCode> {
+  const destinations = args.destination?.split(",").map((path) => path.trim()) ?? [];
+  for (const destination of destinations) certificatePaths(destination);
+  const { prometheus } = args;
+  if (prometheus !== undefined && !prometheus.endsWith(".prom")) {
+    throw new Failure(ExitCode.usage, `${printable(prometheus)} does not end in .prom`, {
+      hint: "node_exporter's textfile collector reads no other file",
+    });
+  }
+  const status = await hostStatus({
+    connect: args.offline === true ? undefined : () => run.client(),
+    configPath: args["config-path"],
+    configDir: args["config-dir"],
+    isConfigDirOptional: args["config-dir"] === defaultConfigDir,
+    destinations,
+  });
+  if (prometheus !== undefined) writeMetrics(prometheus, renderMetrics(hostMetrics(status)));
+  if (args.json === true) printJson(hostStatusJson(status), 2);
+  else {
+    for (const line of statusTable(rowsOf(status), painter(run.env), process.stdout.columns))
+      run.log.done(line);
+    run.log.done(summary(status));
+  }
+  return exitCodes[status.state];
+}
+
+function rowsOf(status: HostStatus): StatusRow[] {
+  const { server, clock, token, certificates, manifests, hooks, units, permission, now } = status;
+  const plain = (what: string, finding: Finding, ...facts: string[]): StatusRow => ({
+    ...finding,
+    what,
+    facts,
+  });
+  return [
+    ...permission.map((finding) => plain("permission", finding)),
+    plain("server", server, ...(server.address === undefined ? [] : [server.address])),
+    ...(clock.state === "unknown" ? [] : [plain("clock", clock, "as the server's")]),
+    tokenRow(token, now),
+    ...manifests.map((finding) => plain("manifest", finding)),
+    ...certificates.map((one) => certificateRow(one, now)),
+    ...hooks.map(({ hook, manifests, ...finding }) =>
+      plain("hook", {
+        ...finding,
+        reasons: [`${hook} (for ${manifests.join(", ")}) ${finding.reasons.join("; ")}`],
+      }),
+    ),
+    ...units.map((unit) => unitRow(unit)),
+  ];
+}
+
+function tokenRow(token: TokenStatus, now: Date): StatusRow {
+  const { accessor, policies, expiresAt, dueAt } = token;
+  const left = expiresAt === undefined ? undefined : secondsUntil(expiresAt, now);
+  return {
+    ...token,
+    what: "token",
+    left: left === undefined ? (accessor === undefined ? undefined : "no end") : formatDuration(left),
+    due: dueAt && moment(dueAt, now),
+    facts: accessor === undefined ? [] : [`accessor ${accessor}`, `policies ${(policies ?? []).join(" ")}`],
+    urgency: left,
+  };
+}
+
+function certificateRow(one: CertificateStatus, now: Date): StatusRow {
+  const { name, certificate, dnsNames, ipAddresses, keyType, issuer, dueAt, replacedAt, mend } = one;
+  const what = `certificate ${printable(name)}`;
+  if (certificate === undefined) return { ...one, what, facts: [], urgency: 0 };
+  const { commonName, organisations, notAfter } = certificate;
+  const left = secondsUntil(notAfter, now);
+  const names = [...dnsNames, ...ipAddresses].filter((it) => it !== commonName);
+  const due = mend === undefined ? (replacedAt ?? dueAt) : now;
+  return {
+    ...one,
+    what,
+    left: left <= 0 ? "expired" : formatDuration(left),
+    due: due && moment(due, now),
+    facts: [
+      organisations.length === 0 ? commonName : `${commonName} (${organisations.join(", ")})`,
+      ...(keyType === undefined ? [] : [keyType]),
+      `by ${issuer}`,
+      ...(names.length === 0 ? [] : [`for ${names.join(" ")}`]),
+    ],
+    urgency: left,
+  };
+}
+
+function unitRow(unit: UnitStatus): StatusRow {
+  const { lastRunAt, nextRunAt } = unit;
+  return {
+    ...unit,
+    what: unit.unit,
+    due: nextRunAt && minute(nextRunAt),
+    facts: [lastRunAt === undefined ? "has not run yet" : `last run ${minute(lastRunAt)}`],
+  };
+}
+
+function secondsUntil(date: Date, now: Date): number {
+  return (date.getTime() - now.getTime()) / 1000;
+}
+
+function moment(date: Date, now: Date): string {
+  return date <= now ? "now" : minute(date);
+}
+
+function minute(date: Date): string {
+  return date.toISOString().slice(0, 16).replace("T", " ");
+}
+
+const shownCommands = 3;
+
+/** `1 wrong, 2 due, 6 ok; to mend it: issue-cert --config-dir /etc/vault/certs.d` */
+function summary(status: HostStatus): string {
+  const rows = rowsOf(status);
+  const counts = states.flatMap((state) => {
+    const count = rows.filter((row) => row.state === state).length;
+    return count === 0 ? [] : [`${count} ${state}`];
+  });
+  const all = [status.token, ...status.certificates, ...status.hooks, ...status.units].flatMap(
+    ({ mend }) => mend ?? [],
+  );
+  // Who issues what the manifests ask for runs their hooks, too.
+  const commands = [...new Set(all)].filter(
+    (command, _, them) => !them.some((it) => command.startsWith(`${it} `)),
+  );
+  const more =
+    commands.length > shownCommands ? `; and ${commands.length - shownCommands} more, see --json` : "";
+  const mend =
+    commands.length === 0 ? "" : `; to mend it: ${commands.slice(0, shownCommands).join("; ")}${more}`;
+  const none = rows.some(({ what }) => /^(certificate|manifest)/.test(what))
+    ? ""
+    : "; no certificate is known here: name those of direct calls with --destination";
+  return counts.join(", ") + mend + none;
+}

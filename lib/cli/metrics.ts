@@ -1,0 +1,64 @@
+import { basename, dirname } from "node:path";
+import { ExitCode } from "../failure.ts";
+import { removeTemporaries, replaceFile } from "../host/durable.ts";
+import { fileError } from "../host/file-error.ts";
+import { openFolder } from "../host/folder.ts";
+import { fullPath } from "../host/full-path.ts";
+
+export interface Sample {
+  readonly labels?: Readonly<Record<string, string>>;
+  readonly value: number;
+}
+
+/** A gauge, with what it says. */
+export interface Metric {
+  readonly name: string;
+  readonly help: string;
+  readonly samples: readonly Sample[];
+}
+
+/**
+ * Metrics in Prometheus' text format; those without a sample are left out.
+ *
+ * @see https://prometheus.io/docs/instrumenting/exposition_formats/#text-based-format
+ */
+export function renderMetrics(metrics: readonly Metric[]): string {
+  return metrics
+    .filter(({ samples }) => samples.length > 0)
+    .flatMap(({ name, help, samples }) => [
+      `# HELP ${name} ${escapeText(help)}\n`,
+      `# TYPE ${name} gauge\n`,
+      ...samples.map(({ labels = {}, value }) => `${name}${labelsText(labels)} ${value}\n`),
+    ])
+    .join("");
+}
+
+function labelsText(labels: Readonly<Record<string, string>>): string {
+  const pairs = Object.entries(labels).map(
+    ([name, value]) => `${name}="${escapeText(value).replaceAll('"', '\\"')}"`,
+  );
+  return pairs.length === 0 ? "" : `{${pairs.join(",")}}`;
+}
+
+function escapeText(text: string): string {
+  return text.replaceAll("\\", "\\\\").replaceAll("\n", "\\n");
+}
+
+/**
+ * Puts metrics where node_exporter's textfile collector finds them: whole at each moment, and readable by it. Another
+ * user's link on the way there is not followed.
+ *
+ * @throws Failure (can't write)
+ * @see https://github.com/prometheus/node_exporter#textfile-collector
+ */
+export function writeMetrics(path: string, text: string): void {
+  const full = fullPath(path);
+  try {
+    using folder = openFolder(dirname(full));
+    const file = `${folder.path}/${basename(full)}`;
+    removeTemporaries(file);
+    replaceFile(file, text, { mode: 0o644 });
+  } catch (error) {
+    throw fileError(ExitCode.cantCreate, "write", path, error);
+  }
+}

@@ -1,0 +1,64 @@
+import { type State, states } from "../tasks/host-status-finding.ts";
+import type { Colour, Paint } from "./colour.ts";
+import { tableLines } from "./table.ts";
+
+/** One thing, in one line. */
+export interface StatusRow {
+  readonly state: State;
+  readonly what: string;
+  /** Of its life, in words. */
+  readonly left?: string | undefined;
+  readonly due?: string | undefined;
+  /** Why it stands so. */
+  readonly reasons: readonly string[];
+  /** What it is, as far as there is room for it. */
+  readonly facts: readonly string[];
+  /** Seconds: of two in one state, what has less comes first. */
+  readonly urgency?: number | undefined;
+}
+
+const colours: Readonly<Record<State, Colour>> = {
+  wrong: "red",
+  due: "yellow",
+  unknown: "grey",
+  ok: "green",
+};
+const heading = ["STATE", "WHAT", "LIFE LEFT", "DUE (UTC)", "ABOUT"] as const;
+
+/** A table, the most urgent first. Facts that would make a line longer than 100 columns, or the terminal, are left out. */
+export function statusTable(rows: readonly StatusRow[], paint: Paint, columns = 0): string[] {
+  const sorted = rows.toSorted(byUrgency);
+  const cells = sorted.map(({ state, what, left = "", due = "" }) => [state, what, left, due].map(visible));
+  const [empty = ""] = tableLines([[...heading.slice(0, -1), "|"], ...cells]);
+  const room = Math.max(100, columns) - (Bun.stringWidth(empty) - 1);
+  return tableLines([
+    [...heading],
+    ...sorted.map((row, i) => {
+      const [state = "", ...others] = cells[i] ?? [];
+      return [paint(state, colours[row.state]), ...others, visible(aboutText(row, room))];
+    }),
+  ]);
+}
+
+function byUrgency(a: StatusRow, b: StatusRow): number {
+  const never = Number.MAX_VALUE;
+  return (
+    states.indexOf(a.state) - states.indexOf(b.state) ||
+    (a.urgency ?? never) - (b.urgency ?? never) ||
+    (a.what < b.what ? -1 : 1)
+  );
+}
+
+function aboutText({ reasons, facts }: StatusRow, room: number): string {
+  let text = reasons.join("; ");
+  for (const fact of facts) {
+    const longer = text === "" ? fact : `${text}, ${fact}`;
+    if (text === "" || Bun.stringWidth(longer) <= room) text = longer;
+  }
+  return text;
+}
+
+/** A certificate's names are others' words: none of them may write on the terminal as it likes. */
+function visible(text: string): string {
+  return text.replaceAll(/[\p{Cc}\p{Cf}]/gu, "\ufffd");
+}

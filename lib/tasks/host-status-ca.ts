@@ -1,0 +1,56 @@
+import { Failure } from "../failure.ts";
+import type { StoredSet } from "../host/certificate-set.ts";
+import type { Manifest } from "../manifest/manifest.ts";
+import { isOpen, nextOpening } from "../manifest/window.ts";
+import { type Certificate, isSameCertificate, isSignedBy, readCertificates } from "../x509/certificate.ts";
+import { caCheckMs, dueAt, lifeMs } from "./due.ts";
+
+/** The CA file beside the server's CA; `renewed`: the server's has a new certificate for the same key. */
+export type CaOnServer = "same" | "renewed" | "other" | "unknown";
+
+/** Why a certificate is due. */
+export const caReason: Readonly<Partial<Record<CaOnServer, string>>> = {
+  other: "the server has another CA by now",
+  renewed: "the server's CA has a new certificate",
+};
+
+export function compareCa(
+  { ca }: StoredSet,
+  certificate: Certificate | undefined,
+  issuer: Certificate | Failure | undefined,
+): CaOnServer {
+  if (ca === undefined || certificate === undefined) return "unknown";
+  if (issuer === undefined || issuer instanceof Failure) return "unknown";
+  try {
+    if (readCertificates(ca, "the CA file").some((it) => isSameCertificate(it, issuer))) return "same";
+  } catch {
+    return "unknown"; // broken, which `standing` tells
+  }
+  return isSignedBy(certificate, issuer) ? "renewed" : "other";
+}
+
+/**
+ * When a run replaces a certificate: from its time on, or from when it looks at the server's CA again where that is
+ * another; then in the first window, or when less than a tenth of its life is left.
+ *
+ * @param isDue for what stands, its CA aside
+ */
+export function replacementTime(
+  { windows }: Manifest,
+  certificate: Certificate,
+  { isDue, ca, checkedAt }: { isDue: boolean; ca: CaOnServer; checkedAt: Date | undefined },
+  now: Date,
+): Date {
+  const look =
+    caReason[ca] !== undefined && checkedAt !== undefined ? checkedAt.getTime() + caCheckMs : Infinity;
+  const wanted = isDue ? now : new Date(Math.min(dueAt(certificate, true).getTime(), look));
+  const from = later(now, wanted);
+  if (isOpen(windows, from)) return from;
+  const last = new Date(certificate.notAfter.getTime() - lifeMs(certificate) / 10);
+  const opening = nextOpening(windows, from);
+  return opening < last ? opening : later(from, last);
+}
+
+function later(a: Date, b: Date): Date {
+  return a > b ? a : b;
+}

@@ -1,0 +1,222 @@
+import { statSync } from "node:fs";
+import { basename } from "node:path";
+import { Failure } from "../failure.ts";
+import { certificatePaths } from "../host/certificate-place.ts";
+import { readPublicSet, readSet, type StoredSet } from "../host/certificate-set.ts";
+import type { Manifest } from "../manifest/manifest.ts";
+import { type Certificate, issuerName, readCertificates } from "../x509/certificate.ts";
+import type { Names } from "../x509/csr.ts";
+import { ipText } from "../x509/ip-address.ts";
+import { keyTypeOf } from "../x509/key.ts";
+import { keyTypeName } from "../x509/key-type.ts";
+import { type CertificateRequest, dueAt, recordedRequest, type Standing, standing } from "./due.ts";
+import { type CaOnServer, caReason, compareCa, replacementTime } from "./host-status-ca.ts";
+import { type Finding, isDenied, type State, worstState } from "./host-status-finding.ts";
+import { directCall, manifestsCall } from "./host-status-mend.ts";
+import type { Answers } from "./host-status-server.ts";
+
+export interface CertificateStatus extends Finding {
+  /** The manifest's, else the destination's last part. */
+  readonly name: string;
+  readonly destination: string;
+  /** Its file; undefined for a certificate of a direct call. */
+  readonly manifest: string | undefined;
+  readonly signPath: string | undefined;
+  /** Undefined where it can't be read. */
+  readonly certificate: Certificate | undefined;
+  /** What it is for beside its common name, as people write it. */
+  readonly dnsNames: readonly string[];
+  readonly ipAddresses: readonly string[];
+  readonly issuer: string | undefined;
+  readonly keyType: string | undefined;
+  readonly dueAt: Date | undefined;
+  /** When a run will replace it: in its window, where it has one. Undefined for one of a direct call. */
+  readonly replacedAt: Date | undefined;
+  /** Undefined where not all files can be read. */
+  readonly keyMatches: boolean | undefined;
+  readonly caMatches: boolean | undefined;
+  readonly caOnServer: CaOnServer;
+}
+
+/** A certificate to be told of, and what stands at its destination. */
+export interface WantedCertificate {
+  readonly name: string;
+  readonly destination: string;
+  readonly manifest: Manifest | undefined;
+  readonly set: StoredSet | Failure;
+  /** The key, or all of it, may not be read by this user. */
+  readonly isDenied: boolean;
+  /** What it was asked for; undefined where nobody has noted that. */
+  readonly asked: CertificateRequest | undefined;
+}
+
+/** @param manifest undefined for a certificate of a direct call */
+export function readWanted(destination: string, manifest?: Manifest): WantedCertificate {
+  const { set, denied } = readTolerantly(destination);
+  return {
+    name: manifest?.name ?? basename(destination),
+    destination,
+    manifest,
+    set,
+    isDenied: denied,
+    asked: manifest ?? (set instanceof Failure ? undefined : recordedRequest(set)),
+  };
+}
+
+function readTolerantly(destination: string): { set: StoredSet | Failure; denied: boolean } {
+  try {
+    return { set: readSet(destination), denied: false };
+  } catch (error) {
+    if (!isDenied(error)) return { set: asFailure(error), denied: false };
+  }
+  try {
+    return { set: readPublicSet(destination), denied: true };
+  } catch (error) {
+    return { set: asFailure(error), denied: true };
+  }
+}
+
+function asFailure(error: unknown): Failure {
+  if (error instanceof Failure) return error;
+  throw error;
+}
+
+/** The mount whose CA is to be compared; undefined where nobody knows. */
+export function mountOf({ asked }: WantedCertificate): string | undefined {
+  return asked?.signPath.replace(/\/sign\/.*$/, "");
+}
+
+/** How a certificate stands: by its files, by the rules of the runs that issue it, and by the server's CA. */
+export async function certificateStatus(
+  wanted: WantedCertificate,
+  answers: Answers,
+): Promise<CertificateStatus> {
+  const { name, destination, manifest, set } = wanted;
+  const certificate = set instanceof Failure ? undefined : readLeaf(set);
+  const judged = await judge(wanted, certificate, answers);
+  return {
+    name,
+    destination,
+    manifest: manifest?.file,
+    signPath: wanted.asked?.signPath,
+    certificate,
+    dnsNames: certificate?.dnsNames ?? [],
+    ipAddresses: certificate?.ipAddresses.map(ipText) ?? [],
+    issuer: certificate && issuerName(certificate),
+    keyType: certificate && keyTypeWords(certificate),
+    dueAt: certificate && dueAt(certificate, manifest !== undefined),
+    ...judged,
+  };
+}
+
+/** Undefined where there is none, or a broken one, which `standing` tells. */
+function readLeaf({ certificate }: StoredSet): Certificate | undefined {
+  try {
+    return certificate === undefined ? undefined : readCertificates(certificate, "the certificate file")[0];
+  } catch {
+    return undefined;
+  }
+}
+
+/** Undefined for a kind that we don't use. */
+function keyTypeWords({ x509 }: Certificate): string | undefined {
+  try {
+    return keyTypeName(keyTypeOf(x509.publicKey, "the certificate"));
+  } catch {
+    return undefined;
+  }
+}
+
+type Judged = Finding & Pick<CertificateStatus, "replacedAt" | "keyMatches" | "caMatches" | "caOnServer">;
+
+async function judge(
+  wanted: WantedCertificate,
+  certificate: Certificate | undefined,
+  { now, issuers }: Answers,
+): Promise<Judged> {
+  const { set, manifest } = wanted;
+  if (set instanceof Failure) return unread(set, wanted.isDenied);
+  const stands = await standingOf(wanted, set, certificate, now);
+  const isDue = stands.reasons.length > 0;
+  const issuer = issuers.get(mountOf(wanted) ?? "");
+  // Beside a CA file that is wrong by itself, the server's says nothing.
+  const ca = stands.match?.ca === false ? "unknown" : compareCa(set, certificate, issuer);
+  const replacedAt =
+    manifest &&
+    certificate &&
+    replacementTime(manifest, certificate, { isDue, ca, checkedAt: set.checkedAt }, now);
+  const isLater = replacedAt !== undefined && replacedAt > now;
+  const waits = isDue && stands.isUsable && isLater;
+  const isWide = hasWideKey(wanted.destination);
+  const told: ReadonlyArray<readonly [State, string | undefined]> = [
+    ...stands.reasons.map((reason) => [stands.isUsable ? (waits ? "ok" : "due") : "wrong", reason] as const),
+    ["ok", waits ? "it waits for its window" : undefined],
+    ["due", caReason[ca]],
+    ["due", isWide ? "others may read its key" : undefined],
+    ["unknown", issuer instanceof Failure ? `the server's CA can't be read: ${issuer.message}` : undefined],
+    ["unknown", wanted.isDenied ? "its key can't be read" : undefined],
+  ];
+  const found = told.filter(([, reason]) => reason !== undefined);
+  const state = worstState(found.map(([of]) => of));
+  // No run looks at the server's CA before its time.
+  const isMended = state === "wrong" || (state === "due" && (isWide || !isLater));
+  return {
+    state,
+    reasons: found.flatMap(([, reason]) => reason ?? []),
+    ...(isMended ? { mend: mendCommand(wanted, certificate, caReason[ca] !== undefined) } : {}),
+    replacedAt,
+    keyMatches: stands.match?.key,
+    caMatches: stands.match?.ca,
+    caOnServer: ca,
+  };
+}
+
+function unread({ message }: Failure, isDenied: boolean): Judged {
+  const nothing = { replacedAt: undefined, keyMatches: undefined, caMatches: undefined } as const;
+  return isDenied
+    ? { state: "unknown", reasons: ["its files can't be read"], ...nothing, caOnServer: "unknown" }
+    : { state: "wrong", reasons: [message], ...nothing, caOnServer: "unknown" };
+}
+
+/** Without a record, what stands is what was asked for; without its key, the certificate's times tell. */
+async function standingOf(
+  { asked, manifest, isDenied }: WantedCertificate,
+  set: StoredSet,
+  certificate: Certificate | undefined,
+  now: Date,
+): Promise<Standing> {
+  const isManaged = manifest !== undefined;
+  if (!isDenied) {
+    const same = { signPath: "", names: namesOf(certificate), caChain: false };
+    return await standing(set, asked ?? same, now, isManaged);
+  }
+  if (certificate === undefined) return { reasons: [], isUsable: true };
+  const isUsable = now < certificate.notAfter;
+  const isDue = now >= dueAt(certificate, isManaged);
+  return { isUsable, reasons: isUsable ? (isDue ? ["it is near its end"] : []) : ["it has expired"] };
+}
+
+function namesOf(certificate: Certificate | undefined): Names {
+  const { commonName = "", organisations = [], dnsNames = [], ipAddresses = [] } = certificate ?? {};
+  return { commonName, organisations, dnsNames, ipAddresses: ipAddresses.map(ipText) };
+}
+
+/** A key that can't be looked at is told of elsewhere. */
+function hasWideKey(destination: string): boolean {
+  try {
+    return (statSync(certificatePaths(destination).key).mode & 0o077) !== 0;
+  } catch {
+    return false;
+  }
+}
+
+/** @param isOrder that the CA is another is no reason for a direct call with `--if-due` */
+function mendCommand(
+  { manifest, asked, destination }: WantedCertificate,
+  certificate: Certificate | undefined,
+  isOrder: boolean,
+): string {
+  if (manifest !== undefined) return manifestsCall(manifest);
+  const { signPath, names = namesOf(certificate), caChain = false } = asked ?? {};
+  return directCall({ signPath, names, caChain, destination, isOrder });
+}

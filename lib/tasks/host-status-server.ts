@@ -1,0 +1,105 @@
+import { ExitCode, Failure } from "../failure.ts";
+import type { VaultClient } from "../vault/client.ts";
+import { VaultError } from "../vault/error.ts";
+import { readIssuerChain } from "../vault/pki.ts";
+import { lookupSelf, type TokenInfo } from "../vault/token.ts";
+import { type Certificate, readCertificates } from "../x509/certificate.ts";
+import { clockNote, learnServerTime, serverTime } from "./clock.ts";
+import type { Finding } from "./host-status-finding.ts";
+
+export interface ServerStatus extends Finding {
+  /** Undefined where it was not asked. */
+  readonly address: string | undefined;
+}
+
+export interface ClockStatus extends Finding {
+  /** How far the server's clock is ahead of this host's, in whole seconds; undefined where it did not answer. */
+  readonly aheadSeconds: number | undefined;
+}
+
+/** What the server said. What it was not asked, or did not get to, is undefined. */
+export interface Answers {
+  readonly server: ServerStatus;
+  readonly clock: ClockStatus;
+  /** What time it is, by the server's clock where this host's is off. */
+  readonly now: Date;
+  readonly token: TokenInfo | Failure | undefined;
+  /** The certificate of each mount's default issuer. */
+  readonly issuers: ReadonlyMap<string, Certificate | Failure>;
+}
+
+const notAsked: Finding = { state: "unknown", reasons: ["not asked"] };
+
+/**
+ * Asks the server for the token, and for the CA of each mount: one request each, one after the other, so that they
+ * share one connection. Reads alone: nothing is renewed. Once it is away it is asked nothing more.
+ *
+ * @param connect undefined asks no server
+ */
+export async function askServer(
+  connect: (() => VaultClient) | undefined,
+  token: string | undefined,
+  mounts: readonly string[],
+): Promise<Answers> {
+  const issuers = new Map<string, Certificate | Failure>();
+  if (connect === undefined) {
+    const clock = { ...notAsked, aheadSeconds: undefined };
+    const server = { ...notAsked, address: undefined };
+    return { server, clock, now: new Date(), token: undefined, issuers };
+  }
+  let client: VaultClient | undefined;
+  let found: TokenInfo | Failure | undefined;
+  let away: Failure | undefined;
+  try {
+    const asked = connect();
+    client = asked;
+    if (token !== undefined) found = await answerOf(() => lookupSelf(asked, token));
+    for (const mount of mounts) issuers.set(mount, await answerOf(() => readIssuer(asked, mount)));
+    await learnServerTime(asked);
+  } catch (error) {
+    if (!(error instanceof Failure)) throw error;
+    away = error;
+  }
+  return {
+    server: serverStatus(client?.address, away),
+    clock: client === undefined ? { ...notAsked, aheadSeconds: undefined } : clockStatus(client),
+    now: client === undefined ? new Date() : serverTime(client),
+    token: found,
+    issuers,
+  };
+}
+
+/** What the server says against one request; throws where it is away, as it will be for the next one. */
+async function answerOf<T>(ask: () => Promise<T>): Promise<T | Failure> {
+  try {
+    return await ask();
+  } catch (error) {
+    if (error instanceof VaultError && !isAway(error)) return error;
+    throw error;
+  }
+}
+
+function isAway({ serverErrors, exitCode }: VaultError): boolean {
+  return serverErrors === undefined || exitCode === ExitCode.tryLater;
+}
+
+async function readIssuer(client: VaultClient, mount: string): Promise<Certificate> {
+  const [issuer = ""] = await readIssuerChain(client, mount);
+  return readCertificates(issuer, `the CA of ${mount}`)[0];
+}
+
+function serverStatus(address: string | undefined, away: Failure | undefined): ServerStatus {
+  if (away === undefined) return { address, state: "ok", reasons: [] };
+  const hint = away.hint === undefined ? [] : [away.hint];
+  return { address, state: "wrong", reasons: [away.message, ...hint] };
+}
+
+function clockStatus(client: VaultClient): ClockStatus {
+  const aheadMs = client.clockAheadMs();
+  if (aheadMs === undefined) return { ...notAsked, aheadSeconds: undefined };
+  const note = clockNote(client);
+  const aheadSeconds = Math.round(aheadMs / 1000);
+  return note === undefined
+    ? { aheadSeconds, state: "ok", reasons: [] }
+    : { aheadSeconds, state: "wrong", reasons: [note, "have a time service set it"] };
+}

@@ -1,0 +1,151 @@
+import { statSync } from "node:fs";
+import { hostname } from "node:os";
+import { resolve } from "node:path";
+import { Failure } from "../failure.ts";
+import { errorCode } from "../host/file-error.ts";
+import { loadManifests } from "../manifest/load.ts";
+import type { Manifest } from "../manifest/manifest.ts";
+import type { VaultClient } from "../vault/client.ts";
+import { pendingHooks } from "./hooks.ts";
+import {
+  type CertificateStatus,
+  certificateStatus,
+  mountOf,
+  readWanted,
+  type WantedCertificate,
+} from "./host-status-certificates.ts";
+import { type Finding, isDenied, type State, shellWord, worstState } from "./host-status-finding.ts";
+import { askServer, type ClockStatus, type ServerStatus } from "./host-status-server.ts";
+import { heldToken, readTokens, type TokenStatus, tokenStatus } from "./host-status-token.ts";
+import { type UnitStatus, unitStatuses } from "./host-status-units.ts";
+
+export interface HostStatusOptions {
+  /** Undefined asks no server. */
+  readonly connect: (() => VaultClient) | undefined;
+  readonly configPath: string;
+  readonly configDir: string;
+  /** A host without manifests has no such folder. */
+  readonly isConfigDirOptional: boolean;
+  /** Of certificates that no manifest speaks of. */
+  readonly destinations: readonly string[];
+}
+
+/** A hook that has not succeeded since its certificate changed. */
+interface HookStatus extends Finding {
+  readonly hook: string;
+  readonly manifests: readonly string[];
+}
+
+/** All that can be told of a host. */
+export interface HostStatus {
+  /** The worst of all below. */
+  readonly state: State;
+  readonly host: string;
+  /** By the server's clock where this host's is off. */
+  readonly now: Date;
+  readonly server: ServerStatus;
+  readonly clock: ClockStatus;
+  readonly token: TokenStatus;
+  readonly certificates: readonly CertificateStatus[];
+  /** Each that is broken, or all of them where their folder is. */
+  readonly manifests: readonly Finding[];
+  readonly hooks: readonly HookStatus[];
+  readonly units: readonly UnitStatus[];
+  /** What this user may not read: at most one. */
+  readonly permission: readonly Finding[];
+}
+
+/**
+ * Looks at the host's token, its certificates, its hooks and its timers, and asks the server for its view of them.
+ * It writes nothing, takes no lock, and renews nothing. What can't be told is said so, and the rest told.
+ */
+export async function hostStatus(options: HostStatusOptions): Promise<HostStatus> {
+  const tokens = readTokens(options.configPath);
+  const { manifests, failures } = load(options);
+  const wanted = readAll(manifests, options.destinations);
+  const mounts = new Set(wanted.flatMap((one) => mountOf(one) ?? []));
+  const asked = askServer(options.connect, heldToken(tokens), [...mounts]);
+  const [answers, units] = await Promise.all([asked, unitStatuses()]);
+  const { server, clock, now } = answers;
+  const token = tokenStatus(tokens, answers);
+  const certificates = await Promise.all(wanted.map((one) => certificateStatus(one, answers)));
+  const found = {
+    server,
+    clock,
+    token,
+    certificates,
+    manifests: failures.filter((failure) => !isDenied(failure)).map(broken),
+    hooks: hookStatuses(manifests, options.configDir),
+    units,
+    permission: permission([
+      ...[tokens.token, tokens.initToken, ...failures].filter(isDenied),
+      ...wanted.filter((one) => one.isDenied),
+    ]),
+  };
+  const { manifests: brokenOnes, hooks, permission: denied } = found;
+  const all = [server, clock, token, ...certificates, ...brokenOnes, ...hooks, ...units, ...denied];
+  return { state: worstState(all.map(({ state }) => state)), host: hostname(), now, ...found };
+}
+
+function load({ configDir, isConfigDirOptional }: HostStatusOptions) {
+  const none = { manifests: [], failures: [] };
+  try {
+    if (isConfigDirOptional && isMissing(configDir)) return none;
+    return loadManifests(configDir);
+  } catch (error) {
+    if (error instanceof Failure) return { ...none, failures: [error] };
+    throw error;
+  }
+}
+
+/** One that can't be looked at is there. */
+function isMissing(path: string): boolean {
+  try {
+    statSync(path);
+    return false;
+  } catch (error) {
+    return errorCode(error) === "ENOENT";
+  }
+}
+
+/** A destination that a manifest speaks of, or that is given twice, is told of once. */
+function readAll(manifests: readonly Manifest[], destinations: readonly string[]): WantedCertificate[] {
+  const managed = new Set(manifests.map(({ destination }) => destination));
+  const direct = new Set(destinations.map((path) => resolve(path))).difference(managed);
+  return [
+    ...manifests.map((manifest) => readWanted(manifest.destination, manifest)),
+    ...[...direct].map((destination) => readWanted(destination)),
+  ];
+}
+
+function broken({ message, hint }: Failure): Finding {
+  return { state: "wrong", reasons: [message, ...(hint === undefined ? [] : [hint])] };
+}
+
+function hookStatuses(manifests: readonly Manifest[], configDir: string): HookStatus[] {
+  const mend = `issue-cert --config-dir ${shellWord(configDir)} --hooks only`;
+  return pendingHooks(manifests.filter(hasReadableHooks)).map(({ hook, manifests }) => ({
+    hook,
+    manifests,
+    state: "due",
+    reasons: ["has not succeeded since the change"],
+    mend,
+  }));
+}
+
+/** What keeps it from being read is told with its certificate. */
+function hasReadableHooks(manifest: Manifest): boolean {
+  try {
+    pendingHooks([manifest]);
+    return true;
+  } catch (error) {
+    if (error instanceof Failure) return false;
+    throw error;
+  }
+}
+
+function permission(denied: readonly unknown[]): Finding[] {
+  if (denied.length === 0) return [];
+  const things = denied.length === 1 ? "one thing" : `${denied.length} things`;
+  return [{ state: "wrong", reasons: [`this user may not read ${things}: run it as root`] }];
+}
