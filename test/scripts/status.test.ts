@@ -65,7 +65,9 @@ describe("status of a host that is well", () => {
       expect.stringMatching(
         /^ok {5}certificate etcd {2}29d 23h {4}20\d\d-\d\d-\d\d \d\d:\d\d {2}etcd, EC P-256/,
       ),
-      expect.stringMatching(/^ok {5}token {13}(4y 364d|5y {5}) {4}20\d\d-\d\d-\d\d \d\d:\d\d {2}accessor \w+$/),
+      expect.stringMatching(
+        /^ok {5}token {13}(4y 364d|5y {5}) {4}20\d\d-\d\d-\d\d \d\d:\d\d {2}accessor \w+$/,
+      ),
       expect.stringMatching(/^ok {5}clock {42}as the server's$/),
       expect.stringMatching(/^ok {5}server {41}http:\/\/127\.0\.0\.1:\d+$/),
       "4 ok",
@@ -304,12 +306,7 @@ describe("status ends with 1 for", () => {
     ["the key of another", "-key.pem", foreignKey, "the key belongs to another certificate"],
     ["a key that is none", "-key.pem", "nothing", "the key holds no private key in PEM"],
     ["a broken certificate", ".pem", "nothing", "the certificate file holds no certificate in PEM"],
-    [
-      "the CA of another",
-      "-ca.pem",
-      createCa().pem,
-      "the CA file's CA did not sign it",
-    ],
+    ["the CA of another", "-ca.pem", createCa().pem, "the CA file's CA did not sign it"],
   ])("%s", async (_, suffix, content, reason) => {
     await using host = await hostWithOne();
     writeFileSync(host.destinationOf("etcd") + suffix, content);

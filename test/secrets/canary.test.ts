@@ -182,6 +182,48 @@ describe.each(jobs.map((job) => [job.script, job] as const))("%s leaves no secre
   });
 });
 
+describe("status leaves no secret", () => {
+  test.each(situations.map((it) => [it.name, it] as const))("after %s", async (_, situation) => {
+    using world = createWorld(stage);
+    putSecret(world, "vault/token", await stage.server.hostToken("all"));
+    const host = ["--config-path", "vault"];
+    const sign = "demo/pki/etcd-k8s/sign/server";
+    expect((await runTraced(world, "issue-cert", [...host, sign, "etcd-1", "ssl/etcd"])).code).toBe(0);
+    const { answer } = situation;
+    const elsewhere = situation.breaksOff === true ? { VAULT_ADDR: breaking.address } : {};
+    for (const [level, ...json] of levels) {
+      let spoiled = 0;
+      stage.listener.spoil = (_heard, pass) => {
+        if (answer === undefined) return undefined;
+        spoiled++;
+        return answer(pass) as Promise<Response>;
+      };
+      const files = ["--destination", "ssl/etcd", "--prometheus", "host.prom"];
+      const command = ["-l", level, ...json, ...host, ...files];
+      const run = await runTraced(world, "status", command, elsewhere, situation.inject);
+      stage.listener.spoil = undefined;
+      expect({ level, json, found: findings(world, stage, run) }).toEqual({ level, json, found: [] });
+      if (answer !== undefined) expect(spoiled).toBeGreaterThan(0);
+      expect(run.code).toBe(situation.isFault ? (situation.onHosts === true ? 73 : 1) : 0);
+      expect([existsSync(join(world.path, "host.prom")), run.stdout !== ""]).toEqual([
+        situation.onHosts !== true,
+        situation.onHosts !== true && (level !== "0" || json.length > 0),
+      ]);
+    }
+  });
+
+  test("of an init token that waits, nor of a token that the server does not know", async () => {
+    using world = createWorld(stage);
+    putSecret(world, "vault/init-token", await stage.server.initToken("worker"));
+    for (const token of [undefined, "hvs.CANARY-that-nobody-knows"]) {
+      if (token !== undefined) putSecret(world, "vault/token", token);
+      const run = await runTraced(world, "status", ["-l", "2", "--json", "--config-path", "vault"]);
+      expect([run.code, run.stdout.includes("init token waiting")]).toEqual([2, true]);
+      expect(findings(world, stage, run)).toEqual([]);
+    }
+  });
+});
+
 describe("renew-token leaves no secret", () => {
   test.each(["token", "init-token"])("of a %s that all could read", async (name) => {
     using world = createWorld(stage);
