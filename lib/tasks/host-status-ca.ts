@@ -36,14 +36,15 @@ export function compareCa(
  * @param isDue for what stands, its CA aside
  */
 export function replacementTime(
-  { windows }: Manifest,
+  { windows, renew }: Manifest,
   certificate: Certificate,
   { isDue, ca, checkedAt }: { isDue: boolean; ca: CaOnServer; checkedAt: Date | undefined },
   now: Date,
 ): Date {
   const look =
     caReason[ca] !== undefined && checkedAt !== undefined ? checkedAt.getTime() + caCheckMs : Infinity;
-  const wanted = isDue ? now : new Date(Math.min(dueAt(certificate, true).getTime(), look));
+  const wanted =
+    isDue || renew === "always" ? now : new Date(Math.min(dueAt(certificate, true).getTime(), look));
   const from = later(now, wanted);
   if (isOpen(windows, from)) return from;
   const last = new Date(certificate.notAfter.getTime() - lifeMs(certificate) / 10);

@@ -91,6 +91,14 @@ export async function certificateStatus(
   wanted: WantedCertificate,
   answers: Answers,
 ): Promise<CertificateStatus> {
+  const status = await statusOf(wanted, answers);
+  // A run may have put a new set there between two of its files.
+  return status.state === "wrong"
+    ? await statusOf(readWanted(wanted.destination, wanted.manifest), answers)
+    : status;
+}
+
+async function statusOf(wanted: WantedCertificate, answers: Answers): Promise<CertificateStatus> {
   const { name, destination, manifest, set } = wanted;
   const certificate = set instanceof Failure ? undefined : readLeaf(set);
   const judged = await judge(wanted, certificate, answers);
@@ -151,6 +159,7 @@ async function judge(
   const told: ReadonlyArray<readonly [State, string | undefined]> = [
     ...stands.reasons.map((reason) => [stands.isUsable ? (waits ? "ok" : "due") : "wrong", reason] as const),
     ["ok", waits ? "it waits for its window" : undefined],
+    ["ok", manifest?.renew === "always" ? "it is renewed at each run" : undefined],
     ["due", caReason[ca]],
     ["due", isWide ? "others may read its key" : undefined],
     ["unknown", issuer instanceof Failure ? `the server's CA can't be read: ${issuer.message}` : undefined],

@@ -142,7 +142,7 @@ describe("status of a host that is well", () => {
 });
 
 describe("status ends with 2 for", () => {
-  const short = async (ttl = "20s") => (await makeMount(cluster, ttl)).sign;
+  const short = async (ttl = "25s") => (await makeMount(cluster, ttl)).sign;
 
   test("a certificate that is past its time", async () => {
     // It begins half a minute before it is signed, so more than half of its life is over at once.
@@ -161,7 +161,7 @@ describe("status ends with 2 for", () => {
 
   test("one of a direct call, and names the call", async () => {
     await using host = await startManifestHost(cluster);
-    const sign = await short("10s");
+    const sign = await short("14s");
     const call = ["-s", "a.example,b.example", "-i", "127.0.0.1", sign, "it's", join(host.path, "ssl/it")];
     expect((await host.run("issue-cert", call, admin)).code).toBe(0);
     const { code, all } = await findings(host, "--destination", join(host.path, "ssl/it"));
@@ -287,6 +287,14 @@ test("status ends with 0 for a certificate that waits for its window, and tells 
   expect(all.certificates[0].replacedAt).toStartWith(opens.slice(0, 16).replace(" ", "T"));
   expect((await ask(host)).stdout).toContain(opens.slice(0, 16));
   expect((await host.issue("--check")).code).toBe(0);
+});
+
+test("status ends with 0 for a certificate that is renewed at each run, and says so", async () => {
+  await using host = await hostWithOne('renew = "always"');
+  expect(await findings(host)).toMatchObject({
+    code: 0,
+    told: ["ok certificate etcd: it is renewed at each run"],
+  });
 });
 
 describe("status ends with 1 for", () => {

@@ -36,6 +36,7 @@ describe("createOrphan()", () => {
     expect(info.policies).toEqual(["default"]);
     expect(info.ttlSeconds).toBeGreaterThan(3_590);
     expect(info.ttlSeconds).toBeLessThanOrEqual(3_600);
+    expect(info.lifeSeconds).toBe(3_600);
     expect(info.accessor).not.toBe("");
   });
 
@@ -49,7 +50,12 @@ describe("createOrphan()", () => {
 
 describe("lookupSelf()", () => {
   test("looks the client's own token up", async () => {
-    expect(await lookupSelf(client)).toMatchObject({ ttlSeconds: 0, renewable: false, policies: ["root"] });
+    expect(await lookupSelf(client)).toMatchObject({
+      ttlSeconds: 0,
+      lifeSeconds: 0,
+      renewable: false,
+      policies: ["root"],
+    });
   });
 });
 

@@ -7,6 +7,7 @@ import {
   isSameCertificate,
   isSelfSigned,
   isSignedBy,
+  issuerName,
   readCertificates,
 } from "../../lib/x509/certificate.ts";
 import { normalIp } from "../../lib/x509/ip-address.ts";
@@ -69,6 +70,13 @@ describe("readCertificates() reads", () => {
     const read = selfSigned(subject);
     expect(read.commonName).toBe(commonName);
     expect(read.organisations).toEqual(organisations);
+  });
+
+  test.each([
+    ["its common name", "/O=one/CN=a, CA", "a, CA"],
+    ["its whole name where it has none", "/O=one/OU=two", "O=one, OU=two"],
+  ])("who signed it: %s", (_name, subject, name) => {
+    expect(issuerName(selfSigned(subject))).toBe(name);
   });
 
   test("host names and addresses", () => {

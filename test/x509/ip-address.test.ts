@@ -1,6 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
-import { ipBytes, normalIp } from "../../lib/x509/ip-address.ts";
+import { ipBytes, ipText, normalIp } from "../../lib/x509/ip-address.ts";
 
 describe("ipBytes()", () => {
   test.each([
@@ -83,5 +83,30 @@ describe("normalIp()", () => {
         expect(normalIp(`::ffff:${a}`)).toBe(normalIp(a));
       }),
     );
+  });
+});
+
+describe("ipText()", () => {
+  test.each([
+    ["10.0.0.1", "10.0.0.1"],
+    ["FD00:0:0:0:0:0:0:1", "fd00::1"],
+    ["::", "::"],
+    ["1:0:0:2:0:0:0:3", "1:0:0:2::3"],
+    ["::ffff:10.0.0.1", "10.0.0.1"],
+  ])("writes %s as %s", (address, text) => {
+    expect(ipText(normalIp(address) ?? "")).toBe(text);
+  });
+
+  test("writes each address so that it is read as the same again", () => {
+    fc.assert(
+      fc.property(fc.oneof(fc.ipV4(), fc.ipV6()), (address) => {
+        const normal = normalIp(address) ?? "";
+        expect(normalIp(ipText(normal))).toBe(normal);
+      }),
+    );
+  });
+
+  test.each(["", "localhost", "0a00", "0A000001"])("leaves %j as it is", (text) => {
+    expect(ipText(text)).toBe(text);
   });
 });
