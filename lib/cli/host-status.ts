@@ -93,12 +93,14 @@ function rowsOf(status: HostStatus): StatusRow[] {
 function tokenRow(token: TokenStatus, now: Date): StatusRow {
   const { accessor, policies, expiresAt, dueAt } = token;
   const left = expiresAt === undefined ? undefined : secondsUntil(expiresAt, now);
+  // Every token has the policy `default`.
+  const rights = (policies ?? []).filter((policy) => policy !== "default");
   return {
     ...token,
     what: "token",
     left: left === undefined ? (accessor === undefined ? undefined : "no end") : formatDuration(left),
     due: dueAt && moment(dueAt, now),
-    facts: accessor === undefined ? [] : [`accessor ${accessor}`, `policies ${(policies ?? []).join(" ")}`],
+    facts: accessor === undefined ? [] : [`accessor ${accessor} (${rights.join(" ")})`],
     urgency: left,
   };
 }

@@ -23,7 +23,7 @@ const colours: Readonly<Record<State, Colour>> = {
   unknown: "grey",
   ok: "green",
 };
-const heading = ["STATE", "WHAT", "LIFE LEFT", "DUE (UTC)", "ABOUT"] as const;
+const heading = ["STATE", "WHAT", "LEFT", "DUE (UTC)", "ABOUT"] as const;
 
 /** A table, the most urgent first. Facts that would make a line longer than 100 columns, or the terminal, are left out. */
 export function statusTable(rows: readonly StatusRow[], paint: Paint, columns = 0): string[] {
@@ -50,12 +50,14 @@ function byUrgency(a: StatusRow, b: StatusRow): number {
 }
 
 function aboutText({ reasons, facts }: StatusRow, room: number): string {
-  let text = reasons.join("; ");
+  const why = reasons.join("; ");
+  const told: string[] = [];
+  const text = (facts: readonly string[]) => [why, facts.join(", ")].filter(Boolean).join("; ");
   for (const fact of facts) {
-    const longer = text === "" ? fact : `${text}, ${fact}`;
-    if (text === "" || Bun.stringWidth(longer) <= room) text = longer;
+    const isFirst = text(told) === "";
+    if (isFirst || Bun.stringWidth(text([...told, fact])) <= room) told.push(fact);
   }
-  return text;
+  return text(told);
 }
 
 /** A certificate's names are others' words: none of them may write on the terminal as it likes. */

@@ -25,8 +25,8 @@ describe("statusTable()", () => {
       plain,
     );
     expect(lines).toEqual([
-      "STATE    WHAT   LIFE LEFT  DUE (UTC)  ABOUT",
-      "wrong    thing  expired    now        it has expired; so there",
+      "STATE    WHAT   LEFT     DUE (UTC)  ABOUT",
+      "wrong    thing  expired  now        it has expired; so there",
       "due      thing",
       "unknown  thing",
       "ok       b",
@@ -53,9 +53,9 @@ describe("statusTable()", () => {
       paint,
     );
     expect(lines).toEqual([
-      "STATE  WHAT     LIFE LEFT  DUE (UTC)  ABOUT",
+      "STATE  WHAT     LEFT  DUE (UTC)  ABOUT",
       "\u001b[31mwrong\u001b[0m  thing",
-      "\u001b[32mok\u001b[0m     a\ufffd[2Jb\ufffd                        \ufffdtxt, wide 日本",
+      "\u001b[32mok\u001b[0m     a\ufffd[2Jb\ufffd                   \ufffdtxt, wide 日本",
     ]);
   });
 });
