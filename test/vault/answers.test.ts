@@ -16,7 +16,7 @@ const auth = {
   renewable: true,
   policies: ["a"],
 };
-const info = { accessor: "a", ttl: 1, renewable: true, policies: ["a"] };
+const info = { accessor: "a", ttl: 1, creation_ttl: 1, renewable: true, policies: ["a"] };
 const mount = {
   type: "pki",
   description: "",
@@ -40,6 +40,7 @@ const reads: ReadonlyArray<readonly [name: string, call: Call, answer: object, m
   ["renewSelf()", (c) => renewSelf(c), { auth: { ...auth, lease_duration: "1h" } }, "field lease_duration"],
   ["renewSelf()", (c) => renewSelf(c), { auth: { ...auth, renewable: "yes" } }, "field renewable"],
   ["lookupSelf()", (c) => lookupSelf(c), { data: { ...info, ttl: null } }, "field ttl"],
+  ["lookupSelf()", (c) => lookupSelf(c), { data: { ...info, creation_ttl: "1h" } }, "field creation_ttl"],
   ["lookupSelf()", (c) => lookupSelf(c), { data: { ...info, policies: "root" } }, "field policies"],
   [
     "createFromRole()",
