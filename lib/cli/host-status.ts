@@ -52,6 +52,7 @@ export async function runHostStatus(args: HostStatusArgs, run: Run): Promise<Exi
   const status = await hostStatus({
     connect: args.offline === true ? undefined : () => run.client(),
     configPath: args["config-path"],
+    credentialsPath: run.env.CREDENTIALS_DIRECTORY || undefined,
     configDir: args["config-dir"],
     isConfigDirOptional: args["config-dir"] === defaultConfigDir,
     destinations,

@@ -27,8 +27,9 @@ export interface HeldTokens {
   readonly initToken: TokenFile | Failure;
 }
 
-export function readTokens(configPath: string): HeldTokens {
-  const paths = tokenPaths(configPath);
+/** @param credentialsPath the folder of the unit's credentials, where it runs in one that has any */
+export function readTokens(configPath: string, credentialsPath?: string): HeldTokens {
+  const paths = tokenPaths(configPath, credentialsPath);
   const read = (path: string) => {
     try {
       refuseForeignLinks(configPath);
@@ -38,7 +39,9 @@ export function readTokens(configPath: string): HeldTokens {
       throw error;
     }
   };
-  return { configPath, token: read(paths.token), initToken: read(paths.initToken) };
+  const own = read(paths.initToken);
+  const isOwn = !("state" in own) || own.state === "filled" || paths.credential === undefined;
+  return { configPath, token: read(paths.token), initToken: isOwn ? own : read(paths.credential) };
 }
 
 /** The token itself: for the server, and nobody else. */

@@ -23,6 +23,8 @@ export interface HostStatusOptions {
   /** Undefined asks no server. */
   readonly connect: (() => VaultClient) | undefined;
   readonly configPath: string;
+  /** The folder of the unit's credentials, which may hold the init token. */
+  readonly credentialsPath?: string | undefined;
   readonly configDir: string;
   /** A host without manifests has no such folder. */
   readonly isConfigDirOptional: boolean;
@@ -60,7 +62,7 @@ export interface HostStatus {
  * It writes nothing, takes no lock, and renews nothing. What can't be told is said so, and the rest told.
  */
 export async function hostStatus(options: HostStatusOptions): Promise<HostStatus> {
-  const tokens = readTokens(options.configPath);
+  const tokens = readTokens(options.configPath, options.credentialsPath);
   const { manifests, failures } = load(options);
   const wanted = readAll(manifests, options.destinations);
   const mounts = new Set(wanted.flatMap((one) => mountOf(one) ?? []));

@@ -211,6 +211,18 @@ describe("status ends with 2 for", () => {
     expect(await findings(host)).toMatchObject({ code: 0, told: [] });
   });
 
+  test("an init token among the unit's credentials", async () => {
+    await using host = await hostWithOne();
+    rmSync(join(host.config, "token"));
+    const credentials = join(host.path, "credentials");
+    mkdirSync(credentials, { mode: 0o700 });
+    writeFileSync(join(credentials, "init-token"), await cluster.initToken("worker"), { mode: 0o400 });
+    const env = { CREDENTIALS_DIRECTORY: credentials };
+    const { code, stdout } = await host.run("status", ["--config-dir", host.certs], env);
+    expect([code, stdout]).toEqual([2, expect.stringMatching(/^due +token +init token waiting$/m)]);
+    expect((await findings(host)).code).toBe(1);
+  });
+
   test("a token that the server does not know, where an init token waits", async () => {
     await using host = await hostWithOne();
     host.put("token", "hvs.nobody-knows-it");
