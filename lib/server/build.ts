@@ -1,60 +1,101 @@
-import { mkdirSync, mkdtempSync, readdirSync, renameSync, rmSync } from "node:fs";
+import { createHash } from "node:crypto";
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync } from "node:fs";
 import { open } from "node:fs/promises";
-import { join } from "node:path";
+import { homedir } from "node:os";
+import { basename, dirname, isAbsolute, join } from "node:path";
 import { ExitCode, Failure } from "../failure.ts";
+import { isExecutable } from "../host/executable.ts";
 import { takeLock } from "../host/lock.ts";
 import { gated, startKeeper } from "./keeper.ts";
 
-export interface BuildOptions {
-  /** Folder of the go.mod that pins the server. */
-  module: string;
-  /** Cache folder of this version. */
-  folder: string;
-  /** Where the executable goes, in `folder`. */
-  path: string;
-  /** What the executable must say that it is. */
+/** A program that is built from a Go module of our own, which pins it and all that it is made of. */
+export interface Program {
+  /** For people: `Vault`. */
+  name: string;
   version: string;
+  /** Folder of the go.mod. */
+  module: string;
+  /** What to build there: `github.com/hashicorp/vault`. */
+  source: string;
+  flags: string[];
+  env?: Record<string, string>;
+  /** Where the executable goes, in the cache folder of this version. */
+  path: string;
+  /** Arguments by which it says what it is, and how that starts. */
+  asked: string[];
+  says: string;
+  /** About how long it takes. */
+  minutes: number;
+  /** What to say where there is no Go: what is missing, and what to install. */
+  without: { sentence: string; hint: string };
+}
+
+export interface BuildOptions {
   env: Record<string, string | undefined>;
   progress: (line: string) => void;
-  /** Whether the executable is there: another run may have built it while we waited. */
-  isDone: () => boolean;
 }
 
 const WORK_PREFIX = "build-";
 
 /**
- * Builds Vault with Go. Two runs at once build once. The executable gets its name only when it is whole and
- * has run, so that no failed or interrupted build is ever taken for a good one.
+ * Builds a program with Go, unless it is there. Two runs at once build once. The executable gets its name only when it
+ * is whole and has run, so that no failed or interrupted build is ever taken for a good one.
  */
-export async function buildServer(options: BuildOptions): Promise<void> {
-  const { folder, progress } = options;
-  const go = Bun.which("go", { PATH: options.env.PATH ?? "" });
+export async function ensureProgram(program: Program, options: BuildOptions): Promise<void> {
+  if (isExecutable(program.path)) return;
+  const { env, progress } = options;
+  const go = Bun.which("go", { PATH: env.PATH ?? "" });
   if (!go) {
-    throw new Failure(
-      ExitCode.config,
-      "there is no server to run: no bao or vault on PATH, none built before, and no go to build one with",
-      {
-        hint:
-          "install Go 1.26 or newer from the Go project's download page, or vault (HashiCorp's download page) " +
-          "or bao (OpenBao's download page), so that it is on PATH",
-      },
-    );
+    const { sentence, hint } = program.without;
+    throw new Failure(ExitCode.config, `${sentence}, and no go to build one with`, {
+      hint: `install Go 1.26 or newer from the Go project's download page, or ${hint}, so that it is on PATH`,
+    });
   }
+  const folder = dirname(program.path);
   makeFolder(folder);
   using _ = await takeLock(join(folder, "lock"), {
     signal: new AbortController().signal,
-    onWait: () => progress("another run is building the server: waiting for it"),
+    onWait: () => progress(`another run is building ${program.name}: waiting for it`),
   });
-  if (options.isDone()) return;
+  // Another run may have built it while we waited.
+  if (isExecutable(program.path)) return;
   removeStale(folder);
-  await buildAlone(go, options);
+  await buildAlone(go, program, options);
+}
+
+/**
+ * The cache folder of what a Go module pins: go.sum holds the hash of every module, so another version has another.
+ *
+ * @see https://specifications.freedesktop.org/basedir-spec/latest/ (a relative path is to be ignored)
+ */
+export function programFolder(name: string, module: string, env: BuildOptions["env"]): string {
+  const sum = createHash("sha256")
+    .update(readFileSync(join(module, "go.sum")))
+    .digest("hex");
+  const cache = env.XDG_CACHE_HOME;
+  const home = cache && isAbsolute(cache) ? cache : join(env.HOME || homedir(), ".cache");
+  return join(home, "vault-helper", `${name}-${sum.slice(0, 16)}`);
+}
+
+/** The version of a module that a go.mod pins. */
+export function pinnedVersion(module: string, dependency: string): string {
+  const lines = readFileSync(join(module, "go.mod"), "utf8").split("\n");
+  const words = lines.map((line) =>
+    line
+      .trim()
+      .replace(/^require /, "")
+      .split(" "),
+  );
+  const version = words.find(([name, version]) => name === dependency && version?.startsWith("v"))?.[1];
+  if (version !== undefined) return version.slice(1);
+  throw new Failure(ExitCode.software, `${module}/go.mod names no version of ${dependency}`);
 }
 
 function makeFolder(folder: string) {
   try {
     mkdirSync(folder, { recursive: true });
   } catch (cause) {
-    throw new Failure(ExitCode.cantCreate, `can't create ${folder}, where the server would be built`, {
+    throw new Failure(ExitCode.cantCreate, `can't create ${folder}, where a program would be built`, {
       hint: "set XDG_CACHE_HOME to a folder that you may write",
       cause,
     });
@@ -67,19 +108,20 @@ function removeStale(folder: string) {
   }
 }
 
-async function buildAlone(go: string, options: BuildOptions) {
-  const work = mkdtempSync(join(options.folder, WORK_PREFIX));
+async function buildAlone(go: string, program: Program, options: BuildOptions) {
+  const { name, version, minutes } = program;
+  const work = mkdtempSync(join(dirname(program.path), WORK_PREFIX));
   const keeper = startKeeper(work);
   try {
-    const output = join(work, "vault");
+    const output = join(work, basename(program.path));
     options.progress(
-      `building Vault ${options.version} with Go: this takes about 5 minutes, and only once a machine`,
+      `building ${name} ${version} with Go: this takes about ${minutes} minutes, and only once a machine`,
     );
-    await compile(go, work, output, keeper.watch, options);
+    await compile(go, output, keeper.watch, program, options);
     await keeper.forget();
-    await checkVersion(output, options.version);
+    await checkVersion(output, program);
     await syncFile(output);
-    renameSync(output, options.path);
+    renameSync(output, program.path);
   } finally {
     await keeper.close();
   }
@@ -87,17 +129,16 @@ async function buildAlone(go: string, options: BuildOptions) {
 
 async function compile(
   go: string,
-  work: string,
   output: string,
   watch: (pid: number) => Promise<void>,
-  { module, env, version, progress }: BuildOptions,
+  program: Program,
+  { env, progress }: BuildOptions,
 ) {
-  // The tag leaves out the cloud plugins: half the time and size.
-  const command = [go, "build", "-tags", "minimal", "-trimpath", "-ldflags=-s -w", "-o", output];
-  const build = Bun.spawn(gated([...command, "github.com/hashicorp/vault"]), {
-    cwd: module,
+  const what = `${program.name} ${program.version}`;
+  const build = Bun.spawn(gated([go, "build", ...program.flags, "-o", output, program.source]), {
+    cwd: program.module,
     // Go's own temporary files go where they are removed with ours.
-    env: { ...env, GOTMPDIR: work },
+    env: { ...env, ...program.env, GOTMPDIR: dirname(output) },
     stdin: "pipe",
     stdout: "ignore",
     stderr: "pipe",
@@ -113,24 +154,24 @@ async function compile(
     const [errors, code] = await Promise.all([build.stderr.text(), build.exited]);
     if (code !== 0) {
       const why = lastLines(errors) || `it ended with ${code}`;
-      throw new Failure(ExitCode.unavailable, `building Vault ${version} with ${go} failed: ${why}`, {
-        hint: "it needs Go 1.26 or newer and the Go module proxy; or install vault or bao, so that it is on PATH",
+      throw new Failure(ExitCode.unavailable, `building ${what} with ${go} failed: ${why}`, {
+        hint: `it needs Go 1.26 or newer and the Go module proxy; or install ${program.without.hint}, so that it is on PATH`,
       });
     }
-    progress(`built Vault ${version} in ${elapsedSeconds()} s`);
+    progress(`built ${what} in ${elapsedSeconds()} s`);
   } finally {
     clearInterval(ticker);
   }
 }
 
-async function checkVersion(path: string, version: string) {
-  const run = Bun.spawn([path, "version"], { stdin: "ignore", stdout: "pipe", stderr: "ignore" });
+async function checkVersion(path: string, { name, version, asked, says }: Program) {
+  const run = Bun.spawn([path, ...asked], { stdin: "ignore", stdout: "pipe", stderr: "ignore" });
   const [said, code] = await Promise.all([run.stdout.text(), run.exited]);
-  if (code !== 0 || !said.startsWith(`Vault v${version}`)) {
+  if (code !== 0 || !said.startsWith(says)) {
     const line = said.split("\n")[0];
     throw new Failure(
       ExitCode.unavailable,
-      `the server that was built isn't Vault ${version}: it says "${line}" and ends with ${code}`,
+      `what was built isn't ${name} ${version}: it says "${line}" and ends with ${code}`,
     );
   }
 }

@@ -121,7 +121,7 @@ export class ServerProcess {
 }
 
 /** Ports of the loopback that nobody listens on, all held until the last is found, so that none comes twice. */
-function freePorts(count: number): number[] {
+export function freePorts(count: number): number[] {
   const listeners = Array.from({ length: count }, () =>
     Bun.listen({ hostname: "127.0.0.1", port: 0, socket: { data() {} } }),
   );

@@ -174,7 +174,7 @@ describe("resolveServerBinary() beside other runs", () => {
     const said = await Promise.all(runs.map((process) => process.stderr.text()));
     expect(await Promise.all(runs.map((process) => process.exited))).toEqual([0, 0]);
     expect(readFileSync(record, "utf8")).toBe("built\n");
-    expect(said.join("")).toContain("another run is building the server: waiting for it");
+    expect(said.join("")).toContain("another run is building Vault: waiting for it");
     expect(existsSync(built)).toBe(true);
   });
 
