@@ -1,96 +1,23 @@
 #!/usr/bin/env bun
 import type { ParsedArgs } from "citty";
+import { certificateArgs, certificateOrder, certificateWords } from "../lib/cli/certificate-args.ts";
 import { hostClient } from "../lib/cli/host-client.ts";
 import { issuedJson, issuedSentence } from "../lib/cli/issued.ts";
 import { printJson } from "../lib/cli/log.ts";
 import { manifestArgs } from "../lib/cli/manifest-args.ts";
 import { commonArgs, general, hostArgs, runScript, type Script } from "../lib/cli/script.ts";
 import { ExitCode, Failure } from "../lib/failure.ts";
-import { resolveOwnership } from "../lib/host/owner.ts";
-import type { CertificateRequest } from "../lib/tasks/due.ts";
 import { issueCertificate } from "../lib/tasks/issue-certificate.ts";
-import { encodePath } from "../lib/vault/path.ts";
-import { chooseKeyType } from "../lib/x509/key-type.ts";
-import { checkNames } from "../lib/x509/names.ts";
 
 const args = {
-  "sign-path": {
-    type: "positional",
-    required: false,
-    description: "where the role signs: CLUSTER/pki/MOUNT/sign/ROLE",
-  },
-  "common-name": { type: "positional", required: false, description: "common name of the certificate" },
+  "sign-path": { ...certificateWords["sign-path"], required: false },
+  "common-name": { ...certificateWords["common-name"], required: false },
   destination: {
     type: "positional",
     required: false,
     description: "path of the files, without -key.pem, .pem and -ca.pem",
   },
-  "san-hosts": {
-    type: "string",
-    alias: "s",
-    list: true,
-    mayBeEmpty: true,
-    description: "host names that the certificate is for, too",
-    valueHint: "NAMES",
-    group: "Names",
-  },
-  "ip-sans": {
-    type: "string",
-    alias: "i",
-    list: true,
-    mayBeEmpty: true,
-    description: "IP addresses that it is for",
-    valueHint: "ADDRESSES",
-    group: "Names",
-  },
-  organisation: {
-    type: "string",
-    alias: "n",
-    list: true,
-    mayBeEmpty: true,
-    description: "organisations in its subject, where the role leaves them open",
-    valueHint: "NAMES",
-    group: "Names",
-  },
-  "key-type": {
-    type: "string",
-    alias: "t",
-    description: "rsa, ec or ed25519; ec for a new key, any for one that is there",
-    valueHint: "TYPE",
-    group: "Key",
-  },
-  "key-bit-size": {
-    type: "string",
-    alias: "b",
-    description: "rsa: 2048, 3072, 4096; ec: 256, 384, 521",
-    valueHint: "BITS",
-    group: "Key",
-  },
-  "if-due": {
-    type: "boolean",
-    description: "issue only when less than a third of the life is left, or something asked for has changed",
-    group: "When",
-  },
-  force: { type: "boolean", description: "make a new key, too", group: "Key" },
-  "ca-chain": {
-    type: "boolean",
-    description: "the whole chain in the CA file, not the signer alone",
-    group: "Files",
-  },
-  owner: {
-    type: "string",
-    alias: "o",
-    description: "owner of the files, by name or number",
-    valueHint: "USER",
-    group: "Files",
-  },
-  group: {
-    type: "string",
-    alias: "g",
-    description: "group of the files, by name or number",
-    valueHint: "GROUP",
-    group: "Files",
-  },
+  ...certificateArgs,
   ...manifestArgs,
   ...hostArgs,
   json: { type: "boolean", description: "what came of it as one JSON object", group: general },
@@ -127,26 +54,22 @@ export const issueCert: Script<typeof args> = {
       return await runManifests(args, run);
     }
     // All that can be wrong with the command line, before anything is done.
-    const request = requestOf(args);
-    const owner = resolveOwnership(args.owner, args.group);
+    const order = orderOf(args);
     const issued = await issueCertificate({
-      ...request,
+      ...order,
       client: await hostClient(args, run),
-      owner,
-      ifDue: args["if-due"] === true,
-      force: args.force === true,
       signal: run.signal,
       onNote: run.log.note,
     });
-    if (args.json === true) printJson(issuedJson(issued, request.destination));
-    else run.log.done(issuedSentence(issued, request.destination));
+    if (args.json === true) printJson(issuedJson(issued, order.destination));
+    else run.log.done(issuedSentence(issued, order.destination));
     return ExitCode.ok;
   },
 };
 
 type Args = ParsedArgs<typeof args>;
 
-function requestOf(args: Args): CertificateRequest & { readonly destination: string } {
+function orderOf(args: Args) {
   const { destination, "sign-path": signPath, "common-name": commonName } = args;
   if (destination === undefined || signPath === undefined || commonName === undefined) {
     throw new Failure(ExitCode.usage, "<sign-path> <common-name> <destination> are missing", {
@@ -156,15 +79,7 @@ function requestOf(args: Args): CertificateRequest & { readonly destination: str
   if (args.check === true || args.hooks !== "now") {
     throw new Failure(ExitCode.usage, "--check and --hooks are for manifests: --config or --config-dir");
   }
-  encodePath(signPath);
-  const names = checkNames({
-    commonName,
-    organisations: list(args.organisation),
-    dnsNames: list(args["san-hosts"]),
-    ipAddresses: list(args["ip-sans"]),
-  });
-  const keyType = chooseKeyType(args["key-type"], args["key-bit-size"]);
-  return { signPath, names, destination, keyType, caChain: args["ca-chain"] === true };
+  return certificateOrder(args, { signPath, commonName, destination });
 }
 
 /** A flag that a manifest's field says would do nothing. */
@@ -176,10 +91,6 @@ function refuseDirectArgs(args: Args): void {
   if (given === undefined) return;
   const what = given === "sign-path" ? "<sign-path>" : `--${given}`;
   throw new Failure(ExitCode.usage, `${what} does not go with manifests: they say it`);
-}
-
-function list(text: string | undefined): string[] {
-  return text === undefined ? [] : text.split(",").map((item) => item.trim());
 }
 
 if (import.meta.main) void runScript(issueCert);

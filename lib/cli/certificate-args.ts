@@ -1,0 +1,135 @@
+import { resolveOwnership } from "../host/owner.ts";
+import type { IssueOptions } from "../tasks/issue-certificate.ts";
+import { encodePath } from "../vault/path.ts";
+import { chooseKeyType } from "../x509/key-type.ts";
+import { checkNames } from "../x509/names.ts";
+import type { Arguments } from "./arguments.ts";
+
+/** The words by which a command line asks for a certificate, before the path of its files. */
+export const certificateWords = {
+  "sign-path": {
+    type: "positional",
+    required: true,
+    description: "where the role signs: CLUSTER/pki/MOUNT/sign/ROLE",
+  },
+  "common-name": { type: "positional", required: true, description: "common name of the certificate" },
+} as const satisfies Arguments;
+
+/** The flags of every command that issues one. */
+export const certificateArgs = {
+  "san-hosts": {
+    type: "string",
+    alias: "s",
+    list: true,
+    mayBeEmpty: true,
+    description: "host names that the certificate is for, too",
+    valueHint: "NAMES",
+    group: "Names",
+  },
+  "ip-sans": {
+    type: "string",
+    alias: "i",
+    list: true,
+    mayBeEmpty: true,
+    description: "IP addresses that it is for",
+    valueHint: "ADDRESSES",
+    group: "Names",
+  },
+  organisation: {
+    type: "string",
+    alias: "n",
+    list: true,
+    mayBeEmpty: true,
+    description: "organisations in its subject, where the role leaves them open",
+    valueHint: "NAMES",
+    group: "Names",
+  },
+  "key-type": {
+    type: "string",
+    alias: "t",
+    description: "rsa, ec or ed25519; ec for a new key, any for one that is there",
+    valueHint: "TYPE",
+    group: "Key",
+  },
+  "key-bit-size": {
+    type: "string",
+    alias: "b",
+    description: "rsa: 2048, 3072, 4096; ec: 256, 384, 521",
+    valueHint: "BITS",
+    group: "Key",
+  },
+  "if-due": {
+    type: "boolean",
+    description: "issue only when less than a third of the life is left, or something asked for has changed",
+    group: "When",
+  },
+  force: { type: "boolean", description: "make a new key, too", group: "Key" },
+  "ca-chain": {
+    type: "boolean",
+    description: "the whole chain in the CA file, not the signer alone",
+    group: "Files",
+  },
+  owner: {
+    type: "string",
+    alias: "o",
+    description: "owner of the files, by name or number",
+    valueHint: "USER",
+    group: "Files",
+  },
+  group: {
+    type: "string",
+    alias: "g",
+    description: "group of the files, by name or number",
+    valueHint: "GROUP",
+    group: "Files",
+  },
+} as const satisfies Arguments;
+
+/** What is given for those flags. */
+export interface CertificateArgs {
+  readonly "san-hosts"?: string | undefined;
+  readonly "ip-sans"?: string | undefined;
+  readonly organisation?: string | undefined;
+  readonly "key-type"?: string | undefined;
+  readonly "key-bit-size"?: string | undefined;
+  readonly "if-due"?: boolean | undefined;
+  readonly force?: boolean | undefined;
+  readonly "ca-chain"?: boolean | undefined;
+  readonly owner?: string | undefined;
+  readonly group?: string | undefined;
+}
+
+type Order = Omit<IssueOptions, "client" | "signal" | "onNote">;
+
+/**
+ * The certificate that a command line orders. All that can be wrong with that is found, and nothing is done.
+ *
+ * @throws Failure (usage)
+ */
+export function certificateOrder(
+  args: CertificateArgs,
+  words: { readonly signPath: string; readonly commonName: string; readonly destination: string },
+): Order {
+  const { signPath, commonName, destination } = words;
+  encodePath(signPath);
+  const names = checkNames({
+    commonName,
+    organisations: list(args.organisation),
+    dnsNames: list(args["san-hosts"]),
+    ipAddresses: list(args["ip-sans"]),
+  });
+  return {
+    signPath,
+    names,
+    destination,
+    keyType: chooseKeyType(args["key-type"], args["key-bit-size"]),
+    caChain: args["ca-chain"] === true,
+    owner: resolveOwnership(args.owner, args.group),
+    ifDue: args["if-due"] === true,
+    force: args.force === true,
+  };
+}
+
+function list(text: string | undefined): string[] {
+  return text === undefined ? [] : text.split(",").map((item) => item.trim());
+}
