@@ -8,6 +8,7 @@ const commands: Commands = {
   "write-roles": async () => command((await import("./write-roles.ts")).writeRoles),
   "renew-token": async () => command((await import("./renew-token.ts")).renewToken),
   "issue-cert": async () => command((await import("./issue-cert.ts")).issueCert),
+  "write-kubeconfig": async () => command((await import("./write-kubeconfig.ts")).writeKubeconfig),
   "read-secret": async () => command((await import("./read-secret.ts")).readSecretScript),
   "dev-server": async () => command((await import("./dev-server.ts")).devServer),
   status: async () => command((await import("./status.ts")).status),

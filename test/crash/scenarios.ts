@@ -8,7 +8,15 @@ import type { VaultClient } from "../../lib/vault/client.ts";
 import { writeSecret } from "../../lib/vault/kv.ts";
 import { listIssuers } from "../../lib/vault/pki.ts";
 import type { Relay } from "../support/relay.ts";
-import { findSet, promise, promiseMatching, promiseNarrow, promiseTidy, readIfThere } from "./world.ts";
+import {
+  type FoundSet,
+  findSet,
+  promise,
+  promiseMatching,
+  promiseNarrow,
+  promiseTidy,
+  readIfThere,
+} from "./world.ts";
 
 /** What a scenario plays in: a folder of its own, and a server (with cluster `demo`) that counts what it is asked. */
 export interface World {
@@ -44,6 +52,7 @@ const paths = ({ folder }: World) => ({
   token: join(folder, "vault/token"),
   initToken: join(folder, "vault/init-token"),
   certificate: join(folder, "ssl/kubelet"),
+  kubeconfig: join(folder, "kube/config"),
 });
 
 function dropInitToken(world: World): void {
@@ -65,6 +74,8 @@ const issueArgs = (world: World, ...more: string[]) => [
   "kubelet",
   paths(world).certificate,
 ];
+
+const kubeconfigArgs = (world: World, flag: string) => [...issueArgs(world, flag), paths(world).kubeconfig];
 
 function tokensMade({ relay }: World): number {
   return relay.passed.filter(({ path }) => path === "auth/token/create/demo-worker").length;
@@ -196,6 +207,52 @@ function manifest(): Scenario {
   };
 }
 
+/** What a kubeconfig embeds; undefined where there is none. Half a file is no YAML, or lacks a field. */
+function findEmbedded(world: World): FoundSet | undefined {
+  const text = readIfThere(paths(world).kubeconfig);
+  if (text === undefined) return undefined;
+  const { clusters, users } = Bun.YAML.parse(text) as {
+    clusters: [{ cluster: Record<string, string> }];
+    users: [{ user: Record<string, string> }];
+  };
+  const pem = (data = "") => Buffer.from(data, "base64").toString();
+  return {
+    key: pem(users[0].user["client-key-data"]),
+    certificate: pem(users[0].user["client-certificate-data"]),
+    ca: pem(clusters[0].cluster["certificate-authority-data"]),
+  };
+}
+
+/** @param standing what stands before: a whole kubeconfig has to stay, the old one or the new */
+function kubeconfig(name: string, flag: string, standing: (world: World) => Promise<void>): Scenario {
+  const old = new WeakMap<World, FoundSet | undefined>();
+  return {
+    name,
+    script: "write-kubeconfig",
+    args: (world) => kubeconfigArgs(world, flag),
+    async prepare(world) {
+      await trade(world);
+      await standing(world);
+      old.set(world, findEmbedded(world));
+    },
+    stopped(world) {
+      const embedded = findEmbedded(world);
+      promise(embedded !== undefined || old.get(world) === undefined, "the old kubeconfig is gone");
+      if (embedded !== undefined) promiseMatching(embedded);
+      promiseNarrow(world.folder);
+    },
+    done(world) {
+      const [set, embedded] = [findSet(paths(world).certificate), findEmbedded(world)];
+      promise(set !== undefined, "there is no certificate");
+      promise(embedded !== undefined, "there is no kubeconfig");
+      promise(Bun.deepEquals(set, embedded), "the kubeconfig shows another certificate");
+      promise(set.certificate !== old.get(world)?.certificate, "the certificate is the old one");
+      promiseNarrow(world.folder);
+      promiseTidy(world.folder);
+    },
+  };
+}
+
 /** Three plain files, as the Go tool left them. */
 async function plainFiles(world: World): Promise<void> {
   await world.run("issue-cert", issueArgs(world));
@@ -218,6 +275,11 @@ export const hostScenarios: readonly Scenario[] = [
   issue("plain files, key kept", [], plainFiles),
   issue("plain files, new key", ["--force"], plainFiles),
   manifest(),
+  // A wish: where the certificate was there in time, the next run has only the kubeconfig to write.
+  kubeconfig("first kubeconfig, if due", "--if-due", none),
+  kubeconfig("kubeconfig, new key", "--force", (world) =>
+    world.run("write-kubeconfig", kubeconfigArgs(world, "--force")),
+  ),
 ];
 
 /** Files have no part in it: it is stopped between what it sends. */

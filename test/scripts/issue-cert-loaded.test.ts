@@ -7,7 +7,7 @@ import { snippet } from "../support/snippet.ts";
 const cluster = await startCluster();
 afterAll(() => cluster[Symbol.asyncDispose]());
 
-const slow = ["pkijs", "asn1js", "@noble/curves", "bun:sqlite"];
+const slow = ["pkijs", "asn1js", "@noble/curves", "yaml", "bun:sqlite"];
 
 /** Runs a script as its executable does, and tells which packages it had loaded at its end. */
 async function loadedBy(host: Host, file: string, name: string, args: readonly string[]): Promise<string[]> {
@@ -34,6 +34,8 @@ test("a renewal, and a wish for what is fresh, load nothing that is slow; an iss
   expect(await loadedBy(host, "renew-token.ts", "renewToken", [])).toEqual([]);
   // It shows that the look at what is loaded would find it.
   expect(await loadedBy(host, "issue-cert.ts", "issueCert", args)).toContain("pkijs");
+  const words = [...args, `${host.path}/kube/config`];
+  expect(await loadedBy(host, "write-kubeconfig.ts", "writeKubeconfig", words)).toContain("yaml");
   for (const type of ["rsa", "ec", "ed25519"]) {
     const wish = ["--if-due", "-t", type, ...args];
     await loadedBy(host, "issue-cert.ts", "issueCert", wish);

@@ -1,0 +1,102 @@
+import { ExitCode, Failure } from "../failure.ts";
+import type { KubeconfigOptions } from "../tasks/issue-kubeconfig.ts";
+import type { Arguments } from "./arguments.ts";
+
+/** The flags by which a command line says what a kubeconfig is to hold beside the certificate. */
+export const accessArgs = {
+  server: {
+    type: "string",
+    description: "the API server; the one that the kubeconfig names, else https://127.0.0.1:6443",
+    valueHint: "URL",
+    group: "Kubeconfig",
+  },
+  "cluster-name": {
+    type: "string",
+    description: "name of the cluster in it; the first part of the sign path else",
+    valueHint: "NAME",
+    group: "Kubeconfig",
+  },
+  "user-name": {
+    type: "string",
+    description: "name of the user in it; the cluster's else",
+    valueHint: "NAME",
+    group: "Kubeconfig",
+  },
+  context: {
+    type: "string",
+    description: "name of the context in it; the cluster's else",
+    valueHint: "NAME",
+    group: "Kubeconfig",
+  },
+  namespace: {
+    type: "string",
+    description: "where its context is",
+    default: "kube-system",
+    valueHint: "NAME",
+    group: "Kubeconfig",
+  },
+  embed: {
+    type: "boolean",
+    default: true,
+    description: "key, certificate and CA in it; their paths else, for clients that read them again",
+    group: "Kubeconfig",
+  },
+  merge: {
+    type: "boolean",
+    description: "keep what else is in it, which is refused otherwise",
+    group: "Kubeconfig",
+  },
+} as const satisfies Arguments;
+
+interface AccessArgs {
+  readonly server?: string | undefined;
+  readonly "cluster-name"?: string | undefined;
+  readonly "user-name"?: string | undefined;
+  readonly context?: string | undefined;
+  readonly namespace: string;
+  readonly embed: boolean;
+  readonly merge?: boolean | undefined;
+}
+
+/** @throws Failure (usage) */
+export function accessOrder(
+  args: AccessArgs,
+  signPath: string,
+): Omit<KubeconfigOptions, "path" | "configPath"> {
+  const { server, namespace, context, "user-name": user } = args;
+  for (const name of ["cluster-name", "user-name", "context"] as const) checkName(name, args[name]);
+  if (server !== undefined) checkServer(server);
+  if (!/^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/.test(namespace)) {
+    throw new Failure(ExitCode.usage, `${JSON.stringify(namespace)} can't be a namespace`, {
+      hint: "it has to have 1 to 63 lower-case letters, digits and hyphens between them",
+    });
+  }
+  const cluster = args["cluster-name"] ?? signPath.split("/")[0] ?? signPath;
+  return {
+    server,
+    namespace,
+    names: { cluster, user: user ?? cluster, context: context ?? cluster },
+    isByPath: !args.embed,
+    merge: args.merge === true,
+  };
+}
+
+function checkName(flag: string, name: string | undefined): void {
+  if (name === undefined || (name.trim() !== "" && name.length <= 253 && !/[\p{Cc}\p{Cf}]/u.test(name)))
+    return;
+  throw new Failure(ExitCode.usage, `--${flag} ${JSON.stringify(name)} can't be a name in a kubeconfig`, {
+    hint: "it has to have 1 to 253 characters, and none that can't be seen",
+  });
+}
+
+/** A password would be in `ps`; without TLS no certificate is shown. */
+function checkServer(server: string): void {
+  const url = URL.canParse(server) ? new URL(server) : undefined;
+  const isPlain = url?.username === "" && url.password === "" && !/[?#\s\\]/.test(server);
+  if (url?.protocol === "https:" && /^https:\/\//i.test(server) && isPlain) return;
+  const shown =
+    url !== undefined && url.username + url.password !== "" ? "what is given" : JSON.stringify(server);
+  throw new Failure(ExitCode.usage, `--server: ${shown} can't be the address of an API server`, {
+    hint: "write it as https://api.example.com:6443, without a user or a query",
+  });
+}

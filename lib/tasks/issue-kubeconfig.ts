@@ -1,0 +1,110 @@
+import { ExitCode, Failure } from "../failure.ts";
+import { certificatePaths } from "../host/certificate-place.ts";
+import { readSet } from "../host/certificate-set.ts";
+import { printable } from "../host/file-error.ts";
+import { kubeconfigPath, lockKubeconfigFile, readKubeconfigFile } from "../host/kubeconfig-file.ts";
+import { waitingNote } from "../host/lock.ts";
+import { tokenPaths } from "../host/token-files.ts";
+import type { VaultClient } from "../vault/client.ts";
+import { serverTime } from "./clock.ts";
+import { standing } from "./due.ts";
+import { type Issued, type IssueOptions, issueCertificate } from "./issue-certificate.ts";
+import type { AccessNames, Credentials } from "./kubeconfig.ts";
+
+export interface KubeconfigOptions {
+  readonly path: string;
+  readonly names: AccessNames;
+  /** Base address of the API server; undefined for the one that the file names, else this host's. */
+  readonly server: string | undefined;
+  readonly namespace: string;
+  /** Paths of the certificate's files instead of what is in them: client-go reads those again when they change. */
+  readonly isByPath: boolean;
+  /** Keeps what else is in the file, which is refused otherwise. */
+  readonly merge: boolean;
+  /** Folder of the host's tokens, whose files no kubeconfig may replace. */
+  readonly configPath: string;
+}
+
+export interface IssuedKubeconfig {
+  readonly issued: Issued;
+  /** From the root. */
+  readonly path: string;
+  readonly server: string;
+  /** Whether the file was not as it should be. */
+  readonly isWritten: boolean;
+}
+
+/**
+ * Has a certificate signed, or kept where only a due one is asked for, and writes a kubeconfig that shows it. What can
+ * be wrong with the kubeconfig's file is found before anything is asked of the server. A run that was stopped between
+ * the two is mended by the next, whether the certificate is due then or not.
+ *
+ * @param client asked for once the files have been looked at
+ * @throws Failure; the kubeconfig has not changed then
+ */
+export async function issueKubeconfig(
+  kubeconfig: KubeconfigOptions,
+  certificate: Omit<IssueOptions, "client">,
+  client: () => Promise<VaultClient>,
+): Promise<IssuedKubeconfig> {
+  const { destination, owner, signal, onNote } = certificate;
+  const path = kubeconfigPath(kubeconfig.path, takenPaths(kubeconfig, destination));
+  // Loaded here: nothing else needs to read YAML.
+  const { readKubeconfig } = await import("./kubeconfig.ts");
+  const put = (text: string, vaultAddress: string, credentials: Credentials) => {
+    const found = readKubeconfig(text, path);
+    if (!kubeconfig.merge) refuseStrangers(found.strangers(kubeconfig.names), path);
+    return found.put({ ...kubeconfig, vaultAddress, credentials });
+  };
+  // To see whether it could be done.
+  put(readKubeconfigFile(path, owner).text, "", { isEmbedded: false, key: "", certificate: "", ca: "" });
+  const vault = await client();
+  const issued = await issueCertificate({ ...certificate, client: vault });
+  using file = await lockKubeconfigFile(path, owner, {
+    signal,
+    onWait: (lock) => onNote?.(waitingNote(lock)),
+  });
+  const credentials = await credentialsOf(kubeconfig, { ...certificate, client: vault });
+  const { text: before, isRight } = file.read();
+  const { text, server } = put(before, vault.address, credentials);
+  const isWritten = text !== undefined || !isRight;
+  if (isWritten) file.replace(text ?? before);
+  return { issued, path, server, isWritten };
+}
+
+function takenPaths({ configPath }: KubeconfigOptions, destination: string) {
+  const { key, certificate, ca } = certificatePaths(destination);
+  return [
+    [key, "where the certificate's key goes"],
+    [certificate, "where the certificate goes"],
+    [ca, "where the certificate's CA goes"],
+    ...Object.values(tokenPaths(configPath)).map((path) => [path, "one of this host's token files"] as const),
+  ] as const;
+}
+
+function refuseStrangers(strangers: readonly string[], path: string): void {
+  if (strangers.length === 0) return;
+  const shown = strangers.length > 5 ? [...strangers.slice(0, 4), `${strangers.length - 4} more`] : strangers;
+  throw new Failure(ExitCode.data, `${printable(path)} holds what this run would not: ${shown.join(", ")}`, {
+    hint: "nothing was changed; --merge keeps it all and changes this cluster, user and context; or choose another path",
+  });
+}
+
+/** The three files as they belong together: another run may be replacing them, one link for all. */
+async function credentialsOf({ isByPath }: KubeconfigOptions, options: IssueOptions): Promise<Credentials> {
+  const paths = certificatePaths(options.destination);
+  for (let triesLeft = 20; triesLeft > 0; triesLeft--) {
+    const set = readSet(options.destination);
+    const { isUsable } = await standing(set, options, serverTime(options.client));
+    const { key, certificate, ca } = set;
+    if (isUsable && key !== undefined && certificate !== undefined && ca !== undefined) {
+      return isByPath ? { isEmbedded: false, ...paths } : { isEmbedded: true, key, certificate, ca };
+    }
+    await Bun.sleep(50);
+  }
+  throw new Failure(
+    ExitCode.tryLater,
+    `the files of ${printable(options.destination)} did not belong together, for longer than a change takes`,
+    { hint: "something else changes them, too; the kubeconfig is as it was" },
+  );
+}

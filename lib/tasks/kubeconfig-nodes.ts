@@ -1,0 +1,125 @@
+import {
+  type Document,
+  isMap,
+  isScalar,
+  isSeq,
+  type Node,
+  parseDocument,
+  Scalar,
+  visit,
+  YAMLMap,
+} from "yaml";
+import { ExitCode, Failure } from "../failure.ts";
+import { printable } from "../host/file-error.ts";
+
+/**
+ * The three lists, and of an entry the fields that are ours: those that we write, and those that would contradict
+ * them. The Go tool wrote `api-version`, which nothing reads.
+ */
+export const kinds = {
+  cluster: [
+    ...["server", "certificate-authority", "certificate-authority-data"],
+    ...["insecure-skip-tls-verify", "api-version"],
+  ],
+  context: ["cluster", "namespace", "user"],
+  user: ["client-certificate", "client-certificate-data", "client-key", "client-key-data"],
+} as const;
+export type Kind = keyof typeof kinds;
+export const kindNames: readonly Kind[] = ["cluster", "context", "user"];
+
+/** Texts alone: what a value that is none of ours looks like is kept, and not what it means to somebody. */
+const asTexts = { schema: "failsafe", prettyErrors: false, logLevel: "error" } as const;
+
+/** Nothing that people write; to write what is deeper takes longer than anybody waits. */
+const deepest = 200;
+
+/** A kubeconfig as nodes of YAML, which keep what is around them. */
+export interface Root {
+  readonly document: Document;
+  readonly map: YAMLMap;
+}
+
+/**
+ * Reads a kubeconfig's text; an empty one is a kubeconfig with nothing in it.
+ *
+ * @param name of the file, for sentences
+ * @throws Failure (data) for what is no kubeconfig
+ */
+export function readRoot(text: string, name: string): Root {
+  // The runtime's sign for what is not UTF-8: written again it would be another text.
+  if (text.includes("\ufffd")) throw refused(name, "it is not UTF-8");
+  const document: Document = parseDocument<Node>(text, asTexts);
+  const [error] = document.errors;
+  // Not its own words: they may quote a key.
+  if (error !== undefined) throw refused(name, `line ${lineOf(text, error.pos[0])} is no YAML`);
+  visit(document, {
+    Node(_key, _node, path) {
+      if (path.length > deepest) throw refused(name, "it is nested too deep");
+    },
+  });
+  const map = isNothing(document.contents) ? new YAMLMap() : document.contents;
+  document.contents = map;
+  if (!isMap(map)) throw refused(name, "it holds no fields");
+  const root = { document, map };
+  checkKind(root, name);
+  for (const kind of kindNames) checkList(root, kind, name);
+  return root;
+}
+
+function lineOf(text: string, position: number): number {
+  return text.slice(0, position).split("\n").length;
+}
+
+function checkKind({ map }: Root, name: string): void {
+  if (map.items.length === 0) return;
+  const [kind, version] = [textOf(map.get("kind", true)), textOf(map.get("apiVersion", true))];
+  const hasList = kindNames.some((it) => map.has(`${it}s`));
+  if ((kind === undefined && !hasList) || (kind ?? "Config") !== "Config" || (version ?? "v1") !== "v1") {
+    throw refused(name, "it is not of kind Config, version v1");
+  }
+}
+
+function checkList(root: Root, kind: Kind, name: string): void {
+  const list = root.map.get(`${kind}s`, true);
+  if (isNothing(list)) return;
+  if (!isSeq(list)) throw refused(name, `its ${kind}s are no list`);
+  const names = list.items.map((entry) => (isMap(entry) ? textOf(entry.get("name", true)) : undefined));
+  if (names.includes(undefined)) throw refused(name, `one of its ${kind}s has no name`);
+  const twice = names.find((it, i) => names.indexOf(it) !== i);
+  if (twice !== undefined) throw refused(name, `it has two ${kind}s ${JSON.stringify(twice)}`);
+}
+
+function refused(name: string, why: string): Failure {
+  return new Failure(ExitCode.data, `${printable(name)} is not a kubeconfig: ${why}`, {
+    hint: "nothing was changed; mend or remove it, or choose another path",
+  });
+}
+
+/** What YAML takes for null, and kubectl for an empty list. */
+export function isNothing(node: unknown): boolean {
+  return (
+    node === undefined ||
+    node === null ||
+    (isScalar(node) &&
+      (node.value === null || (isPlain(node) && /^(|~|null|Null|NULL)$/.test(String(node.value)))))
+  );
+}
+
+function isPlain(node: Scalar): boolean {
+  return node.type === undefined || node.type === Scalar.PLAIN;
+}
+
+/** Undefined for what is no text, or null. */
+export function textOf(node: unknown): string | undefined {
+  return isScalar(node) && !isNothing(node) ? String(node.value) : undefined;
+}
+
+/** The entries of a list, each with its name. */
+export function entriesOf({ map }: Root, kind: Kind): YAMLMap[] {
+  const list = map.get(`${kind}s`, true);
+  return isSeq(list) ? list.items.filter((it) => isMap(it)) : [];
+}
+
+export function entryOf(root: Root, kind: Kind, name: string): YAMLMap | undefined {
+  return entriesOf(root, kind).find((entry) => textOf(entry.get("name", true)) === name);
+}

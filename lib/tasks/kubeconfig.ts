@@ -1,0 +1,232 @@
+import { isMap, isSeq, parse, Scalar, visit, YAMLMap, YAMLSeq } from "yaml";
+import { ExitCode, Failure } from "../failure.ts";
+import { printable } from "../host/file-error.ts";
+import {
+  entriesOf,
+  entryOf,
+  isNothing,
+  type Kind,
+  kindNames,
+  kinds,
+  type Root,
+  readRoot,
+  textOf,
+} from "./kubeconfig-nodes.ts";
+
+/** What a kubeconfig is to say: a cluster, a user of it, and the context that joins the two. */
+interface Access {
+  readonly names: AccessNames;
+  /** Base address of the API server; undefined for the one that the file names, else `defaultServer`. */
+  readonly server: string | undefined;
+  /** Of Vault. It is no API server's, whatever the file says: the Go tool wrote it there. */
+  readonly vaultAddress: string;
+  readonly namespace: string;
+  readonly credentials: Credentials;
+}
+
+export interface AccessNames {
+  readonly cluster: string;
+  readonly user: string;
+  readonly context: string;
+}
+
+/** PEM, where it is to be embedded, else the paths of the files. */
+export interface Credentials {
+  readonly isEmbedded: boolean;
+  readonly ca: string;
+  readonly certificate: string;
+  readonly key: string;
+}
+
+/** A kubeconfig's text, read. */
+export interface Kubeconfig {
+  /** What it holds that is not ours to manage, each in a few words. */
+  strangers(names: AccessNames): readonly string[];
+  /** @returns the text with the access in it, undefined where it says so already; and the server that it names */
+  put(access: Access): { readonly text: string | undefined; readonly server: string };
+}
+
+/** Where an API server listens on its own host. */
+const defaultServer = "https://127.0.0.1:6443";
+
+const topFields = ["apiVersion", "clusters", "contexts", "current-context", "kind", "users"];
+
+/**
+ * Reads a kubeconfig, or begins one where there is no text.
+ *
+ * @param name of the file, for sentences
+ * @throws Failure (data) for what is no kubeconfig
+ * @see https://kubernetes.io/docs/reference/config-api/kubeconfig.v1/
+ */
+export function readKubeconfig(text: string, name: string): Kubeconfig {
+  const root = readRoot(text, name);
+  return {
+    strangers: (names) => strangers(root, names),
+    put(access) {
+      const server = access.server ?? standingServer(root, access) ?? defaultServer;
+      const wanted = { ...access, server };
+      if (!change(root, wanted)) return { text: undefined, server };
+      return { text: written(root, text, wanted, name), server };
+    },
+  };
+}
+
+function strangers(root: Root, names: AccessNames): string[] {
+  const isEmpty = (node: unknown) => isNothing(node) || (isMap(node) && node.items.length === 0);
+  const others = (map: unknown, known: readonly string[]) =>
+    isMap(map)
+      ? map.items
+          .filter(({ key, value }) => !known.includes(textOf(key) ?? "") && !isEmpty(value))
+          .map(({ key }) => printable(textOf(key) ?? "a field"))
+      : [];
+  return [
+    ...kindNames.flatMap((kind) =>
+      entriesOf(root, kind)
+        .map((entry) => textOf(entry.get("name", true)) ?? "")
+        .filter((name) => name !== names[kind])
+        .map((name) => `${kind} ${printable(name)}`),
+    ),
+    ...kindNames.flatMap((kind) => {
+      const entry = entryOf(root, kind, names[kind]);
+      return [...others(entry, ["name", kind]), ...others(entry?.get(kind, true), kinds[kind])].map(
+        (field) => `${field} of ${kind} ${printable(names[kind])}`,
+      );
+    }),
+    ...others(root.map, topFields),
+  ];
+}
+
+function standingServer(root: Root, { names, vaultAddress }: Access): string | undefined {
+  const cluster = entryOf(root, "cluster", names.cluster)?.get("cluster", true);
+  const server = isMap(cluster) ? textOf(cluster.get("server", true)) : undefined;
+  return server === undefined || originOf(server) === originOf(vaultAddress) ? undefined : server;
+}
+
+function originOf(address: string): string {
+  return URL.canParse(address) ? new URL(address).origin : address;
+}
+
+type Wanted = Access & { readonly server: string };
+
+/** The fields that each entry is to have of ours; those that it is not to have are left out. */
+function fieldsOf({ server, names, namespace, credentials }: Wanted): Record<Kind, Record<string, string>> {
+  const { isEmbedded, ca, certificate, key } = credentials;
+  const field = (name: string, value: string) =>
+    isEmbedded ? { [`${name}-data`]: Buffer.from(value).toString("base64") } : { [name]: value };
+  return {
+    cluster: { ...field("certificate-authority", ca), server },
+    context: { cluster: names.cluster, namespace, user: names.user },
+    user: { ...field("client-certificate", certificate), ...field("client-key", key) },
+  };
+}
+
+/** @returns whether something was not as it is wanted */
+function change(root: Root, wanted: Wanted): boolean {
+  const fields = fieldsOf(wanted);
+  const { names } = wanted;
+  const current = textOf(root.map.get("current-context", true));
+  // As kubectl does: who has chosen another context goes on to use that.
+  const isOthers = current !== undefined && entryOf(root, "context", current) !== undefined;
+  return [
+    setText(root.map, "apiVersion", "v1"),
+    setEntry(root, "cluster", names.cluster, fields.cluster),
+    setEntry(root, "context", names.context, fields.context),
+    !isOthers && setText(root.map, "current-context", names.context),
+    setText(root.map, "kind", "Config"),
+    setEntry(root, "user", names.user, fields.user),
+  ].includes(true);
+}
+
+function setEntry(root: Root, kind: Kind, name: string, fields: Readonly<Record<string, string>>): boolean {
+  const entry = entryOf(root, kind, name) ?? addEntry(root, kind, name);
+  const inner: unknown = entry.get(kind, true);
+  const map = isMap(inner) && inner.items.length > 0 ? inner : new YAMLMap();
+  if (map !== inner) entry.set(kind, map);
+  const surplus = kinds[kind].filter((field) => !(field in fields) && map.has(field));
+  for (const field of surplus) map.delete(field);
+  const changed = Object.entries(fields).map(([field, value]) => setText(map, field, value));
+  return surplus.length > 0 || changed.includes(true);
+}
+
+function addEntry({ map }: Root, kind: Kind, name: string): YAMLMap {
+  const entry = new YAMLMap();
+  entry.set(kind, new YAMLMap());
+  setText(entry, "name", name);
+  const list: unknown = map.get(`${kind}s`, true);
+  if (isSeq(list) && list.items.length > 0) list.add(entry);
+  else {
+    const made = new YAMLSeq();
+    made.add(entry);
+    map.set(`${kind}s`, made);
+  }
+  return entry;
+}
+
+function setText(map: YAMLMap, field: string, value: string): boolean {
+  if (textOf(map.get(field, true)) === value) return false;
+  const text = new Scalar(value);
+  if (!meansItself(value)) text.type = Scalar.QUOTE_DOUBLE;
+  map.set(field, text);
+  return true;
+}
+
+/** Go reads YAML of both versions, in which `no`, `1e3` or `2026-01-01` are no texts unless they are quoted. */
+function meansItself(value: string): boolean {
+  try {
+    return (["1.1", "1.2"] as const).every(
+      (version) => parse(value, { version, logLevel: "silent" }) === value,
+    );
+  } catch {
+    return false;
+  }
+}
+
+/** Reads what it has written: all that is not ours must say what it said, whatever YAML has in store. */
+function written(root: Root, before: string, wanted: Wanted, name: string): string {
+  // A change of the one would be a change of the other.
+  visit(root.document, {
+    Alias() {
+      throw unchangeable(name);
+    },
+  });
+  const text = root.document.toString({
+    lineWidth: 0,
+    doubleQuotedAsJSON: true,
+    // Lists as they stood, else as kubectl writes them; JSON stays JSON.
+    indentSeq: /^(?:clusters|contexts|users):[^\n]*\n[ \t]+-/m.test(before),
+    defaultStringType: /^\s*\{/.test(before) ? Scalar.QUOTE_DOUBLE : Scalar.PLAIN,
+  });
+  const after = readRoot(text, name);
+  if (change(after, wanted) || others(readRoot(before, name), wanted) !== others(after, wanted)) {
+    throw unchangeable(name);
+  }
+  return text;
+}
+
+/** All that is not ours, to compare. It takes the rest out of the document. */
+function others(root: Root, { names }: Wanted): string {
+  const { document, map } = root;
+  for (const kind of kindNames) {
+    const entry = entryOf(root, kind, names[kind]);
+    const inner: unknown = entry?.get(kind, true);
+    if (isMap(inner)) for (const field of kinds[kind]) inner.delete(field);
+    const isEmpty = isNothing(inner) || (isMap(inner) && inner.items.length === 0);
+    if (isEmpty) entry?.delete(kind);
+    const list: unknown = map.get(`${kind}s`, true);
+    // Nothing but its name.
+    if (isSeq(list) && entry?.items.length === 1) list.items = list.items.filter((it) => it !== entry);
+    if (isNothing(list) || (isSeq(list) && list.items.length === 0)) map.delete(`${kind}s`);
+  }
+  for (const field of ["apiVersion", "kind", "current-context"]) map.delete(field);
+  return JSON.stringify(document.toJS());
+}
+
+function unchangeable(name: string): Failure {
+  return new Failure(
+    ExitCode.data,
+    `${printable(name)} can't be changed without changing what else is in it`,
+    {
+      hint: "nothing was changed in it; write it without aliases (&, *), or choose another path",
+    },
+  );
+}

@@ -1,0 +1,70 @@
+#!/usr/bin/env bun
+import { certificateArgs, certificateOrder, certificateWords } from "../lib/cli/certificate-args.ts";
+import { hostClient } from "../lib/cli/host-client.ts";
+import { issuedJson, issuedSentence } from "../lib/cli/issued.ts";
+import { accessArgs, accessOrder } from "../lib/cli/kubeconfig-args.ts";
+import { printJson } from "../lib/cli/log.ts";
+import { commonArgs, general, hostArgs, runScript, type Script } from "../lib/cli/script.ts";
+import { ExitCode } from "../lib/failure.ts";
+import { issueKubeconfig } from "../lib/tasks/issue-kubeconfig.ts";
+
+const args = {
+  ...certificateWords,
+  "cert-path": {
+    type: "positional",
+    required: true,
+    description: "path of the certificate's files, without -key.pem, .pem and -ca.pem",
+  },
+  kubeconfig: { type: "positional", required: true, description: "path of the kubeconfig" },
+  ...accessArgs,
+  ...certificateArgs,
+  ...hostArgs,
+  json: { type: "boolean", description: "what came of it as one JSON object", group: general },
+  ...commonArgs,
+} as const;
+
+export const writeKubeconfig: Script<typeof args> = {
+  name: "write-kubeconfig",
+  description: "have this host's key signed by a CA of the cluster, and write a kubeconfig that shows it",
+  args,
+  examples: [
+    [
+      "write-kubeconfig demo/pki/k8s/sign/kube-scheduler system:kube-scheduler /etc/kubernetes/ssl/scheduler /etc/kubernetes/scheduler.conf",
+      "a scheduler's, for the API server on its own host",
+    ],
+    [
+      "write-kubeconfig --if-due --no-embed --server https://api.example.com:6443 demo/pki/k8s/sign/kubelet system:node:$(hostname) /etc/kubernetes/ssl/kubelet /etc/kubernetes/kubelet.conf",
+      "a kubelet's, when it is due; the kubelet reads the new certificate by itself",
+    ],
+    [
+      "write-kubeconfig --merge --server https://api.example.com:6443 --user-name demo-admin demo/pki/k8s/sign/admin admin ~/.kube/demo ~/.kube/config",
+      "an admin's, beside the other clusters in the file",
+    ],
+  ],
+  async run(args, run) {
+    // All that can be wrong with the command line, before anything is done.
+    const order = certificateOrder(args, {
+      signPath: args["sign-path"],
+      commonName: args["common-name"],
+      destination: args["cert-path"],
+    });
+    const access = accessOrder(args, order.signPath);
+    const written = await issueKubeconfig(
+      { ...access, path: args.kubeconfig, configPath: args["config-path"] },
+      { ...order, signal: run.signal, onNote: run.log.note },
+      () => hostClient(args, run),
+    );
+    const { issued, path, server, isWritten } = written;
+    const { cluster, user, context } = access.names;
+    if (args.json === true) {
+      const about = { path, written: isWritten, server, cluster, user, context, namespace: access.namespace };
+      printJson({ ...issuedJson(issued, order.destination), kubeconfig: about });
+    } else {
+      run.log.done(issuedSentence(issued, order.destination));
+      if (isWritten) run.log.done(`${path} written: context ${context}, cluster ${cluster} at ${server}`);
+    }
+    return ExitCode.ok;
+  },
+};
+
+if (import.meta.main) void runScript(writeKubeconfig);

@@ -1,0 +1,331 @@
+import { describe, expect, test } from "bun:test";
+import fc from "fast-check";
+import { parse } from "yaml";
+import { ExitCode } from "../../lib/failure.ts";
+import { readKubeconfig } from "../../lib/tasks/kubeconfig.ts";
+import { failureOf } from "../support/failure.ts";
+
+const names = { cluster: "demo", user: "demo", context: "demo" };
+const access = {
+  names,
+  server: undefined,
+  vaultAddress: "https://vault.example.com:8200",
+  namespace: "kube-system",
+  credentials: { isEmbedded: true, ca: "the CA", certificate: "the certificate", key: "the key" },
+};
+type Access = Parameters<ReturnType<typeof readKubeconfig>["put"]>[0];
+const api = "https://api.example.com:6443";
+
+const put = (text: string, more: Partial<Access> = {}) =>
+  readKubeconfig(text, "f").put({ ...access, ...more });
+
+/** The text that it becomes. */
+function changed(text: string, more: Partial<Access> = {}): string {
+  const { text: after } = put(text, more);
+  if (after === undefined) throw new Error("nothing has changed");
+  return after;
+}
+
+const fresh = `apiVersion: v1
+clusters:
+- cluster:
+    certificate-authority-data: ${btoa("the CA")}
+    server: https://127.0.0.1:6443
+  name: demo
+contexts:
+- context:
+    cluster: demo
+    namespace: kube-system
+    user: demo
+  name: demo
+current-context: demo
+kind: Config
+users:
+- user:
+    client-certificate-data: ${btoa("the certificate")}
+    client-key-data: ${btoa("the key")}
+  name: demo
+`;
+
+/** As the Go tool wrote it, with Vault's own address. */
+const goTools = `current-context: demo
+apiVersion: v1
+kind: Config
+clusters:
+- name: demo
+  cluster:
+    server: https://vault.example.com:8200
+    api-version: v1
+    certificate-authority-data: b2xk
+contexts:
+- name: demo
+  context:
+    cluster: demo
+    namespace: kube-system
+    user: demo
+users:
+- name: demo
+  user:
+    client-certificate-data: b2xk
+    client-key-data: b2xk
+`;
+
+describe("readKubeconfig() begins one", () => {
+  test.each(["", "\n", "# a comment\n", "{}", "---\n", "null\n", "kind: Config\n"])("from %j", (text) => {
+    expect(parse(changed(text))).toEqual(parse(fresh));
+    expect(put(text).server).toBe("https://127.0.0.1:6443");
+  });
+
+  test("in kubectl's own layout", () => expect(changed("")).toBe(fresh));
+
+  test("with paths instead of data", () => {
+    const credentials = { isEmbedded: false, ca: "/a-ca.pem", certificate: "/a.pem", key: "/a-key.pem" };
+    const made = parse(changed("", { credentials, server: api }));
+    expect(made.clusters[0].cluster).toEqual({ "certificate-authority": "/a-ca.pem", server: api });
+    expect(made.users[0].user).toEqual({ "client-certificate": "/a.pem", "client-key": "/a-key.pem" });
+    // And back: none of the old ones is left beside the new.
+    expect(parse(changed(fresh, { credentials, server: api }))).toEqual(made);
+    expect(parse(changed(changed("", { credentials })))).toEqual(parse(fresh));
+  });
+
+  test.each([
+    "no",
+    "on",
+    "1e3",
+    "0x1f",
+    "2026-01-01",
+    "1:30",
+    "a: b",
+    "# a",
+    "- a",
+    "!a",
+    "&a",
+    "<<",
+    '"',
+    "~",
+    "é",
+  ])("with the name %j, which every reader takes for a text", (name) => {
+    const text = changed("", { names: { cluster: name, user: name, context: name } });
+    for (const version of ["1.1", "1.2"] as const) {
+      const made = parse(text, { version });
+      expect(made).toMatchObject({
+        clusters: [{ name }],
+        contexts: [{ name, context: { cluster: name, user: name } }],
+        users: [{ name }],
+        "current-context": name,
+      });
+    }
+  });
+});
+
+describe("readKubeconfig() finds nothing to change", () => {
+  test.each([
+    ["in what it wrote", fresh],
+    ["where kubectl has written it again", `${fresh}preferences: {}\n`],
+    ["in JSON", JSON.stringify(parse(fresh))],
+    ["with a comment", `# ours\n${fresh}`],
+  ])("%s", (_name, text) => {
+    expect(put(text)).toEqual({ text: undefined, server: "https://127.0.0.1:6443" });
+    expect(readKubeconfig(text, "f").strangers(names)).toEqual([]);
+  });
+});
+
+describe("readKubeconfig() changes what is ours:", () => {
+  test("the Go tool's file, with Vault's address and a field that nothing reads", () => {
+    expect(readKubeconfig(goTools, "f").strangers(names)).toEqual([]);
+    expect(parse(changed(goTools))).toEqual(parse(fresh));
+  });
+
+  test("the server, kept where it is another than Vault, unless one is given", () => {
+    const mended = goTools.replace("https://vault.example.com:8200", api);
+    expect(put(mended).server).toBe(api);
+    expect(put(mended, { server: "https://other:1" }).server).toBe("https://other:1");
+    expect(put(goTools.replace(":8200", ":8200/v1/")).server).toBe("https://127.0.0.1:6443");
+  });
+
+  test("what would contradict it", () => {
+    const text = fresh.replace("    server:", "    insecure-skip-tls-verify: true\n    server:");
+    expect(readKubeconfig(text, "f").strangers(names)).toEqual([]);
+    expect(changed(text)).toBe(fresh);
+  });
+
+  test.each(["null", "{}", "~"])("an entry that holds %s", (nothing) => {
+    const text = `kind: Config\nusers:\n- name: demo\n  user: ${nothing}\n`;
+    expect(parse(changed(text))).toEqual(parse(fresh));
+  });
+
+  test("a current context that is not there", () => {
+    expect(changed(fresh.replace("current-context: demo", "current-context: gone"))).toBe(fresh);
+    expect(changed(fresh.replace("current-context: demo\n", 'current-context: ""\n'))).toContain(
+      "context: demo\n",
+    );
+  });
+});
+
+const others = `# mine
+apiVersion: v1
+kind: Config
+preferences: { colors: yes }
+current-context: other # for now
+clusters:
+  - name: other
+    cluster: { server: "https://x", insecure-skip-tls-verify: yes, n: 0x1F, big: 12345678901234567890, f: 1.10 }
+  - name: demo
+    cluster:
+      # through the gate
+      proxy-url: socks5://127.0.0.1:1080
+      server: https://api.example.com:6443
+contexts:
+  - name: other
+    context:
+      cluster: other
+      user: o
+users:
+  - name: o
+    user:
+      token: 00123 # a number to some
+      password: 'no'
+  - name: demo
+    user:
+      as: somebody
+extensions:
+  - name: a
+    extension: |
+      long
+        text
+`;
+
+describe("readKubeconfig() beside what is not ours", () => {
+  test("names each of it", () => {
+    expect(readKubeconfig(others, "f").strangers(names)).toEqual([
+      "cluster other",
+      "context other",
+      "user o",
+      "proxy-url of cluster demo",
+      "as of user demo",
+      "preferences",
+      "extensions",
+    ]);
+  });
+
+  test("keeps it to the letter, with its comments and its order", () => {
+    const lines = changed(others).split("\n");
+    const kept = others.split("\n").filter((line) => !line.includes("server: https://api"));
+    let from = 0;
+    for (const line of kept) {
+      const at = lines.indexOf(line, from);
+      expect([line, at]).toEqual([line, expect.any(Number)]);
+      expect(at).toBeGreaterThanOrEqual(from);
+      from = at;
+    }
+    const after = parse(changed(others));
+    expect(after["current-context"]).toBe("other");
+    expect(after.clusters[1].cluster).toEqual({
+      "proxy-url": "socks5://127.0.0.1:1080",
+      server: api,
+      "certificate-authority-data": btoa("the CA"),
+    });
+    expect(after.users[1].user).toMatchObject({ as: "somebody", "client-key-data": btoa("the key") });
+    expect(after.contexts[1].name).toBe("demo");
+    expect(put(changed(others)).text).toBeUndefined();
+  });
+
+  test("leaves JSON JSON", () => {
+    const text = JSON.stringify({
+      ...parse(fresh),
+      clusters: [],
+      extensions: [{ name: "a", extension: 1.5 }],
+    });
+    const after = JSON.parse(changed(text));
+    expect(after).toEqual({ ...parse(fresh), extensions: [{ name: "a", extension: 1.5 }] });
+  });
+
+  test("keeps tags", () => {
+    expect(changed("kind: Config\nextensions: !!binary aGVsbG8=\nb: !mine [1]\n")).toContain(
+      "extensions: !!binary aGVsbG8=\nb: !mine [ 1 ]\n",
+    );
+  });
+
+  test.each([
+    ["a shared entry", "users:\n- name: demo\n  user: &u {token: t}\n- name: b\n  user: *u\n"],
+    ["a shared list", "users: &a [{name: q, user: {}}]\nz: *a\n"],
+    [
+      "aliases of aliases",
+      `${[..."bcdefghij"].reduce((text, it, i) => `${text}${it}: &${it} [${"*x,".replace("x", "abcdefghij"[i] ?? "").repeat(9)}]\n`, "a: &a [1]\n")}`,
+    ],
+  ])("refuses %s, of which one can't be changed without the other", async (_name, text) => {
+    const failure = await failureOf(() => put(`kind: Config\n${text}`));
+    expect(failure.exitCode).toBe(ExitCode.data);
+    expect(failure.message).toBe("f can't be changed without changing what else is in it");
+  });
+
+  test("keeps any values", () => {
+    const text = fc.oneof(
+      fc.string(),
+      fc.string({ unit: "binary" }),
+      fc.constantFrom("yes", "0x1F", "1e3", "a\nb", " "),
+    );
+    const value = fc.letrec((tie) => ({
+      any: fc.oneof(
+        { depthSize: "small" },
+        ...[text, fc.double({ noNaN: true, noDefaultInfinity: true }), fc.boolean(), fc.constant(null)],
+        ...[fc.array(tie("any")), fc.dictionary(text, tie("any"))],
+      ),
+    })).any;
+    fc.assert(
+      fc.property(value, fc.dictionary(text, value), fc.boolean(), (extension, user, spaced) => {
+        const before = {
+          kind: "Config",
+          users: [{ name: "o", user: { ...user, token: "t" } }],
+          extensions: [{ name: "a", extension }],
+        };
+        const json = JSON.stringify(before, undefined, spaced ? 2 : undefined);
+        // The runtime's sign for what is not UTF-8.
+        if (
+          /\ufffd|[\ud800-\udfff]/.test(JSON.stringify(before).replace(/[\ud800-\udbff][\udc00-\udfff]/g, ""))
+        )
+          return;
+        const after = JSON.parse(changed(json));
+        expect(after.users[0]).toEqual(JSON.parse(json).users[0]);
+        expect(after.extensions).toEqual(JSON.parse(json).extensions);
+      }),
+      { numRuns: 200 },
+    );
+  });
+});
+
+describe("readKubeconfig() refuses", () => {
+  const cases: ReadonlyArray<readonly [name: string, text: string, why: string]> = [
+    ["another file of YAML", "a: 1\n", "it is not of kind Config, version v1"],
+    ["another kind", "kind: Pod\nclusters: []\n", "it is not of kind Config, version v1"],
+    ["another version", "kind: Config\napiVersion: v2\n", "it is not of kind Config, version v1"],
+    ["a list", "- 1\n", "it holds no fields"],
+    ["a word", "secret\n", "it holds no fields"],
+    ["a certificate", "-----BEGIN CERTIFICATE-----\nMIIB\n", "it holds no fields"],
+    ["clusters that are no list", "clusters: {}\n", "its clusters are no list"],
+    ["entries that are none", "users:\n- a\n", "one of its users has no name"],
+    ["a nameless entry", "contexts:\n- context: {}\n", "one of its contexts has no name"],
+    ["two of one name", "users:\n- name: a\n- name: a\n", 'it has two users "a"'],
+    ["what is no YAML", "kind: Config\na: [\n", "line 3 is no YAML"],
+    ["a field that is there twice", "kind: Config\nkind: Config\n", "line 2 is no YAML"],
+    ["two documents", "kind: Config\n---\nkind: Config\n", "line 2 is no YAML"],
+    ["what is not UTF-8", "kind: Config\na: \ufffd\n", "it is not UTF-8"],
+    [
+      "what is nested too deep",
+      `kind: Config\na: ${"[".repeat(500)}${"]".repeat(500)}`,
+      "it is nested too deep",
+    ],
+    ["brackets without an end", "[".repeat(100_000), "line 1 is no YAML"],
+    ["brackets without a bottom", `${"[".repeat(100_000)}${"]".repeat(100_000)}`, "line 1 is no YAML"],
+  ];
+  test.each(cases)("%s", async (_name, text, why) => {
+    const failure = await failureOf(() => readKubeconfig(text, "f"));
+    expect(failure.exitCode).toBe(ExitCode.data);
+    expect(failure.message).toBe(`f is not a kubeconfig: ${why}`);
+  });
+
+  test("broken YAML without a word of it", async () => {
+    const failure = await failureOf(() => readKubeconfig("token: hvs.secret: x: [\n", "f"));
+    expect(failure.message + failure.hint + String(failure.cause)).not.toContain("hvs");
+  });
+});
