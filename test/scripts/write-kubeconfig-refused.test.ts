@@ -52,13 +52,16 @@ describe("write-kubeconfig refuses, before it asks or changes anything,", () => 
     await expectRefused(host, [...flags, ...words(host)], 64, sentence);
   });
 
-  test("a password in the server's address, without a word of it", async () => {
-    await using host = await startMaster(cluster);
-    const run = await write(host, "--server", "https://me:canary@a:6443");
-    expect(run.code).toBe(64);
-    expect(run.stderr).toContain("can't be the address");
-    expect(run.stderr).not.toContain("canary");
-  });
+  test.each(["https://me:canary@a:6443", "https://canary@a:6443", "https://:canary@a:6443"])(
+    "a user or a password in the server's address, without a word of it: %s",
+    async (server) => {
+      await using host = await startMaster(cluster);
+      const run = await write(host, "--server", server);
+      expect(run.code).toBe(64);
+      expect(run.stderr).toContain("can't be the address");
+      expect(run.stderr).not.toContain("canary");
+    },
+  );
 
   test.each([
     ["the key's", "ssl/kubelet-key.pem", "it is where the certificate's key goes"],

@@ -20,11 +20,15 @@ import {
   write,
   written,
 } from "../support/kubeconfig-host.ts";
+import { opensslEcKey } from "../support/openssl.ts";
 import { scriptPath } from "../support/script.ts";
 import { modeOf, treeOf } from "../support/tree.ts";
+import { until } from "../support/wait.ts";
 
 const cluster = await startCluster();
 afterAll(() => cluster[Symbol.asyncDispose]());
+
+const lockOf = (host: Master) => join(dirname(host.kubeconfig), ".config.lock/lock");
 
 describe("write-kubeconfig", () => {
   test("writes the certificate and the kubeconfig: one renewal of the token, one signature", async () => {
@@ -257,10 +261,25 @@ describe("write-kubeconfig", () => {
   test("waits for a run that holds the kubeconfig, and gives up in its time", async () => {
     await using host = await startMaster(cluster);
     await written(host);
-    const lock = join(dirname(host.kubeconfig), ".config.lock/lock");
+    const lock = lockOf(host);
     using _ = await takeLock(lock, { signal: new AbortController().signal });
     const run = await write(host, "--if-due", "--timeout", "500ms");
     expect(run).toMatchObject({ code: 75, stderr: expect.stringContaining(`another run holds ${lock}`) });
+  });
+
+  test("shows no key beside another key's certificate, which a change in between could leave", async () => {
+    await using host = await startMaster(cluster);
+    await written(host);
+    const [certificate, kubeconfig] = [host.read(`${host.destination}.pem`), host.read(host.kubeconfig)];
+    const lock = await takeLock(lockOf(host), { signal: new AbortController().signal });
+    const running = write(host);
+    await until(() => host.read(`${host.destination}.pem`) !== certificate);
+    rmSync(`${host.destination}-key.pem`);
+    writeFileSync(`${host.destination}-key.pem`, opensslEcKey("P-256"), { mode: 0o600 });
+    lock[Symbol.dispose]();
+    const run = await running;
+    expect(run.stderr).toContain(`the files of ${host.destination} did not belong together`);
+    expect([run.code, host.read(host.kubeconfig)]).toEqual([75, kubeconfig]);
   });
 
   test("has it narrow from its first byte, whole at each moment, and on the disk", async () => {
