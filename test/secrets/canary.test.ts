@@ -84,6 +84,15 @@ const jobs: readonly Job[] = [
       return { args: ["--config-path", "vault", "demo/pki/etcd-k8s/sign/server", "etcd-1", "ssl/etcd"] };
     },
   },
+  {
+    script: "write-kubeconfig",
+    spoiled: /\/sign\//,
+    async prepare(world) {
+      putSecret(world, "vault/token", await stage.server.hostToken("all"));
+      const words = ["demo/pki/etcd-k8s/sign/server", "etcd-1", "ssl/etcd", "kube/config"];
+      return { args: ["--config-path", "vault", ...words] };
+    },
+  },
   ...[[], ["-f", "key"]].map(
     (field): Job => ({
       script: "read-secret",
@@ -155,7 +164,7 @@ const situations: readonly Situation[] = [
 const levels = ["0", "1", "2"].flatMap((level) => [[level], [level, "--json"]] as const);
 
 describe.each(jobs.map((job) => [job.script, job] as const))("%s leaves no secret", (script, job) => {
-  const isHosts = ["renew-token", "issue-cert", "read-secret"].includes(script);
+  const isHosts = ["renew-token", "issue-cert", "write-kubeconfig", "read-secret"].includes(script);
   const played = situations.filter(({ onHosts }) => onHosts !== true || isHosts);
   test.each(played.map((it) => [it.name, it] as const))("after %s", async (_, situation) => {
     for (const [level, ...json] of levels) {

@@ -112,7 +112,7 @@ function isWithin(folder: string, path: string): boolean {
 
 /** Where a secret may stand once a run is over: nowhere but here, and narrow. */
 const meant =
-  /^(vault\/(token|init-token)|secret|ssl\/\.etcd\.set\/(current|\d{8}T\d{6}Z-[0-9a-f]{6})\/key\.pem)$/;
+  /^(vault\/(token|init-token)|secret|kube\/config|ssl\/\.etcd\.set\/(current|\d{8}T\d{6}Z-[0-9a-f]{6})\/key\.pem)$/;
 
 /** Places where a secret was left that is not meant to be there; each is a finding. */
 export function findings(world: World, stage: Stage, { stdout, stderr, children, strays }: Traced): string[] {
