@@ -86,6 +86,14 @@ test("no file of lib/ has a default export", () => {
   expect(withDefault).toEqual([]);
 });
 
+test("no test is left out, put off, or preferred to others", () => {
+  // The linter knows `skip` and `only`; what a machine can't do is under `skipIf`, which asks at each run.
+  const left = /^\s*(?:test|it|describe)\.(?:todo|skip|only|if|todoIf)\b/m;
+  expect(FILES.filter((path) => left.test(readFileSync(join(ROOT, path), "utf8")))).toEqual([]);
+  for (const call of ["test.todo(", "  test.skip.each(", "describe.only("]) expect(call).toMatch(left);
+  expect("describe.skipIf(").not.toMatch(left);
+});
+
 describe("packages", () => {
   test("are asked for in exact versions", () => {
     const { dependencies, devDependencies } = JSON.parse(readFileSync(join(ROOT, "package.json"), "utf8"));
