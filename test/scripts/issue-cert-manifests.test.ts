@@ -101,6 +101,46 @@ describe("issue-cert --config-dir", () => {
     ).toEqual(["a", "e"]);
   });
 
+  test.each([
+    [
+      "a relative destination",
+      'destination = "ssl/b"',
+      "destination has to be a path from the root: a unit has",
+    ],
+    ["a key type that there is not", 'key_type = "dsa"', "key_type has to be one of rsa, ec, ed25519"],
+    ["a window that never opens", 'window = "Sun 02:00-02:00"', "window can't be right: the window "],
+    [
+      "a hook that can't be run",
+      'on_change = [["/etc/passwd"]]',
+      'on_change names "/etc/passwd", which is not',
+    ],
+  ])("tells of %s in one sentence, and does the others", async (_, field, words) => {
+    await using host = await startManifestHost(cluster);
+    host.write("a");
+    host.write("b", field);
+    const { code, stdout, stderr } = await host.issue();
+    expect([code, stdout.startsWith("a: "), stdout.trimEnd().split("\n").length]).toEqual([78, true, 1]);
+    const sentences = stderr.split("\n").filter((line) => line.startsWith("issue-cert: "));
+    expect(sentences).toEqual([expect.stringMatching(/^issue-cert: \S+b\.toml:\d: /)]);
+    expect(sentences[0]).toContain(words);
+  });
+
+  test.each([
+    ["missing", "can't read the manifests in ", /no such file or folder \(ENOENT\)$/],
+    ["empty", "", / holds no manifest \(\*\.toml\)$/],
+    ["left with an editor's backups", "", / holds no manifest \(\*\.toml\)$/],
+  ])("says in one sentence that its folder is %s, and asks nobody", async (what, before, after) => {
+    await using host = await startManifestHost(cluster);
+    if (what === "missing") rmSync(host.certs, { recursive: true });
+    if (what.startsWith("left")) writeFileSync(join(host.certs, "a.toml~"), "nonsense");
+    const { code, stdout, stderr } = await host.issue();
+    const [sentence = "", hint = "", ...rest] = stderr.trimEnd().split("\n");
+    expect([code, stdout, rest, host.relay.passed]).toEqual([78, "", [], []]);
+    expect(sentence).toStartWith(`issue-cert: ${before}${host.certs}`);
+    expect(sentence).toMatch(after);
+    expect(hint).not.toStartWith("issue-cert");
+  });
+
   test("ends with the code of the one that fails, where the manifests are right", async () => {
     await using host = await startManifestHost(cluster);
     host.write("a");
