@@ -3,6 +3,7 @@ import { chmodSync, cpSync, mkdirSync, readFileSync, rmSync, writeFileSync } fro
 import { join } from "node:path";
 import { parseDuration } from "../../lib/duration.ts";
 import { ExitCode } from "../../lib/failure.ts";
+import { version } from "../../package.json";
 import { ROOT } from "../../tools/main.ts";
 import { temporaryFolder } from "../support/folder.ts";
 import { unitFiles } from "./host.ts";
@@ -65,11 +66,8 @@ function exposure(service: string): number {
   return Number(figure?.[1] ?? Number.NaN);
 }
 
-if (reason !== undefined) {
-  test(`systemd-analyze is not asked: it is not installed, and ${reason}`, () => console.error(reason));
-} else describe("systemd-analyze", analyzed);
-
-function analyzed(): void {
+const skipped = reason === undefined ? "" : ` (skipped here, since it is not installed, and ${reason})`;
+describe.skipIf(reason !== undefined)(`systemd-analyze${skipped}`, () => {
   test("verify says nothing of any unit", () => {
     expect(names.length).toBeGreaterThanOrEqual(9);
     expect(verify(...names)).toBe("");
@@ -82,6 +80,7 @@ function analyzed(): void {
     ["init-token-credential.conf", "cert.service"],
     ["init-token-credential.conf", "cert@kubelet.service"],
     ["short-lived.conf", "cert@kubelet.timer"],
+    ["window.conf", "cert.timer"],
     ["after-certificates.conf", "etcd.service"],
   ])("verify says nothing of the example %s at %s", (example, unit) => {
     const folder = join(unitFolder, `${unit}.d`);
@@ -89,6 +88,16 @@ function analyzed(): void {
     mkdirSync(folder);
     cpSync(join(ROOT, "units/examples", example), join(folder, example));
     expect(verify(unit)).toBe("");
+    rmSync(folder, { recursive: true });
+  });
+
+  test("verify says nothing of growing-delay.conf but that an older systemd does not know it", () => {
+    const folder = join(unitFolder, "cert.service.d");
+    mkdirSync(folder);
+    cpSync(join(ROOT, "units/examples/growing-delay.conf"), join(folder, "growing-delay.conf"));
+    const lines = verify("cert.service").split("\n").filter(Boolean);
+    const unknown = lines.filter((line) => /Unknown key '?(name ')?Restart(Steps|MaxDelaySec)'/.test(line));
+    expect(lines).toEqual(unknown);
     rmSync(folder, { recursive: true });
   });
 
@@ -108,7 +117,7 @@ function analyzed(): void {
     writeFileSync(join(unitFolder, "bare.service"), "[Service]\nExecStart=/usr/local/bin/renew-token\n");
     expect(exposure("bare.service")).toBeGreaterThan(9);
   });
-}
+});
 
 /** Each setting of a unit, with its values in their order. */
 function settings(file: string): ReadonlyMap<string, readonly string[]> {
@@ -175,3 +184,14 @@ test.each(unitFiles().filter((name) => name.endsWith(".timer")))(
     expect([timer.get("FixedRandomDelay"), timer.get("Persistent")]).toEqual([["true"], ["true"]]);
   },
 );
+
+test("the user-data for cloud-init name the release of this version, and have etcd wait as the example says", () => {
+  const read = (path: string) => readFileSync(join(ROOT, "units", path), "utf8");
+  const userData = read("cloud-init.yaml");
+  expect(userData).toContain(`/vault-helper-${version}-linux-x64.tar.gz\n`);
+  const settings = read("examples/after-certificates.conf")
+    .split("\n")
+    .filter((line) => /^\w+=/.test(line));
+  expect(settings.length).toBeGreaterThan(3);
+  for (const setting of settings) expect(userData).toContain(`      ${setting}\n`);
+});
