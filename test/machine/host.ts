@@ -21,6 +21,8 @@ import { machineTree } from "./tree.ts";
 
 export const destination = "/etc/etcd/ssl/etcd";
 export const signPath = "demo/pki/etcd-k8s/sign/server";
+export const manifestPath = "/etc/vault/certs.d/etcd.toml";
+export const timers = ["token-renewal.timer", "cert.timer"];
 export const services = ["token-renewal.service", "cert.service", "cert-hooks.service"];
 
 /** A manifest of etcd's certificate, with fields changed or added in TOML. */
@@ -66,7 +68,7 @@ export function runningEtcd(): Readonly<Record<string, HostFile>> {
   };
 }
 
-function freePorts(count: number): number[] {
+export function freePorts(count: number): number[] {
   const listeners = Array.from({ length: count }, () =>
     Bun.listen({ hostname: "127.0.0.1", port: 0, socket: { data() {} } }),
   );
@@ -124,12 +126,15 @@ export interface HostOptions {
   readonly files: Readonly<Record<string, HostFile>>;
   /** Enabled before the first boot. */
   readonly enabled: readonly string[];
+  /** @default etcd-1 */
+  readonly hostname?: string;
 }
 
 /** A host of cluster `demo` that has never been booted: what an image and cloud-init give it. */
 export async function createHost(installed: Installed, options: HostOptions): Promise<Machine> {
   return await createMachine({
     layers: installed.layers,
+    ...(options.hostname !== undefined && { hostname: options.hostname }),
     prepare(disk) {
       makeFolder(disk, "/etc/vault", 0o700);
       makeFolder(disk, "/etc/vault/certs.d", 0o700);
@@ -139,6 +144,24 @@ export async function createHost(installed: Installed, options: HostOptions): Pr
       writeHostFile(disk, "/etc/vault/config", { content: config, mode: 0o600 });
       for (const [path, file] of Object.entries(options.files)) writeHostFile(disk, path, file);
       for (const unit of options.enabled) enable(disk, unit);
+    },
+  });
+}
+
+/** The same with etcd, which wants `cert.target`: our units are enabled, and its init token waits to be traded. */
+export async function createEtcdHost(
+  installed: Installed,
+  server: { readonly address: string; readonly initToken: string },
+  files: Readonly<Record<string, HostFile>> = {},
+): Promise<Machine> {
+  return await createHost(installed, {
+    address: server.address,
+    enabled: [...timers, "etcd.service"],
+    files: {
+      "/etc/vault/init-token": { content: `${server.initToken}\n`, mode: 0o600 },
+      [manifestPath]: { content: manifest() },
+      ...runningEtcd(),
+      ...files,
     },
   });
 }
@@ -204,6 +227,11 @@ export function matchingSerial(disk: string): string {
     throw new Error("key and certificate differ");
   if (!leaf.verify(new X509Certificate(read("-ca.pem")).publicKey)) throw new Error("the CA did not sign it");
   return leaf.serialNumber;
+}
+
+/** The serial number of the certificate that stands. */
+export function serialOf(disk: string): string {
+  return new X509Certificate(readFileSync(`${disk}${destination}.pem`, "utf8")).serialNumber;
 }
 
 /** A drop-in for a unit. */

@@ -1,14 +1,15 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { existsSync, lstatSync, readFileSync, statSync } from "node:fs";
-import { dirname, join } from "node:path";
+import { join } from "node:path";
 import { signCsr } from "../../lib/vault/pki.ts";
 import { createFromRole } from "../../lib/vault/token.ts";
 import { createCsr } from "../../lib/x509/csr.ts";
 import { readKey } from "../../lib/x509/key.ts";
 import { openssl } from "../support/openssl.ts";
 import { until } from "../support/wait.ts";
+import { describeBooted } from "./bootable.ts";
 import {
-  createHost,
+  createEtcdHost,
   destination,
   dropIn,
   etcdHealth,
@@ -17,50 +18,33 @@ import {
   type Installed,
   install,
   manifest,
+  manifestPath,
   matchingSerial,
-  runningEtcd,
   services,
   signPath,
+  timers,
   userOf,
   writeHostFile,
 } from "./host.ts";
 import type { Machine } from "./machine.ts";
 import { type DemoServer, startDemoServer } from "./server.ts";
-import { whyNoMachine } from "./tree.ts";
+import { fireSoon, isQuiet } from "./timers.ts";
 
-const reason = whyNoMachine();
-const cutOffs = Number(process.env.VAULT_HELPER_CUT_OFFS ?? 4);
-const timers = ["token-renewal.timer", "cert.timer"];
-const manifestPath = "/etc/vault/certs.d/etcd.toml";
 const minute = 60_000;
 
-if (reason !== undefined) console.error(`no machine is booted here, since ${reason}`);
-// Counted as skipped, which no run of all tests takes for good.
-describe.skipIf(reason !== undefined)("a booted machine", scenarios);
-
-function scenarios(): void {
+describeBooted("a booted machine", () => {
   let installed: Installed;
   let demo: DemoServer;
   beforeAll(async () => {
     [installed, demo] = await Promise.all([install(), startDemoServer()]);
-  }, 5 * minute);
+  }, 10 * minute);
   afterAll(async () => {
     await demo[Symbol.asyncDispose]();
     installed[Symbol.dispose]();
   });
 
-  /** A host that was never booted; its service etcd wants `cert.target`. */
-  const newHost = (files: Readonly<Record<string, HostFile>> = {}) =>
-    createHost(installed, {
-      address: demo.server.address,
-      enabled: [...timers, "etcd.service"],
-      files: {
-        "/etc/vault/init-token": { content: `${demo.initToken}\n`, mode: 0o600 },
-        [manifestPath]: { content: manifest() },
-        ...runningEtcd(),
-        ...files,
-      },
-    });
+  const newHost = (files?: Readonly<Record<string, HostFile>>) =>
+    createEtcdHost(installed, { address: demo.server.address, initToken: demo.initToken }, files);
 
   describe("at its first boot and after", () => {
     let host: Machine;
@@ -102,18 +86,13 @@ function scenarios(): void {
         await host.cursor(),
       ];
       expect(Object.keys(files).length).toBeGreaterThan(10);
-      for (const timer of timers) {
-        const soon =
-          "[Timer]\nOnCalendar=\nOnCalendar=*-*-* *:*:0/3\nRandomizedDelaySec=0\nAccuracySec=1ms\n";
-        await host.output("mkdir", "-p", `/run/systemd/system/${timer}.d`);
-        await host.output("sh", "-c", `printf '%s' '${soon}' > /run/systemd/system/${timer}.d/soon.conf`);
+      {
+        await using _ = await fireSoon(host, timers);
+        for (const service of ["token-renewal.service", "cert.service"]) {
+          const before = await host.show(service, "InvocationID");
+          await until(async () => (await host.show(service, "InvocationID")) !== before);
+        }
       }
-      await host.output("systemctl", "daemon-reload");
-      for (const service of ["token-renewal.service", "cert.service"]) {
-        const before = await host.show(service, "InvocationID");
-        await until(async () => (await host.show(service, "InvocationID")) !== before);
-      }
-      await host.output("sh", "-c", "rm -r /run/systemd/system/*.timer.d && systemctl daemon-reload");
       await until(async () => (await host.settled()) === "running" && (await isQuiet(host)));
       expect(await host.journal(services, cursor)).toEqual([]);
       expect({
@@ -277,124 +256,7 @@ function scenarios(): void {
     },
     2 * minute,
   );
-
-  test(
-    "has sandboxes that hold",
-    async () => {
-      const script = "/usr/local/share/probe.pl";
-      const targets = [
-        "/etc/probe",
-        "/etc/systemd/system/probe.service",
-        "/usr/local/bin/probe",
-        "/var/lib/probe",
-        "/etc/vault/config",
-        "/etc/vault/certs.d/probe.toml",
-        "/etc/vault/probe",
-        `${destination}-probe`,
-        "/run/probe",
-        "/root/probe",
-      ];
-      await using host = await newHost({
-        [script]: { content: readFileSync(join(import.meta.dir, "probe.pl"), "utf8") },
-        "/root/secret": { content: "secret\n" },
-        "/home/user/secret": { content: "secret\n" },
-      });
-      await host.boot();
-      const probe = async (unit: string) => {
-        const name = `probe-${unit}`;
-        const text = readFileSync(join(import.meta.dir, "../../units", unit), "utf8");
-        const mine = [
-          "[Service]",
-          "ExecStart=",
-          `ExecStart=/usr/bin/perl ${script} ${targets.join(" ")}`,
-          "ExecStopPost=",
-          "Restart=no",
-          "StandardOutput=journal",
-        ];
-        writeHostFile(host.disk, `/etc/systemd/system/${name}`, { content: text });
-        for (const [path, file] of Object.entries(dropIn(name, `${mine.join("\n")}\n`))) {
-          writeHostFile(host.disk, path, file);
-        }
-        await host.output("systemctl", "daemon-reload");
-        await host.output("systemctl", "start", name);
-        const lines = await host.journal([name]);
-        expect(lines.length).toBeGreaterThan(targets.length);
-        return lines.filter((line) => line.endsWith(": done")).map((line) => line.slice(0, -": done".length));
-      };
-
-      const free = (await host.output("/usr/bin/perl", script, ...targets)).split("\n");
-      const onMounts = /^write \/run\/(host|credentials)\//;
-      expect(free.filter((line) => !line.endsWith(": done") && !onMounts.test(line))).toEqual([]);
-      expect(free.length).toBeGreaterThanOrEqual(targets.length + 9);
-
-      const outcome: Record<string, readonly string[]> = {};
-      for (const unit of services) outcome[unit] = await probe(unit);
-      const own = ["write /tmp/probe", "write /var/tmp/probe"];
-      const inDestination = [`write ${destination}-probe`, `write ${dirname(destination)}/probe`];
-      expect(outcome).toEqual({
-        "token-renewal.service": ["write /etc/vault/probe", ...own, "run a shell"],
-        "cert.service": ["write /etc/vault/probe", ...inDestination, ...own, "run a shell"],
-        // Whoever tells services has to reach the manager: that is why nothing from the network gets in there.
-        "cert-hooks.service": [
-          `write ${destination}-probe`,
-          "write /run/probe",
-          "write /tmp/probe",
-          "write /run/lock/probe",
-          `write ${dirname(destination)}/probe`,
-          "write /var/tmp/probe",
-          "connect to /run/systemd/private",
-          "connect to /run/dbus/system_bus_socket",
-          "run a shell",
-        ],
-      });
-    },
-    2 * minute,
-  );
-
-  test(
-    `has matching files after each of ${cutOffs} cut-offs`,
-    async () => {
-      await using host = await newHost();
-      let [serial, cutBefore, cutAfter] = ["", 0, 0];
-      for (let round = 0; round < cutOffs; round++) {
-        // The next boot has a certificate to issue, whatever the one before came to.
-        writeHostFile(host.disk, manifestPath, {
-          content: manifest({ san_hosts: `["round-${round}.example"]` }),
-        });
-        await host.boot();
-        // Anywhere in a boot, and every other time while the certificate is issued.
-        const isIssuing = round % 2 === 1;
-        if (isIssuing) await starts(host, "cert.service");
-        await Bun.sleep(Math.random() * (isIssuing ? 500 : 900));
-        await host.cutOff();
-        const token = existsSync(`${host.disk}/etc/vault/token`);
-        expect(token || existsSync(`${host.disk}/etc/vault/init-token`)).toBe(true);
-        const found = existsSync(`${host.disk}${destination}.pem`) ? matchingSerial(host.disk) : "";
-        if (serial !== "") expect(found).not.toBe("");
-        if (found === serial) cutBefore++;
-        else cutAfter++;
-        serial = found;
-      }
-      console.error(`${cutBefore} cut off before the new certificate was there, ${cutAfter} after`);
-      await host.boot();
-      expect(await host.settled()).toBe("running");
-      expect(matchingSerial(host.disk)).not.toBe("");
-      expect(await etcdHealth(host)).toContain("is healthy");
-      const left = Object.keys(filesAsTheyAre(host.disk, "/etc")).filter((path) => path.includes(".tmp-"));
-      expect(left).toEqual([]);
-    },
-    minute + cutOffs * 15_000,
-  );
-}
-
-/** Waits until a unit runs, which it may have done already. To ask the manager would take longer than the unit does. */
-async function starts(host: Machine, unit: string): Promise<void> {
-  const groups = ["", "systemd/"].map(
-    (hierarchy) => `/proc/${host.leader}/root/sys/fs/cgroup/${hierarchy}system.slice/${unit}`,
-  );
-  const deadline = Date.now() + 1000;
-  while (!groups.some((group) => existsSync(group)) && Date.now() < deadline) await Bun.sleep(2);
-}
+});
 
 /** For the tests that come after one that failed. */
 async function ensureUp({ server }: DemoServer): Promise<void> {
@@ -407,12 +269,6 @@ function keyOf(host: Machine): string {
 
 async function changeManifest(host: Machine, content: string): Promise<void> {
   writeHostFile(host.disk, manifestPath, { content });
-}
-
-/** No unit of ours runs or waits to be run. */
-async function isQuiet(host: Machine): Promise<boolean> {
-  const jobs = await host.output("systemctl", "list-jobs", "--no-legend");
-  return jobs === "";
 }
 
 /** Until a unit has ended with 75 and was started again by itself. */

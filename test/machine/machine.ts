@@ -42,7 +42,7 @@ interface Ran {
  * machine's own, below one that is named after it.
  */
 const keeperScript = `
-folder=$1 name=$2 lower=$3 pid=
+folder=$1 name=$2 lower=$3 hostname=$4 pid=
 if [ -e /sys/fs/cgroup/cgroup.controllers ]; then groups=/sys/fs/cgroup/$name
 else groups="/sys/fs/cgroup/systemd/$name /sys/fs/cgroup/unified/$name"; fi
 
@@ -57,7 +57,7 @@ boot() {
     if [ -d "\${group%/*}" ]; then mkdir "$group"; sh -c 'echo $PPID > "$1/cgroup.procs"' - "$group"; fi
   done
   exec unshare --pid --fork --kill-child systemd-nspawn --quiet --directory="$folder/root" --machine="$name" \
-    --hostname=etcd-1 --register=no --keep-unit --link-journal=no --resolv-conf=off --timezone=off \
+    --hostname="$hostname" --register=no --keep-unit --link-journal=no --resolv-conf=off --timezone=off \
     --console=pipe --boot </dev/null >"$folder/console" 2>&1
 }
 gone() {
@@ -94,13 +94,20 @@ export interface MachineOptions {
   readonly layers: readonly string[];
   /** Puts files on its disk before it boots first. */
   readonly prepare?: (disk: string) => void | Promise<void>;
+  /** @default etcd-1 */
+  readonly hostname?: string;
 }
 
-export async function createMachine({ layers, prepare }: MachineOptions): Promise<Machine> {
+export async function createMachine({
+  layers,
+  prepare,
+  hostname = "etcd-1",
+}: MachineOptions): Promise<Machine> {
   const folder = mkdtempSync(join(tmpdir(), "vault-helper-machine-"));
   for (const part of ["upper", "work", "root"]) mkdirSync(join(folder, part), { mode: 0o755 });
   const name = `vault-helper-${randomBytes(4).toString("hex")}`;
-  const starter = Bun.spawn(["/bin/sh", "-c", starterScript, keeperScript, folder, name, layers.join(":")], {
+  const keeper = [keeperScript, folder, name, layers.join(":"), hostname];
+  const starter = Bun.spawn(["/bin/sh", "-c", starterScript, ...keeper], {
     cwd: "/",
     env: { PATH: "/usr/sbin:/usr/bin:/sbin:/bin", LC_ALL: "C" },
     stdin: "pipe",

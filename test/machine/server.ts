@@ -1,6 +1,7 @@
+import { readFileSync } from "node:fs";
 import { defineCluster } from "../../lib/cluster/cluster.ts";
 import { planMounts, planRoles } from "../../lib/cluster/setup.ts";
-import { type RaftServer, startServer } from "../../lib/server/server.ts";
+import { type RaftOptions, type RaftServer, startServer } from "../../lib/server/server.ts";
 import { createVaultClient, type VaultClient } from "../../lib/vault/client.ts";
 import { readSecret, writeSecret } from "../../lib/vault/kv.ts";
 
@@ -11,10 +12,15 @@ export interface DemoServer extends AsyncDisposable {
   readonly initToken: string;
 }
 
-export async function startDemoServer(): Promise<DemoServer> {
-  const server = await startServer({ mode: "raft" });
+/** @param options its TLS; without, it listens in the clear */
+export async function startDemoServer(options: Pick<RaftOptions, "tls"> = {}): Promise<DemoServer> {
+  const server = await startServer({ mode: "raft", ...options });
   try {
-    const admin = createVaultClient({ address: server.address, token: server.rootToken });
+    const admin = createVaultClient({
+      address: server.address,
+      token: server.rootToken,
+      ...(options.tls && { tls: { ca: [readFileSync(options.tls.caFile, "utf8")] } }),
+    });
     const cluster = defineCluster("demo");
     await (await planMounts(admin, cluster)).apply(() => {});
     // To make this RSA key takes longer than all the rest, and no host asks for it here.

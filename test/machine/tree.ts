@@ -4,8 +4,22 @@ import { homedir } from "node:os";
 import { join } from "node:path";
 
 const suite = "bookworm";
-/** etcd stands for what uses the certificates; its package makes a user of that name. */
-const packages = ["systemd-sysv", "dbus", "etcd-server", "etcd-client"];
+/**
+ * etcd stands for what uses the certificates; its package makes a user of that name. cloud-init comes with what an image
+ * of a cloud has beside it. (debootstrap does not see that python3-cffi-backend is what python3-cryptography needs.)
+ */
+const packages = [
+  "systemd-sysv",
+  "dbus",
+  "etcd-server",
+  "etcd-client",
+  "python3-cffi-backend",
+  "cloud-init",
+  "curl",
+  "ca-certificates",
+];
+/** For cloud-init, which runs where a test gives it a seed: the network is this machine's own, and there are no locales. */
+const cloudConfig = "network: { config: disabled }\nlocale: C.UTF-8\n";
 /** Of the tree's own, and none of ours. */
 const masked = ["apt-daily.timer", "apt-daily-upgrade.timer", "dpkg-db-backup.timer", "e2scrub_all.timer"];
 /** What this machine needs to build and boot a tree: the command, and its package in Debian. */
@@ -45,7 +59,7 @@ function mountsWork(): boolean {
 /** The tree of files that machines are booted over; built once for its list of packages. */
 export async function machineTree(): Promise<string> {
   const cache = join(process.env.XDG_CACHE_HOME || join(homedir(), ".cache"), "vault-helper");
-  const recipe = JSON.stringify({ suite, packages, masked, arch: process.arch });
+  const recipe = JSON.stringify({ suite, packages, cloudConfig, masked, arch: process.arch });
   const tree = join(cache, `machine-${createHash("sha256").update(recipe).digest("hex").slice(0, 16)}`);
   if (existsSync(tree)) return tree;
   mkdirSync(cache, { recursive: true });
@@ -67,7 +81,8 @@ async function build(folder: string): Promise<void> {
   // In namespaces of its own: what it mounts and starts ends with it, however it ends.
   const contained = ["unshare", "--mount", "--propagation", "private", "--pid", "--fork", "--kill-child"];
   const run = Bun.spawn([...contained, ...debootstrap], {
-    env: { PATH: "/usr/sbin:/usr/bin:/sbin:/bin", LC_ALL: "C" },
+    // A tree that was not built to its end is thrown away: nothing has to reach the disk at once.
+    env: { PATH: "/usr/sbin:/usr/bin:/sbin:/bin", LC_ALL: "C", DPKG_FORCE: "unsafe-io" },
     stdin: "ignore",
     stdout: "pipe",
     stderr: "pipe",
@@ -78,6 +93,8 @@ async function build(folder: string): Promise<void> {
   for (const unit of masked) symlinkSync("/dev/null", join(units, unit));
   // Its package has it started at each boot; a test decides.
   for (const wanted of ["multi-user.target.wants/etcd.service", "etcd2.service"]) rmSync(join(units, wanted));
+  writeFileSync(join(folder, "etc/cloud/cloud-init.disabled"), "");
+  writeFileSync(join(folder, "etc/cloud/cloud.cfg.d/99-image.cfg"), cloudConfig);
   rmSync(join(folder, "var/cache/apt"), { recursive: true, force: true });
   rmSync(join(folder, "etc/hostname"), { force: true });
   // Each machine has an identity of its own from its first boot on.

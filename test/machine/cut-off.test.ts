@@ -1,0 +1,76 @@
+import { afterAll, beforeAll, expect, test } from "bun:test";
+import { X509Certificate } from "node:crypto";
+import { existsSync, readFileSync } from "node:fs";
+import { describeBooted } from "./bootable.ts";
+import {
+  createEtcdHost,
+  destination,
+  etcdHealth,
+  filesAsTheyAre,
+  type Installed,
+  install,
+  manifest,
+  manifestPath,
+  matchingSerial,
+  services,
+  writeHostFile,
+} from "./host.ts";
+import { type DemoServer, startDemoServer } from "./server.ts";
+
+const minute = 60_000;
+const cutOffs = Number(process.env.VAULT_HELPER_CUT_OFFS ?? 4);
+
+describeBooted("a machine whose power is cut", () => {
+  let installed: Installed;
+  let demo: DemoServer;
+  beforeAll(async () => {
+    [installed, demo] = await Promise.all([install(), startDemoServer()]);
+  }, 10 * minute);
+  afterAll(async () => {
+    await demo[Symbol.asyncDispose]();
+    installed[Symbol.dispose]();
+  });
+
+  test(
+    `has matching files after each of ${cutOffs} cut-offs, and its services up after the next boot`,
+    async () => {
+      const { address } = demo.server;
+      await using host = await createEtcdHost(installed, { address, initToken: demo.initToken });
+      let [serial, cutBefore, cutAfter] = ["", 0, 0];
+      for (let round = 0; round < cutOffs; round++) {
+        const name = `round-${round}.example`;
+        writeHostFile(host.disk, manifestPath, { content: manifest({ san_hosts: `["${name}"]` }) });
+        if (round % 2 === 0) {
+          // Anywhere in a boot, the first of all included.
+          await host.cutOff();
+          await host.boot();
+          await Bun.sleep(Math.random() * 900);
+        } else {
+          // While the certificate is issued.
+          await host.output("systemctl", "start", "--no-block", "cert.service");
+          await Bun.sleep(Math.random() * 600);
+        }
+        await host.cutOff();
+        const isKnown = existsSync(`${host.disk}/etc/vault/token`);
+        expect(isKnown || existsSync(`${host.disk}/etc/vault/init-token`)).toBe(true);
+        const found = existsSync(`${host.disk}${destination}.pem`) ? matchingSerial(host.disk) : "";
+        if (serial !== "") expect(found).not.toBe("");
+        if (found === serial) cutBefore++;
+        else cutAfter++;
+
+        await host.boot();
+        expect(await host.settled()).toBe("running");
+        serial = matchingSerial(host.disk);
+        const { subjectAltName } = new X509Certificate(readFileSync(`${host.disk}${destination}.pem`));
+        expect(subjectAltName).toContain(name);
+        for (const unit of services)
+          expect([unit, await host.show(unit, "Result")]).toEqual([unit, "success"]);
+        expect(await etcdHealth(host)).toContain("is healthy");
+        const left = Object.keys(filesAsTheyAre(host.disk, "/etc")).filter((path) => path.includes(".tmp-"));
+        expect(left).toEqual([]);
+      }
+      console.error(`${cutBefore} cut off before the new certificate was there, ${cutAfter} after`);
+    },
+    minute + cutOffs * 20_000,
+  );
+});
