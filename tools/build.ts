@@ -114,15 +114,7 @@ async function build(name: string, folder: string, inputs: string) {
   const work = mkdtempSync(join(folder, ".build-"));
   try {
     const output = join(work, name);
-    const script = join(ROOT, "scripts", `${name}.ts`);
-    const bun = Bun.spawn([process.execPath, "build", ...COMPILE_FLAGS, `--outfile=${output}`, script], {
-      cwd: ROOT,
-      stdin: "ignore",
-      stdout: "pipe",
-      stderr: "pipe",
-    });
-    const [out, errors, code] = await Promise.all([bun.stdout.text(), bun.stderr.text(), bun.exited]);
-    if (code !== 0) throw new Error(`Building ${name} failed:\n${out}${errors}`);
+    await compile(name, output);
     const stamp = join(folder, ".stamp", name);
     // Without its old stamp first, an executable newer than its stamp could pass for built.
     rmSync(stamp, { force: true });
@@ -133,6 +125,25 @@ async function build(name: string, folder: string, inputs: string) {
   }
   const seconds = ((performance.now() - started) / 1000).toFixed(1);
   console.error(`Built ${relative(ROOT, join(folder, name))} in ${seconds} s`);
+}
+
+/**
+ * Compiles a script.
+ *
+ * @param output path; its base name is compiled in
+ * @param more flags, as for another machine than this
+ */
+export async function compile(name: string, output: string, more: readonly string[] = []): Promise<void> {
+  const script = join(ROOT, "scripts", `${name}.ts`);
+  const flags = [...COMPILE_FLAGS, ...more, `--outfile=${output}`];
+  const bun = Bun.spawn([process.execPath, "build", ...flags, script], {
+    cwd: ROOT,
+    stdin: "ignore",
+    stdout: "pipe",
+    stderr: "pipe",
+  });
+  const [out, errors, code] = await Promise.all([bun.stdout.text(), bun.stderr.text(), bun.exited]);
+  if (code !== 0) throw new Error(`Building ${name} failed:\n${out}${errors}`);
 }
 
 if (import.meta.main) {

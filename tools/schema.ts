@@ -11,7 +11,15 @@ type FileName = keyof typeof files;
 
 /** The JSON schema of a file, for editors. */
 export function fileSchema(name: FileName): Readonly<Record<string, unknown>> {
-  const { title, fields } = files[name];
+  return schemaOf(files[name]);
+}
+
+/** Every schema, by the name of its file in a release. */
+export function allSchemas(): ReadonlyMap<string, object> {
+  return new Map(Object.entries(files).map(([name, file]) => [`${name}.schema.json`, schemaOf(file)]));
+}
+
+function schemaOf({ title, fields }: { readonly title: string; readonly fields: FieldTable }) {
   return { $schema: "https://json-schema.org/draft/2020-12/schema", title, ...tableSchema(fields) };
 }
 

@@ -12,6 +12,8 @@ export type Argument = ArgDef & {
   readonly mayBeEmpty?: true;
   /** The variable that stands for it when it is not given: for the help. */
   readonly env?: string;
+  /** The values that there are, where it is a choice: for completions. */
+  readonly choices?: readonly string[];
   /** The heading of the help that it stands under. @default "Flags" */
   readonly group?: string;
 };

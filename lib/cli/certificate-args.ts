@@ -48,6 +48,7 @@ export const certificateArgs = {
     type: "string",
     alias: "t",
     description: "rsa, ec or ed25519; ec for a new key, any for one that is there",
+    choices: ["rsa", "ec", "ed25519"],
     valueHint: "TYPE",
     group: "Key",
   },

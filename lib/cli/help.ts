@@ -12,7 +12,7 @@ export interface HelpPage {
 }
 
 /** Variables that every command reads, in the order of their use. */
-const everyVariable: ReadonlyArray<readonly [name: string, meaning: string]> = [
+export const everyVariable: ReadonlyArray<readonly [name: string, meaning: string]> = [
   ["VAULT_ADDR", "the server (https://127.0.0.1:8200)"],
   ["VAULT_TOKEN, VAULT_TOKEN_FILE", "an admin's token, or the file of one; a host has its own"],
   ["VAULT_NAMESPACE", "namespace of the server"],
@@ -25,7 +25,7 @@ const everyVariable: ReadonlyArray<readonly [name: string, meaning: string]> = [
 ];
 
 /** Exit codes that every command can end with. */
-const everyExitCode: ReadonlyArray<readonly [code: number, meaning: string]> = [
+export const everyExitCode: ReadonlyArray<readonly [code: number, meaning: string]> = [
   [0, "done, or nothing to do"],
   [64, "the command line is wrong; nothing was done"],
   [65, "a file or an answer holds what it should not"],
@@ -40,7 +40,7 @@ const everyExitCode: ReadonlyArray<readonly [code: number, meaning: string]> = [
 ];
 
 /** The heading of flags that have none of their own. */
-const otherFlags = "Flags";
+export const otherFlags = "Flags";
 
 /**
  * A command's help: made of its data, so it can't speak of a flag that is not there.
@@ -83,7 +83,7 @@ export function renderHelp(page: HelpPage, calledAs: string = page.name): string
 }
 
 /** Optional ones are all given, or none is. */
-function usageWords(words: ReadonlyArray<readonly [string, Argument]>): string[] {
+export function usageWords(words: ReadonlyArray<readonly [string, Argument]>): string[] {
   const names = words.map(([name]) => `<${name}>`);
   const isOptional = words.length > 0 && words.every(([, { required }]) => required === false);
   return isOptional ? [`[${names.join(" ")}]`] : names;
@@ -95,7 +95,7 @@ function flagName(name: string, argument: Argument): string {
   return `${short}${long}${argument.type === "boolean" ? "" : ` ${argument.valueHint ?? "VALUE"}`}`;
 }
 
-function flagText(argument: Argument): string {
+export function flagText(argument: Argument): string {
   const about = [
     argument.default === undefined ? [] : `default ${argument.default === true ? "on" : argument.default}`,
     argument.env === undefined ? [] : `or ${argument.env}`,
@@ -127,7 +127,7 @@ function widest(cells: readonly string[]): number {
   return Math.max(0, ...cells.map((cell) => cell.length));
 }
 
-function wrap(text: string, width = lineWidth): string[] {
+export function wrap(text: string, width = lineWidth): string[] {
   const lines: string[] = [];
   for (const word of text.split(" ")) {
     const line = lines.at(-1);

@@ -22,6 +22,7 @@ export const manifestArgs = {
   hooks: {
     type: "string",
     description: "with manifests: run hooks now, leave them for later, or run only those left",
+    choices: ["now", "later", "only"],
     default: "now",
     valueHint: "WHEN",
     group: "Manifests",

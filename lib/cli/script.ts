@@ -35,6 +35,7 @@ export const commonArgs = {
     type: "string",
     alias: "l",
     description: "0 errors, 1 information, 2 debug",
+    choices: ["0", "1", "2"],
     default: "1",
     valueHint: "LEVEL",
     group: general,

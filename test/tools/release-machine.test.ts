@@ -1,0 +1,159 @@
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { copyFileSync, existsSync, lstatSync, readdirSync, statSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { version } from "../../package.json";
+import { linkNames } from "../../tools/build.ts";
+import { targets } from "../../tools/release/target.ts";
+import { makeRelease } from "../../tools/release.ts";
+import { unitFiles } from "../machine/host.ts";
+import { createMachine, type Machine } from "../machine/machine.ts";
+import { machineTree, whyNoMachine } from "../machine/tree.ts";
+import { temporaryFolder } from "../support/folder.ts";
+import { output } from "./released.ts";
+
+const reason = whyNoMachine();
+const minute = 60_000;
+const timers = ["token-renewal.timer", "cert.timer", "cert@etcd.timer"];
+const newer = `${version}+next`;
+
+if (reason !== undefined) {
+  test(`no machine is booted to install a package on: ${reason}`, () => console.error(reason));
+} else describe("the Debian package, on a machine", installed);
+
+function installed(): void {
+  const work = temporaryFolder();
+  const folder = join(work.path, "release");
+  const deb = join(folder, `vault-helper_${version}_amd64.deb`);
+  let host: Machine;
+
+  beforeAll(async () => {
+    const ours = targets.filter(({ name }) => name === `linux-${process.arch}`);
+    const [tree] = await Promise.all([
+      machineTree(),
+      makeRelease({ output: folder, made: ours, kinds: ["deb"] }),
+    ]);
+    const next = await nextVersion(deb, work.path);
+    host = await createMachine({
+      layers: [tree],
+      prepare(disk) {
+        copyFileSync(deb, `${disk}/root/vault-helper.deb`);
+        copyFileSync(next, `${disk}/root/next.deb`);
+      },
+    });
+    await host.boot();
+  }, 5 * minute);
+  afterAll(async () => {
+    await host[Symbol.asyncDispose]();
+    work[Symbol.dispose]();
+  });
+
+  const apt = async (...words: string[]) =>
+    await host.output("env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "-qq", "-y", ...words);
+  const states = async (ask: string) =>
+    (await host.run("systemctl", ask, ...timers)).stdout.trim().split("\n");
+
+  test("installs by apt, without anything else from anywhere", async () => {
+    await apt("install", "/root/vault-helper.deb");
+    expect(await host.output("dpkg-query", "-W", "vault-helper")).toBe(`vault-helper\t${version}`);
+    expect(await host.output("dpkg", "--verify", "vault-helper")).toBe("");
+  });
+
+  test("has one executable, by each of its names", async () => {
+    const names = ["vault-helper", ...linkNames()];
+    const inodes = names.map((name) => statSync(`${host.disk}/usr/bin/${name}`).ino);
+    expect(new Set(inodes).size).toBe(1);
+    expect(await host.output("vault-helper", "--version")).toBe(`vault-helper ${version}`);
+    for (const name of linkNames()) expect(await host.output(name, "--version")).toBe(`${name} ${version}`);
+  });
+
+  test("keeps /etc/vault to root", () => {
+    for (const path of ["/etc/vault", "/etc/vault/certs.d"]) {
+      const { mode, uid, gid } = statSync(host.disk + path);
+      expect([path, (mode & 0o7777).toString(8), uid, gid]).toEqual([path, "700", 0, 0]);
+    }
+  });
+
+  test("brings units of which systemd-analyze verify says nothing, and enables none", async () => {
+    const units = unitFiles().map((name) => name.replace("@.", "@etcd."));
+    expect(
+      await host.run("systemd-analyze", "verify", "--recursive-errors=yes", "--man=no", ...units),
+    ).toEqual({
+      code: 0,
+      stdout: "",
+      stderr: "",
+    });
+    expect(await states("is-enabled")).toEqual(["disabled", "disabled", "disabled"]);
+    expect(await states("is-active")).toEqual(["inactive", "inactive", "inactive"]);
+  });
+
+  test("is upgraded under timers that go on", async () => {
+    writeFileSync(`${host.disk}/etc/vault/token`, "of a test\n", { mode: 0o600 });
+    await host.output("systemctl", "--quiet", "enable", "--now", ...timers);
+    await apt("install", "/root/next.deb");
+    expect(await host.output("dpkg-query", "-W", "vault-helper")).toBe(`vault-helper\t${newer}`);
+    expect(await states("is-enabled")).toEqual(["enabled", "enabled", "enabled"]);
+    expect(await states("is-active")).toEqual(["active", "active", "active"]);
+    expect(await host.output("systemctl", "show", "--value", "-p", "NeedDaemonReload", ...timers)).toMatch(
+      /^no\s+no\s+no$/,
+    );
+    expect(await host.output("systemctl", "cat", "cert.service")).toContain("# of the next version");
+  });
+
+  test("is removed with all that it brought and was started, and leaves the host's token", async () => {
+    const brought = (await host.output("dpkg", "-L", "vault-helper")).split("\n");
+    expect(brought.length).toBeGreaterThan(40);
+    await apt("remove", "vault-helper");
+    const left = brought.filter((path) => existsSync(host.disk + path) && !isFolder(host, path));
+    expect(left).toEqual([]);
+    expect(brought.filter((path) => /vault/.test(path) && existsSync(host.disk + path))).toEqual([
+      "/etc/vault",
+    ]);
+    expect(existsSync(`${host.disk}/etc/vault/token`)).toBe(true);
+    expect(existsSync(`${host.disk}/var/lib/vault-helper`)).toBe(false);
+    expect(
+      await host.output("systemctl", "list-units", "--all", "--plain", "-q", "cert*", "token-renewal*"),
+    ).toBe("");
+    expect(wants(host)).toEqual([]);
+  });
+
+  test("leaves alone, when it goes, units of its names that the administrator wrote", async () => {
+    await apt("install", "/root/vault-helper.deb");
+    const own = `${host.disk}/etc/systemd/system/token-renewal`;
+    writeFileSync(`${own}.service`, "[Service]\nExecStart=/bin/true\n");
+    writeFileSync(`${own}.timer`, "[Timer]\nOnBootSec=1d\n[Install]\nWantedBy=timers.target\n");
+    await host.output("systemctl", "daemon-reload");
+    await host.output("systemctl", "--quiet", "enable", "--now", "token-renewal.timer", "cert.timer");
+    await apt("remove", "vault-helper");
+    expect(await states("is-active")).toEqual(["active", "inactive", "inactive"]);
+    expect(wants(host)).toEqual(["token-renewal.timer"]);
+  });
+
+  test("is purged, and takes /etc/vault where that is empty", async () => {
+    await apt("install", "/root/vault-helper.deb");
+    await host.output("rm", "/etc/vault/token");
+    await apt("purge", "vault-helper");
+    expect(existsSync(`${host.disk}/etc/vault`)).toBe(false);
+    expect((await host.run("dpkg-query", "-W", "vault-helper")).code).toBe(1);
+  });
+}
+
+function isFolder(host: Machine, path: string): boolean {
+  return lstatSync(host.disk + path).isDirectory();
+}
+
+/** Our timers that a target wants. */
+function wants(host: Machine): string[] {
+  return readdirSync(`${host.disk}/etc/systemd/system/timers.target.wants`).filter((name) =>
+    /^(cert|token-renewal)/.test(name),
+  );
+}
+
+/** The same package with a later version, and a unit that says so. */
+async function nextVersion(deb: string, folder: string): Promise<string> {
+  const script = `dpkg-deb --raw-extract "$0" "$1/next"
+    sed -i "s/^Version: .*/Version: $2/" "$1/next/DEBIAN/control"
+    echo "# of the next version" >> "$1/next/usr/lib/systemd/system/cert.service"
+    dpkg-deb --root-owner-group -Zgzip -z1 --build "$1/next" "$1/next.deb"`;
+  await output(["sh", "-e", "-c", script, deb, folder, newer]);
+  return join(folder, "next.deb");
+}

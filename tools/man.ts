@@ -1,0 +1,179 @@
+import { type Argument, isOnByDefault, letter } from "../lib/cli/arguments.ts";
+import { everyExitCode, everyVariable, flagText, otherFlags, usageWords, wrap } from "../lib/cli/help.ts";
+import { vaultHelper } from "../scripts/vault-helper.ts";
+import { type CommandPage, commandPages } from "./pages.ts";
+
+/** What stands in a page's corners. */
+export interface Edition {
+  readonly version: string;
+  /** As `2026-01-31`. */
+  readonly date: string;
+}
+
+export interface ManPages {
+  /** Text by file name. */
+  readonly pages: ReadonlyMap<string, string>;
+  /** Other names: `issue-cert.1` is `vault-helper-issue-cert.1`. */
+  readonly links: ReadonlyMap<string, string>;
+}
+
+/**
+ * A page for the tool and one for each command, made of what their help is made of, in the macros that every man
+ * reads (man(7)). `man vault-helper issue-cert` finds a page by both words, joined.
+ */
+export async function manPages(edition: Edition): Promise<ManPages> {
+  const commands = await commandPages();
+  const pages = new Map([[`${vaultHelper.name}.1`, toolPage(commands, edition)]]);
+  const links = new Map<string, string>();
+  for (const command of commands) {
+    const [name = "", ...others] = pageNames(command);
+    pages.set(`${name}.1`, commandPage(command, edition));
+    for (const other of others) links.set(`${other}.1`, `${name}.1`);
+  }
+  return { pages, links };
+}
+
+function pageNames({ words, isLinked, page }: CommandPage): string[] {
+  return [...words.map((word) => `${vaultHelper.name}-${word}`), ...(isLinked ? [page.name] : [])];
+}
+
+function toolPage(commands: readonly CommandPage[], edition: Edition): string {
+  const { name, description, groups, examples } = vaultHelper;
+  const grouped = Object.values(groups).flat();
+  const rest = commands.map(({ page }) => page.name).filter((it) => !grouped.includes(it));
+  const headed = [...Object.entries(groups), ["Other", rest] as const].flatMap(([heading, names]) => {
+    const there = names.flatMap((it) => commands.filter(({ page }) => page.name === it));
+    return there.length === 0 ? [] : [`.SS ${text(heading)}`, ...there.flatMap(commandEntry)];
+  });
+  return lines([
+    ...top(name, [name], description, edition),
+    ".SH SYNOPSIS",
+    `${bold(name)} ${italic("command")} [${italic("flags")}] [${italic("arguments")}]`,
+    ".PP",
+    prose("Called by a link of a command's name, it is that command."),
+    ".SH COMMANDS",
+    ...headed,
+    ...environment(),
+    ...exampleLines(examples),
+    ...exitStatus([]),
+    ...seeAlso(commands.map((command) => pageNames(command)[0] ?? "")),
+  ]);
+}
+
+function commandEntry({ page, words }: CommandPage): string[] {
+  return entry(words.map(bold).join(", "), page.description);
+}
+
+function commandPage(command: CommandPage, edition: Edition): string {
+  const { page, words, isLinked } = command;
+  const all = Object.entries(page.args);
+  const positional = all.filter(([, { type }]) => type === "positional");
+  const flags = all.filter(([, { type }]) => type !== "positional");
+  const groups = Map.groupBy(flags, ([, { group }]) => group ?? otherFlags);
+  const calls = [...words.map((word) => `${vaultHelper.name} ${word}`), ...(isLinked ? [page.name] : [])];
+  const names = pageNames(command);
+  return lines([
+    ...top(names[0] ?? "", names, page.description, edition),
+    ".SH SYNOPSIS",
+    ...calls.flatMap((call, i) => [...(i === 0 ? [] : [".br"]), synopsis(call, positional)]),
+    ...(positional.length === 0 ? [] : [".SH ARGUMENTS"]),
+    ...positional.flatMap(([name, it]) => entry(italic(name), it.description ?? "")),
+    ".SH OPTIONS",
+    ...[...groups].flatMap(([heading, members]) => [
+      ...(groups.size === 1 ? [] : [`.SS ${text(heading)}`]),
+      ...members.flatMap(([name, it]) => entry(flagHead(name, it), flagText(it))),
+    ]),
+    ...environment(),
+    ...exampleLines(page.examples),
+    ...exitStatus(page.exitCodes ?? []),
+    ...seeAlso([vaultHelper.name]),
+  ]);
+}
+
+function top(
+  title: string,
+  names: readonly string[],
+  description: string,
+  { version, date }: Edition,
+): string[] {
+  return [
+    `.TH ${text(title.toUpperCase())} 1 ${date} "${text(`${vaultHelper.name} ${version}`)}" "User Commands"`,
+    ".SH NAME",
+    `${names.map(text).join(", ")} \\-`,
+    prose(description),
+  ];
+}
+
+function synopsis(call: string, positional: ReadonlyArray<readonly [string, Argument]>): string {
+  const words = usageWords(positional).map((word) =>
+    word.replaceAll(/<([^>]+)>|[^<]+/g, (other, name?: string) => (name ? italic(name) : text(other))),
+  );
+  return [bold(call), `[${italic("flags")}]`, ...words].join(" ");
+}
+
+function flagHead(name: string, argument: Argument): string {
+  const short = letter(argument);
+  const long = `--${isOnByDefault(argument) ? "[no-]" : ""}${name}`;
+  const value = argument.type === "boolean" ? "" : ` ${italic(argument.valueHint ?? "VALUE")}`;
+  return `${short === undefined ? "" : `${bold(`-${short}`)}, `}${bold(long)}${value}`;
+}
+
+function environment(): string[] {
+  return [
+    ".SH ENVIRONMENT",
+    prose("Of each VAULT_ one, the BAO_ form goes first."),
+    ...everyVariable.flatMap(([name, meaning]) => entry(bold(name), meaning)),
+  ];
+}
+
+function exampleLines(examples: ReadonlyArray<readonly [command: string, purpose: string]>): string[] {
+  const each = examples.flatMap(([command, purpose], i) => [
+    ...(i === 0 ? [] : [".PP"]),
+    prose(`${purpose.charAt(0).toUpperCase()}${purpose.slice(1)}:`),
+    ".PP",
+    ".RS 4",
+    ".EX",
+    text(command),
+    ".EE",
+    ".RE",
+  ]);
+  return [".SH EXAMPLES", ...each];
+}
+
+function exitStatus(own: ReadonlyArray<readonly [code: number, meaning: string]>): string[] {
+  const codes = [...everyExitCode, ...own].sort(([a], [b]) => a - b);
+  return [".SH EXIT STATUS", ...codes.flatMap(([code, meaning]) => entry(bold(String(code)), meaning))];
+}
+
+function seeAlso(names: readonly string[]): string[] {
+  const last = names.length - 1;
+  return [".SH SEE ALSO", ...names.map((name, i) => `.BR ${text(name)} (1)${i === last ? "" : ","}`)];
+}
+
+function entry(head: string, about: string): string[] {
+  return [".TP", head, about === "" ? "\\&" : prose(about)];
+}
+
+function bold(words: string): string {
+  return `\\fB${text(words)}\\fR`;
+}
+
+function italic(words: string): string {
+  return `\\fI${text(words)}\\fR`;
+}
+
+/** Lines of a paragraph, broken between words: how they are filled is the reader's. */
+function prose(words: string): string {
+  return wrap(words, 72).map(text).join("\n");
+}
+
+/** As it is read, also copied: a plain hyphen may become a typographic one. */
+function text(words: string): string {
+  const escaped = words.replaceAll("\\", "\\e").replaceAll("-", "\\-");
+  // A line that begins with one of these would be an order.
+  return /^[.']/.test(escaped) ? `\\&${escaped}` : escaped;
+}
+
+function lines(all: readonly string[]): string {
+  return `${all.join("\n")}\n`;
+}

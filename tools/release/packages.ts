@@ -1,0 +1,176 @@
+import { createHash } from "node:crypto";
+import { readFileSync, statSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { description, version } from "../../package.json";
+import { ROOT } from "../main.ts";
+import { runCommand } from "./run.ts";
+import type { Target } from "./target.ts";
+import { foldersOf, type Tree, text, writeTree } from "./tree.ts";
+
+const summary = "Certificates for Kubernetes hosts from HashiCorp Vault or OpenBao";
+/** Addresses below .invalid reach nobody (RFC 2606). */
+const maintainer = "the authors of vault-helper <authors@vault-helper.invalid>";
+
+export interface Package {
+  readonly target: Target;
+  readonly tree: Tree;
+  /** Where it is built, and nothing else is. */
+  readonly work: string;
+  readonly output: string;
+  readonly epochSeconds: number;
+}
+
+/** Part of a maintainer script: run as root, in dash and bash. */
+function part(name: string): string {
+  return readFileSync(join(ROOT, "tools/packages", `${name}.sh`), "utf8");
+}
+
+/**
+ * Makes a Debian package.
+ *
+ * @see https://www.debian.org/doc/debian-policy/ch-maintainerscripts.html
+ */
+export async function makeDeb({ target, tree, work, output, epochSeconds }: Package): Promise<void> {
+  const copyright = text(readFileSync(join(ROOT, "tools/packages/copyright"), "utf8"));
+  const files = new Map([...tree, ["usr/share/doc/vault-helper/copyright", copyright] as const]);
+  await writeTree(files, work, epochSeconds);
+  const script = (content: string) =>
+    ({ kind: "file", mode: 0o755, content: `#!/bin/sh\nset -e\n${content}` }) as const;
+  await writeTree(
+    new Map([
+      ["DEBIAN/control", text(control(target, sizeOf(files, work)))],
+      ["DEBIAN/md5sums", text(md5sums(files, work))],
+      ["DEBIAN/postinst", script(`[ "$1" = configure ] || exit 0\n${part("reload")}`)],
+      ["DEBIAN/prerm", script(`[ "$1" = remove ] || exit 0\n${part("stop")}`)],
+      ["DEBIAN/postrm", script(`[ "$1" = remove ] || exit 0\n${part("clear")}${part("reload")}`)],
+    ]),
+    work,
+    epochSeconds,
+  );
+  // zstd as dpkg reads it since Debian 12 and Ubuntu 18.04; by one thread, since more give other bytes.
+  const options = ["--root-owner-group", "-Zzstd", "-z9", "--threads-max=1"];
+  await runCommand(["dpkg-deb", ...options, "--build", work, output], {
+    env: { SOURCE_DATE_EPOCH: String(epochSeconds) },
+  });
+}
+
+function control(target: Target, sizeBytes: number): string {
+  return `Package: vault-helper
+Version: ${version}
+Architecture: ${target.deb}
+Maintainer: ${maintainer}
+Installed-Size: ${Math.ceil(sizeBytes / 1024)}
+Depends: libc6 (>= 2.17)
+Section: admin
+Priority: optional
+Description: ${summary}
+ ${description}.
+ .
+ No timer is enabled by installing it: see /usr/share/doc/vault-helper/README.md.
+`;
+}
+
+/** Links have no size of their own. */
+function sizeOf(tree: Tree, folder: string): number {
+  const own = [...tree].filter(([, { kind }]) => kind === "file" || kind === "copy");
+  return own.reduce((sum, [path]) => sum + statSync(join(folder, path)).size, 0);
+}
+
+function md5sums(tree: Tree, folder: string): string {
+  const sums = new Map<number, string>();
+  return [...tree]
+    .filter(([, { kind }]) => kind !== "symlink" && kind !== "folder")
+    .map(([path]) => {
+      const { ino } = statSync(join(folder, path));
+      const sum =
+        sums.get(ino) ??
+        createHash("md5")
+          .update(readFileSync(join(folder, path)))
+          .digest("hex");
+      sums.set(ino, sum);
+      return `${sum}  ${path}\n`;
+    })
+    .sort((a, b) => (a.slice(34) < b.slice(34) ? -1 : 1))
+    .join("");
+}
+
+/** Makes a package for distributions with rpm. */
+export async function makeRpm({ target, tree, work, output, epochSeconds }: Package): Promise<void> {
+  const [files, top] = [join(work, "files"), join(work, "top")];
+  await writeTree(new Map([["files", { kind: "folder", mode: 0o755 }]]), work, epochSeconds);
+  await writeTree(tree, files, epochSeconds);
+  const name = `vault-helper-${version}-1.${target.rpm}.rpm`;
+  writeFileSync(join(work, "vault-helper.spec"), spec(tree, files));
+  const macros = {
+    _topdir: top,
+    _tmppath: join(work, "tmp"),
+    _dbpath: join(work, "db"),
+    _rpmdir: work,
+    _rpmfilename: name,
+    _buildhost: "localhost",
+    // What was changed last is as old as the release, and so is the package.
+    use_source_date_epoch_as_buildtime: "1",
+    clamp_mtime_to_source_date_epoch: "1",
+    // A Bun executable has what is compiled in behind its own end: what strips it takes that away.
+    __os_install_post: "%{nil}",
+    debug_package: "%{nil}",
+    _build_id_links: "none",
+    // zstd as every rpm since 4.14 reads it.
+    _binary_payload: "w9.zstdio",
+    _source_filedigest_algorithm: "8",
+    _binary_filedigest_algorithm: "8",
+  };
+  const defined = Object.entries(macros).flatMap(([macro, value]) => ["--define", `${macro} ${value}`]);
+  await runCommand(
+    [
+      "rpmbuild",
+      "-bb",
+      "--quiet",
+      `--target=${target.rpm}-linux`,
+      ...defined,
+      join(work, "vault-helper.spec"),
+    ],
+    // Not the builder's own macros.
+    { cwd: work, env: { HOME: work, SOURCE_DATE_EPOCH: String(epochSeconds) } },
+  );
+  await runCommand(["mv", join(work, name), output]);
+}
+
+function spec(tree: Tree, files: string): string {
+  return `Name: vault-helper
+Version: ${version}
+Release: 1
+Summary: ${summary}
+License: Apache-2.0 AND MIT AND BSD-3-Clause AND LGPL-2.1-or-later
+Requires: glibc >= 2.17
+AutoReqProv: no
+
+%description
+${description}.
+
+No timer is enabled by installing it: see /usr/share/doc/vault-helper/README.md.
+
+%install
+cp -a ${files}/. %{buildroot}/
+
+%post
+${part("reload")}
+%preun
+[ "$1" = 0 ] || exit 0
+${part("stop")}
+%postun
+${part("reload")}[ "$1" = 0 ] || exit 0
+${part("clear")}
+%files
+%defattr(-,root,root,-)
+${rpmFiles(tree).join("\n")}
+`;
+}
+
+/** Folders of the system stay the system's. */
+function rpmFiles(tree: Tree): string[] {
+  const own = (path: string) => path.startsWith("etc/vault") || path.includes("/vault-helper");
+  const folders = [...foldersOf(tree).keys()].filter(own).map((path) => `%dir "/${path}"`);
+  const files = [...tree].filter(([, { kind }]) => kind !== "folder").map(([path]) => `"/${path}"`);
+  return [...folders, ...files.sort()];
+}

@@ -1,0 +1,71 @@
+import { ROOT } from "../main.ts";
+import { runCommand } from "./run.ts";
+import { locked } from "./target.ts";
+
+/** What of CycloneDX's format is looked at here. */
+interface Bom {
+  readonly metadata: { readonly component: Component };
+  readonly components: readonly Component[];
+  readonly dependencies: ReadonlyArray<{ readonly ref: string; readonly dependsOn: readonly string[] }>;
+}
+
+interface Component {
+  readonly "bom-ref": string;
+  readonly [name: string]: unknown;
+}
+
+/**
+ * The packages that are compiled in, by npm from package-lock.json alone, and Bun itself, in CycloneDX's JSON. What
+ * tells one run of npm from another is left out or replaced: number and time, its version, the name of the folder.
+ *
+ * @see https://docs.npmjs.com/cli/commands/npm-sbom
+ * @see https://cyclonedx.org/docs/1.5/json/
+ */
+export async function sbom(epochSeconds: number): Promise<string> {
+  const kind = ["--sbom-format=cyclonedx", "--sbom-type=application", "--package-lock-only", "--omit=dev"];
+  const json = await runCommand(["npm", "sbom", "--silent", ...kind], { cwd: ROOT, env: process.env });
+  const { components, dependencies, metadata }: Bom = JSON.parse(new TextDecoder().decode(json));
+  const own = { ...metadata.component, name: "vault-helper", type: "application" };
+  const runtime = bunComponent();
+  const bom = {
+    $schema: "http://cyclonedx.org/schema/bom-1.5.schema.json",
+    bomFormat: "CycloneDX",
+    specVersion: "1.5",
+    version: 1,
+    metadata: {
+      timestamp: new Date(epochSeconds * 1000).toISOString(),
+      tools: [{ vendor: "npm", name: "cli" }],
+      component: own,
+    },
+    components: sorted([...components, runtime], (it) => it["bom-ref"]),
+    dependencies: sorted(
+      [
+        ...dependencies.map((it) =>
+          it.ref === own["bom-ref"] ? { ...it, dependsOn: [...it.dependsOn, runtime["bom-ref"]] } : it,
+        ),
+        { ref: runtime["bom-ref"], dependsOn: [] },
+      ],
+      (it) => it.ref,
+    ),
+  };
+  return `${JSON.stringify(bom, null, 2)}\n`;
+}
+
+/** To npm it is a tool of developers; it is in each executable, all the same. */
+function bunComponent(): Component {
+  const { version } = locked("bun");
+  return {
+    "bom-ref": `bun@${version}`,
+    type: "platform",
+    name: "bun",
+    version,
+    description: "the runtime that the executable is made of, with what is linked into it",
+    scope: "required",
+    purl: `pkg:npm/bun@${version}`,
+    licenses: [{ license: { id: "MIT" } }],
+  };
+}
+
+function sorted<T>(items: readonly T[], key: (item: T) => string): T[] {
+  return items.toSorted((a, b) => (key(a) < key(b) ? -1 : 1));
+}

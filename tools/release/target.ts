@@ -1,0 +1,100 @@
+import { createHash } from "node:crypto";
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync } from "node:fs";
+import { homedir } from "node:os";
+import { join } from "node:path";
+import { ExitCode, Failure } from "../../lib/failure.ts";
+import { compile } from "../build.ts";
+import { ROOT } from "../main.ts";
+import { runCommand } from "./run.ts";
+
+/** A kind of machine, and what each world calls it. */
+export interface Target {
+  readonly name: "linux-x64" | "linux-arm64";
+  readonly deb: "amd64" | "arm64";
+  readonly rpm: "x86_64" | "aarch64";
+  /** npm's package with Bun for it. For x64 it is the one that every x86-64 CPU since 2008 runs (no AVX). */
+  readonly runtime: string;
+}
+
+/**
+ * With glibc. One for musl would need a libstdc++ that is built for musl, which only musl's own distributions have; and
+ * no Kubernetes host that boots with systemd has musl.
+ */
+export const targets: readonly Target[] = [
+  { name: "linux-x64", deb: "amd64", rpm: "x86_64", runtime: "@oven/bun-linux-x64" },
+  { name: "linux-arm64", deb: "arm64", rpm: "aarch64", runtime: "@oven/bun-linux-aarch64" },
+];
+
+/** Compiles the tool for a target; gives the executable's path, in the folder. */
+export async function compileFor(target: Target, folder: string): Promise<string> {
+  const output = join(folder, "vault-helper");
+  const runtime = await runtimeOf(target);
+  await compile("vault-helper", output, [
+    `--target=bun-${target.name}`,
+    // Bun would fetch one by itself, which nothing is compared with.
+    `--compile-executable-path=${runtime}`,
+  ]);
+  return output;
+}
+
+/**
+ * Bun for a target, of the version and with the checksum that package-lock.json has; kept for the next release.
+ *
+ * @throws Failure (data) where what npm gives has another checksum
+ */
+export async function runtimeOf({ runtime }: Target): Promise<string> {
+  const { version, integrity } = locked(runtime);
+  const cache = join(process.env.XDG_CACHE_HOME || join(homedir(), ".cache"), "vault-helper");
+  const key = createHash("sha256").update(integrity).digest("hex").slice(0, 16);
+  const path = join(cache, `${runtime.replace(/.*\//, "")}-${version}-${key}`);
+  if (existsSync(path)) return path;
+  mkdirSync(cache, { recursive: true });
+  const work = mkdtempSync(join(cache, ".runtime-"));
+  try {
+    console.log(`${runtime} ${version} is fetched, once for this machine`);
+    // npm's settings and cache are the builder's.
+    await runCommand(
+      ["npm", "pack", "--silent", "--ignore-scripts", `--pack-destination=${work}`, `${runtime}@${version}`],
+      { cwd: work, env: process.env },
+    );
+    const [archive = ""] = [...new Bun.Glob("*.tgz").scanSync(work)];
+    const found = createHash("sha512")
+      .update(readFileSync(join(work, archive)))
+      .digest("base64");
+    if (integrity !== `sha512-${found}`) {
+      throw new Failure(ExitCode.data, `${runtime} ${version} is not the one of package-lock.json`);
+    }
+    await runCommand(["tar", "-xzf", join(work, archive), "-C", work, "package/bin/bun"]);
+    renameSync(join(work, "package/bin/bun"), path);
+  } finally {
+    rmSync(work, { recursive: true, force: true });
+  }
+  return path;
+}
+
+interface Locked {
+  readonly version: string;
+  /** `sha512-` and base64. */
+  readonly integrity: string;
+  readonly dev?: boolean;
+  readonly license?: string;
+}
+
+/** What package-lock.json says of a package. */
+export function locked(name: string): Locked {
+  const found = lockedPackages().find(([path]) => path === `node_modules/${name}`)?.[1];
+  if (found === undefined) throw new Failure(ExitCode.software, `package-lock.json has no ${name}`);
+  return found;
+}
+
+/** Packages that are compiled in, by their folder. */
+export function shippedPackages(): ReadonlyArray<readonly [path: string, Locked]> {
+  return lockedPackages().filter(([path, { dev }]) => path !== "" && dev !== true);
+}
+
+function lockedPackages(): ReadonlyArray<readonly [path: string, Locked]> {
+  const { packages }: { packages: Record<string, Locked> } = JSON.parse(
+    readFileSync(join(ROOT, "package-lock.json"), "utf8"),
+  );
+  return Object.entries(packages);
+}
