@@ -23,14 +23,14 @@ if (reason !== undefined) {
 function installed(): void {
   const work = temporaryFolder();
   const folder = join(work.path, "release");
-  const deb = join(folder, `vault-helper_${version}_amd64.deb`);
+  const [ours] = targets.filter(({ name }) => name === `linux-${process.arch}`);
+  const deb = join(folder, `vault-helper_${version}_${ours?.deb}.deb`);
   let host: Machine;
 
   beforeAll(async () => {
-    const ours = targets.filter(({ name }) => name === `linux-${process.arch}`);
     const [tree] = await Promise.all([
       machineTree(),
-      makeRelease({ output: folder, made: ours, kinds: ["deb"] }),
+      makeRelease({ output: folder, made: ours === undefined ? [] : [ours], kinds: ["deb", "rpm"] }),
     ]);
     const next = await nextVersion(deb, work.path);
     host = await createMachine({
@@ -134,6 +134,27 @@ function installed(): void {
     await apt("purge", "vault-helper");
     expect(existsSync(`${host.disk}/etc/vault`)).toBe(false);
     expect((await host.run("dpkg-query", "-W", "vault-helper")).code).toBe(1);
+  });
+
+  test("as an rpm is installed, found whole and removed", async () => {
+    // Its database does not bear the way by /proc.
+    const [, keeper = "", disk] = /^\/proc\/(\d+)\/root(.*)$/.exec(host.disk) ?? [];
+    const here = ["nsenter", "-t", keeper, "-m", "rpm", `--root=${disk}`, "--dbpath=/var/lib/rpm"];
+    const rpm = async (...words: string[]) => await output([...here, "--force-debian", ...words]);
+    // rpm's own records are the only ones that it knows.
+    await rpm("--install", "--nodeps", join(folder, `vault-helper-${version}-1.${ours?.rpm}.rpm`));
+    expect(await rpm("--verify", "--nodeps", "vault-helper")).toBe("");
+    expect(await host.output("issue-cert", "--version")).toBe(`issue-cert ${version}`);
+    const inodes = ["vault-helper", ...linkNames()].map(
+      (name) => statSync(`${host.disk}/usr/bin/${name}`).ino,
+    );
+    expect(new Set(inodes).size).toBe(1);
+    await host.output("systemctl", "daemon-reload");
+    await host.output("systemctl", "--quiet", "enable", "cert.timer");
+    const brought = (await rpm("--query", "--list", "vault-helper")).trim().split("\n");
+    await rpm("--erase", "--nodeps", "vault-helper");
+    expect(brought.filter((path) => existsSync(host.disk + path))).toEqual([]);
+    expect(wants(host)).toEqual(["token-renewal.timer"]);
   });
 }
 

@@ -74,6 +74,10 @@ describe("npm run release", () => {
     ]);
     const told = await output(["sha256sum", "--check", "SHA256SUMS"], { cwd: first });
     expect(told.trim().split("\n")).toHaveLength(7);
+    const rpms = readdirSync(first).filter((name) => name.endsWith(".rpm"));
+    expect(await output(["rpm", "--checksig", ...rpms], { cwd: first })).toBe(
+      rpms.map((name) => `${name}: digests OK\n`).join(""),
+    );
   });
 
   test("gives the same bytes in another folder, home, time zone, with another umask and other times", () => {

@@ -1,6 +1,7 @@
 import { createHash } from "node:crypto";
 import { readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { wrap } from "../../lib/cli/help.ts";
 import { description, version } from "../../package.json";
 import { ROOT } from "../main.ts";
 import { runCommand } from "./run.ts";
@@ -8,6 +9,11 @@ import type { Target } from "./target.ts";
 import { foldersOf, type Tree, text, writeTree } from "./tree.ts";
 
 const summary = "Certificates for Kubernetes hosts from HashiCorp Vault or OpenBao";
+const about = [
+  ...wrap(`${description}.`, 78),
+  "",
+  ...wrap("No timer is enabled by installing it: see /usr/share/doc/vault-helper/README.md.", 78),
+];
 /** Addresses below .invalid reach nobody (RFC 2606). */
 const maintainer = "the authors of vault-helper <authors@vault-helper.invalid>";
 
@@ -64,10 +70,7 @@ Depends: libc6 (>= 2.17)
 Section: admin
 Priority: optional
 Description: ${summary}
- ${description}.
- .
- No timer is enabled by installing it: see /usr/share/doc/vault-helper/README.md.
-`;
+${about.map((line) => ` ${line === "" ? "." : line}\n`).join("")}`;
 }
 
 /** Links have no size of their own. */
@@ -146,9 +149,7 @@ Requires: glibc >= 2.17
 AutoReqProv: no
 
 %description
-${description}.
-
-No timer is enabled by installing it: see /usr/share/doc/vault-helper/README.md.
+${about.join("\n")}
 
 %install
 cp -a ${files}/. %{buildroot}/
