@@ -46,8 +46,9 @@ function flagsOf(args: CommandPage["page"]["args"]): Flag[] {
   return Object.entries(args)
     .filter(([, { type }]) => type !== "positional")
     .map(([name, argument]) => ({
+      // What is on by default is worth typing to turn it off.
       name: isOnByDefault(argument) ? `no-${name}` : name,
-      short: letter(argument),
+      short: isOnByDefault(argument) ? undefined : letter(argument),
       about: argument.description ?? "",
       hint: argument.valueHint ?? "VALUE",
       source: sourceOf(argument),

@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { isOnByDefault } from "../../lib/cli/arguments.ts";
 import { everyExitCode } from "../../lib/cli/help.ts";
 import { linkNames } from "../../tools/build.ts";
 import { type ManPages, manPages } from "../../tools/man.ts";
@@ -50,9 +51,10 @@ describe("man pages", () => {
     async (name, page) => {
       const text = await shown(`vault-helper-${name}.1`);
       expect(text).toContain(`- ${page.description}`.replaceAll(/\s+/g, " "));
-      for (const [flag, { type, description = "" }] of Object.entries(page.args)) {
-        expect(text).toContain(type === "positional" ? flag : `-${flag}`);
-        expect(text).toContain(description);
+      for (const [name, argument] of Object.entries(page.args)) {
+        const flag = isOnByDefault(argument) ? `--[no-]${name}` : `--${name}`;
+        expect(text).toContain(argument.type === "positional" ? name : flag);
+        expect(text).toContain(argument.description ?? "");
       }
       for (const [command] of page.examples) expect(text).toContain(command);
       for (const [code, meaning] of [...everyExitCode, ...(page.exitCodes ?? [])])

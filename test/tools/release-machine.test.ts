@@ -93,9 +93,9 @@ function installed(): void {
     expect(await host.output("dpkg-query", "-W", "vault-helper")).toBe(`vault-helper\t${newer}`);
     expect(await states("is-enabled")).toEqual(["enabled", "enabled", "enabled"]);
     expect(await states("is-active")).toEqual(["active", "active", "active"]);
-    expect(await host.output("systemctl", "show", "--value", "-p", "NeedDaemonReload", ...timers)).toMatch(
-      /^no\s+no\s+no$/,
-    );
+    expect(
+      await host.output("systemctl", "show", "--value", "-p", "NeedDaemonReload", "cert.service", ...timers),
+    ).toMatch(/^no\s+no\s+no\s+no$/);
     expect(await host.output("systemctl", "cat", "cert.service")).toContain("# of the next version");
   });
 
