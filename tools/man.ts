@@ -99,8 +99,7 @@ function top(
   return [
     `.TH ${text(title.toUpperCase())} 1 ${date} "${text(`${vaultHelper.name} ${version}`)}" "User Commands"`,
     ".SH NAME",
-    `${names.map(text).join(", ")} \\-`,
-    prose(description),
+    prose(`${names.join(", ")} - ${description}`),
   ];
 }
 

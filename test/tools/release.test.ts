@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { existsSync, mkdirSync, readdirSync, readFileSync, statSync } from "node:fs";
 import { homedir } from "node:os";
 import { join } from "node:path";
-import { version } from "../../package.json";
+import { dependencies, devDependencies, version } from "../../package.json";
 import { linkNames } from "../../tools/build.ts";
 import { ROOT } from "../../tools/main.ts";
 import { runtimeOf, targets } from "../../tools/release/target.ts";
@@ -186,6 +186,9 @@ describe("a release", () => {
     const listed: ReadonlyArray<{ name: string; version: string }> = bom.components;
     expect(listed.map((it) => `${it.name} ${it.version}`).sort()).toEqual(wanted.sort());
     expect(bom).toMatchObject({ bomFormat: "CycloneDX", metadata: { component: { version } } });
+    const own = bom.dependencies.find(({ ref }: { ref: string }) => ref === `vault-helper@${version}`);
+    const direct = Object.entries({ ...dependencies, bun: devDependencies.bun }).map((it) => it.join("@"));
+    expect(own.dependsOn.toSorted()).toEqual(direct.sort());
     const refs = bom.dependencies.map(({ ref }: { ref: string }) => ref);
     expect(new Set(refs).size).toBe(listed.length + 1);
     expect(read("sbom.cdx.json")).toBe(readFileSync(join(first, `vault-helper-${version}.cdx.json`), "utf8"));

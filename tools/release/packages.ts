@@ -5,7 +5,7 @@ import { wrap } from "../../lib/cli/help.ts";
 import { description, version } from "../../package.json";
 import { ROOT } from "../main.ts";
 import { runCommand } from "./run.ts";
-import type { Target } from "./target.ts";
+import { shippedPackages, type Target } from "./target.ts";
 import { foldersOf, type Tree, text, writeTree } from "./tree.ts";
 
 const summary = "Certificates for Kubernetes hosts from HashiCorp Vault or OpenBao";
@@ -144,7 +144,7 @@ function spec(tree: Tree, files: string): string {
 Version: ${version}
 Release: 1
 Summary: ${summary}
-License: Apache-2.0 AND MIT AND BSD-3-Clause AND LGPL-2.1-or-later
+License: ${licenses().join(" AND ")}
 Requires: glibc >= 2.17
 AutoReqProv: no
 
@@ -166,6 +166,12 @@ ${part("clear")}
 %defattr(-,root,root,-)
 ${rpmFiles(tree).join("\n")}
 `;
+}
+
+/** Our own, the runtime's and each package's, as SPDX names them. */
+function licenses(): string[] {
+  const packages = shippedPackages().flatMap(([, { license }]) => license ?? []);
+  return [...new Set(["Apache-2.0", "MIT", "LGPL-2.1-or-later", ...packages])];
 }
 
 /** Folders of the system stay the system's. */

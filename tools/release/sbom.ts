@@ -1,6 +1,6 @@
 import { ROOT } from "../main.ts";
 import { runCommand } from "./run.ts";
-import { locked } from "./target.ts";
+import { locked, shippedPackages } from "./target.ts";
 
 /** What of CycloneDX's format is looked at here. */
 interface Bom {
@@ -22,7 +22,7 @@ interface Component {
  * @see https://cyclonedx.org/docs/1.5/json/
  */
 export async function sbom(epochSeconds: number): Promise<string> {
-  const kind = ["--sbom-format=cyclonedx", "--sbom-type=application", "--package-lock-only", "--omit=dev"];
+  const kind = ["--sbom-format=cyclonedx", "--sbom-type=application", "--package-lock-only"];
   const json = await runCommand(["npm", "sbom", "--silent", ...kind], { cwd: ROOT, env: process.env });
   const { components, dependencies, metadata }: Bom = JSON.parse(new TextDecoder().decode(json));
   const own = { ...metadata.component, name: "vault-helper", type: "application" };
@@ -37,18 +37,34 @@ export async function sbom(epochSeconds: number): Promise<string> {
       tools: [{ vendor: "npm", name: "cli" }],
       component: own,
     },
-    components: sorted([...components, runtime], (it) => it["bom-ref"]),
+    components: sorted(
+      [...components.filter((it) => isShipped(it["bom-ref"])), runtime],
+      (it) => it["bom-ref"],
+    ),
     dependencies: sorted(
       [
-        ...dependencies.map((it) =>
-          it.ref === own["bom-ref"] ? { ...it, dependsOn: [...it.dependsOn, runtime["bom-ref"]] } : it,
-        ),
+        ...dependencies
+          .filter(({ ref }) => ref === own["bom-ref"] || isShipped(ref))
+          .map(({ ref, dependsOn }) => ({
+            ref,
+            dependsOn: [
+              ...dependsOn.filter(isShipped),
+              ...(ref === own["bom-ref"] ? [runtime["bom-ref"]] : []),
+            ],
+          })),
         { ref: runtime["bom-ref"], dependsOn: [] },
       ],
       (it) => it.ref,
     ),
   };
   return `${JSON.stringify(bom, null, 2)}\n`;
+}
+
+/** Not by npm's `--omit=dev`, which leaves out what is compiled in when a developer's tool needs it, too. */
+function isShipped(ref: string): boolean {
+  return shippedPackages().some(
+    ([path, { version }]) => `${path.replace(/.*node_modules\//, "")}@${version}` === ref,
+  );
 }
 
 /** To npm it is a tool of developers; it is in each executable, all the same. */
