@@ -74,7 +74,8 @@ export async function lookupSelf(client: VaultClient, token?: string): Promise<T
     ttlSeconds: data.number("ttl"),
     // Left out where there is none.
     lifeSeconds: Number(data.fields.period ?? 0) || data.number("creation_ttl"),
-    renewable: data.truth("renewable"),
+    // Left out of the root token that a server is initialized with.
+    renewable: data.fields.renewable !== undefined && data.truth("renewable"),
     policies: data.texts("policies"),
   };
 }

@@ -57,6 +57,12 @@ describe("lookupSelf()", () => {
       policies: ["root"],
     });
   });
+
+  test("looks up the root token that a server is initialized with, of which less is told", async () => {
+    await using raft = await startServer({ mode: "raft" });
+    const root = createVaultClient({ address: raft.address, token: raft.rootToken });
+    expect(await lookupSelf(root)).toMatchObject({ ttlSeconds: 0, lifeSeconds: 0, renewable: false });
+  });
 });
 
 describe("renewSelf()", () => {
