@@ -12,6 +12,7 @@ const commands: Commands = {
   "read-secret": async () => command((await import("./read-secret.ts")).readSecretScript),
   "dev-server": async () => command((await import("./dev-server.ts")).devServer),
   status: async () => command((await import("./status.ts")).status),
+  teardown: async () => command((await import("./teardown.ts")).teardown),
 };
 
 export const vaultHelper: Tool = {

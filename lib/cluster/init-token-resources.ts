@@ -3,7 +3,15 @@ import { ExitCode, Failure } from "../failure.ts";
 import { isNotRenewable, isUnknownToken } from "../vault/error.ts";
 import { readSecret } from "../vault/kv.ts";
 import type { Fields } from "../vault/shape.ts";
-import { createOrphan, lookupSelf, renewSelf, type TokenLease } from "../vault/token.ts";
+import {
+  createOrphan,
+  lookupSelf,
+  renewSelf,
+  revokeAccessor,
+  revokeAccessorPath,
+  type TokenInfo,
+  type TokenLease,
+} from "../vault/token.ts";
 import type { Cluster, HostRole } from "./cluster.ts";
 import type { Resource } from "./plan.ts";
 import { missingField, writeIfMissing } from "./secrets.ts";
@@ -54,14 +62,8 @@ function tokenResource(token: WantedInitToken, chosen: string | undefined): Reso
     async read(view) {
       // A chosen one may be a token already, of which no secret tells yet.
       const id = storedId(token.secretPath, await view.secret(token.secretPath)) ?? chosen;
-      if (id === undefined) return undefined;
-      try {
-        const { policies } = await lookupSelf(view.client, id);
-        return { policies };
-      } catch (error) {
-        if (isUnknownToken(error)) return undefined;
-        throw error;
-      }
+      const found = id === undefined ? undefined : await lookUp(view, id);
+      return found && { policies: found.policies, accessor: found.accessor };
     },
     refuse: ({ policies }) => requirePolicies(token, policies),
     async create(client) {
@@ -76,18 +78,57 @@ function tokenResource(token: WantedInitToken, chosen: string | undefined): Reso
       await createOrphan(client, { ...token, id });
     },
     async update() {},
+    removal: {
+      right: { path: revokeAccessorPath, capability: "update" },
+      keep: ({ policies }) => morePolicies(token, policies),
+      run: (client, { accessor }) => revokeAccessor(client, String(accessor)),
+    },
   };
+}
+
+/** One that was given as a flag may have been made by others, for more than set-up makes one for. */
+function morePolicies(token: WantedInitToken, policies: unknown): string | undefined {
+  const others = policyNames(policies).filter((name) => name !== "default" && !token.policies.includes(name));
+  if (others.length === 0) return undefined;
+  return `the init token of ${token.secretPath} holds other policies, too: ${others.join(", ")}`;
+}
+
+function policyNames(policies: unknown): readonly string[] {
+  return Array.isArray(policies) ? policies.map(String) : [];
 }
 
 /** A token's policies can't be changed after its making. */
 function requirePolicies(token: WantedInitToken, policies: unknown): void {
-  const found = Array.isArray(policies) ? policies.map(String) : [];
+  const found = policyNames(policies);
   if (token.policies.every((name) => found.includes(name))) return;
   throw new Failure(
     ExitCode.config,
     `the init token of ${token.secretPath} holds the policies ${found.join(", ")}, not ${token.policies.join(", ")}`,
     { hint: "nothing was changed; revoke that token, and the next run makes it anew with the same id" },
   );
+}
+
+async function lookUp({ client }: ServerView, id: string): Promise<TokenInfo | undefined> {
+  try {
+    return await lookupSelf(client, id);
+  } catch (error) {
+    if (isUnknownToken(error)) return undefined;
+    throw error;
+  }
+}
+
+/**
+ * An init token as it stands.
+ *
+ * @returns undefined where no id is stored; "unknown" where one is, and the server knows no such token
+ * @throws Failure (configuration) where the secret has not the field
+ */
+export async function readInitToken(
+  view: ServerView,
+  { secretPath }: WantedInitToken,
+): Promise<TokenInfo | "unknown" | undefined> {
+  const id = storedId(secretPath, await view.secret(secretPath));
+  return id === undefined ? undefined : ((await lookUp(view, id)) ?? "unknown");
 }
 
 function storedId(path: string, secret: Fields | undefined): string | undefined {

@@ -1,4 +1,6 @@
 import { ExitCode, Failure } from "../failure.ts";
+import type { VaultClient } from "../vault/client.ts";
+import { isNotMounted } from "../vault/error.ts";
 import { generateRoot, listIssuers } from "../vault/pki.ts";
 import type { Fields } from "../vault/shape.ts";
 import {
@@ -8,6 +10,7 @@ import {
   tuneAuthMaxLeaseTtl,
   tuneMount,
 } from "../vault/sys.ts";
+import { disableMount, reloadMount } from "../vault/unmount.ts";
 import { type Cluster, tokenPeriodSeconds } from "./cluster.ts";
 import { pkiMounts, secretsMount, type WantedMount } from "./mounts.ts";
 import type { Resource } from "./plan.ts";
@@ -71,7 +74,36 @@ function mountResource(mount: WantedMount): Resource {
     refuse: (found) => refuseOtherType(mount, found),
     create: (client) => enableMount(client, path, type, tuning),
     update: (client) => tuneMount(client, path, tuning),
+    removal: {
+      right: { path: `sys/mounts/${path}`, capability: "delete" },
+      run: (client) => removeMount(client, mount),
+    },
   };
+}
+
+/**
+ * A PKI engine whose removal was cut off is started anew first. Vault (1.14 to 1.21 at least) ends its ACME part once
+ * for each try, can wait for two of them, and holds up every other request at the third.
+ */
+async function removeMount(client: VaultClient, { path, type }: WantedMount): Promise<void> {
+  if (type === "pki" && !(await answers(client, path))) await reloadMount(client, path);
+  await disableMount(client, path);
+}
+
+async function answers(client: VaultClient, mount: string): Promise<boolean> {
+  try {
+    await listIssuers(client, mount);
+    return true;
+  } catch (error) {
+    if (isNotMounted(error)) return false;
+    throw error;
+  }
+}
+
+/** Whether a mount stands at its path, and is of the type that it has to be. */
+export function standsAsWanted(mounts: ReadonlyMap<string, MountInfo>, { path, type }: WantedMount): boolean {
+  const found = mounts.get(path);
+  return found !== undefined && mountType(found) === type;
 }
 
 /** The server takes no mount inside another, and would say so only once others are made. */

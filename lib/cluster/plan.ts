@@ -1,4 +1,6 @@
+import { ExitCode, Failure } from "../failure.ts";
 import type { VaultClient } from "../vault/client.ts";
+import { VaultError } from "../vault/error.ts";
 import type { Fields } from "../vault/shape.ts";
 import { differences, type FieldChange } from "./compare.ts";
 import type { ServerView } from "./server-view.ts";
@@ -21,6 +23,17 @@ export interface Resource extends Place {
   refuse?(found: Fields): void;
   /** Which fields differ, where it is not simply all that do. */
   differences?(found: Fields): readonly FieldChange[];
+  /** How it is taken away; absent where it goes with the mount that it is in, or is not the cluster's alone. */
+  readonly removal?: Removal;
+}
+
+export interface Removal {
+  /** What the token must be granted for it. */
+  readonly right: { readonly path: string; readonly capability: string };
+  /** Why what stands is more than set-up made, and stays; undefined where it may go. */
+  keep?(found: Fields): string | undefined;
+  /** No error where nothing is there. */
+  run(client: VaultClient, found: Fields): Promise<void>;
 }
 
 /** Something that an earlier set-up made, and that should stand no longer. */
@@ -36,6 +49,11 @@ export type Change =
       readonly fields: readonly FieldChange[];
     }
   | { readonly action: "delete"; readonly resource: Unwanted; readonly fields: readonly [] };
+
+/** An error that set-up itself would be stopped by, and not a server that refuses. */
+export function isRefusal(error: unknown): error is Failure {
+  return error instanceof Failure && !(error instanceof VaultError) && error.exitCode === ExitCode.config;
+}
 
 /** What stands, for each resource. */
 export type Observed = ReadonlyMap<Resource | Unwanted, Fields | undefined>;

@@ -1,10 +1,10 @@
 import { ExitCode, Failure } from "../failure.ts";
 import { readPkiRole, writePkiRole } from "../vault/pki.ts";
-import { readPolicy, writePolicy } from "../vault/sys.ts";
-import { readTokenRole, writeTokenRole } from "../vault/token.ts";
+import { deletePolicy, readPolicy, writePolicy } from "../vault/sys.ts";
+import { deleteTokenRole, readTokenRole, writeTokenRole } from "../vault/token.ts";
 import type { Cluster } from "./cluster.ts";
 import { initTokenResources } from "./init-token-resources.ts";
-import { mountType } from "./mount-resources.ts";
+import { standsAsWanted } from "./mount-resources.ts";
 import { pkiMounts, secretsMount } from "./mounts.ts";
 import { pkiRoles, type WantedPkiRole } from "./pki-roles.ts";
 import type { Resource } from "./plan.ts";
@@ -34,10 +34,7 @@ export function roleResources(cluster: Cluster): readonly Resource[] {
  */
 export async function requireMounts(view: ServerView, cluster: Cluster): Promise<void> {
   const found = await view.mounts();
-  const missing = [...pkiMounts(cluster), secretsMount(cluster)].filter(({ path, type }) => {
-    const mount = found.get(path);
-    return mount === undefined || mountType(mount) !== type;
-  });
+  const missing = [...pkiMounts(cluster), secretsMount(cluster)].filter((it) => !standsAsWanted(found, it));
   if (missing.length === 0) return;
   const paths = missing.map(({ path }) => path).join(", ");
   throw new Failure(ExitCode.config, `cluster ${cluster.id} has not all of its mounts (missing: ${paths})`, {
@@ -71,6 +68,10 @@ function policyResource({ name, text }: WantedPolicy): Resource {
     },
     create: write,
     update: write,
+    removal: {
+      right: { path: `sys/policies/acl/${name}`, capability: "delete" },
+      run: (client) => deletePolicy(client, name),
+    },
   };
 }
 
@@ -87,6 +88,10 @@ function tokenRoleResource({ name, fields }: WantedTokenRole): Resource {
     update(client, changes) {
       const isTheirs = changes.some(({ field }) => field === "allowed_entity_aliases");
       return writeTokenRole(client, name, isTheirs ? fields : untouched);
+    },
+    removal: {
+      right: { path: `auth/token/roles/${name}`, capability: "delete" },
+      run: (client) => deleteTokenRole(client, name),
     },
   };
 }

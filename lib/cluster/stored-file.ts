@@ -5,13 +5,13 @@ import type { Fields } from "../vault/shape.ts";
 import type { Cluster } from "./cluster.ts";
 import { type ClusterFile, type Half, readClusterFile } from "./cluster-file.ts";
 import type { FieldChange } from "./compare.ts";
-import { mountType } from "./mount-resources.ts";
+import { standsAsWanted } from "./mount-resources.ts";
 import { secretsMount } from "./mounts.ts";
 import type { Resource, Unwanted } from "./plan.ts";
 import type { ServerView } from "./server-view.ts";
 
 /** Where the part of the cluster's file is kept that a half was set up with: out of hosts' reach. */
-function storedFilePath(cluster: Cluster, half: Half): string {
+export function storedFilePath(cluster: Cluster, half: Half): string {
   return `${cluster.id}/secrets/cluster-file-${half}`;
 }
 
@@ -25,10 +25,8 @@ export async function readStoredFile(
   cluster: Cluster,
   half: Half,
 ): Promise<ClusterFile | undefined> {
-  const { path, type } = secretsMount(cluster);
-  const mount = (await view.mounts()).get(path);
   // Another one is refused by its own resource.
-  if (mount === undefined || mountType(mount) !== type) return undefined;
+  if (!standsAsWanted(await view.mounts(), secretsMount(cluster))) return undefined;
   const name = `secret ${storedFilePath(cluster, half)}`;
   const values = await view.secret(storedFilePath(cluster, half));
   if (values === undefined) return undefined;

@@ -3,11 +3,16 @@ import { type RequestName, VaultError } from "./error.ts";
 import { parseExactly } from "./exact-json.ts";
 import { parseRetryAfter } from "./retry.ts";
 
-/** More than any answer that we ask for, less than what hurts a small host. */
-const maxBytes = 8 * 1024 * 1024;
+/** More than any answer that a host asks for, less than what hurts a small one. */
+const defaultMebibytes = 8;
 
 export const strangerHint =
   "something other than Vault answers there: check VAULT_ADDR and the proxy between";
+
+interface BodyRequest extends RequestName {
+  readonly exactNumbers?: boolean;
+  readonly maxMebibytes?: number;
+}
 
 /**
  * Reads an answer's body as JSON, and no more of it than we would ever want.
@@ -15,10 +20,7 @@ export const strangerHint =
  * @returns the value; undefined for an empty body
  * @throws VaultError when it is too long, or not JSON
  */
-export async function readJson(
-  response: Response,
-  request: RequestName & { readonly exactNumbers?: boolean },
-): Promise<unknown> {
+export async function readJson(response: Response, request: BodyRequest): Promise<unknown> {
   const body = await readText(response, request);
   if (body.trim() === "") return undefined;
   try {
@@ -44,7 +46,8 @@ export async function readJson(
   }
 }
 
-async function readText(response: Response, request: RequestName): Promise<string> {
+async function readText(response: Response, request: BodyRequest): Promise<string> {
+  const { maxMebibytes = defaultMebibytes } = request;
   if (response.body === null) return "";
   const decoder = new TextDecoder();
   let text = "";
@@ -52,16 +55,11 @@ async function readText(response: Response, request: RequestName): Promise<strin
   for await (const chunk of response.body) {
     bytes += chunk.byteLength;
     // Leaving the loop cancels the stream, and with it the connection.
-    if (bytes > maxBytes) {
-      throw new VaultError(
-        ExitCode.unavailable,
-        request,
-        `the answer is longer than ${maxBytes / 1024 / 1024} MiB`,
-        {
-          status: response.status,
-          hint: strangerHint,
-        },
-      );
+    if (bytes > maxMebibytes * 1024 * 1024) {
+      throw new VaultError(ExitCode.unavailable, request, `the answer is longer than ${maxMebibytes} MiB`, {
+        status: response.status,
+        hint: strangerHint,
+      });
     }
     text += decoder.decode(chunk, { stream: true });
   }

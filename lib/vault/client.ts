@@ -56,6 +56,13 @@ export interface VaultRequest {
   /** What a policy must grant on the path: named in the error when it is refused. */
   readonly capability: string;
   /**
+   * Once it is under way, neither a time limit nor the end of the run breaks it off: the server ends what it does for
+   * a request as soon as nobody waits for the answer.
+   */
+  readonly unbroken?: true;
+  /** The longest answer that is read. @default 8 */
+  readonly maxMebibytes?: number;
+  /**
    * The server may act on it twice at no cost. Reads and writes of state are; making a token is not, since the
    * one whose answer was lost lives for years.
    */
@@ -75,7 +82,7 @@ export interface VaultClient {
 }
 
 // Bun's own additions to fetch that its types leave out or name otherwise.
-type FetchOptions = BunFetchRequestInit & { verbose?: boolean; proxy?: string | false };
+type FetchOptions = BunFetchRequestInit & { verbose?: boolean; proxy?: string | false; timeout?: false };
 
 /**
  * A client of one server. It opens nothing before the first request; connections are kept for the next ones.
@@ -100,12 +107,13 @@ export function createVaultClient(options: VaultClientOptions): VaultClient {
     if (namespace !== undefined) headers["X-Vault-Namespace"] = sendable("the namespace", namespace);
     if (body !== undefined) headers["Content-Type"] = "application/json";
 
-    const limit = AbortSignal.timeout(requestTimeoutMs);
+    const isUnbroken = request.unbroken === true && !signal.aborted;
+    const limit = isUnbroken ? new AbortController().signal : AbortSignal.timeout(requestTimeoutMs);
     const init: FetchOptions = {
       method: request.method,
       headers,
       redirect: "manual", // a followed one would carry the token to any host
-      signal: AbortSignal.any([signal, limit]),
+      ...(isUnbroken ? { timeout: false } : { signal: AbortSignal.any([signal, limit]) }),
       tls,
       verbose: false, // BUN_CONFIG_VERBOSE_FETCH would print the token
       ...(body === undefined ? {} : { body }),

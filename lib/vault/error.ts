@@ -55,6 +55,16 @@ export function isNotRenewable(error: unknown): error is VaultError {
   return error instanceof VaultError && error.status === 400 && wasSaid(error, /not renewable/);
 }
 
+/** No token of the server has that accessor: it expired, or was revoked. */
+export function isUnknownAccessor(error: unknown): error is VaultError {
+  return error instanceof VaultError && wasSaid(error, /invalid accessor/);
+}
+
+/** Nothing is mounted at the path, or what is there is being taken away. */
+export function isNotMounted(error: unknown): error is VaultError {
+  return error instanceof VaultError && error.status === 404 && wasSaid(error, /no handler for route/);
+}
+
 function wasSaid(error: VaultError, pattern: RegExp): boolean {
   return error.serverErrors?.some((words) => pattern.test(words)) ?? false;
 }

@@ -1,7 +1,6 @@
 import type { VaultClient } from "./client.ts";
-import { isNothingThere } from "./error.ts";
 import type { Fields } from "./shape.ts";
-import { readData } from "./sys.ts";
+import { listNames, readData } from "./sys.ts";
 
 /**
  * The ids of a PKI mount's issuers, none for a new mount. Needs no token.
@@ -9,19 +8,54 @@ import { readData } from "./sys.ts";
  * @see https://developer.hashicorp.com/vault/api-docs/secret/pki/issuance#list-issuers
  */
 export async function listIssuers(client: VaultClient, mount: string): Promise<readonly string[]> {
-  try {
-    const answer = await client.ask({
-      method: "GET",
-      path: `${mount}/issuers`,
-      list: true,
-      capability: "list",
-      repeatable: true,
-    });
-    return answer.object("data").texts("keys");
-  } catch (error) {
-    if (isNothingThere(error)) return [];
-    throw error;
-  }
+  return await listNames(client, `${mount}/issuers`);
+}
+
+/**
+ * The id of the issuer that signs for roles that name none; undefined where the mount has no such.
+ *
+ * @see https://developer.hashicorp.com/vault/api-docs/secret/pki/issuance#read-issuers-configuration
+ */
+export async function readDefaultIssuer(client: VaultClient, mount: string): Promise<string | undefined> {
+  const data = await readData(client, `${mount}/config/issuers`);
+  return data?.text("default") || undefined;
+}
+
+/** An issuer of a PKI mount, as an admin sees it. */
+export interface IssuerInfo {
+  readonly id: string;
+  /** Empty where nobody gave it one. */
+  readonly name: string;
+  /** PEM. */
+  readonly certificate: string;
+  readonly hasKey: boolean;
+  /** Whether it may sign certificates. */
+  readonly mayIssue: boolean;
+  /** `err` where it refuses to sign what would outlive it. */
+  readonly leafNotAfterBehavior: string;
+}
+
+/**
+ * An issuer by its id; undefined where there is none.
+ *
+ * @see https://developer.hashicorp.com/vault/api-docs/secret/pki/issuance#read-issuer
+ */
+export async function readIssuer(
+  client: VaultClient,
+  mount: string,
+  id: string,
+): Promise<IssuerInfo | undefined> {
+  const data = await readData(client, `${mount}/issuer/${id}`);
+  return (
+    data && {
+      id,
+      name: data.text("issuer_name"),
+      certificate: data.filledText("certificate"),
+      hasKey: data.text("key_id") !== "",
+      mayIssue: data.text("usage").includes("issuing-certificates"),
+      leafNotAfterBehavior: data.text("leaf_not_after_behavior"),
+    }
+  );
 }
 
 /**
@@ -102,6 +136,37 @@ export async function writePkiRole(client: VaultClient, path: string, fields: Fi
  */
 export async function deletePkiRole(client: VaultClient, path: string): Promise<void> {
   await client.request({ method: "DELETE", path, capability: "delete", repeatable: true });
+}
+
+/**
+ * The serial numbers of the certificates that a PKI mount keeps, its CA's among them.
+ *
+ * @see https://developer.hashicorp.com/vault/api-docs/secret/pki/issuance#list-certificates
+ */
+export async function listCertificates(client: VaultClient, mount: string): Promise<readonly string[]> {
+  return await listNames(client, `${mount}/certs`);
+}
+
+export interface StoredCertificate {
+  /** PEM. */
+  readonly certificate: string;
+  readonly isRevoked: boolean;
+}
+
+/**
+ * A certificate that a PKI mount keeps; undefined where it has none of that serial number. Needs no token.
+ *
+ * @see https://developer.hashicorp.com/vault/api-docs/secret/pki/issuance#read-certificate
+ */
+export async function readStoredCertificate(
+  client: VaultClient,
+  mount: string,
+  serial: string,
+): Promise<StoredCertificate | undefined> {
+  const data = await readData(client, `${mount}/cert/${serial}`);
+  return (
+    data && { certificate: data.filledText("certificate"), isRevoked: data.number("revocation_time") > 0 }
+  );
 }
 
 export interface SignRequest {

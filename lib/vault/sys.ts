@@ -189,6 +189,63 @@ export async function writePolicy(client: VaultClient, name: string, policy: str
   });
 }
 
+/**
+ * Takes a policy away; nothing where there is none of that name. Tokens that hold it keep its name, and lose what it
+ * granted.
+ *
+ * @see https://developer.hashicorp.com/vault/api-docs/system/policies#delete-acl-policy
+ */
+export async function deletePolicy(client: VaultClient, name: string): Promise<void> {
+  await client.request({
+    method: "DELETE",
+    path: `sys/policies/acl/${name}`,
+    capability: "delete",
+    repeatable: true,
+  });
+}
+
+/**
+ * What the client's token may do on each path; `root` for one that may do all.
+ *
+ * @see https://developer.hashicorp.com/vault/api-docs/system/capabilities-self
+ */
+export async function readCapabilities(
+  client: VaultClient,
+  paths: readonly string[],
+): Promise<ReadonlyMap<string, readonly string[]>> {
+  const answer = await client.ask({
+    method: "POST",
+    path: "sys/capabilities-self",
+    body: { paths },
+    capability: "update",
+    repeatable: true,
+  });
+  const data = answer.object("data");
+  return new Map(paths.map((path) => [path, data.texts(path)]));
+}
+
+/** The names below a path; none where nothing is there. There may be more of them than fit another answer. */
+export async function listNames(
+  client: VaultClient,
+  path: string,
+  capability = "list",
+): Promise<readonly string[]> {
+  try {
+    const answer = await client.ask({
+      method: "GET",
+      path,
+      list: true,
+      capability,
+      repeatable: true,
+      maxMebibytes: 64,
+    });
+    return answer.object("data").texts("keys");
+  } catch (error) {
+    if (isNothingThere(error)) return [];
+    throw error;
+  }
+}
+
 /** The `data` of a read; undefined where nothing is at the path. */
 export async function readData(client: VaultClient, path: string): Promise<Answer | undefined> {
   try {

@@ -1,6 +1,7 @@
 import type { VaultClient } from "./client.ts";
+import { isUnknownAccessor } from "./error.ts";
 import type { Answer, Fields } from "./shape.ts";
-import { readData } from "./sys.ts";
+import { listNames, readData } from "./sys.ts";
 
 /** A token as the server describes it after a renewal, or at its making. */
 export interface TokenLease {
@@ -164,4 +165,86 @@ export async function revokeSelf(client: VaultClient, token: string): Promise<vo
     capability: "update",
     repeatable: true,
   });
+}
+
+/**
+ * Takes a token role away; nothing where there is none of that name. Tokens that it made live on.
+ *
+ * @see https://developer.hashicorp.com/vault/api-docs/auth/token#delete-token-role
+ */
+export async function deleteTokenRole(client: VaultClient, name: string): Promise<void> {
+  await client.request({
+    method: "DELETE",
+    path: `auth/token/roles/${name}`,
+    capability: "delete",
+    repeatable: true,
+  });
+}
+
+/**
+ * The accessors of all tokens of the server.
+ *
+ * @see https://developer.hashicorp.com/vault/api-docs/auth/token#list-accessors
+ */
+export async function listAccessors(client: VaultClient): Promise<readonly string[]> {
+  return await listNames(client, "auth/token/accessors", "list sudo");
+}
+
+/** A token as its accessor tells it, without the token. */
+export interface TokenEntry {
+  readonly accessor: string;
+  /** The token role that made it, if one did: no other auth method's role is named here. */
+  readonly role: string | undefined;
+  readonly policies: readonly string[];
+  /** Seconds left; zero for one that never expires. */
+  readonly ttlSeconds: number;
+}
+
+/**
+ * What a token is, by its accessor; undefined where it has ended.
+ *
+ * @see https://developer.hashicorp.com/vault/api-docs/auth/token#lookup-a-token-accessor
+ */
+export async function lookupAccessor(client: VaultClient, accessor: string): Promise<TokenEntry | undefined> {
+  try {
+    const answer = await client.ask({
+      method: "POST",
+      path: "auth/token/lookup-accessor",
+      body: { accessor },
+      capability: "update",
+      repeatable: true,
+    });
+    const data = answer.object("data");
+    return {
+      accessor,
+      role: data.fields.role === undefined ? undefined : data.text("role"),
+      policies: data.texts("policies"),
+      ttlSeconds: data.number("ttl"),
+    };
+  } catch (error) {
+    if (isUnknownAccessor(error)) return undefined;
+    throw error;
+  }
+}
+
+/** Where tokens are ended by their accessors. */
+export const revokeAccessorPath = "auth/token/revoke-accessor";
+
+/**
+ * Ends a token and what it made, by its accessor; nothing where it has ended.
+ *
+ * @see https://developer.hashicorp.com/vault/api-docs/auth/token#revoke-a-token-accessor
+ */
+export async function revokeAccessor(client: VaultClient, accessor: string): Promise<void> {
+  try {
+    await client.request({
+      method: "POST",
+      path: revokeAccessorPath,
+      body: { accessor },
+      capability: "update",
+      repeatable: true,
+    });
+  } catch (error) {
+    if (!isUnknownAccessor(error)) throw error;
+  }
 }

@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, mock, spyOn, test } from "bun:test";
 import { ExitCode } from "../../lib/failure.ts";
 import { createVaultClient } from "../../lib/vault/client.ts";
-import { readData } from "../../lib/vault/sys.ts";
+import { listNames, readData } from "../../lib/vault/sys.ts";
 import { failureOf } from "../support/failure.ts";
 import { startRaw, startScripted } from "../support/scripted.ts";
 import { createOnce, get, vaultErrorOf } from "../support/vault.ts";
@@ -163,5 +163,11 @@ describe("client.ask() on a body without end", () => {
     await using server = startScripted(() => Response.json({ text }));
     const answer = await createVaultClient({ address: server.address }).ask(get());
     expect(answer.text("text")).toHaveLength(text.length);
+  });
+
+  test("reads 9 MiB of a list that may be long", async () => {
+    const keys = ["a".repeat(9 * mebibyte.length)];
+    await using server = startScripted(() => Response.json({ data: { keys } }));
+    expect(await listNames(createVaultClient({ address: server.address }), "x")).toEqual(keys);
   });
 });

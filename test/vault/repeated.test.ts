@@ -3,16 +3,22 @@ import { createVaultClient, type VaultClient } from "../../lib/vault/client.ts";
 import { readSecret, writeSecret } from "../../lib/vault/kv.ts";
 import {
   generateRoot,
+  listCertificates,
   listIssuers,
+  readDefaultIssuer,
+  readIssuer,
   readIssuerChain,
   readPkiRole,
+  readStoredCertificate,
   signCsr,
   writePkiRole,
 } from "../../lib/vault/pki.ts";
 import {
+  deletePolicy,
   enableMount,
   listMounts,
   readAuthMaxLeaseTtl,
+  readCapabilities,
   readPolicy,
   tuneAuthMaxLeaseTtl,
   tuneMount,
@@ -21,12 +27,17 @@ import {
 import {
   createFromRole,
   createOrphan,
+  deleteTokenRole,
+  listAccessors,
+  lookupAccessor,
   lookupSelf,
   readTokenRole,
   renewSelf,
+  revokeAccessor,
   revokeSelf,
   writeTokenRole,
 } from "../../lib/vault/token.ts";
+import { disableMount, reloadMount } from "../../lib/vault/unmount.ts";
 import { startScripted } from "../support/scripted.ts";
 import { vaultErrorOf } from "../support/vault.ts";
 
@@ -39,25 +50,37 @@ type Call = (client: VaultClient) => Promise<unknown>;
 const orphan = { id: "i", displayName: "d", policies: [], periodSeconds: 1 };
 const csr = { csr: "", commonName: "a", dnsNames: [], ipAddresses: [] };
 
-// A second run of these would make a second thing, or hide that the first one worked.
+// A second run of these would make a second thing, hide that the first one worked, or fall upon its work.
 const once: Readonly<Record<string, Call>> = {
   createFromRole: (c) => createFromRole(c, "r", "t"),
   createOrphan: (c) => createOrphan(c, orphan),
+  disableMount: (c) => disableMount(c, "m"),
   enableMount: (c) => enableMount(c, "m", "pki", {}),
   generateRoot: (c) => generateRoot(c, "m", { commonName: "a", ttlSeconds: 1 }),
 };
 
 const repeated: Readonly<Record<string, Call>> = {
+  deletePolicy: (c) => deletePolicy(c, "p"),
+  deleteTokenRole: (c) => deleteTokenRole(c, "r"),
+  listAccessors: (c) => listAccessors(c),
+  listCertificates: (c) => listCertificates(c, "m"),
   listIssuers: (c) => listIssuers(c, "m"),
   listMounts: (c) => listMounts(c),
+  lookupAccessor: (c) => lookupAccessor(c, "a"),
   lookupSelf: (c) => lookupSelf(c),
   readAuthMaxLeaseTtl: (c) => readAuthMaxLeaseTtl(c, "token"),
+  readCapabilities: (c) => readCapabilities(c, ["p"]),
+  readDefaultIssuer: (c) => readDefaultIssuer(c, "m"),
+  readIssuer: (c) => readIssuer(c, "m", "i"),
   readIssuerChain: (c) => readIssuerChain(c, "m"),
   readPkiRole: (c) => readPkiRole(c, "m/roles/r"),
   readPolicy: (c) => readPolicy(c, "p"),
   readSecret: (c) => readSecret(c, "m/s"),
+  readStoredCertificate: (c) => readStoredCertificate(c, "m", "00:01"),
   readTokenRole: (c) => readTokenRole(c, "r"),
+  reloadMount: (c) => reloadMount(c, "m"),
   renewSelf: (c) => renewSelf(c),
+  revokeAccessor: (c) => revokeAccessor(c, "a"),
   revokeSelf: (c) => revokeSelf(c, "t"),
   signCsr: (c) => signCsr(c, "m/sign/r", csr),
   tuneAuthMaxLeaseTtl: (c) => tuneAuthMaxLeaseTtl(c, "token", 1),

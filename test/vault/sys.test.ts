@@ -2,14 +2,17 @@ import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { type Server, startServer } from "../../lib/server/server.ts";
 import { createVaultClient, type VaultClient } from "../../lib/vault/client.ts";
 import {
+  deletePolicy,
   enableMount,
   listMounts,
   readAuthMaxLeaseTtl,
+  readCapabilities,
   readPolicy,
   tuneAuthMaxLeaseTtl,
   tuneMount,
   writePolicy,
 } from "../../lib/vault/sys.ts";
+import { disableMount } from "../../lib/vault/unmount.ts";
 import { vaultErrorOf } from "../support/vault.ts";
 
 let server: Server;
@@ -98,5 +101,27 @@ describe("writePolicy()", () => {
       await writePolicy(client, "demo/etcd", policy);
       expect(await readPolicy(client, "demo/etcd")).toBe(policy);
     }
+  });
+});
+
+describe("disableMount() and deletePolicy()", () => {
+  test("take away what is there, and are content where nothing is", async () => {
+    await enableMount(client, "going", "pki", {});
+    await writePolicy(client, "going", 'path "x" { capabilities = ["read"] }');
+    for (const _ of ["there", "gone"]) {
+      await disableMount(client, "going");
+      await deletePolicy(client, "going");
+      expect((await listMounts(client)).has("going")).toBe(false);
+      expect(await readPolicy(client, "going")).toBeUndefined();
+    }
+  });
+});
+
+describe("readCapabilities()", () => {
+  test("tells what the token may do on each path", async () => {
+    expect([...(await readCapabilities(client, ["a", "b/c"]))]).toEqual([
+      ["a", ["root"]],
+      ["b/c", ["root"]],
+    ]);
   });
 });

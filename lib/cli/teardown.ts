@@ -1,0 +1,189 @@
+import type { ParsedArgs } from "citty";
+import type { Cluster } from "../cluster/cluster.ts";
+import type { MountContents } from "../cluster/mount-contents.ts";
+import type { Resource } from "../cluster/plan.ts";
+import { type PlannedRemoval, planTeardown, type Teardown } from "../cluster/teardown.ts";
+import { ExitCode, Failure } from "../failure.ts";
+import type { Arguments } from "./arguments.ts";
+import { adminToken } from "./environment.ts";
+import { printJson } from "./log.ts";
+import { sayIfSlow, tellProgress } from "./progress.ts";
+import { commonArgs, general, type Run } from "./script.ts";
+import { tableLines } from "./table.ts";
+
+export const teardownArgs = {
+  cluster: {
+    type: "positional",
+    required: true,
+    description: "the cluster's id",
+  },
+  yes: {
+    type: "string",
+    description: "remove what the plan shows: the cluster's id once more",
+    valueHint: "CLUSTER",
+    group: "Plan",
+  },
+  "dry-run": {
+    type: "boolean",
+    description: "show what would be removed, and remove nothing",
+    group: "Plan",
+  },
+  "revoke-hosts": { type: "boolean", description: "revoke the tokens of hosts, too", group: "Plan" },
+  json: {
+    type: "boolean",
+    description: "the plan and what came of it as one JSON object",
+    group: general,
+  },
+  ...commonArgs,
+  // Certificates and tokens are counted one by one, and there may be many.
+  timeout: { ...commonArgs.timeout, default: "10m" },
+} as const satisfies Arguments;
+
+type TeardownArgs = ParsedArgs<typeof teardownArgs>;
+
+/**
+ * Plans the end of a cluster, shows it, and carries it out once the cluster's id was typed twice.
+ *
+ * @throws Failure (usage) where the second id is missing or another; what the plan and its removals throw
+ */
+export async function runTeardown(cluster: Cluster, args: TeardownArgs, run: Run): Promise<ExitCode> {
+  const { log } = run;
+  const isConfirmed = checkConfirmed(cluster, args);
+  const revokeHosts = args["revoke-hosts"] === true;
+  const onProgress = tellProgress(log);
+  const teardown = await planTeardown(run.client(adminToken(run.env)), cluster, onProgress);
+  const show = (line: string) => (args.json === true ? undefined : log.done(line));
+  for (const line of planLines(cluster, teardown, revokeHosts)) show(line);
+
+  const removed: Resource[] = [];
+  let revokedHostTokens = 0;
+  let isOver = () => {};
+  const report = (more: object = {}) => {
+    if (args.json !== true) return;
+    printJson({ ...planJson(cluster, teardown), removed: removed.length, revokedHostTokens, ...more }, 2);
+  };
+  try {
+    const onRemoving = ({ kind, path }: Resource) => {
+      isOver = sayIfSlow(log, `removing ${kind} ${path} takes the server a while, and is waited for`);
+    };
+    const onRemoved = (resource: Resource) => {
+      isOver();
+      removed.push(resource);
+      show(`removed ${resource.kind} ${resource.path}`);
+    };
+    const options = { revokeHosts, onProgress, onRemoving, onRemoved };
+    if (isConfirmed) revokedHostTokens = await teardown.apply(options);
+  } catch (error) {
+    report({ error: error instanceof Error ? error.message : String(error) });
+    if (removed.length > 0)
+      log.note(`stopped after ${many(removed.length, "object")}; run it again to go on`);
+    throw error;
+  } finally {
+    isOver();
+  }
+  report();
+  const isNothing = teardown.removals.length === 0 && !(revokeHosts && hasHosts(teardown));
+  if (isNothing || args["dry-run"] === true) return ExitCode.ok;
+  if (!isConfirmed) throw unconfirmed(cluster);
+  const hosts = revokeHosts ? ` and ${many(revokedHostTokens, "token")} of hosts` : "";
+  show(`${cluster.id}: removed ${many(removed.length, "object")}${hosts}`);
+  return ExitCode.ok;
+}
+
+/** @returns whether the cluster's id was typed twice */
+function checkConfirmed({ id }: Cluster, { yes, "dry-run": dryRun }: TeardownArgs): boolean {
+  if (yes !== undefined && dryRun === true) {
+    throw new Failure(ExitCode.usage, "--dry-run and --yes exclude each other", {
+      hint: "look with --dry-run first, then remove with --yes",
+    });
+  }
+  if (yes === undefined || yes === id) return yes !== undefined;
+  throw new Failure(ExitCode.usage, `--yes names ${JSON.stringify(yes)}, and the cluster is ${id}`, {
+    hint: "nothing was removed; give the same id twice",
+  });
+}
+
+function unconfirmed({ id }: Cluster): Failure {
+  return new Failure(ExitCode.usage, "nothing was removed: that needs the cluster's id once more", {
+    hint: `add --yes ${id}`,
+  });
+}
+
+function hasHosts({ hostTokens }: Teardown): boolean {
+  return Object.keys(hostTokens).length > 0;
+}
+
+function planLines(cluster: Cluster, teardown: Teardown, revokeHosts: boolean): readonly string[] {
+  const { removals, kept, hostTokens, otherTokens } = teardown;
+  const hosts = Object.entries(hostTokens).map(([role, count]) => `${count} of ${role}`);
+  return [
+    ...(removals.length === 0 ? [`${cluster.id}: nothing that set-up makes is there`] : []),
+    ...tableLines(
+      removals.map(({ resource, contents }) => [
+        "remove",
+        resource.kind,
+        resource.path,
+        ...(contents === undefined ? [] : [contentWords(contents)]),
+      ]),
+    ),
+    ...kept.map(({ resource, why }) => `leave ${resource.kind} ${resource.path}: ${why}`),
+    ...(hosts.length === 0
+      ? []
+      : [`${revokeHosts ? "revoke" : "leave"} tokens of hosts: ${hosts.join(", ")}`]),
+    ...(hosts.length === 0 || revokeHosts ? [] : [leftHosts(cluster)]),
+    ...(otherTokens === 0 ? [] : [`leave ${many(otherTokens, "other token")} with a policy of the cluster`]),
+    ...(removals.length === 0 ? [] : ["leave auth/token's longest lease, which other tokens may need"]),
+    ...losses(removals),
+  ];
+}
+
+/** Policies and token roles go by name: those of a new cluster of the same name would be theirs. */
+function leftHosts({ id }: Cluster): string {
+  return `  they can do nothing, nor be renewed, until a cluster ${id} is set up again: --revoke-hosts ends them`;
+}
+
+/** `1 unexpired certificate of 3 stored, 1 issuer` */
+function contentWords(contents: MountContents): string {
+  const { unexpiredCertificates, storedCertificates, issuers = 0, otherRoles = 0 } = contents;
+  const { secrets = 0, otherSecrets = 0 } = contents;
+  return [
+    unexpiredCertificates === undefined
+      ? []
+      : `${many(unexpiredCertificates, "unexpired certificate")} of ${storedCertificates} stored`,
+    issuers === 0 ? [] : many(issuers, "issuer"),
+    otherRoles === 0 ? [] : `${many(otherRoles, "role")} not from set-up`,
+    secrets === 0 ? [] : many(secrets, "secret"),
+    otherSecrets === 0 ? [] : `${otherSecrets} of them not from set-up`,
+  ]
+    .flat()
+    .join(", ");
+}
+
+/** What no backup of a host has: whoever reads the plan has to see it. */
+function losses(removals: readonly PlannedRemoval[]): readonly string[] {
+  const held = removals.map(({ contents }) => contents ?? {});
+  const cas = held.reduce((sum, { issuers = 0 }) => sum + issuers, 0);
+  const hasSecrets = held.some(({ secrets = 0 }) => secrets > 0);
+  const lost = [
+    ...(cas > 0 ? [`the keys of ${many(cas, "CA")}`] : []),
+    ...(hasSecrets
+      ? ["the service accounts' key", "the encryption config (what it encrypted can't be read without it)"]
+      : []),
+  ];
+  return lost.length === 0 ? [] : [`lost for ever with it: ${lost.join(", ")}`];
+}
+
+function many(count: number, noun: string): string {
+  return `${count} ${noun}${count === 1 ? "" : "s"}`;
+}
+
+function planJson(cluster: Cluster, { removals, kept, hostTokens, otherTokens }: Teardown) {
+  const name = ({ kind, path }: Resource) => ({ kind, path });
+  return {
+    cluster: cluster.id,
+    removals: removals.map(({ resource, contents }) => ({ ...name(resource), contents })),
+    kept: kept.map(({ resource, why }) => ({ ...name(resource), why })),
+    hostTokens,
+    otherTokens,
+  };
+}

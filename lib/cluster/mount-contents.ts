@@ -1,0 +1,73 @@
+import { X509Certificate } from "node:crypto";
+import type { VaultClient } from "../vault/client.ts";
+import { each, type OnProgress } from "../vault/each.ts";
+import { isNotMounted } from "../vault/error.ts";
+import { listCertificates, listIssuers, readStoredCertificate } from "../vault/pki.ts";
+import { listNames } from "../vault/sys.ts";
+import type { Cluster } from "./cluster.ts";
+import { pkiMounts, secretsMount } from "./mounts.ts";
+
+type Content =
+  | "unexpiredCertificates"
+  /** Expired ones among them. */
+  | "storedCertificates"
+  | "issuers"
+  /** That set-up does not make. */
+  | "otherRoles"
+  | "secrets"
+  | "otherSecrets";
+
+/** How many of each a mount holds, of those that its kind can hold. */
+export type MountContents = Readonly<Partial<Record<Content, number>>>;
+
+/**
+ * Counts what the mounts of a cluster hold: issuers and certificates, and what set-up did not make.
+ *
+ * @param path of one of the cluster's mounts
+ * @param made paths of roles and secrets that set-up makes
+ * @returns undefined for another path, and where the server has begun to take the mount away
+ */
+export async function readMountContents(
+  client: VaultClient,
+  cluster: Cluster,
+  path: string,
+  made: ReadonlySet<string>,
+  onProgress: OnProgress,
+): Promise<MountContents | undefined> {
+  const others = async (below: string) =>
+    (await listNames(client, below)).filter((name) => !made.has(`${below}/${name}`)).length;
+  try {
+    if (path === secretsMount(cluster).path) {
+      return { secrets: (await listNames(client, path)).length, otherSecrets: await others(path) };
+    }
+    if (!pkiMounts(cluster).some((it) => it.path === path)) return undefined;
+    return {
+      ...(await countCertificates(client, path, onProgress)),
+      issuers: (await listIssuers(client, path)).length,
+      otherRoles: await others(`${path}/roles`),
+    };
+  } catch (error) {
+    if (isNotMounted(error)) return undefined;
+    throw error;
+  }
+}
+
+/** The server lists serial numbers alone: each certificate is read. CAs and what was revoked are not counted. */
+async function countCertificates(client: VaultClient, mount: string, onProgress: OnProgress) {
+  const serials = await listCertificates(client, mount);
+  let stored = 0;
+  let unexpired = 0;
+  await each(
+    serials,
+    async (serial) => {
+      const found = await readStoredCertificate(client, mount, serial);
+      if (found === undefined || found.isRevoked) return;
+      const { ca, validTo } = new X509Certificate(found.certificate);
+      if (ca) return;
+      stored++;
+      if (Date.parse(validTo) > Date.now() + (client.clockAheadMs() ?? 0)) unexpired++;
+    },
+    (done) => onProgress(`looked at certificates of ${mount}`, done, serials.length),
+  );
+  return { unexpiredCertificates: unexpired, storedCertificates: stored };
+}

@@ -1,0 +1,139 @@
+import { afterAll, describe, expect, test } from "bun:test";
+import { type Cluster, defineCluster } from "../../lib/cluster/cluster.ts";
+import { planTeardown } from "../../lib/cluster/teardown.ts";
+import { startServer } from "../../lib/server/server.ts";
+import { failureOf } from "../support/failure.ts";
+import { startRelay } from "../support/relay.ts";
+import { api } from "./api.ts";
+import { type Rights, tokenWith } from "./limited.ts";
+import { storedTokens } from "./objects.ts";
+import { clientOf, makeMounts, run, storeServiceAccountKey } from "./run.ts";
+import { readWholeServer } from "./whole-server.ts";
+
+const server = await startServer({ mode: "dev" });
+const relay = startRelay(server.address);
+afterAll(async () => {
+  await relay[Symbol.asyncDispose]();
+  await server[Symbol.asyncDispose]();
+});
+const admin = api(server.address, server.rootToken);
+const cluster = defineCluster("demo");
+
+async function makeCluster({ id }: Cluster): Promise<void> {
+  await makeMounts(admin, cluster);
+  await storeServiceAccountKey(admin, cluster);
+  await run("write-roles", clientOf(server.address, server.rootToken), cluster);
+  const { worker = "" } = await storedTokens(admin, id);
+  await admin.as(worker).write(`auth/token/create/${id}-worker`, {});
+}
+await admin.write("sys/auth/token/tune", { max_lease_ttl: "157680000s" });
+await makeCluster(cluster);
+
+/** All that a teardown needs, as the README has it; the tokens' default policy beside it. */
+const rights: Rights = {
+  "sys/mounts": ["read"],
+  "sys/mounts/demo/*": ["delete"],
+  "sys/policies/acl/demo/*": ["read", "delete"],
+  "auth/token/roles/demo-*": ["read", "delete"],
+  "auth/token/accessors": ["list", "sudo"],
+  "auth/token/lookup-accessor": ["update"],
+  "auth/token/revoke-accessor": ["update"],
+  "demo/secrets": ["list"],
+  "demo/secrets/init_token_*": ["read"],
+  "demo/secrets/cluster-file-roles": ["read"],
+  "demo/pki/+/certs": ["list"],
+  "demo/pki/+/roles": ["list"],
+};
+
+async function tearDown(token: string): Promise<void> {
+  const teardown = await planTeardown(clientOf(relay.address, token), cluster, () => {});
+  await teardown.apply({ revokeHosts: true, onRemoved() {}, onProgress() {} });
+}
+
+const reading = ["auth/token/lookup-accessor", "sys/capabilities-self"];
+
+/** Has the teardown refused, and looks that nothing was removed. */
+async function refusalOf(token: string) {
+  relay.reset();
+  const failure = await failureOf(() => tearDown(token));
+  expect(relay.writes().filter(({ path }) => !reading.includes(path))).toEqual([]);
+  return { code: failure.exitCode, message: failure.message, hint: failure.hint };
+}
+
+describe("a token that may not remove", () => {
+  test.each([
+    ["sys/mounts/demo/pki/k8s", "delete"],
+    ["sys/mounts/demo/secrets", "delete"],
+    ["sys/policies/acl/demo/master", "delete"],
+    ["auth/token/roles/demo-all", "delete"],
+    ["auth/token/revoke-accessor", "update"],
+  ])("%s is told so before anything is removed", async (path, capability) => {
+    const others = (rights[path] ?? ["read", "delete"]).filter((name) => name !== capability);
+    const token = await tokenWith(admin, { ...rights, [path]: others.length === 0 ? ["deny"] : others });
+    expect(await refusalOf(token)).toEqual({
+      code: 77,
+      message: "the token may not remove all of cluster demo",
+      hint: `nothing was removed; the token needs a policy with the capability "${capability}" on ${path}`,
+    });
+  });
+
+  test("several is told of each", async () => {
+    const token = await tokenWith(admin, {
+      ...rights,
+      "sys/mounts/demo/*": ["read"],
+      "auth/token/roles/*": ["read"],
+    });
+    const { hint } = await refusalOf(token);
+    expect(hint?.match(/"delete" on sys\/mounts\/demo/g)).toHaveLength(5);
+  });
+});
+
+describe("a token that may not read", () => {
+  test.each([
+    ["sys/mounts", "sys/mounts", '"read"'],
+    ["demo/secrets/init_token_*", "demo/secrets/init_token_[a-z]+", '"read"'],
+    ["sys/policies/acl/demo/*", "sys/policies/acl/demo/[a-z-]+", '"read"'],
+    ["auth/token/roles/demo-*", "auth/token/roles/demo-[a-z]+", '"read"'],
+    ["auth/token/accessors", "auth/token/accessors", '"list" and "sudo"'],
+    ["auth/token/lookup-accessor", "auth/token/lookup-accessor", '"update"'],
+    ["demo/secrets", "demo/secrets", '"list"'],
+    ["demo/pki/+/certs", "demo/pki/k8s-api-proxy/certs", '"list"'],
+    ["demo/pki/+/roles", "demo/pki/k8s-api-proxy/roles", '"list"'],
+  ])("%s is told so before anything is removed", async (pattern, path, capability) => {
+    const { [pattern]: _, ...others } = rights;
+    const { code, message, hint } = await refusalOf(await tokenWith(admin, others));
+    expect(code).toBe(77);
+    expect(message).toMatch(new RegExp(`^(GET|POST) ${path}: permission denied`));
+    expect(hint).toMatch(
+      new RegExp(`^the token needs a policy with the capability ${capability} on ${path}$`),
+    );
+  });
+
+  test("what it may do goes on, and stops at what it may not", async () => {
+    const policy = await tokenWith(admin, {
+      ...rights,
+      "sys/capabilities-self": ["deny"],
+      "auth/token/roles/demo-*": ["read"],
+    });
+    relay.reset();
+    const { exitCode, message } = await failureOf(() => tearDown(policy));
+    expect({ exitCode, message }).toMatchObject({
+      exitCode: 77,
+      message: expect.stringContaining("DELETE auth/token/roles/demo-all: permission denied"),
+    });
+  });
+
+  test("the server at all, since it is unknown there, is told that", async () => {
+    expect((await refusalOf("not-a-token")).hint).toBe(
+      "the server does not know this token: it expired, was revoked, or belongs to another server",
+    );
+  });
+});
+
+test("a token with the rights that are documented tears all down", async () => {
+  await tearDown(await tokenWith(admin, rights));
+  const { mounts, policies, tokenRoles, tokens } = await readWholeServer(admin);
+  const ours = [...Object.keys(mounts), ...Object.keys(policies), ...Object.keys(tokenRoles)];
+  expect(ours.filter((name) => name.startsWith("demo"))).toEqual([]);
+  expect(JSON.stringify(tokens)).not.toContain("demo");
+});

@@ -1,0 +1,188 @@
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { api } from "../cluster/api.ts";
+import { readWholeServer } from "../cluster/whole-server.ts";
+import { type ClusterServer, startCluster } from "../support/cluster-server.ts";
+import { type Relay, startRelay } from "../support/relay.ts";
+import { runScript, scriptPath } from "../support/script.ts";
+
+let server: ClusterServer;
+let relay: Relay;
+let env: Readonly<Record<string, string>>;
+beforeAll(async () => {
+  server = await startCluster();
+  relay = startRelay(server.address);
+  env = { VAULT_ADDR: relay.address, VAULT_TOKEN: server.rootToken };
+  for (const role of ["etcd", "worker", "worker"] as const) await server.hostToken(role);
+  const admin = api(server.address, server.rootToken);
+  await admin.write("demo/pki/k8s/roles/hand", { allow_any_name: true, ttl: "1h" });
+  await admin.write("demo/pki/k8s/issue/hand", { common_name: "x.example" });
+  await admin.write("demo/secrets/mine", { a: "b" });
+});
+afterAll(async () => {
+  await relay[Symbol.asyncDispose]();
+  await server[Symbol.asyncDispose]();
+});
+
+const names = ["all", "worker", "master", "etcd"];
+const plan = [
+  ...names.map((name) => `remove  init token  demo-${name}`),
+  ...names.map((name) => `remove  token role  auth/token/roles/demo-${name}`),
+  ...names.map((name) => `remove  policy      demo/${name}-creator`),
+  ...names.slice(1).map((name) => `remove  policy      demo/${name}`),
+  "remove  mount       demo/secrets                  7 secrets, 1 of them not from set-up",
+  "remove  mount       demo/pki/k8s-api-proxy        0 unexpired certificates of 0 stored, 1 issuer",
+  "remove  mount       demo/pki/k8s                  1 unexpired certificate of 1 stored, 1 issuer, 1 role not from set-up",
+  "remove  mount       demo/pki/etcd-overlay         0 unexpired certificates of 0 stored, 1 issuer",
+  "remove  mount       demo/pki/etcd-k8s             0 unexpired certificates of 0 stored, 1 issuer",
+];
+const hosts = "tokens of hosts: 1 of demo-etcd, 2 of demo-worker";
+const leftHosts =
+  "  they can do nothing, nor be renewed, until a cluster demo is set up again: --revoke-hosts ends them";
+const leftLease = "leave auth/token's longest lease, which other tokens may need";
+const rest = [
+  leftLease,
+  "lost for ever with it: the keys of 4 CAs, the service accounts' key, the encryption config (what it encrypted can't be read without it)",
+];
+const reading = ["auth/token/lookup-accessor", "sys/capabilities-self"];
+
+/** Runs it; gives what it printed, and what it changed in the server. */
+async function run(...args: readonly string[]) {
+  relay.reset();
+  const { code, stdout, stderr } = await runScript("teardown", args, { env });
+  const writes = relay.writes().filter(({ path }) => !reading.includes(path));
+  return { code, stdout, lines: stdout.split("\n").slice(0, -1), stderr, writes: writes.length };
+}
+
+describe("teardown", () => {
+  test("--dry-run shows what would go and what goes with it, and removes nothing", async () => {
+    expect(await run("--dry-run", "demo")).toMatchObject({
+      code: 0,
+      lines: [...plan, `leave ${hosts}`, leftHosts, ...rest],
+      stderr: "",
+      writes: 0,
+    });
+  });
+
+  test("without the id once more shows the same, removes nothing and says what is missing", async () => {
+    const { stdout } = await run("--dry-run", "demo");
+    expect(await run("demo")).toMatchObject({
+      code: 64,
+      stdout,
+      stderr: "teardown: nothing was removed: that needs the cluster's id once more\n  add --yes demo\n",
+      writes: 0,
+    });
+  });
+
+  test.each([
+    [["--yes", "demo-2", "demo"], '--yes names "demo-2", and the cluster is demo'],
+    [["--yes", "DEMO", "demo"], '--yes names "DEMO", and the cluster is demo'],
+    [["--yes", "demo", "--dry-run", "demo"], "--dry-run and --yes exclude each other"],
+    [["--yes", "demo"], "<cluster> is missing"],
+    [["--yes", "demo", "../demo"], '"../demo" is not a cluster id'],
+  ])("%j asks the server nothing", async (args, sentence) => {
+    const { code, stdout, stderr } = await run(...args);
+    expect({ code, stdout, first: stderr.split("\n")[0] }).toEqual({
+      code: 64,
+      stdout: "",
+      first: `teardown: ${sentence}`,
+    });
+    expect(relay.passed).toEqual([]);
+  });
+
+  test("--json tells a machine the same, with the code beside it", async () => {
+    const { code, stdout, stderr, writes } = await run("--json", "demo");
+    expect({ code, writes }).toEqual({ code: 64, writes: 0 });
+    expect(stderr).toStartWith("teardown: nothing was removed");
+    const answer = JSON.parse(stdout);
+    expect(answer).toMatchObject({
+      cluster: "demo",
+      kept: [],
+      hostTokens: { "demo-etcd": 1, "demo-worker": 2 },
+      otherTokens: 0,
+      removed: 0,
+      revokedHostTokens: 0,
+    });
+    expect(answer.removals).toHaveLength(20);
+    expect(answer.removals[17]).toEqual({
+      kind: "mount",
+      path: "demo/pki/k8s",
+      contents: { unexpiredCertificates: 1, storedCertificates: 1, issuers: 1, otherRoles: 1 },
+    });
+  });
+
+  test("that is refused on the way says how far it came", async () => {
+    const failing = startRelay(server.address, ({ method, path }) =>
+      method === "DELETE" && path === "sys/policies/acl/demo/all-creator"
+        ? Response.json({ errors: ["no"] }, { status: 400 })
+        : undefined,
+    );
+    const { code, stdout, stderr } = await runScript("teardown", ["--yes", "demo", "--json", "demo"], {
+      env: { ...env, VAULT_ADDR: failing.address },
+    });
+    await failing[Symbol.asyncDispose]();
+    expect({ code, stderr }).toEqual({
+      code: 65,
+      stderr:
+        "teardown: stopped after 8 objects; run it again to go on\n" +
+        "teardown: DELETE sys/policies/acl/demo/all-creator: HTTP 400, no\n",
+    });
+    expect(JSON.parse(stdout)).toMatchObject({ removed: 8, error: expect.stringContaining("HTTP 400, no") });
+  });
+
+  test("that is told to stop while the server removes a mount waits for that, says so, and stops then", async () => {
+    // Policies are all that this one has to remove before.
+    const path = "demo/pki/k8s-api-proxy";
+    let stop = () => {};
+    const slow = startRelay(server.address, async ({ method, path: asked }) => {
+      if (method !== "DELETE" || asked !== `sys/mounts/${path}`) return undefined;
+      stop();
+      await Bun.sleep(2500);
+      return undefined;
+    });
+    const child = Bun.spawn([await scriptPath("teardown"), "--yes", "demo", "demo"], {
+      env: { ...env, VAULT_ADDR: slow.address, VAULT_CLIENT_TIMEOUT: "1s" },
+      stdout: "pipe",
+      stderr: "pipe",
+    });
+    stop = () => child.kill("SIGTERM");
+    const [stdout, stderr, code] = await Promise.all([
+      child.stdout.text(),
+      child.stderr.text(),
+      child.exited,
+    ]);
+    await slow[Symbol.asyncDispose]();
+    expect(code).toBe(143);
+    expect(stdout).toEndWith(`removed mount ${path}\n`);
+    expect(stderr.split("\n").slice(0, 2)).toEqual([
+      `teardown: removing mount ${path} takes the server a while, and is waited for`,
+      "teardown: stopped after 9 objects; run it again to go on",
+    ]);
+  });
+
+  test("--yes --revoke-hosts goes on, tells each, and ends hosts' tokens", async () => {
+    const { code, lines, stderr } = await run("--yes", "demo", "--revoke-hosts", "demo");
+    expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
+    const left = plan.slice(17);
+    // Without what was removed before, the columns are narrower.
+    expect(lines.map((line) => line.replace(/ {2,}/g, "  "))).toEqual([
+      ...left.map((line) => line.replace(/ {2,}/g, "  ")),
+      `revoke ${hosts}`,
+      leftLease,
+      "lost for ever with it: the keys of 3 CAs",
+      ...left.map((line) => `removed ${line.split(/ {2,}/).slice(1, 3).join(" ")}`),
+      "demo: removed 3 objects and 3 tokens of hosts",
+    ]);
+    const { mounts, policies, tokenRoles, tokens } = await readWholeServer(
+      api(server.address, server.rootToken),
+    );
+    expect(JSON.stringify([mounts, policies, tokenRoles, tokens])).not.toContain("demo");
+  });
+
+  test("of what is gone says so, whatever is asked for", async () => {
+    const said = { code: 0, stdout: "demo: nothing that set-up makes is there\n", stderr: "", writes: 0 };
+    for (const args of [["demo"], ["--dry-run", "demo"], ["--yes", "demo", "--revoke-hosts", "demo"]]) {
+      expect(await run(...args)).toMatchObject(said);
+    }
+    expect(await run("--log-level=0", "--yes", "demo", "demo")).toMatchObject({ ...said, stdout: "" });
+  });
+});
