@@ -1,8 +1,15 @@
 #!/usr/bin/env bun
+import { clusterFileArgs } from "../lib/cli/cluster-file.ts";
 import { defaultConfigDir, runHostStatus } from "../lib/cli/host-status.ts";
 import { commonArgs, hostArgs, runScript, type Script } from "../lib/cli/script.ts";
 
 const args = {
+  cluster: {
+    type: "positional",
+    required: false,
+    description: "a cluster's id: tells how it stands in the server, with an admin's token",
+  },
+  config: { ...clusterFileArgs.config, description: "compare the cluster with this file, not with its last" },
   "config-dir": {
     type: "string",
     description: "folder of the manifests",
@@ -28,7 +35,8 @@ const args = {
 
 export const status: Script<typeof args> = {
   name: "status",
-  description: "tell how this host's token, certificates, hooks and timers stand; changes nothing",
+  description:
+    "tell how this host's token, certificates, hooks and timers stand, or a cluster; changes nothing",
   args,
   examples: [
     ["status", "this host, by its manifests in /etc/vault/certs.d"],
@@ -37,13 +45,18 @@ export const status: Script<typeof args> = {
       "status --log-level 0 --prometheus /var/lib/prometheus/node-exporter/vault-helper.prom",
       "metrics, and nothing printed",
     ],
+    ["status demo", "cluster demo in the server: CAs, what set-up would change, init tokens, hosts' tokens"],
     ["status --offline --json", "what the host's own files tell, for a machine"],
   ],
   exitCodes: [
     [1, "something is wrong"],
     [2, "something is due, and nothing is wrong"],
   ],
-  run: runHostStatus,
+  async run(args, run) {
+    if (args.cluster === undefined && args.config === undefined) return await runHostStatus(args, run);
+    const { runClusterStatus } = await import("../lib/cli/cluster-status.ts");
+    return await runClusterStatus(args, run);
+  },
 };
 
 if (import.meta.main) void runScript(status);

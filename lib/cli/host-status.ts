@@ -4,7 +4,7 @@ import { certificatePaths } from "../host/certificate-place.ts";
 import { printable } from "../host/file-error.ts";
 import { type HostStatus, hostStatus } from "../tasks/host-status.ts";
 import type { CertificateStatus } from "../tasks/host-status-certificates.ts";
-import { type Finding, type State, states } from "../tasks/host-status-finding.ts";
+import type { Finding, State } from "../tasks/host-status-finding.ts";
 import type { TokenStatus } from "../tasks/host-status-token.ts";
 import type { UnitStatus } from "../tasks/host-status-units.ts";
 import { painter } from "./colour.ts";
@@ -13,7 +13,7 @@ import { hostStatusJson } from "./host-status-json.ts";
 import { printJson } from "./log.ts";
 import { renderMetrics, writeMetrics } from "./metrics.ts";
 import type { Run } from "./script.ts";
-import { type StatusRow, statusTable } from "./status-table.ts";
+import { countStates, minute, moment, type StatusRow, statusTable } from "./status-table.ts";
 
 export interface HostStatusArgs {
   readonly "config-path": string;
@@ -143,23 +143,11 @@ function secondsUntil(date: Date, now: Date): number {
   return (date.getTime() - now.getTime()) / 1000;
 }
 
-function moment(date: Date, now: Date): string {
-  return date <= now ? "now" : minute(date);
-}
-
-function minute(date: Date): string {
-  return date.toISOString().slice(0, 16).replace("T", " ");
-}
-
 const shownCommands = 3;
 
 /** `1 wrong, 2 due, 6 ok; to mend it: issue-cert --config-dir /etc/vault/certs.d` */
 function summary(status: HostStatus): string {
   const rows = rowsOf(status);
-  const counts = states.flatMap((state) => {
-    const count = rows.filter((row) => row.state === state).length;
-    return count === 0 ? [] : [`${count} ${state}`];
-  });
   const all = [status.token, ...status.certificates, ...status.hooks, ...status.units].flatMap(
     ({ mend }) => mend ?? [],
   );
@@ -174,5 +162,5 @@ function summary(status: HostStatus): string {
   const none = rows.some(({ what }) => /^(certificate|manifest)/.test(what))
     ? ""
     : "; no certificate is known here: name those of direct calls with --destination";
-  return counts.join(", ") + mend + none;
+  return countStates(rows) + mend + none;
 }

@@ -204,7 +204,8 @@ function fieldWords({ field, from, to }: FieldChange): string {
   return typeof to === "string" && to.includes("\n") ? field : `${field} ${words(from)} -> ${words(to)}`;
 }
 
-function changeJson({ action, resource, fields }: Change) {
+/** A change for machines. */
+export function changeJson({ action, resource, fields }: Change) {
   return { action, kind: resource.kind, path: resource.path, fields };
 }
 

@@ -40,6 +40,23 @@ export function statusTable(rows: readonly StatusRow[], paint: Paint, columns = 
   ]);
 }
 
+/** `1 wrong, 2 due, 6 ok` */
+export function countStates(rows: readonly StatusRow[]): string {
+  const counts = states.flatMap((state) => {
+    const count = rows.filter((row) => row.state === state).length;
+    return count === 0 ? [] : [`${count} ${state}`];
+  });
+  return counts.join(", ");
+}
+
+export function moment(date: Date, now: Date): string {
+  return date <= now ? "now" : minute(date);
+}
+
+export function minute(date: Date): string {
+  return date.toISOString().slice(0, 16).replace("T", " ");
+}
+
 function byUrgency(a: StatusRow, b: StatusRow): number {
   const never = Number.MAX_VALUE;
   return (

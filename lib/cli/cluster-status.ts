@@ -1,0 +1,184 @@
+import { type ClusterStatus, readClusterStatus } from "../cluster/cluster-status.ts";
+import type { Finding, IssuerStatus, State } from "../cluster/issuer-status.ts";
+import { formatDuration } from "../duration.ts";
+import { ExitCode, Failure } from "../failure.ts";
+import { painter } from "./colour.ts";
+import { adminToken } from "./environment.ts";
+import { defaultConfigDir, type HostStatusArgs } from "./host-status.ts";
+import { printJson } from "./log.ts";
+import { tellProgress } from "./progress.ts";
+import { hostArgs, type Run } from "./script.ts";
+import { changeJson, clusterOf } from "./setup.ts";
+import { countStates, moment, type StatusRow, statusTable } from "./status-table.ts";
+
+const exitCodes: Readonly<Record<State, ExitCode>> = {
+  wrong: ExitCode.wrong,
+  due: ExitCode.wouldChange,
+  ok: ExitCode.ok,
+};
+
+interface ClusterStatusArgs extends HostStatusArgs {
+  readonly cluster: string | undefined;
+  readonly config?: string | undefined;
+}
+
+/**
+ * Tells how a cluster stands in the server, with an admin's token; changes nothing.
+ *
+ * @throws Failure (usage) for an id that can't be right, (configuration) for a file that is not, (no permission) without a token; VaultError
+ */
+export async function runClusterStatus(
+  args: ClusterStatusArgs,
+  { log, env, client }: Run,
+): Promise<ExitCode> {
+  refuseHostFlags(args);
+  const { cluster, ...choice } = clusterOf(args, {});
+  const status = await readClusterStatus(client(adminToken(env)), cluster, choice, tellProgress(log));
+  if (args.json === true) printJson(statusJson(status), 2);
+  else {
+    for (const line of statusTable(rowsOf(status), painter(env), process.stdout.columns)) log.done(line);
+    log.done(summary(status));
+  }
+  return exitCodes[status.state];
+}
+
+/** Flags of a host's status, and what they are when they are not given. */
+const hostFlags: HostStatusArgs = {
+  "config-dir": defaultConfigDir,
+  "config-path": hostArgs["config-path"].default,
+  destination: undefined,
+  offline: undefined,
+  prometheus: undefined,
+};
+
+function refuseHostFlags(args: HostStatusArgs): void {
+  const given = Object.entries(hostFlags).find(
+    ([name, unset]) => (Object.entries(args).find(([it]) => it === name)?.[1] || undefined) !== unset,
+  );
+  if (given === undefined) return;
+  throw new Failure(ExitCode.usage, `--${given[0]} is about a host, and not about a cluster`, {
+    hint: "leave it out, or leave the cluster out",
+  });
+}
+
+/** Of a half that would change nothing, by the file that it goes by. */
+const asItShould = {
+  given: "as the file says",
+  stored: "as its last file says",
+  none: "nothing has to change",
+} as const;
+
+function rowsOf({ mounts, setup, initTokens, hostTokens, now }: ClusterStatus): readonly StatusRow[] {
+  return [
+    ...mounts
+      // One that is well is told by its issuers.
+      .filter(({ state, issuers }) => state !== "ok" || issuers.length === 0)
+      .map((it): StatusRow => ({ ...it, what: `mount ${it.path}`, facts: [] })),
+    ...mounts.flatMap(({ issuers }) => issuers).map((it) => issuerRow(it, now)),
+    ...setup.map((it): StatusRow => ({ ...it, what: it.half, facts: [asItShould[it.file ?? "none"]] })),
+    ...initTokens.map((it): StatusRow => {
+      const { role, ttlSeconds: left, lifeSeconds: life = 0 } = it;
+      const end = left === 0 ? { left: "no end" } : lifeCells(left, now, life / 3);
+      return { ...it, what: `init token ${role}`, ...end, facts: [] };
+    }),
+    ...hostTokens.map(({ role, count, soonestSeconds }): StatusRow => {
+      const facts = [count === 0 ? "none" : `${count}${count === 1 ? "" : ", this is the first to end"}`];
+      const end = lifeCells(soonestSeconds, now);
+      return { state: "ok", reasons: [], what: `tokens of ${role}`, ...end, facts };
+    }),
+  ];
+}
+
+function issuerRow(issuer: IssuerStatus, now: Date): StatusRow {
+  const { mount, name, subject, isDefault, roles, notBefore, notAfter, leftSeconds, longestSeconds } = issuer;
+  const signs = longestSeconds === undefined ? [] : [`signs up to ${formatDuration(longestSeconds)}`];
+  const isUnused = !isDefault && roles.length === 0;
+  return {
+    ...issuer,
+    what: `issuer ${mount}${name === "" ? "" : ` ${name}`}`,
+    left: leftSeconds <= 0 ? "expired" : formatDuration(leftSeconds),
+    due: issuer.dueAt && moment(issuer.dueAt, now),
+    facts: [
+      isDefault ? "default" : isUnused ? "no role signs with it" : "not the default",
+      ...signs,
+      `${day(notBefore)} to ${day(notAfter)}`,
+      subject,
+    ],
+    // What nobody uses may end as it likes.
+    urgency: isUnused ? undefined : leftSeconds,
+  };
+}
+
+/** @param dueSeconds it is due when less than these are left */
+function lifeCells(left: number | undefined, now: Date, dueSeconds?: number) {
+  if (left === undefined) return {};
+  const due = dueSeconds === undefined ? undefined : new Date(now.getTime() + (left - dueSeconds) * 1000);
+  return { left: formatDuration(left), due: due && moment(due, now), urgency: left };
+}
+
+function day(date: Date): string {
+  return date.toISOString().slice(0, 10);
+}
+
+/** `demo: 1 wrong, 2 due, 12 ok; to mend it: write-roles demo` */
+function summary(status: ClusterStatus): string {
+  const mends = [...new Set(findings(status).flatMap(({ mend }) => mend ?? []))];
+  const mend = mends.length === 0 ? "" : `; to mend it: ${mends.join("; ")}`;
+  return `${status.id}: ${countStates(rowsOf(status))}${mend}`;
+}
+
+function findings({ mounts, setup, initTokens }: ClusterStatus): readonly Finding[] {
+  return [...mounts, ...mounts.flatMap(({ issuers }) => issuers), ...setup, ...initTokens];
+}
+
+/** Every field is always there: null says that it is not known, or that there is none. Times are ISO 8601. */
+function statusJson({ id, state, now, mounts, setup, initTokens, hostTokens }: ClusterStatus) {
+  return {
+    cluster: id,
+    state,
+    time: now,
+    mounts: mounts.map(({ issuers, path, ...finding }) => ({
+      path,
+      ...findingJson(finding),
+      issuers: issuers.map(issuerJson),
+    })),
+    setup: setup.map(({ half, changes, file, ...finding }) => ({
+      half,
+      file: file ?? null,
+      ...findingJson(finding),
+      changes: changes.map(changeJson),
+    })),
+    initTokens: initTokens.map(({ role, ttlSeconds, lifeSeconds, ...finding }) => ({
+      role,
+      ...findingJson(finding),
+      ttlSeconds: ttlSeconds ?? null,
+      lifeSeconds: lifeSeconds ?? null,
+    })),
+    hostTokens: hostTokens.map(({ role, count, soonestSeconds }) => ({
+      role,
+      count,
+      soonestEndSeconds: soonestSeconds ?? null,
+    })),
+  };
+}
+
+function issuerJson(issuer: IssuerStatus) {
+  const { id, name, subject, isDefault, notBefore, notAfter, dueAt, leftSeconds, longestSeconds } = issuer;
+  return {
+    id,
+    name,
+    subject,
+    isDefault,
+    ...findingJson(issuer),
+    notBefore,
+    notAfter,
+    leftSeconds: Math.floor(leftSeconds),
+    dueAt: dueAt ?? null,
+    longestCertificateSeconds: longestSeconds === undefined ? null : Math.floor(longestSeconds),
+    roles: issuer.roles,
+  };
+}
+
+function findingJson({ state, reasons, mend }: Finding) {
+  return { state, reasons, mend: mend ?? null };
+}

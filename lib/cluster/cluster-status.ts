@@ -1,0 +1,183 @@
+import type { VaultClient } from "../vault/client.ts";
+import type { OnProgress } from "../vault/each.ts";
+import { readSealed } from "../vault/sys.ts";
+import type { Cluster, HostRole } from "./cluster.ts";
+import { findClusterTokens, type HostToken } from "./cluster-tokens.ts";
+import { readInitToken } from "./init-token-resources.ts";
+import { type Finding, type MountStatus, readMountStatus, type State } from "./issuer-status.ts";
+import { standsAsWanted } from "./mount-resources.ts";
+import { pkiMounts, secretsMount } from "./mounts.ts";
+import { type Change, isRefusal } from "./plan.ts";
+import { createServerView, type ServerView } from "./server-view.ts";
+import { type FileChoice, planMounts, planRoles, type Setup } from "./setup.ts";
+import { initTokens, tokenRoles, type WantedInitToken } from "./token-roles.ts";
+
+/** What a half of set-up would change. */
+interface SetupStatus extends Finding {
+  readonly half: "setup-mounts" | "write-roles";
+  readonly changes: readonly Change[];
+  /** Which file it goes by; undefined for none. */
+  readonly file: Setup["file"];
+}
+
+const withoutMounts: SetupStatus = {
+  half: "write-roles",
+  changes: [],
+  file: undefined,
+  state: "wrong",
+  reasons: ["needs the mounts first"],
+};
+
+interface InitTokenStatus extends Finding {
+  readonly role: HostRole;
+  /** Seconds left, zero for one that never expires; undefined where there is no token. */
+  readonly ttlSeconds: number | undefined;
+  readonly lifeSeconds: number | undefined;
+}
+
+/** Tokens that a token role made. */
+interface HostTokensStatus {
+  readonly role: string;
+  readonly count: number;
+  /** Seconds that the one has left which ends first; undefined where none does. */
+  readonly soonestSeconds: number | undefined;
+}
+
+export interface ClusterStatus {
+  readonly id: string;
+  readonly state: State;
+  /** By the server's clock. */
+  readonly now: Date;
+  readonly mounts: readonly MountStatus[];
+  readonly setup: readonly SetupStatus[];
+  readonly initTokens: readonly InitTokenStatus[];
+  readonly hostTokens: readonly HostTokensStatus[];
+}
+
+const halves = { "setup-mounts": planMounts, "write-roles": planRoles } as const;
+const states: readonly State[] = ["wrong", "due", "ok"];
+
+/**
+ * How a cluster stands in the server. Writes nothing.
+ *
+ * @param choice the file that it should be as
+ * @throws VaultError where the server does not answer, or the token may not read something
+ */
+export async function readClusterStatus(
+  client: VaultClient,
+  cluster: Cluster,
+  choice: FileChoice,
+  onProgress: OnProgress,
+): Promise<ClusterStatus> {
+  // Tells the server's time, too.
+  await readSealed(client);
+  const now = new Date(Date.now() + (client.clockAheadMs() ?? 0));
+  const view = createServerView(client);
+  const [mounts, tokens] = await Promise.all([
+    Promise.all(
+      [...pkiMounts(cluster), secretsMount(cluster)].map((it) => readMountStatus(view, cluster, it, now)),
+    ),
+    readInitTokens(view, cluster),
+  ]);
+  const setup = [
+    await readSetupStatus(client, cluster, choice, "setup-mounts"),
+    (await stand(view, cluster))
+      ? await readSetupStatus(client, cluster, choice, "write-roles")
+      : withoutMounts,
+  ];
+  const { hosts } = await findClusterTokens(client, cluster, onProgress);
+  const all = [...mounts, ...mounts.flatMap(({ issuers }) => issuers), ...setup, ...tokens];
+  return {
+    id: cluster.id,
+    state: states.find((state) => all.some((it) => it.state === state)) ?? "ok",
+    now,
+    mounts,
+    setup,
+    initTokens: tokens,
+    hostTokens: tokenRoles(cluster).map(({ name }) => hostTokensStatus(name, hosts)),
+  };
+}
+
+async function stand(view: ServerView, cluster: Cluster): Promise<boolean> {
+  const found = await view.mounts();
+  return [...pkiMounts(cluster), secretsMount(cluster)].every((it) => standsAsWanted(found, it));
+}
+
+async function readSetupStatus(
+  client: VaultClient,
+  cluster: Cluster,
+  choice: FileChoice,
+  half: SetupStatus["half"],
+): Promise<SetupStatus> {
+  try {
+    const { changes, file }: Setup = await halves[half](client, cluster, choice);
+    const found = { half, changes, file };
+    if (changes.length === 0) return { ...found, state: "ok", reasons: [] };
+    const flag = choice.file === undefined ? "" : ` --config ${choice.file.name}`;
+    const mend = `${half}${flag} ${cluster.id}`;
+    return { ...found, state: "due", reasons: [countKinds(changes)], mend };
+  } catch (error) {
+    return { half, changes: [], file: undefined, ...refusal(error) };
+  }
+}
+
+function refusal(error: unknown): Finding {
+  if (!isRefusal(error)) throw error;
+  const mend = error.hint?.replace(/^nothing was changed; /, "");
+  return { state: "wrong", reasons: [error.message], ...(mend === undefined ? {} : { mend }) };
+}
+
+/** `would make 3 changes (PKI role 2, policy 1)` */
+function countKinds(changes: readonly Change[]): string {
+  const kinds = Map.groupBy(changes, ({ resource }) => resource.kind);
+  const each = [...kinds].map(([kind, its]) => `${kind} ${its.length}`);
+  return `would make ${changes.length} change${changes.length === 1 ? "" : "s"} (${each.join(", ")})`;
+}
+
+/** None where the secrets are not there to tell their ids: the mount's own finding says so. */
+async function readInitTokens(view: ServerView, cluster: Cluster): Promise<readonly InitTokenStatus[]> {
+  if (!standsAsWanted(await view.mounts(), secretsMount(cluster))) return [];
+  return await Promise.all(initTokens(cluster).map((token) => initTokenStatus(view, cluster, token)));
+}
+
+async function initTokenStatus(
+  view: ServerView,
+  cluster: Cluster,
+  wanted: WantedInitToken,
+): Promise<InitTokenStatus> {
+  const { role } = wanted;
+  const mend = `write-roles ${cluster.id}`;
+  const none = { role, ttlSeconds: undefined, lifeSeconds: undefined };
+  try {
+    const found = await readInitToken(view, wanted);
+    if (found === undefined || found === "unknown") {
+      const reason = found === undefined ? "is not stored" : "the server does not know it";
+      return { ...none, state: "wrong", reasons: [reason], mend };
+    }
+    const { ttlSeconds, lifeSeconds } = found;
+    // As for certificates. A set-up each year keeps it away from this.
+    const isDue = ttlSeconds > 0 && ttlSeconds < lifeSeconds / 3;
+    return isDue
+      ? {
+          role,
+          ttlSeconds,
+          lifeSeconds,
+          state: "due",
+          reasons: ["less than a third of its life is left"],
+          mend,
+        }
+      : { role, ttlSeconds, lifeSeconds, state: "ok", reasons: [] };
+  } catch (error) {
+    return { ...none, ...refusal(error) };
+  }
+}
+
+function hostTokensStatus(role: string, hosts: readonly HostToken[]): HostTokensStatus {
+  const its = hosts.filter((host) => host.role === role);
+  const ending = its.map(({ ttlSeconds }) => ttlSeconds).filter((seconds) => seconds > 0);
+  return {
+    role,
+    count: its.length,
+    soonestSeconds: ending.length === 0 ? undefined : Math.min(...ending),
+  };
+}

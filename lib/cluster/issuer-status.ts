@@ -1,0 +1,195 @@
+import { X509Certificate } from "node:crypto";
+import { formatDuration } from "../duration.ts";
+import { type IssuerInfo, listIssuers, readDefaultIssuer, readIssuer, readPkiRole } from "../vault/pki.ts";
+import type { Fields } from "../vault/shape.ts";
+import { listNames, type MountInfo } from "../vault/sys.ts";
+import type { Cluster } from "./cluster.ts";
+import { mountType, standsAsWanted } from "./mount-resources.ts";
+import type { WantedMount } from "./mounts.ts";
+import type { ServerView } from "./server-view.ts";
+
+/** `wrong`: of no use now, or somebody has to see to it. `due`: one run of a command, or a new CA, mends it. */
+export type State = "wrong" | "due" | "ok";
+
+/** How one thing of a cluster stands. */
+export interface Finding {
+  readonly state: State;
+  /** Why, each in a few words; none for what is as it should be. */
+  readonly reasons: readonly string[];
+  /** What mends it; absent where nothing has to be mended. */
+  readonly mend?: string;
+}
+
+/** A role that an issuer signs for, and how long its certificates should live. */
+interface RoleLife {
+  readonly role: string;
+  readonly wantsSeconds: number;
+}
+
+export interface IssuerStatus extends Finding {
+  readonly mount: string;
+  readonly id: string;
+  /** Empty where nobody gave it one. */
+  readonly name: string;
+  readonly subject: string;
+  readonly isDefault: boolean;
+  readonly notBefore: Date;
+  readonly notAfter: Date;
+  readonly leftSeconds: number;
+  /** Of what it can sign now for its roles; undefined where it signs for none. */
+  readonly longestSeconds: number | undefined;
+  readonly roles: readonly RoleLife[];
+  /** When it can no longer sign for each of its roles in full, or has less than a tenth of its life left. */
+  readonly dueAt: Date | undefined;
+}
+
+export interface MountStatus extends Finding {
+  readonly path: string;
+  readonly issuers: readonly IssuerStatus[];
+}
+
+/** @param now by the server's clock */
+export async function readMountStatus(
+  view: ServerView,
+  cluster: Cluster,
+  mount: WantedMount,
+  now: Date,
+): Promise<MountStatus> {
+  const setup = `setup-mounts ${cluster.id}`;
+  const { path } = mount;
+  const mounts = await view.mounts();
+  const found = mounts.get(path);
+  const bad = (reason: string, mend: string): MountStatus => ({
+    path,
+    issuers: [],
+    state: "wrong",
+    reasons: [reason],
+    mend,
+  });
+  if (found === undefined) return bad("is not there", setup);
+  if (!standsAsWanted(mounts, mount)) {
+    return bad(`is of type ${mountType(found)}, and has to be ${mount.type}`, `move ${path} elsewhere`);
+  }
+  if (mount.type !== "pki") return { path, issuers: [], state: "ok", reasons: [] };
+  const ids = await listIssuers(view.client, path);
+  if (ids.length === 0) return bad("has no issuer", setup);
+  const [defaultId, roles, infos] = await Promise.all([
+    readDefaultIssuer(view.client, path),
+    readRoles(view, path),
+    Promise.all(ids.map((id) => readIssuer(view.client, path, id))),
+  ]);
+  const issuers = infos.flatMap((info) =>
+    info === undefined ? [] : [issuerStatus(path, info, { defaultId, roles, found, now })],
+  );
+  return defaultId === undefined
+    ? {
+        ...bad(
+          "has no default issuer, and roles that name none can't sign",
+          `choose one of the issuers of ${path}`,
+        ),
+        issuers,
+      }
+    : { path, issuers, state: "ok", reasons: [] };
+}
+
+/** All roles of the mount, an admin's own among them. */
+async function readRoles({ client }: ServerView, mount: string): Promise<readonly Role[]> {
+  const names = await listNames(client, `${mount}/roles`);
+  const roles = await Promise.all(
+    names.map(async (name) => ({ name, fields: await readPkiRole(client, `${mount}/roles/${name}`) })),
+  );
+  return roles.flatMap(({ name, fields }) => (fields === undefined ? [] : [{ name, fields }]));
+}
+
+interface Role {
+  readonly name: string;
+  readonly fields: Fields;
+}
+
+interface Circumstances {
+  readonly defaultId: string | undefined;
+  readonly roles: readonly Role[];
+  readonly found: MountInfo;
+  readonly now: Date;
+}
+
+function issuerStatus(
+  mount: string,
+  info: IssuerInfo,
+  { defaultId, roles, found, now }: Circumstances,
+): IssuerStatus {
+  const { id, name } = info;
+  const x509 = new X509Certificate(info.certificate);
+  const [notBefore, notAfter] = [new Date(x509.validFrom), new Date(x509.validTo)];
+  const leftSeconds = (notAfter.getTime() - now.getTime()) / 1000;
+  const isDefault = id === defaultId;
+  const its = roles
+    .filter(({ fields: { issuer_ref: ref } }) => ref === id || (ref === "default" ? isDefault : ref === name))
+    .map((role) => ({ role: role.name, wantsSeconds: lifeOf(role.fields, found) }));
+  const wanted = Math.max(0, ...its.map(({ wantsSeconds }) => wantsSeconds));
+  const tenth = (notAfter.getTime() - notBefore.getTime()) / 10_000;
+  // One that nobody signs with may end as it likes: so a CA that was followed by another does.
+  const isUsed = isDefault || its.length > 0;
+  const faults = isUsed ? findFaults(info, { leftSeconds, notBefore, now }) : [];
+  const dues = isUsed ? findDues(info, { leftSeconds, tenth, its }) : [];
+  const rotate = `give ${mount} a new issuer, and make it the default`;
+  return {
+    mount,
+    id,
+    name,
+    subject: x509.subject.replaceAll("\n", ", "),
+    isDefault,
+    notBefore,
+    notAfter,
+    leftSeconds,
+    longestSeconds: its.length === 0 ? undefined : Math.max(0, Math.min(leftSeconds, wanted)),
+    roles: its,
+    dueAt: isUsed ? new Date(notAfter.getTime() - Math.max(tenth, wanted) * 1000) : undefined,
+    ...(faults.length > 0
+      ? { state: "wrong", reasons: faults, mend: rotate }
+      : dues.length > 0
+        ? { state: "due", reasons: dues, mend: rotate }
+        : { state: "ok", reasons: [] }),
+  };
+}
+
+/** Of a certificate that is asked for without a life of its own, as hosts do. */
+function lifeOf({ ttl, max_ttl: maxTtl }: Fields, mount: MountInfo): number {
+  const seconds = (value: unknown) => (typeof value === "number" ? value : 0);
+  const asked = seconds(ttl) || mount.defaultLeaseTtlSeconds;
+  return Math.min(asked, seconds(maxTtl) || mount.maxLeaseTtlSeconds || asked);
+}
+
+function findFaults(
+  { hasKey, mayIssue }: IssuerInfo,
+  { leftSeconds, notBefore, now }: { leftSeconds: number; notBefore: Date; now: Date },
+): readonly string[] {
+  return [
+    ...(leftSeconds <= 0 ? ["has expired"] : []),
+    ...(notBefore > now ? ["is not valid yet"] : []),
+    ...(hasKey ? [] : ["its key is not in the server"]),
+    ...(mayIssue ? [] : ["it may not sign certificates"]),
+  ];
+}
+
+function findDues(
+  { leafNotAfterBehavior: behavior }: IssuerInfo,
+  { leftSeconds, tenth, its }: { leftSeconds: number; tenth: number; its: readonly RoleLife[] },
+): readonly string[] {
+  const short = its.filter(({ wantsSeconds }) => wantsSeconds > leftSeconds);
+  const byLife = [...Map.groupBy(short, ({ wantsSeconds }) => wantsSeconds)].map(
+    ([seconds, roles]) => `${roles.map(({ role }) => role).join(", ")} (${formatDuration(seconds)})`,
+  );
+  return [
+    ...(short.length === 0
+      ? []
+      : [`can sign ${formatDuration(leftSeconds)} more; ${outcome(behavior)}: ${byLife.join(", ")}`]),
+    ...(leftSeconds < tenth ? ["less than a tenth of its life is left"] : []),
+  ];
+}
+
+/** What becomes of a request whose certificate would outlive its issuer. */
+function outcome(behavior: string): string {
+  if (behavior === "truncate") return "cut short";
+  return behavior === "permit" ? "outliving it" : "refused";
+}

@@ -1,0 +1,399 @@
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { type Cluster, defineCluster } from "../../lib/cluster/cluster.ts";
+import { readClusterStatus } from "../../lib/cluster/cluster-status.ts";
+import { pkiMounts } from "../../lib/cluster/mounts.ts";
+import type { FileChoice } from "../../lib/cluster/setup.ts";
+import { startServer } from "../../lib/server/server.ts";
+import type { Fields } from "../../lib/vault/shape.ts";
+import { failureOf } from "../support/failure.ts";
+import { startRelay } from "../support/relay.ts";
+import { api, fields } from "./api.ts";
+import { clusterFile } from "./file.ts";
+import { type Rights, tokenWith } from "./limited.ts";
+import { storedTokens } from "./objects.ts";
+import { clientOf, makeMounts, run, storeServiceAccountKey } from "./run.ts";
+
+const server = await startServer({ mode: "dev" });
+afterAll(() => server[Symbol.asyncDispose]());
+const admin = api(server.address, server.rootToken);
+const client = clientOf(server.address, server.rootToken);
+await admin.write("sys/auth/token/tune", { max_lease_ttl: "157680000s" });
+
+const day = 86_400;
+
+/** A CA whose key is made at once. Gives its issuer's id. */
+async function addCa(mount: string, more: Fields = {}): Promise<string> {
+  const { data } = await admin.write(`${mount}/root/generate/internal`, {
+    common_name: "CA",
+    key_type: "ec",
+    ttl: "175200h",
+    ...more,
+  });
+  const { issuer_id: id } = fields(data);
+  return String(id);
+}
+
+async function makeCluster(id: string, chosen: Partial<Cluster> = {}): Promise<Cluster> {
+  const cluster = defineCluster(id, chosen);
+  await makeMounts(admin, cluster);
+  for (const { path } of pkiMounts(cluster)) await addCa(path);
+  await storeServiceAccountKey(admin, cluster);
+  await run("write-roles", client, cluster);
+  return cluster;
+}
+
+const statusOf = (cluster: Cluster, by = client, choice: FileChoice = {}) =>
+  readClusterStatus(by, cluster, choice, () => {});
+
+async function findings(cluster: Cluster, by = client) {
+  const { state, mounts, setup, initTokens } = await statusOf(cluster, by);
+  const named = [
+    ...mounts.map((it) => ({ ...it, what: it.path })),
+    ...mounts.flatMap(({ issuers }) => issuers.map((it) => ({ ...it, what: `issuer ${it.mount}` }))),
+    ...setup.map((it) => ({ ...it, what: it.half })),
+    ...initTokens.map((it) => ({ ...it, what: `init token ${it.role}` })),
+  ];
+  const bad = named.filter((it) => it.state !== "ok");
+  return { state, bad: bad.map((it) => [it.state, it.what, it.reasons.join("; "), it.mend]) };
+}
+
+const rotate = (mount: string) => `give ${mount} a new issuer, and make it the default`;
+
+test("readClusterStatus() of a cluster that is well finds all well, and tells each thing", async () => {
+  const cluster = await makeCluster("well");
+  await makeCluster("well-2");
+  for (const role of ["worker", "worker", "etcd"]) {
+    const init = (await storedTokens(admin, "well"))[role] ?? "";
+    await admin.as(init).write(`auth/token/create/well-${role}`, {});
+  }
+  const relay = startRelay(server.address);
+  const status = await statusOf(cluster, clientOf(relay.address, server.rootToken));
+  const writes = new Set(relay.writes().map(({ path }) => path));
+  expect(writes).toEqual(new Set(["auth/token/lookup-accessor"]));
+  await relay[Symbol.asyncDispose]();
+
+  expect(status).toMatchObject({ id: "well", state: "ok" });
+  expect(status.setup.map(({ half, changes }) => [half, changes])).toEqual([
+    ["setup-mounts", []],
+    ["write-roles", []],
+  ]);
+  expect(status.initTokens.map(({ role }) => role)).toEqual(["etcd", "master", "worker", "all"]);
+  for (const { ttlSeconds, lifeSeconds } of status.initTokens) {
+    expect(lifeSeconds).toBe(5 * 365 * day);
+    expect(ttlSeconds).toBeWithin(5 * 365 * day - 60, 5 * 365 * day + 1);
+  }
+  expect(status.hostTokens.map(({ role, count }) => [role, count])).toEqual([
+    ["well-etcd", 1],
+    ["well-master", 0],
+    ["well-worker", 2],
+    ["well-all", 0],
+  ]);
+  expect(status.hostTokens[2]?.soonestSeconds).toBeWithin(5 * 365 * day - 60, 5 * 365 * day + 1);
+  expect(status.hostTokens[1]?.soonestSeconds).toBeUndefined();
+
+  expect(status.mounts.map(({ path, issuers }) => [path, issuers.length])).toEqual([
+    ["well/pki/etcd-k8s", 1],
+    ["well/pki/etcd-overlay", 1],
+    ["well/pki/k8s", 1],
+    ["well/pki/k8s-api-proxy", 1],
+    ["well/secrets", 0],
+  ]);
+  const issuer = status.mounts[2]?.issuers[0];
+  expect(issuer).toMatchObject({
+    subject: "CN=CA",
+    isDefault: true,
+    longestSeconds: 365 * day,
+    state: "ok",
+    reasons: [],
+  });
+  expect(issuer?.roles).toContainEqual({ role: "admin", wantsSeconds: 365 * day });
+  expect(issuer?.roles).toContainEqual({ role: "kubelet", wantsSeconds: 30 * day });
+  expect(issuer?.leftSeconds).toBeWithin(7300 * day - 60, 7300 * day + 60);
+  // A tenth of twenty years comes before the year of an admin's certificate.
+  const left = Number(issuer?.notAfter) - Number(issuer?.dueAt);
+  expect(left / 1000).toBeWithin(730 * day, 730 * day + 60);
+}, 20_000);
+
+describe("readClusterStatus() says of an issuer", () => {
+  let cluster: Cluster;
+  const mount = "issuers/pki/etcd-k8s";
+  beforeAll(async () => {
+    cluster = await makeCluster("issuers");
+  });
+
+  /** A new default one in the place of the others. */
+  async function replace(more: Fields): Promise<string> {
+    const id = await addCa(mount, more);
+    await admin.write(`${mount}/config/issuers`, { default: id });
+    return id;
+  }
+
+  test("that is the default no longer, and that no role names, nothing", async () => {
+    const old = await replace({ ttl: "1s" });
+    await replace({});
+    await Bun.sleep(2200);
+    const status = await statusOf(cluster);
+    const found = status.mounts[0]?.issuers.find(({ id }) => id === old);
+    expect(found).toMatchObject({ isDefault: false, state: "ok", reasons: [], roles: [] });
+    expect(found?.longestSeconds).toBeUndefined();
+    expect(found?.dueAt).toBeUndefined();
+    expect(found?.leftSeconds).toBeLessThan(0);
+    expect(status.state).toBe("ok");
+  });
+
+  test("what it can still sign, and which roles are refused more", async () => {
+    const id = await replace({ ttl: "74h30m" });
+    await admin.write(`${mount}/roles/hand`, { ttl: "20h", max_ttl: "100h" });
+    await admin.write(`${mount}/roles/long`, { ttl: "100h", allow_any_name: true });
+    // The mount's own, which is longer than this.
+    await admin.write(`${mount}/roles/most`, { max_ttl: "100h" });
+    const said = (words: string, roles = "client, server (30d), long, most (4d 4h)") => ({
+      state: "due" as const,
+      bad: [["due", `issuer ${mount}`, `can sign 3d 2h more; ${words}: ${roles}`, rotate(mount)]],
+    });
+    expect(await findings(cluster)).toEqual(said("refused"));
+    const status = await statusOf(cluster);
+    expect(status.mounts[0]?.issuers.find((it) => it.id === id)?.longestSeconds).toBeWithin(
+      74 * 3600,
+      75 * 3600,
+    );
+    // So says the server, too.
+    const csr = { common_name: "x", ttl: "" };
+    expect(admin.write(`${mount}/issue/long`, csr)).rejects.toThrow("beyond the expiration of the CA");
+
+    await admin.write(`${mount}/issuer/${id}`, { leaf_not_after_behavior: "truncate" });
+    expect(await findings(cluster)).toEqual(said("cut short"));
+    await admin.write(`${mount}/issuer/${id}`, { leaf_not_after_behavior: "permit" });
+    expect(await findings(cluster)).toEqual(said("outliving it"));
+    await admin.remove(`${mount}/roles/long`);
+    await admin.remove(`${mount}/roles/most`);
+    await admin.remove(`${mount}/roles/hand`);
+  });
+
+  test("that less than a tenth of its life is left, though it still signs in full", async () => {
+    await replace({ ttl: "960h", not_before_duration: "9000h" });
+    expect(await findings(cluster)).toEqual({
+      state: "due",
+      bad: [["due", `issuer ${mount}`, "less than a tenth of its life is left", rotate(mount)]],
+    });
+  });
+
+  test("that a role names, though it is not the default, what it says of that", async () => {
+    const id = await replace({ ttl: "74h30m", issuer_name: "named" });
+    await replace({});
+    await admin.write(`${mount}/roles/hand`, { ttl: "100h", issuer_ref: "named" });
+    const words = "can sign 3d 2h more; refused: hand (4d 4h)";
+    const said = { state: "due" as const, bad: [["due", `issuer ${mount}`, words, rotate(mount)]] };
+    expect(await findings(cluster)).toEqual(said);
+    await admin.write(`${mount}/roles/hand`, { ttl: "100h", issuer_ref: id });
+    expect(await findings(cluster)).toEqual(said);
+    await admin.remove(`${mount}/roles/hand`);
+    expect((await findings(cluster)).bad).toEqual([]);
+  });
+
+  test("that it has expired", async () => {
+    await replace({ ttl: "1s" });
+    await Bun.sleep(2200);
+    const { state, bad } = await findings(cluster);
+    expect({ state, bad }).toEqual({
+      state: "wrong",
+      bad: [["wrong", `issuer ${mount}`, "has expired", rotate(mount)]],
+    });
+  });
+
+  test("that it may not sign", async () => {
+    const id = await replace({});
+    await admin.write(`${mount}/issuer/${id}`, { usage: "read-only" });
+    expect((await findings(cluster)).bad).toEqual([
+      ["wrong", `issuer ${mount}`, "it may not sign certificates", rotate(mount)],
+    ]);
+    await replace({});
+  });
+
+  test("whose key is elsewhere that it is, and of a mount without a default that it has none", async () => {
+    const other = "issuers/pki/k8s-api-proxy";
+    const { certificate } = await admin.find(`${mount}/issuer/default`);
+    await admin.remove(`${other}/root`);
+    expect((await findings(cluster)).bad).toContainEqual([
+      "wrong",
+      other,
+      "has no issuer",
+      "setup-mounts issuers",
+    ]);
+    await admin.write(`${other}/issuers/import/cert`, { pem_bundle: String(certificate) });
+    expect((await findings(cluster)).bad).toEqual([
+      [
+        "wrong",
+        other,
+        "has no default issuer, and roles that name none can't sign",
+        `choose one of the issuers of ${other}`,
+      ],
+    ]);
+    const [id = ""] = await admin.list(`${other}/issuers`);
+    await admin.write(`${other}/config/issuers`, { default: id });
+    expect((await findings(cluster)).bad).toEqual([
+      ["wrong", `issuer ${other}`, "its key is not in the server", rotate(other)],
+    ]);
+  });
+});
+
+describe("readClusterStatus() says", () => {
+  test("what set-up would change, by kind", async () => {
+    const cluster = await makeCluster("drifted");
+    await admin.write("sys/mounts/drifted/pki/k8s/tune", { description: "x" });
+    await admin.remove("drifted/pki/etcd-k8s/roles/client");
+    await admin.remove("drifted/pki/etcd-k8s/roles/server");
+    await admin.remove("sys/policies/acl/drifted/worker");
+    const { state, bad } = await findings(cluster);
+    expect(state).toBe("due");
+    expect(bad).toEqual([
+      ["due", "setup-mounts", "would make 1 change (mount 1)", "setup-mounts drifted"],
+      ["due", "write-roles", "would make 3 changes (PKI role 2, policy 1)", "write-roles drifted"],
+    ]);
+  });
+
+  test("what differs from the file that the cluster was set up with, or from another that is given", async () => {
+    const cluster = await makeCluster("filed");
+    const file = clusterFile('kubelet_domains = ["*.nodes.example.com"]');
+    await run("write-roles", client, cluster, { file });
+    const halves = async (choice: FileChoice = {}) => {
+      const { state, setup } = await statusOf(cluster, client, choice);
+      return { state, setup: setup.map(({ half, file, reasons, mend }) => [half, file, ...reasons, mend]) };
+    };
+    expect(await halves()).toEqual({
+      state: "ok",
+      setup: [
+        ["setup-mounts", undefined, undefined],
+        ["write-roles", "stored", undefined],
+      ],
+    });
+    const other = clusterFile('kubelet_domains = ["*.example.com"]');
+    expect(await halves({ file: other })).toEqual({
+      state: "due",
+      setup: [
+        ["setup-mounts", "given", undefined],
+        [
+          "write-roles",
+          "given",
+          "would make 2 changes (cluster file 1, PKI role 1)",
+          "write-roles --config cluster.toml filed",
+        ],
+      ],
+    });
+    await admin.write("filed/secrets/cluster-file-roles", { kubelet_domains: 5 });
+    const { state, bad } = await findings(cluster);
+    expect({ state, half: bad[0]?.slice(0, 2) }).toEqual({ state: "wrong", half: ["wrong", "write-roles"] });
+  });
+
+  test("which mounts are not there, or of another type", async () => {
+    const cluster = await makeCluster("mounts");
+    await admin.remove("sys/mounts/mounts/secrets");
+    await admin.remove("sys/mounts/mounts/pki/k8s");
+    expect(await findings(cluster)).toEqual({
+      state: "wrong",
+      bad: [
+        ["wrong", "mounts/pki/k8s", "is not there", "setup-mounts mounts"],
+        ["wrong", "mounts/secrets", "is not there", "setup-mounts mounts"],
+        ["due", "setup-mounts", "would make 3 changes (mount 2, CA 1)", "setup-mounts mounts"],
+        ["wrong", "write-roles", "needs the mounts first", undefined],
+      ],
+    });
+    await admin.write("sys/mounts/mounts/pki/k8s", { type: "kv", options: { version: "2" } });
+    const { bad } = await findings(cluster);
+    expect(bad).toContainEqual([
+      "wrong",
+      "mounts/pki/k8s",
+      "is of type kv version 2, and has to be pki",
+      "move mounts/pki/k8s elsewhere",
+    ]);
+    expect(bad).toContainEqual([
+      "wrong",
+      "setup-mounts",
+      "mount mounts/pki/k8s is of type kv version 2, and has to be pki",
+      "move that mount elsewhere, or choose another cluster id",
+    ]);
+  });
+
+  test("which init tokens are not stored, unknown, or not what they should be", async () => {
+    const cluster = await makeCluster("inits");
+    const { etcd, master } = await storedTokens(admin, "inits");
+    await admin.write("auth/token/revoke", { token: etcd });
+    await admin.remove("inits/secrets/init_token_master");
+    expect(await findings(cluster)).toEqual({
+      state: "wrong",
+      bad: [
+        ["due", "write-roles", expect.stringContaining("would make 3 changes"), "write-roles inits"],
+        ["wrong", "init token etcd", "the server does not know it", "write-roles inits"],
+        ["wrong", "init token master", "is not stored", "write-roles inits"],
+      ],
+    });
+    await admin.write("inits/secrets/init_token_master", { other: master });
+    const words = "secret inits/secrets/init_token_master stands without its field init_token";
+    const mend = "remove that secret, or give it the field";
+    expect((await findings(cluster)).bad).toEqual([
+      ["wrong", "write-roles", words, mend],
+      ["wrong", "init token etcd", "the server does not know it", "write-roles inits"],
+      ["wrong", "init token master", words, mend],
+    ]);
+  });
+
+  test("which init tokens end soon, and none of one that never does", async () => {
+    const cluster = await makeCluster("ending");
+    const life = 5 * 365 * day;
+    const stateAt = async (ttl: number) => {
+      const relay = startRelay(server.address, async ({ path }, _, pass) => {
+        if (path !== "auth/token/lookup-self") return undefined;
+        const answer = fields(await (await pass()).json());
+        return Response.json({ ...answer, data: { ...fields(answer.data), ttl } });
+      });
+      const { bad } = await findings(cluster, clientOf(relay.address, server.rootToken));
+      await relay[Symbol.asyncDispose]();
+      return bad;
+    };
+    expect(await stateAt(life / 3)).toEqual([]);
+    expect(await stateAt(0)).toEqual([]);
+    expect(await stateAt(life / 3 - 1)).toEqual(
+      ["etcd", "master", "worker", "all"].map((role) => [
+        "due",
+        `init token ${role}`,
+        "less than a third of its life is left",
+        "write-roles ending",
+      ]),
+    );
+  });
+});
+
+describe("readClusterStatus() fails", () => {
+  test("where the token may not read something, and names it", async () => {
+    const cluster = await makeCluster("denied");
+    const token = await tokenWith(admin, {
+      "*": ["read", "list", "sudo"],
+      "denied/pki/k8s/issuer/*": ["deny"],
+    });
+    const limited = clientOf(server.address, token);
+    const { exitCode, message } = await failureOf(() => statusOf(cluster, limited));
+    expect(exitCode).toBe(77);
+    expect(message).toMatch(/^GET denied\/pki\/k8s\/issuer\/\S+: permission denied/);
+  });
+});
+
+/** All that a status needs, as the README has it; the tokens' default policy beside it. */
+const rights: Rights = {
+  "sys/mounts": ["read"],
+  "sys/auth/token/tune": ["read", "sudo"],
+  "sys/policies/acl/limited/*": ["read"],
+  "auth/token/roles/limited-*": ["read"],
+  "auth/token/accessors": ["list", "sudo"],
+  "auth/token/lookup-accessor": ["update"],
+  "limited/secrets/*": ["read"],
+  "limited/pki/+/roles": ["list"],
+  "limited/pki/+/roles/*": ["read"],
+  "limited/pki/+/issuer/*": ["read"],
+  "limited/pki/+/config/issuers": ["read"],
+};
+
+test("a token with the rights that are documented is told all", async () => {
+  const cluster = await makeCluster("limited");
+  const status = await statusOf(cluster, clientOf(server.address, await tokenWith(admin, rights)));
+  expect(status.state).toBe("ok");
+});

@@ -1,0 +1,153 @@
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { api } from "../cluster/api.ts";
+import { type ClusterServer, startCluster } from "../support/cluster-server.ts";
+import { temporaryFolder } from "../support/folder.ts";
+import { runScript } from "../support/script.ts";
+
+let server: ClusterServer;
+let env: Readonly<Record<string, string>>;
+beforeAll(async () => {
+  server = await startCluster();
+  env = { VAULT_ADDR: server.address, VAULT_TOKEN: server.rootToken, VAULT_MAX_RETRIES: "0" };
+  for (const role of ["worker", "worker"] as const) await server.hostToken(role);
+});
+afterAll(() => server[Symbol.asyncDispose]());
+
+/** The table's cells, without the times; and the last line by itself. */
+async function status(...args: readonly string[]) {
+  const { code, stdout, stderr } = await runScript("status", ["demo", ...args], { env });
+  const lines = stdout.trimEnd().split("\n");
+  const rows = lines.slice(1, -1).map((line) =>
+    line
+      .replace(/ {2,}(\d+[ydhms]( \d+[ydhms])?|expired)(?= |$)/, "")
+      .replace(/ +(\d{4}-\d{2}-\d{2} \d{2}:\d{2}|now)(?= |$)/, "")
+      .replace(/ {2,}/g, " | "),
+  );
+  return { code, stderr, rows, summary: lines.at(-1) };
+}
+
+const issuer = (name: string, longest: string) =>
+  `ok | issuer demo/pki/${name} | default, signs up to ${longest}`;
+const none = (role: string) => `ok | tokens of demo-${role} | none`;
+
+describe("status CLUSTER", () => {
+  test("that is well tells each thing in a line, what ends first at the top, and ends with 0", async () => {
+    expect(await status()).toEqual({
+      code: 0,
+      stderr: "",
+      rows: [
+        ...["all", "etcd", "master", "worker"].map((role) => `ok | init token ${role}`),
+        "ok | tokens of demo-worker | 2, this is the first to end",
+        issuer("etcd-k8s", "30d"),
+        issuer("etcd-overlay", "30d"),
+        issuer("k8s", "1y"),
+        issuer("k8s-api-proxy", "30d"),
+        "ok | mount demo/secrets",
+        "ok | setup-mounts | nothing has to change",
+        none("all"),
+        none("etcd"),
+        none("master"),
+        "ok | write-roles | nothing has to change",
+      ],
+      summary: "demo: 15 ok",
+    });
+  });
+
+  test("tells a machine the same, with null for what is not there", async () => {
+    const { code, stdout } = await runScript("status", ["demo", "--json"], { env });
+    const answer = JSON.parse(stdout);
+    expect(code).toBe(0);
+    expect(answer).toMatchObject({
+      cluster: "demo",
+      state: "ok",
+      setup: [
+        { half: "setup-mounts", file: null, state: "ok", reasons: [], mend: null, changes: [] },
+        { half: "write-roles", state: "ok", reasons: [], mend: null, changes: [] },
+      ],
+      initTokens: [{ role: "etcd", lifeSeconds: 157_680_000 }, {}, {}, {}],
+      hostTokens: [
+        { role: "demo-etcd", count: 0, soonestEndSeconds: null },
+        {},
+        { role: "demo-worker", count: 2 },
+        {},
+      ],
+    });
+    expect(answer.mounts[0].issuers[0]).toMatchObject({
+      isDefault: true,
+      name: "",
+      subject: "CN=Kubernetes demo/etcd-k8s CA",
+      longestCertificateSeconds: 2_592_000,
+      roles: [
+        { role: "client", wantsSeconds: 2_592_000 },
+        { role: "server", wantsSeconds: 2_592_000 },
+      ],
+    });
+    expect(answer.mounts[0].issuers[0].notAfter).toMatch(/^20\d\d-.*Z$/);
+  });
+
+  test("compares it with a file that is given, which tells its id, too", async () => {
+    using folder = temporaryFolder();
+    const file = join(folder.path, "cluster.toml");
+    writeFileSync(file, 'id = "demo"\nmax_validity_components = "7d"\n', { mode: 0o600 });
+    const { code, stdout } = await runScript("status", ["--config", file], { env });
+    expect(code).toBe(2);
+    expect(stdout).toMatch(/^ok +setup-mounts +as the file says$/m);
+    expect(stdout).toMatch(/^due +write-roles +would make 11 changes \(cluster file 1, PKI role 10\)/m);
+    expect(stdout).toEndWith(`demo: 1 due, 14 ok; to mend it: write-roles --config ${file} demo\n`);
+  });
+
+  test("with something due says so first, what mends it last, and ends with 2", async () => {
+    const admin = api(server.address, server.rootToken);
+    await admin.write("demo/pki/k8s/root/rotate/internal", {
+      common_name: "next",
+      issuer_name: "next",
+      ttl: "74h30m",
+    });
+    await admin.write("demo/pki/k8s/config/issuers", { default: "next" });
+    await admin.remove("sys/policies/acl/demo/etcd");
+    const { code, rows, summary } = await status();
+    expect(code).toBe(2);
+    expect(rows.slice(0, 2)).toEqual([
+      "due | issuer demo/pki/k8s next | can sign 3d 2h more; refused: admin (1y), kube-apiserver, kube-controller-manager, kube-proxy, kube-scheduler, kubelet (30d)",
+      "due | write-roles | would make 1 change (policy 1)",
+    ]);
+    expect(summary).toBe(
+      "demo: 2 due, 14 ok; to mend it: give demo/pki/k8s a new issuer, and make it the default; write-roles demo",
+    );
+    expect(rows).toContain("ok | issuer demo/pki/k8s | no role signs with it");
+  });
+
+  test("with something wrong ends with 1, whatever is due beside it", async () => {
+    const admin = api(server.address, server.rootToken);
+    await admin.write("auth/token/revoke", { token: await server.initToken("all") });
+    const { code, rows, summary } = await status();
+    expect(code).toBe(1);
+    expect(rows[0]).toBe("wrong | init token all | the server does not know it");
+    expect(summary).toStartWith("demo: 1 wrong, 2 due, ");
+    expect((await runScript("status", ["demo", "--log-level=0"], { env })).stdout).toBe("");
+  });
+
+  test("of a cluster that was never set up is wrong", async () => {
+    const { code, stdout } = await runScript("status", ["nope"], { env });
+    expect(code).toBe(1);
+    expect(stdout).toEndWith("nope: 6 wrong, 1 due, 4 ok; to mend it: setup-mounts nope\n");
+  });
+
+  test.each([
+    [["../demo"], {}, 64, '"../demo" is not a cluster id'],
+    [["demo", "--offline"], {}, 64, "--offline is about a host, and not about a cluster"],
+    [["demo", "--prometheus=x.prom"], {}, 64, "--prometheus is about a host, and not about a cluster"],
+    [["demo", "--destination=/x"], {}, 64, "--destination is about a host, and not about a cluster"],
+    [["demo", "--config-dir=/x"], {}, 64, "--config-dir is about a host, and not about a cluster"],
+    [["demo", "-p/x"], {}, 64, "--config-path is about a host, and not about a cluster"],
+    [["demo"], { VAULT_TOKEN: "" }, 77, "there is no token to set a cluster up with"],
+    [["demo"], { VAULT_TOKEN: "not-a-token" }, 77, "permission denied"],
+    [["demo"], { VAULT_ADDR: "http://127.0.0.1:1" }, 75, "127.0.0.1:1 refuses the connection"],
+  ])("%j with %j tells nothing, and ends as the other commands do", async (args, more, code, words) => {
+    const result = await runScript("status", args, { env: { ...env, ...more } });
+    expect({ code: result.code, stdout: result.stdout }).toEqual({ code, stdout: "" });
+    expect(result.stderr).toContain(words);
+  });
+});
