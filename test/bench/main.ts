@@ -76,10 +76,16 @@ function median(values: readonly number[]): number {
 async function main(): Promise<void> {
   using folder = temporaryFolder();
   const dist = await ensureBuilt();
-  await using server = await startServer({ mode: "dev" });
+  await using server = await startServer({ mode: "dev-tls" });
   const vault = server.binary.path;
   const path = { PATH: process.env.PATH ?? "", HOME: folder.path };
-  const address = { VAULT_ADDR: server.address, BAO_ADDR: server.address };
+  const ca = server.caFile ?? "";
+  const address = {
+    VAULT_ADDR: server.address,
+    BAO_ADDR: server.address,
+    VAULT_CACERT: ca,
+    BAO_CACERT: ca,
+  };
   const admin = { ...path, ...address, VAULT_TOKEN: server.rootToken };
   await run([join(dist, "setup-mounts"), "bench"], admin);
   await run([join(dist, "write-roles"), "bench", "--init-token-worker", "w-init"], admin);
@@ -123,8 +129,12 @@ async function main(): Promise<void> {
   await printTable(jobs);
 
   const host = { dist, config, sign, folder: folder.path };
-  console.log(`\nA host with ${certificates} certificates, each with its manifest\n`);
-  await printTable(manifestJobs(host).map((job) => [job, ours]));
+  console.log(
+    `\nA host with ${certificates} certificates, each with its manifest, without the JIT as units run\n`,
+  );
+  // MemoryDenyWriteExecute= forbids it.
+  const inUnit = { ...ours, BUN_JSC_useJIT: "0" };
+  await printTable(manifestJobs(host).map((job) => [job, inUnit]));
 
   console.log("\nThe executable that holds all commands, beside one that is compiled alone\n");
   const alone = await ensureBuiltAlone(["renew-token"]);
