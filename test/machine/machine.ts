@@ -20,10 +20,8 @@ export interface Machine extends AsyncDisposable {
   output(...command: string[]): Promise<string>;
   /** What `systemctl show` says of a unit's property. */
   show(unit: string, property: string): Promise<string>;
-  /** What units said since a cursor, with the manager's own lines about them: a line each, above debug. */
-  journal(units: readonly string[], after?: string): Promise<readonly string[]>;
-  /** Where the journal ends now. */
-  cursor(): Promise<string>;
+  /** What units said since the boot, with the manager's own lines about them: a line each, above debug. */
+  journal(units: readonly string[]): Promise<readonly string[]>;
   /** Everything in it ends at one moment, and no program is asked first. */
   cutOff(): Promise<void>;
   /** As an administrator does it. */
@@ -165,15 +163,11 @@ export async function createMachine({
       return (await run("systemctl", "is-system-running", "--wait")).stdout.trim();
     },
     show: (unit, property) => output("systemctl", "show", "--value", `--property=${property}`, unit),
-    async journal(units, after) {
+    async journal(units) {
       const which = units.flatMap((unit) => ["--unit", unit]);
-      const since = after === undefined ? ["--boot"] : [`--after-cursor=${after}`];
-      const text = await output("journalctl", "-q", "--output=cat", "--priority=info", ...since, ...which);
+      // Not from a cursor on: with --unit, journalctl 252 leaves the first line after it out.
+      const text = await output("journalctl", "-q", "--output=cat", "--priority=info", "--boot", ...which);
       return text.split("\n").filter(Boolean);
-    },
-    async cursor() {
-      const text = await output("journalctl", "--quiet", "--lines=0", "--show-cursor");
-      return text.replace(/^-- cursor: /, "");
     },
     async cutOff() {
       await order("cut");
