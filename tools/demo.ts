@@ -65,6 +65,9 @@ async function demo(): Promise<number> {
   await onHost("renew-token", ["--config-path", config]);
   await onHost("issue-cert", ["--if-due", ...issue]);
 
+  tell("How does the host stand?");
+  await onHost("status", ["--config-path", config, "--destination", kubelet]);
+
   tell("What is where:");
   const files = [join(config, "token"), `${kubelet}-key.pem`, `${kubelet}.pem`, `${kubelet}-ca.pem`];
   const rows = await Promise.all(

@@ -46,6 +46,7 @@ test("the demo tells its story to the end, and leaves nothing behind", async () 
     "kubelet.pem: OK",
     "token renewed, 5y left",
     "is not due",
+    "4 ok",
     "/etc/kubernetes/ssl/kubelet-key.pem  0600",
   ]) {
     expect(stdout).toContain(told);
