@@ -2,6 +2,7 @@ import { createHash } from "node:crypto";
 import { existsSync, mkdirSync, mkdtempSync, renameSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { homedir } from "node:os";
 import { join } from "node:path";
+import { installMissing } from "../../tools/debian.ts";
 
 const suite = "bookworm";
 /**
@@ -22,7 +23,7 @@ const packages = [
 const cloudConfig = "network: { config: disabled }\nlocale: C.UTF-8\n";
 /** Of the tree's own, and none of ours. */
 const masked = ["apt-daily.timer", "apt-daily-upgrade.timer", "dpkg-db-backup.timer", "e2scrub_all.timer"];
-/** What this machine needs to build and boot a tree: the command, and its package in Debian. */
+/** What this machine needs to build and boot a tree. */
 const needed = { debootstrap: "debootstrap", "systemd-nspawn": "systemd-container" } as const;
 
 /** Why no machine can be booted here, in a few words; undefined where one can. */
@@ -32,23 +33,9 @@ export function whyNoMachine(): string | undefined {
   for (const command of ["unshare", "nsenter"]) {
     if (Bun.which(command) === null) return `there is no ${command}`;
   }
-  const missing = Object.entries(needed).filter(([command]) => Bun.which(command) === null);
-  if (missing.length > 0 && !install(missing.map(([, name]) => name))) {
-    return `${missing.map(([command]) => command).join(" and ")} can't be had`;
-  }
+  const missing = installMissing(needed, "tests boot a machine");
+  if (missing.length > 0) return `${missing.join(" and ")} can't be had`;
   return mountsWork() ? undefined : "mounts are not allowed here";
-}
-
-function install(names: readonly string[]): boolean {
-  if (Bun.which("apt-get") === null) return false;
-  console.error(`installing ${names.join(" and ")}, to boot a machine for tests`);
-  const apt = (...args: string[]) =>
-    Bun.spawnSync(["apt-get", "-q", "-y", "-o", "DPkg::Lock::Timeout=300", ...args], {
-      env: { ...process.env, DEBIAN_FRONTEND: "noninteractive" },
-      stdin: "ignore",
-    }).success;
-  const ours = ["install", "--no-install-recommends", ...names];
-  return apt(...ours) || (apt("update") && apt(...ours));
 }
 
 function mountsWork(): boolean {
