@@ -4,6 +4,9 @@ import type { Environment } from "./environment.ts";
 const codes = { red: 31, yellow: 33, green: 32, grey: 90 } as const;
 export type Colour = keyof typeof codes;
 
+/** What stands before and behind a text that has one. */
+export const paintPattern = `\u001b\\[(?:0|${Object.values(codes).join("|")})m`;
+
 /** Gives a text a colour, where there is somebody to see it. */
 export type Paint = (text: string, colour: Colour) => string;
 

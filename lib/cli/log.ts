@@ -1,6 +1,7 @@
 import { writeSync } from "node:fs";
 import { ExitCode, Failure } from "../failure.ts";
 import { errorCode, fileError } from "../host/file-error.ts";
+import { paintPattern } from "./colour.ts";
 
 const levels = ["errors", "information", "debug"] as const;
 export type LogLevel = 0 | 1 | 2;
@@ -24,16 +25,17 @@ export interface Log {
  * Rules for sentences: one line, lower case, no full stop at the end; what to do about it on a line below.
  */
 export function createLog(name: string, level: LogLevel): Log {
-  const print = (line: string) => console.error(`${name}: ${line}`);
+  const tell = (text: string) => console.error(visible(text, "\n"));
+  const print = (line: string) => tell(`${name}: ${line}`);
   return {
     level,
-    done: (line) => (level >= 1 ? console.log(line) : undefined),
+    done: (line) => (level >= 1 ? console.log(visible(line, paintPattern)) : undefined),
     note: (line) => (level >= 1 ? print(line) : undefined),
     debug: (line) => (level >= 2 ? print(line) : undefined),
     error(failure) {
       if (failure instanceof Failure) {
         print(failure.message);
-        if (failure.hint !== undefined) console.error(`  ${failure.hint}`);
+        if (failure.hint !== undefined) tell(`  ${failure.hint}`);
       } else {
         print(`a fault in this tool: ${failure instanceof Error ? failure.message : String(failure)}`);
         console.error("  run it with --log-level debug for where it happened, and report it");
@@ -41,6 +43,19 @@ export function createLog(name: string, level: LogLevel): Log {
       if (level >= 2 && failure instanceof Error) console.error(failure.stack);
     },
   };
+}
+
+/**
+ * Lines hold what others have named or said, a field of a secret, say: none of that may write on the terminal as it
+ * likes, nor turn round what stands beside it.
+ *
+ * @param ours what we put there ourselves, as a pattern
+ */
+function visible(text: string, ours: string): string {
+  return text.replaceAll(
+    new RegExp(`(${ours})|[^\\P{Cc}\\t]|\\p{Bidi_C}`, "gu"),
+    (_, kept = "\ufffd") => kept,
+  );
 }
 
 /**

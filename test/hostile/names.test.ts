@@ -94,7 +94,8 @@ describe("a role for the init token is refused, with nothing asked and the init 
       const env = { VAULT_ADDR: stage.relay.address };
       const byFlag = await runScript("renew-token", [...args, `--init-role=${role}`], { env });
       await expectRefused(byFlag, 78);
-      expect(byFlag.stderr).toContain(`${JSON.stringify(role)} is not the name of a token role`);
+      const shown = JSON.stringify(role).replaceAll(/\p{Cc}|\p{Bidi_C}/gu, "\ufffd");
+      expect(byFlag.stderr).toContain(`${shown} is not the name of a token role`);
       await expectRefused(
         await runScript("renew-token", args, { env: { ...env, VAULT_INIT_ROLE: role } }),
         78,
