@@ -25,7 +25,7 @@ import {
   touch,
 } from "./durable.ts";
 import { errorCode, fileError } from "./file-error.ts";
-import type { Folder, Folders } from "./folder.ts";
+import { type Folder, type Folders, isTrusted } from "./folder.ts";
 import { type LockOptions, takeLock } from "./lock.ts";
 import { addPending, isPending } from "./pending.ts";
 import { type FileContent, readSmallFile } from "./read-file.ts";
@@ -141,9 +141,19 @@ function read(place: Place): StoredSet {
     ...(key === undefined ? {} : { owner: { uid: key.uid, gid: key.gid } }),
     // Plain files that were put in the links' place are not what the request beside the set speaks of.
     ...(linked.length === memberNames.length ? readRequest(place) : {}),
-    ...(place.set === undefined ? {} : lastLook(place.set, found)),
-    isPending: place.set !== undefined && isPending(place.set),
+    ...(place.set === undefined ? { isPending: false } : lookBeside(place.set, found)),
   };
+}
+
+function lookBeside(
+  set: Folder,
+  found: ReadonlyArray<readonly [Member, FileContent]>,
+): Pick<StoredSet, "checkedAt" | "isPending"> {
+  try {
+    return { ...lastLook(set, found), isPending: isPending(set) };
+  } catch (error) {
+    throw fileError(ExitCode.cantCreate, "look at", set.name, error);
+  }
 }
 
 /** The later of the set's making, when the CA came with the certificate, and of the last look. */
@@ -159,7 +169,7 @@ function lastLook(
 
 function readRequest({ set }: Place): Pick<StoredSet, "request"> {
   const file = set && readSmallFile(`${set.path}/${currentName}/${requestName}`, maxBytes);
-  return file === undefined ? {} : { request: file.text };
+  return file !== undefined && isTrusted(file.stats.uid) ? { request: file.text } : {};
 }
 
 /** Through our own folder where it is our link, so that nobody can lead the reading elsewhere. */
@@ -180,7 +190,8 @@ function replace(place: Place, set: Folder, files: SetFiles, owner: Ownership | 
     for (const member of memberNames) {
       createFile(`${folder}/${members[member].name}`, files[member], { mode: members[member].mode, owner });
     }
-    createFile(`${folder}/${requestName}`, files.request, { mode: 0o644, owner });
+    // Root's: whoever owns it decides what is due, and what `status` says to run.
+    createFile(`${folder}/${requestName}`, files.request, { mode: 0o644 });
   });
   replaceLink(`${set.path}/${currentName}`, version);
   // The one before stays until the next: a reader on its way through the old link still finds its file.

@@ -148,7 +148,8 @@ function isLasting({ uid, mode }: Stats): boolean {
   return isTrusted(uid) && ((mode & 0o022) === 0 || (mode & 0o1000) !== 0);
 }
 
-function isTrusted(uid: number): boolean {
+/** Root, and whoever runs. */
+export function isTrusted(uid: number): boolean {
   return uid === 0 || uid === process.geteuid?.();
 }
 

@@ -312,3 +312,15 @@ function startReader(destination: string) {
     [Symbol.dispose]: () => worker.terminate(),
   };
 }
+
+describe("readSet()", () => {
+  test("says in a sentence what it can't look at", async () => {
+    using folder = temporaryFolder();
+    const destination = join(folder.path, "kubelet");
+    await replace(destination, set(1));
+    symlinkSync("pending", join(folder.path, ".kubelet.set/pending"));
+    const failure = await failureOf(() => readSet(destination));
+    expect(failure.message).toStartWith(`can't look at ${folder.path}/.kubelet.set: `);
+    expect(failure.exitCode).toBe(ExitCode.cantCreate);
+  });
+});
