@@ -100,7 +100,12 @@ async function tokenVariables(
     }),
   );
   const variables = [["VAULT_ADDR", address], ["VAULT_TOKEN", rootToken], ...ids] as const;
-  return variables.map(([name, value]) => `${name}='${value}'\n`).join("");
+  return variables.map(([name, value]) => `${name}=${quoted(value)}\n`).join("");
+}
+
+/** An id of one's own choice may hold what a shell would act on; systemd reads the same quoting. */
+function quoted(value: string): string {
+  return `'${value.replaceAll("'", "'\\''")}'`;
 }
 
 function tell(path: string, variables: string): void {

@@ -78,6 +78,13 @@ function descendantsOf(pid: number): number[] {
 }
 
 describe("dev-server", () => {
+  test("tells an init token of any characters to a shell, which runs none of them", async () => {
+    using dev = await start(["-o", "it's;exit;$(exit)"]);
+    const { tokensFile } = dev.ready;
+    const shell = Bun.spawnSync(["sh", "-c", `. ${tokensFile}; printf %s "$INIT_TOKEN_WORKER"`]);
+    expect([shell.stdout.toString(), shell.stderr.toString()]).toEqual(["it's;exit;$(exit)", ""]);
+  });
+
   test("has a cluster set up, tells its tokens in a file of mode 0600, and ends with 0", async () => {
     using dev = await start(["-l", "2", "-o", "chosen-init-token"], {
       VAULT_DEV_ROOT_TOKEN_ID: "chosen-root",
