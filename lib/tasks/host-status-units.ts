@@ -37,6 +37,8 @@ async function systemctlShow(units: readonly string[]): Promise<string> {
         // Times in one zone, whatever the host's is called.
         env: { PATH: "/usr/sbin:/usr/bin:/sbin:/bin", LC_ALL: "C", TZ: "UTC" },
         timeout: 5000,
+        // One that hangs may not heed anything else.
+        killSignal: "SIGKILL",
       },
       (error, stdout) => resolve(error === null ? stdout : ""),
     );
