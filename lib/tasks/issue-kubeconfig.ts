@@ -29,6 +29,7 @@ export interface IssuedKubeconfig {
   readonly issued: Issued;
   /** From the root. */
   readonly path: string;
+  /** To be shown. */
   readonly server: string;
   /** Whether the file was not as it should be. */
   readonly isWritten: boolean;
@@ -69,7 +70,12 @@ export async function issueKubeconfig(
   const { text, server } = put(before, vault.address, credentials);
   const isWritten = text !== undefined || !isRight;
   if (isWritten) file.replace(text ?? before);
-  return { issued, path, server, isWritten };
+  return { issued, path, server: withoutUser(server), isWritten };
+}
+
+/** Where the file named it with a password, that is for the file alone. */
+function withoutUser(server: string): string {
+  return server.replace(/\/\/[^/]*@/, "//");
 }
 
 function takenPaths({ configPath }: KubeconfigOptions, destination: string) {

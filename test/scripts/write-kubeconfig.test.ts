@@ -305,6 +305,18 @@ describe("write-kubeconfig", () => {
     );
   });
 
+  test("keeps a password in the API server's address, and from its output", async () => {
+    await using host = await startMaster(cluster);
+    const server = "https://somebody:canary-password@api.example.com:6443";
+    put(host, `kind: Config\nclusters:\n- name: demo\n  cluster:\n    server: ${server}\n`);
+    const said = [await write(host), await write(host, "--json")].map(
+      ({ stdout, stderr }) => stdout + stderr,
+    );
+    for (const text of said) expect(text).toContain(api);
+    expect(said.join()).not.toContain("canary-password");
+    expect(host.read(host.kubeconfig)).toContain(server);
+  });
+
   test("keeps key and token from its output at every level, and from its arguments", async () => {
     await using host = await startMaster(cluster);
     put(host, "kind: Config\nusers:\n- name: o\n  user: {token: canary-token}\n");
