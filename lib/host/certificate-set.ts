@@ -77,8 +77,16 @@ const checkedName = "ca-checked";
  * @throws Failure (can't write) when something stands there that is not ours to replace
  */
 export function readSet(destination: string, folders?: Folders): StoredSet {
-  using place = findPlace(destination, folders);
-  return place === undefined ? {} : read(place);
+  for (let left = 3; ; left--) {
+    using place = findPlace(destination, folders);
+    if (place === undefined) return {};
+    try {
+      return read(place);
+    } catch (error) {
+      // Without the lock, another run may have made links of the files between our look at them and our reading.
+      if (left === 0 || !memberNames.some((member) => isOurLink(place, member))) throw error;
+    }
+  }
 }
 
 /** As `readSet`, without the key and what is beside it: for who may not read those. */

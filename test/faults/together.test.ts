@@ -1,12 +1,16 @@
 import { afterAll, beforeAll, expect, test } from "bun:test";
-import { readdirSync } from "node:fs";
+import { generateKeyPairSync } from "node:crypto";
+import { mkdirSync, readdirSync, writeFileSync } from "node:fs";
+import { dirname } from "node:path";
 import { createVaultClient } from "../../lib/vault/client.ts";
 import { lookupSelf } from "../../lib/vault/token.ts";
+import { trace } from "../crash/strace.ts";
 import { findSet, promise, promiseMatching, promiseNarrow, promiseTidy } from "../crash/world.ts";
 import { type ClusterServer, startCluster } from "../support/cluster-server.ts";
 import { type Host, startHost } from "../support/host.ts";
 import type { Fault } from "../support/relay.ts";
-import type { ScriptResult } from "../support/script.ts";
+import { type ScriptResult, scriptPath } from "../support/script.ts";
+import { until } from "../support/wait.ts";
 
 // Many runs on one host at one time: all succeed, and ask for no more than is needed.
 
@@ -156,3 +160,36 @@ test("ten of each kind at once, on a host that has nothing yet, leave one token 
   await expectOneToken(host);
   expectOneSet(host);
 });
+
+test("a run that looks while another one makes links of the files takes them for those of the set", async () => {
+  const wishTraced = async (fault?: { call: string; nth: number; what: string }) => {
+    const host = await hostWith({ token: await cluster.hostToken("worker") });
+    mkdirSync(dirname(host.destination));
+    writeFileSync(`${host.destination}-key.pem`, newKeyPem());
+    const command = [await scriptPath("issue-cert"), "--config-path", host.config, "--if-due", signPath];
+    const run = trace([...command, "kubelet", host.destination], {
+      env: host.env,
+      folder: host.path,
+      ...(fault === undefined ? {} : { fault }),
+    });
+    return { host, run };
+  };
+  const first = await wishTraced();
+  await using _ = first.host;
+  const look = (await first.run).calls.find(
+    ({ name, line }) => name === "readlink" && /kubelet-ca\.pem/.test(line),
+  );
+  if (look === undefined) throw new Error("the look was not seen");
+  const late = await wishTraced({ call: "readlink", nth: look.nth, what: "delay_exit=3000000" });
+  await using host = late.host;
+  await until(() => host.relay.passed.length > 0);
+  await Bun.sleep(500);
+  expect(await order(host)).toMatchObject({ code: 0 });
+  expect(await late.run).toMatchObject({ code: 0, stderr: "" });
+  expectOneSet(host);
+});
+
+function newKeyPem(): string {
+  const { privateKey } = generateKeyPairSync("ec", { namedCurve: "P-256" });
+  return privateKey.export({ type: "pkcs8", format: "pem" }).toString();
+}
