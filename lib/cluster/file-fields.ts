@@ -93,7 +93,8 @@ const pkiRoleFields = {
     type: "texts",
     default: "[]",
     example: '["ingress"]',
-    description: "in each certificate's subject: a group, to kube-apiserver",
+    description:
+      "in each certificate's subject: a group, to kube-apiserver; system:masters makes its hosts admins",
   },
   client_flag: { type: "truth", default: "true", example: "false", description: "for clients" },
   server_flag: { type: "truth", default: "true", example: "false", description: "for servers" },

@@ -32,8 +32,12 @@ function readFurtherRole(read: RoleReader): FurtherPkiRole {
   const asked = read.text("mount");
   const mount = pkiMountNames.find((it) => it === asked) ?? "k8s";
   const name = read.text("name");
-  if (!/^\w([\w.-]*\w)?$/.test(name)) {
-    throw read.wrong("name", "has to be letters, digits, _, . and -, with a letter, digit or _ at both ends");
+  // The server refuses two dots in each of its calls: even a look at such a role, and its deletion.
+  if (!/^\w([\w.-]*\w)?$/.test(name) || name.includes("..")) {
+    throw read.wrong(
+      "name",
+      "has to be letters, digits, _, single . and -, with a letter, digit or _ at both ends",
+    );
   }
   if (isEveryClusters(mount, name)) {
     throw read.wrong("name", `can't be ${name}: every cluster has that role in ${mount}`);
@@ -81,7 +85,7 @@ function readRoleFields(read: RoleReader): Fields {
 /** A role that could never sign anything is one that its author did not mean. */
 function checkAllowedDomains(read: RoleReader): void {
   const domains = read.texts("allowed_domains");
-  const odd = domains.find((domain) => !/^[\w*.:-]*[A-Za-z0-9][\w*.:-]*$/.test(domain));
+  const odd = domains.find((domain) => !/^[\w*.:-]+$/.test(domain) || !/[A-Za-z0-9]/.test(domain));
   if (odd !== undefined) {
     const hint = "write it like ingress.example.com, or have allow_any_name";
     throw read.wrong("allowed_domains", `names ${JSON.stringify(odd)}, which is no name: ${hint}`);
@@ -120,11 +124,12 @@ function readNeeded(read: RuleReader, field: "hosts" | "capabilities"): readonly
 
 /** Whole segments, then perhaps a slash (for lists) or a star: nothing that the server's policies read otherwise. */
 const rulePath = /^(?:(?!\.{1,2}(?:\/|$))[\w.-]+)(?:\/(?!\.{1,2}(?:\/|$))[\w.-]+)*(?:\/|\/?\*)?$/;
+const mastersSecrets = ["secrets/service-accounts", "secrets/encryption-config"];
 const signPath = /^pki\/[\w.-]+\/(?:sign|issue)\/[\w.-]+$/;
 
 function readPath(read: RuleReader, can: readonly Capability[]): string {
   const path = read.text("path");
-  if (!rulePath.test(path)) {
+  if (!rulePath.test(path) || path.includes("..")) {
     throw read.wrong("path", "has to be a path below the cluster's, like secrets/registry or secrets/app/*");
   }
   // Whoever reads these gets every right of the other host roles, or learns what set-up will do next.
@@ -132,6 +137,14 @@ function readPath(read: RuleReader, can: readonly Capability[]): string {
     throw read.wrong(
       "path",
       "takes in the cluster's init tokens, or set-up's own notes, which no host may have",
+    );
+  }
+  // Whoever reads these can speak for every service account, and read what etcd holds: never by the way.
+  const keys = mastersSecrets.find((own) => path.endsWith("*") && own.startsWith(path.slice(0, -1)));
+  if (keys !== undefined) {
+    throw read.wrong(
+      "path",
+      `takes in ${keys}, which is for masters alone: name the path whole if it is meant`,
     );
   }
   // Or writes roles and CAs for itself.

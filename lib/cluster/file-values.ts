@@ -45,7 +45,7 @@ const keyTypes = ["any", "rsa", "ec", "ed25519"] as const;
 
 export function readKubeletDomains(read: Reader<typeof clusterFields>): readonly string[] {
   const domains = read.texts("kubelet_domains");
-  const wrong = domains.find((domain) => !/^[\w*.-]*[A-Za-z0-9][\w*.-]*$/.test(domain));
+  const wrong = domains.find((domain) => !/^[\w*.-]+$/.test(domain) || !/[A-Za-z0-9]/.test(domain));
   if (wrong === undefined) return domains;
   throw read.wrong(
     "kubelet_domains",

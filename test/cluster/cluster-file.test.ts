@@ -165,11 +165,11 @@ describe("readClusterFile() refuses with file, line and field", () => {
       ingress.replace('"k8s"', '"k9s"'),
       "2: mount has to be one of etcd-k8s, etcd-overlay, k8s, k8s-api-proxy",
     ],
-    ...["a/b", "-a", "a.", "a b", "é", "a*"].map(
+    ...["a/b", "-a", "a.", "a b", "é", "a*", "a..b"].map(
       (name) =>
         [
           ingress.replace("ingress", name),
-          "3: name has to be letters, digits, _, . and -, with a letter, digit or _ at both ends",
+          "3: name has to be letters, digits, _, single . and -, with a letter, digit or _ at both ends",
         ] as const,
     ),
     [ingress.replace("ingress", "kubelet"), "3: name can't be kubelet: every cluster has that role in k8s"],
@@ -222,6 +222,8 @@ describe("readClusterFile() refuses with file, line and field", () => {
       'a\\" {',
       "a b",
       ".",
+      "secrets/a..b",
+      "secrets/..*",
     ].map(
       (path) =>
         [
@@ -244,6 +246,17 @@ describe("readClusterFile() refuses with file, line and field", () => {
           "3: path takes in the cluster's init tokens, or set-up's own notes, which no host may have",
         ] as const,
     ),
+    ...["secrets/s*", "secrets/service-accounts*"].map(
+      (path) =>
+        [
+          rule("path", `"${path}"`),
+          "3: path takes in secrets/service-accounts, which is for masters alone: name the path whole if it is meant",
+        ] as const,
+    ),
+    [
+      rule("path", '"secrets/e*"'),
+      "3: path takes in secrets/encryption-config, which is for masters alone: name the path whole if it is meant",
+    ],
     ...[
       "pki/*",
       "pki/k8s/*",
@@ -268,10 +281,21 @@ describe("readClusterFile() refuses with file, line and field", () => {
     });
   });
 
+  test("a name as long as a file, in no time that grows with it", async () => {
+    const long = JSON.stringify(`${"a".repeat(200_000)}!`);
+    for (const text of [
+      `kubelet_domains = ${long}`,
+      role("allow_bare_domains = true", `allowed_domains = ${long}`),
+    ])
+      expect((await failureOf(() => clusterFile(text))).exitCode).toBe(78);
+  });
+
   test.each([
     "secrets/registry",
     "secrets/app/*",
     "secrets/app-*",
+    "secrets/service-accounts",
+    "secrets/service-accounts/*",
     "secrets/",
     "pki/k8s/sign/kubelet",
     "kv/data/x",
