@@ -36,7 +36,7 @@ export async function readStoredFile(
         what: "a cluster's file",
         values,
         place: (field, within) =>
-          `${name}: ${within === undefined ? field : `${within.table}[${within.index}].${field}`}`,
+          `${name}: ${within === undefined ? "" : `${within.table}[${within.index}].`}${printableField(field)}`,
       },
       name,
     );
@@ -47,6 +47,11 @@ export async function readStoredFile(
       hint: "nothing was changed; mend that secret, or remove it and give --config",
     });
   }
+}
+
+/** Whoever may write the secret names its fields: nothing of that is for the terminal to obey. */
+function printableField(field: string): string {
+  return /^[\w-]+$/.test(field) ? field : JSON.stringify(field);
 }
 
 /** @param part what should be kept; where that is nothing, the secret should not stand */

@@ -287,6 +287,7 @@ describe("what a cluster was set up with", () => {
 
   test.each([
     [{ surplus: 1 }, "surplus is not a field of a cluster's file"],
+    [{ "\u001b[2J": 1 }, '"\\u001b[2J" is not a field of a cluster\'s file'],
     [
       { pki_roles: [{ mount: "k8s", name: "kubelet" }] },
       "pki_roles[0].name can't be kubelet: every cluster has that role in k8s",
