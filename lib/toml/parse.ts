@@ -13,11 +13,11 @@ export function parseToml(text: string, file: string): Readonly<Record<string, u
 
 /** The runtime's parser tells no line: the broken statement begins after the longest part that it takes. */
 function brokenLine(text: string): number {
-  const lines = text.split("\n");
-  for (let taken = lines.length - 1; taken > 0; taken--) {
+  const ends = [...text.matchAll(/\n/g)].map(({ index }) => index + 1);
+  for (const [i, end] of [...ends.entries()].reverse()) {
     try {
-      Bun.TOML.parse(lines.slice(0, taken).join("\n"));
-      return taken + 1;
+      Bun.TOML.parse(text.slice(0, end));
+      return i + 2;
     } catch {
       // shorter, then
     }

@@ -1,5 +1,6 @@
 import { describe, expect, test } from "bun:test";
-import { placeOf } from "../../lib/toml/parse.ts";
+import { parseToml, placeOf } from "../../lib/toml/parse.ts";
+import { failureOf } from "../support/failure.ts";
 
 const text = `# key_type
 id = "demo"
@@ -48,4 +49,21 @@ describe("placeOf() gives the line", () => {
     const brackets = 'id = "a"\nrole = [{ name = "a" }, { name = "b" }]\nname = 1\n';
     expect(placeOf("name", brackets, "f", { table: "role", index: 1 })).toBe("f:2: name");
   });
+});
+
+describe("parseToml() names the line", () => {
+  const blank = "\n".repeat(60_000);
+  test.each([
+    ["of a broken statement", 'id = "a"\n\nx\n', 3],
+    ["that a broken statement begins with", 'id = "a"\nlist = [\n  "b",\n  c\n]\n', 2],
+    ["with line ends of Windows", 'id = "a"\r\nx\r\n', 2],
+    ["in a long file", `x\n${blank}`, 1],
+  ])(
+    "%s",
+    async (_, broken, line) => {
+      const { message } = await failureOf(() => parseToml(broken, "f"));
+      expect(message).toStartWith(`f:${line}: it is not TOML: `);
+    },
+    20_000,
+  );
 });
