@@ -127,7 +127,10 @@ function plainFlag(name: string, { type }: Argument = {}, values: readonly strin
 /** The runtime reads what is not UTF-8 as U+FFFD: a path with it is another than the one that was meant. */
 function checkEncoding(rawArgs: readonly string[]): void {
   const broken = rawArgs.find((word) => word.includes("\ufffd"));
-  if (broken !== undefined) throw usage(`${JSON.stringify(broken)} is not UTF-8`, "give it in UTF-8");
+  if (broken === undefined) return;
+  // Not the word itself: it may be a token, or hold an init token's id.
+  const [flag = "an argument"] = /^--[\w-]+(?==)/.exec(broken) ?? [];
+  throw usage(`${flag} is not UTF-8`, "give it in UTF-8");
 }
 
 /** A flag as node:util found it. */

@@ -87,10 +87,14 @@ describe("checkArguments() refuses", () => {
     [["--owner", "--", "a", "b"], "--owner needs a value"],
     [["-o", "-f", "a", "b"], "-o needs a value"],
     [["-s", "", "a", "b"], "-s needs a value"],
+    [["--owner=s\ufffdcret", "a", "b"], "--owner is not UTF-8"],
+    [["--owner", "s\ufffdcret", "a", "b"], "an argument is not UTF-8"],
+    [["a", "s\ufffdcret"], "an argument is not UTF-8"],
   ])("%j", async (given, words) => {
     const failure = await failureOf(() => checkArguments(args, given));
     expect(failure.exitCode).toBe(ExitCode.usage);
     expect(failure.message).toContain(words);
+    expect(failure.message).not.toContain("cret");
     expect(failure.hint).toBeString();
   });
 
