@@ -92,6 +92,9 @@ export async function runScript<T extends ArgsDef & Arguments>(
     if (asksFor(rawArgs, "--help", "-h")) return console.log(renderHelp(script, calledAs));
     if (asksFor(rawArgs, "--version", "-v")) return console.log(`${calledAs} ${version}`);
     const plain = checkArguments(script.args, rawArgs, calledAs);
+    // In whatever form it was asked for (`--help=true`, `-hl2`), it is asked for instead of the work.
+    if (asksFor(plain, "--help")) return console.log(renderHelp(script, calledAs));
+    if (asksFor(plain, "--version")) return console.log(`${calledAs} ${version}`);
     const command = defineCommand<T>({
       meta: { name: script.name, version, description: script.description },
       args: script.args,

@@ -39,8 +39,11 @@ export function findCommand({ commands, aliases }: Tool, name: string): Commands
   return Object.hasOwn(commands, full) ? commands[full] : undefined;
 }
 
-/** Flags that take no value, of those that are worth giving before a command. */
-const switches = ["--help", "-h", "--version", "-v", "--json", "--dry-run", "--check"];
+/** Flags that take no value, of every command: to ask each for its own would load them all. */
+const switches = [
+  ...["--help", "-h", "--version", "-v", "--json", "--dry-run", "--check", "--narrow", "--if-due", "--force"],
+  ...["--ca-chain", "--embed", "--merge", "--offline", "--revoke-hosts", "--wait-signal", "-w"],
+];
 
 /**
  * Which word names the command, and what the others are: as with the Go tool, flags may come before it.
@@ -54,7 +57,7 @@ export function splitWords(words: readonly string[]): {
     if (!word.startsWith("-")) return { name: word, rest: words.toSpliced(i, 1) };
     // `--log-level 2`, `-l 2`; but `--log-level=2`, `-l2`
     const hasValue = word.startsWith("--") ? word.includes("=") : word.length > 2;
-    if (!hasValue && !switches.includes(word)) i++;
+    if (!hasValue && !word.startsWith("--no-") && !switches.includes(word)) i++;
   }
   return { rest: words };
 }

@@ -1,6 +1,8 @@
 import { describe, expect, test } from "bun:test";
 import { symlinkSync } from "node:fs";
 import { join } from "node:path";
+import { isOnByDefault, letter } from "../../lib/cli/arguments.ts";
+import { splitWords } from "../../lib/cli/tool.ts";
 import { version } from "../../package.json";
 import { vaultHelper } from "../../scripts/vault-helper.ts";
 import { temporaryFolder } from "../support/folder.ts";
@@ -92,6 +94,34 @@ describe.each(names)("vault-helper %s", (name) => {
   });
 });
 
+describe("help and version, in each form that a switch has,", () => {
+  test.each([[["--help=true"]], [["-h=1"]], [["-hl2"]], [["-l2", "-h"]]])(
+    "%j shows the help, and nothing is done",
+    async (words) => {
+      using folder = temporaryFolder();
+      const { stdout } = await tool("renew-token", "--help");
+      const result = await tool("renew-token", "-p", folder.path, ...words);
+      expect(result).toEqual({ code: 0, stdout, stderr: "" });
+    },
+  );
+
+  test.each([[["--version=true"]], [["-v=T"]], [["-vl2"]]])(
+    "%j shows the version, and nothing is done",
+    async (words) => {
+      using folder = temporaryFolder();
+      const stdout = `vault-helper renew-token ${version}\n`;
+      const result = await tool("renew-token", "-p", folder.path, ...words);
+      expect(result).toEqual({ code: 0, stdout, stderr: "" });
+    },
+  );
+
+  test("that are turned off are not asked for", async () => {
+    using folder = temporaryFolder();
+    const { code } = await tool("renew-token", "-p", folder.path, "--help=false", "--version=0");
+    expect(code).toBe(77);
+  });
+});
+
 describe("flags before the command", () => {
   test.each([
     [["--config-path=FOLDER", "--log-level=2", "renew-token"]],
@@ -105,6 +135,21 @@ describe("flags before the command", () => {
     expect(code).toBe(77);
     expect(stderr).toStartWith("vault-helper renew-token: ");
     expect(stderr).toContain(folder.path);
+  });
+
+  test("may be any of any command: no word is taken for another", async () => {
+    const flags = (await Promise.all(Object.values(commands).map((load) => load()))).flatMap(({ page }) =>
+      Object.entries(page.args).filter(([, { type }]) => type !== "positional"),
+    );
+    for (const [name, argument] of flags) {
+      const short = letter(argument);
+      const forms = [`--${name}`, ...(short === undefined ? [] : [`-${short}`])];
+      const value = argument.type === "boolean" ? [] : ["value"];
+      const off = isOnByDefault(argument) ? [[`--no-${name}`]] : [];
+      for (const words of [...forms.map((form) => [form, ...value]), ...off]) {
+        expect(splitWords([...words, "setup", "demo"])).toEqual({ name: "setup", rest: [...words, "demo"] });
+      }
+    }
   });
 
   test("end at --, after which no word is a command", async () => {
@@ -121,7 +166,7 @@ describe("a word that is no command", () => {
     [["verison"], "did you mean version? see vault-helper --help"],
     [["nothing"], "see vault-helper --help"],
     [["constructor"], "see vault-helper --help"],
-    [["--force", "issue-cert"], "see vault-helper --help"],
+    [["--forced", "issue-cert"], "see vault-helper --help"],
   ])("%j", async (words, hint) => {
     const { code, stdout, stderr } = await tool(...words);
     expect([code, stdout]).toEqual([64, ""]);
