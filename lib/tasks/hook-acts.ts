@@ -1,0 +1,92 @@
+import { Failure } from "../failure.ts";
+import { certificatePaths } from "../host/certificate-place.ts";
+import { readSet } from "../host/certificate-set.ts";
+import type { Pending } from "../host/pending.ts";
+import type { Hook, Manifest } from "../manifest/manifest.ts";
+import { readCertificates } from "../x509/certificate.ts";
+import type { HookCall } from "./run-hook.ts";
+
+/** A manifest whose change has not been acted on. */
+export interface Waiting {
+  readonly manifest: Manifest;
+  readonly pending: Pending;
+}
+
+/** That one of them wants one thing done. */
+interface Wish extends Waiting {
+  readonly hook: Hook;
+  /** What it is known by, in the note of what was done. */
+  readonly name: string;
+}
+
+/** One thing to do, for all that want it. */
+export interface Act extends HookCall {
+  readonly name: string;
+  readonly wishes: readonly Wish[];
+}
+
+/** What is to be done. Commands first, then the units: what a command prepares is there when a unit starts again. */
+export function actsOf(waiting: readonly Waiting[]): readonly Act[] {
+  const wishes = waiting.flatMap((one) =>
+    one.manifest.hooks
+      .map((hook): Wish => ({ ...one, hook, name: hookName(hook) }))
+      .filter(({ name }) => !one.pending.done.includes(name)),
+  );
+  const [commands, units] = [wishes.filter(isCommand), wishes.filter((it) => !isCommand(it))];
+  return [
+    ...Map.groupBy(commands, ({ manifest, name }) => `${manifest.file}\n${name}`).values(),
+    ...Map.groupBy(units, ({ hook }) => ("unit" in hook ? hook.unit : "")).values(),
+  ].flatMap(actOf);
+}
+
+function isCommand({ hook }: Wish): boolean {
+  return hook.kind === "command";
+}
+
+/** Words that could be read in two ways are quoted, as two commands must not have one name. */
+function hookName(hook: Hook): string {
+  if (hook.kind !== "command") return `${hook.kind} ${hook.unit}`;
+  return hook.command.map((word) => (/^[\w%+,./:=@-]+$/.test(word) ? word : JSON.stringify(word))).join(" ");
+}
+
+function actOf(wishes: readonly Wish[]): Act[] {
+  // Who restarts a unit has reloaded it.
+  const wish = wishes.find(({ hook }) => hook.kind === "restart") ?? wishes[0];
+  if (wish === undefined) return [];
+  const { hook, name, manifest, pending } = wish;
+  const timeoutSeconds = Math.max(...wishes.map((it) => it.manifest.hookTimeoutSeconds));
+  const [command, env] =
+    hook.kind === "command"
+      ? [hook.command, environment(manifest, pending.changed)]
+      : [systemctl(hook.kind, hook.unit), {}];
+  return [{ name, command, timeoutSeconds, env, wishes }];
+}
+
+/** Neither starts a unit that does not run. */
+function systemctl(kind: "reload" | "restart", unit: string): [string, ...string[]] {
+  return ["systemctl", kind === "reload" ? "try-reload-or-restart" : "try-restart", "--", unit];
+}
+
+/** What a command is told: names and paths, and nothing secret. */
+function environment(manifest: Manifest, changed: readonly string[]): Record<string, string> {
+  const { key, certificate, ca } = certificatePaths(manifest.destination);
+  return {
+    VAULT_HELPER_NAME: manifest.name,
+    VAULT_HELPER_CHANGED: changed.join(" "),
+    VAULT_HELPER_SERIAL: serialNumber(manifest),
+    VAULT_HELPER_KEY: key,
+    VAULT_HELPER_CERTIFICATE: certificate,
+    VAULT_HELPER_CA: ca,
+  };
+}
+
+/** Empty where the certificate can't be read: that is for the next run to mend, and no reason not to tell of it. */
+function serialNumber({ destination }: Manifest): string {
+  try {
+    const [certificate] = readCertificates(readSet(destination).certificate ?? "", "the certificate file");
+    return certificate.x509.serialNumber.toLowerCase();
+  } catch (error) {
+    if (error instanceof Failure) return "";
+    throw error;
+  }
+}

@@ -1,0 +1,93 @@
+import type { Readable } from "node:stream";
+
+export interface HookOptions {
+  readonly signal: AbortSignal;
+  /** Told each line that a hook prints. */
+  readonly onLine: (line: string) => void;
+}
+
+/** One command to run. */
+export interface HookCall {
+  readonly command: readonly [program: string, ...args: string[]];
+  readonly timeoutSeconds: number;
+  /** What it is told, beside its search path. */
+  readonly env: Readonly<Record<string, string>>;
+}
+
+/** For what a hook said last, when something that it left running holds its output open. */
+const lastWordsMs = 500;
+
+/**
+ * Runs a hook, and kills it with all that it started when it hangs, or when the run ends.
+ *
+ * @returns why it failed, in a few words; undefined when it ended with 0 in time
+ */
+export async function runHook(
+  { command: [program, ...args], timeoutSeconds, env }: HookCall,
+  { signal, onLine }: HookOptions,
+): Promise<string | undefined> {
+  const tooLate = "the run ended before it";
+  if (signal.aborted) return tooLate;
+  const { spawn } = await import("node:child_process");
+  return await new Promise((resolve) => {
+    const child = spawn(program, args, {
+      // Not our own: a token of the environment is none of theirs.
+      env: { PATH: "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", ...env },
+      stdio: ["ignore", "pipe", "pipe"],
+      // A group of its own, so that what it started ends with it.
+      detached: true,
+    });
+    const output = Promise.all([child.stdout, child.stderr].map((stream) => forwardLines(stream, onLine)));
+    let cutOff: string | undefined;
+    const cut = (why: string) => {
+      cutOff = why;
+      killGroup(child.pid);
+    };
+    const timer = setTimeout(() => cut(`it did not end within ${timeoutSeconds} s`), timeoutSeconds * 1000);
+    const stop = () => cut(tooLate);
+    signal.addEventListener("abort", stop, { once: true });
+    const done = async (failure: string | undefined) => {
+      clearTimeout(timer);
+      signal.removeEventListener("abort", stop);
+      await Promise.race([output, Bun.sleep(lastWordsMs)]);
+      resolve(cutOff ?? failure);
+    };
+    child.once("error", (error) => void done(`it can't be started: ${error.message}`));
+    // Not "close", for which a service that it has started, and that keeps its output, would have to end.
+    child.once("exit", (code, by) => void done(code === 0 ? undefined : `it ended with ${by ?? code}`));
+  });
+}
+
+function killGroup(pid: number | undefined): void {
+  try {
+    if (pid !== undefined) process.kill(-pid, "SIGKILL");
+  } catch {
+    // it has ended just now
+  }
+}
+
+/** A line without an end does not fill the memory. */
+const longestLine = 4096;
+
+/** Resolves when there is no more. */
+function forwardLines(stream: Readable, onLine: (line: string) => void): Promise<void> {
+  const tell = (line: string) => {
+    if (line !== "") onLine(line.replaceAll(/[^\P{Cc}\t]/gu, "\ufffd"));
+  };
+  let rest = "";
+  stream.setEncoding("utf8").on("data", (text: string) => {
+    const lines = (rest + text).split("\n");
+    rest = lines.pop() ?? "";
+    for (const line of lines) tell(line);
+    if (rest.length < longestLine) return;
+    tell(rest);
+    rest = "";
+  });
+  return new Promise((resolve) => {
+    stream.once("close", () => {
+      tell(rest);
+      rest = "";
+      resolve();
+    });
+  });
+}
