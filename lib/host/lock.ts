@@ -5,16 +5,11 @@ import { errorCode, fileError, printable } from "./file-error.ts";
 export interface LockOptions {
   /** Ends the waiting. */
   readonly signal: AbortSignal;
-  /** Told once, when the lock has been waited for two seconds. */
-  readonly onWait?: ((path: string) => void) | undefined;
+  /** Told once what a person should know, when the lock has been waited for two seconds. */
+  readonly onWait?: ((sentence: string) => void) | undefined;
 }
 
 const tellAfterMs = 2000;
-
-/** What a person is told meanwhile. */
-export function waitingNote(path: string): string {
-  return `waiting for another run that holds ${path}`;
-}
 
 /**
  * Takes a lock that the kernel holds for this process and releases when it ends, however it ends; so the file that
@@ -52,7 +47,7 @@ export async function takeLock(path: string, options: LockOptions, name = path):
     }
     if (!told && Date.now() - began >= tellAfterMs) {
       told = true;
-      options.onWait?.(name);
+      options.onWait?.(`waiting for another run that holds ${name}`);
     }
     await Bun.sleep(waitMs * (0.5 + Math.random()));
   }

@@ -118,6 +118,9 @@ async function inspected(files: Files, record: RequestRecord | undefined): Promi
   };
 }
 
+/** Why a certificate is due whose own CA the server has no longer. */
+export const otherCa = "the server has another CA by now";
+
 /** Between two looks whether the server has another CA by now: a week. */
 export const caCheckMs = 7 * 86_400_000;
 

@@ -1,6 +1,6 @@
 import { Failure } from "../failure.ts";
 import { type Folders, keepFoldersOpen } from "../host/folder.ts";
-import { type LockOptions, waitingNote } from "../host/lock.ts";
+import type { LockOptions } from "../host/lock.ts";
 import { lockHooks, type Pending, readPending, settlePending } from "../host/pending.ts";
 import type { Manifest } from "../manifest/manifest.ts";
 import { type Act, actsOf, type Waiting } from "./hook-acts.ts";
@@ -88,7 +88,7 @@ async function lockPending(
   options: HookOptions,
 ): Promise<Pending | undefined> {
   if (readPending(destination, folders).changed.length === 0) return undefined;
-  locks.use(await lockHooks(destination, waiting(options)));
+  locks.use(await lockHooks(destination, lockOptions(options)));
   // Another run may have acted on it while this one waited.
   const pending = readPending(destination);
   return pending.changed.length === 0 ? undefined : pending;
@@ -101,9 +101,9 @@ async function settle(
 ): Promise<void> {
   const succeeded = mine.filter(({ failure }) => failure === undefined).map(({ name }) => name);
   const done = succeeded.length === mine.length ? undefined : [...pending.done, ...succeeded];
-  await settlePending(manifest.destination, pending, done, waiting(options));
+  await settlePending(manifest.destination, pending, done, lockOptions(options));
 }
 
-function waiting({ signal, onLine }: HookOptions): LockOptions {
-  return { signal, onWait: (path) => onLine(waitingNote(path)) };
+function lockOptions({ signal, onLine }: HookOptions): LockOptions {
+  return { signal, onWait: onLine };
 }

@@ -3,14 +3,14 @@ import type { StoredSet } from "../host/certificate-set.ts";
 import type { Manifest } from "../manifest/manifest.ts";
 import { isOpen, nextOpening } from "../manifest/window.ts";
 import { type Certificate, isSameCertificate, isSignedBy, readCertificates } from "../x509/certificate.ts";
-import { caCheckMs, dueAt, lifeMs } from "./due.ts";
+import { caCheckMs, dueAt, lifeMs, otherCa } from "./due.ts";
 
 /** The CA file beside the server's CA; `renewed`: the server's has a new certificate for the same key. */
 export type CaOnServer = "same" | "renewed" | "other" | "unknown";
 
 /** Why a certificate is due. */
 export const caReason: Readonly<Partial<Record<CaOnServer, string>>> = {
-  other: "the server has another CA by now",
+  other: otherCa,
   renewed: "the server's CA has a new certificate",
 };
 

@@ -1,6 +1,6 @@
 import { ExitCode, Failure } from "../failure.ts";
 import { refuseForeignLinks } from "../host/folder.ts";
-import { takeLock, waitingNote } from "../host/lock.ts";
+import { takeLock } from "../host/lock.ts";
 import {
   isInitTokenLeftOver,
   narrowTokenFile,
@@ -88,10 +88,7 @@ async function renew(
 
 async function trade(held: TokenFile, paths: TokenPaths, options: HostTokenOptions): Promise<HostToken> {
   requireChance(held, paths, options);
-  using _ = await takeLock(paths.lock, {
-    signal: options.signal,
-    onWait: (path) => options.onNote?.(waitingNote(path)),
-  });
+  using _ = await takeLock(paths.lock, { signal: options.signal, onWait: options.onNote });
   // Another run may have traded while this one waited.
   const other = replacement(held, paths, options);
   if (other !== undefined) {

@@ -9,7 +9,6 @@ import {
   type StoredSet,
 } from "../host/certificate-set.ts";
 import type { Ownership } from "../host/durable.ts";
-import { waitingNote } from "../host/lock.ts";
 import type { VaultClient } from "../vault/client.ts";
 import { readIssuerChain, signCsr } from "../vault/pki.ts";
 import { type Certificate, isSameCertificate, isSignedBy, readCertificates } from "../x509/certificate.ts";
@@ -17,7 +16,7 @@ import { generateKey, type PrivateKey, readKey } from "../x509/key.ts";
 import { defaultKeyType, isSameKeyType, type KeyType } from "../x509/key-type.ts";
 import { chainOf, checkSigned } from "./check-signed.ts";
 import { clockNote, learnServerTime, serverTime } from "./clock.ts";
-import { type CertificateRequest, caCheckMs, dueAt, requestRecord, standing } from "./due.ts";
+import { type CertificateRequest, caCheckMs, dueAt, otherCa, requestRecord, standing } from "./due.ts";
 
 export interface IssueOptions extends CertificateRequest {
   /** With a token that may use the sign path. */
@@ -74,7 +73,7 @@ export async function issueCertificate(options: IssueOptions): Promise<Issued> {
   if ("outcome" in decision && !isCaCheckDue(set, decision, options)) return decision;
   using place = await lockPlace(options.destination, options.owner, {
     signal: options.signal,
-    onWait: (path) => options.onNote?.(waitingNote(path)),
+    onWait: options.onNote,
   });
   // Another run may have issued it while this one waited.
   const locked = place.read();
@@ -83,8 +82,6 @@ export async function issueCertificate(options: IssueOptions): Promise<Issued> {
   if (!isCaCheckDue(locked, again, options)) return again;
   return (await followCa(place, locked, again, options)) ?? (await issue(place, locked, [otherCa], options));
 }
-
-const otherCa = "the server has another CA by now";
 
 /** What is to be done about what stands: nothing now, or a new certificate, and why. */
 async function decide(

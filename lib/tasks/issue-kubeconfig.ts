@@ -3,7 +3,6 @@ import { certificatePaths } from "../host/certificate-place.ts";
 import { readSet } from "../host/certificate-set.ts";
 import { printable } from "../host/file-error.ts";
 import { kubeconfigPath, lockKubeconfigFile, readKubeconfigFile } from "../host/kubeconfig-file.ts";
-import { waitingNote } from "../host/lock.ts";
 import { tokenPaths } from "../host/token-files.ts";
 import type { VaultClient } from "../vault/client.ts";
 import { serverTime } from "./clock.ts";
@@ -61,10 +60,7 @@ export async function issueKubeconfig(
   put(readKubeconfigFile(path, owner).text, "", { isEmbedded: false, key: "", certificate: "", ca: "" });
   const vault = await client();
   const issued = await issueCertificate({ ...certificate, client: vault });
-  using file = await lockKubeconfigFile(path, owner, {
-    signal,
-    onWait: (lock) => onNote?.(waitingNote(lock)),
-  });
+  using file = await lockKubeconfigFile(path, owner, { signal, onWait: onNote });
   const credentials = await credentialsOf(kubeconfig, { ...certificate, client: vault });
   const { text: before, isRight } = file.read();
   const { text, server } = put(before, vault.address, credentials);

@@ -80,9 +80,9 @@ describe("takeLock()", () => {
     using held = await takeLock(path, within(1000));
     const began = performance.now();
     const told: Array<readonly [string, number]> = [];
-    const onWait = (what: string) => told.push([what, performance.now() - began]);
+    const onWait = (sentence: string) => told.push([sentence, performance.now() - began]);
     await failureOf(() => takeLock(path, { ...within(2800), onWait }));
-    expect(told).toEqual([[path, expect.any(Number)]]);
+    expect(told).toEqual([[`waiting for another run that holds ${path}`, expect.any(Number)]]);
     expect(told[0]?.[1]).toBeWithin(2000, 2700);
     held[Symbol.dispose]();
   });
