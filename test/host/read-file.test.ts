@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { ExitCode } from "../../lib/failure.ts";
 import { readSmallFile } from "../../lib/host/read-file.ts";
 import { failureOf } from "../support/failure.ts";
-import { temporaryFolder } from "../support/folder.ts";
+import { makeFifo, temporaryFolder } from "../support/folder.ts";
 import { snippet } from "../support/snippet.ts";
 
 describe("readSmallFile()", () => {
@@ -32,11 +32,7 @@ describe("readSmallFile()", () => {
       (path) => writeFileSync(path, "x".repeat(101)),
     ],
     ["a folder", "DIR/file is not a plain file", (path) => mkdirSync(path)],
-    [
-      "a FIFO, without waiting for a writer",
-      "DIR/file is not a plain file",
-      (path) => Bun.spawnSync(["mkfifo", path]),
-    ],
+    ["a FIFO, without waiting for a writer", "DIR/file is not a plain file", makeFifo],
     [
       "a link",
       "can't read DIR/file: it is a symbolic link (ELOOP)",

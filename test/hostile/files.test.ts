@@ -16,7 +16,7 @@ import {
 } from "node:fs";
 import { join } from "node:path";
 import { trace } from "../crash/strace.ts";
-import { temporaryFolder } from "../support/folder.ts";
+import { makeFifo, temporaryFolder } from "../support/folder.ts";
 import { runScript, scriptPath } from "../support/script.ts";
 import { modeOf } from "../support/tree.ts";
 import { isOneSentence, runAsStranger, type Stage, setStage, signPath, stranger } from "./stage.ts";
@@ -51,10 +51,6 @@ function look(path: string): unknown {
 function makeHuge(path: string): void {
   writeFileSync(path, "", { mode: 0o600 });
   truncateSync(path, gigabyte);
-}
-
-function makeFifo(path: string): void {
-  execFileSync("mkfifo", [path]);
 }
 
 /** What no file of secrets may be; each says what it is. */

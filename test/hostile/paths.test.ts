@@ -1,5 +1,4 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "bun:test";
-import { execFileSync } from "node:child_process";
 import {
   chmodSync,
   lchownSync,
@@ -11,7 +10,7 @@ import {
   writeFileSync,
 } from "node:fs";
 import { join } from "node:path";
-import { temporaryFolder } from "../support/folder.ts";
+import { makeFifo, temporaryFolder } from "../support/folder.ts";
 import { runScript, scriptPath } from "../support/script.ts";
 import { modeOf, treeOf } from "../support/tree.ts";
 import { isOneSentence, run, runAsStranger, type Stage, setStage, signPath, stranger } from "./stage.ts";
@@ -207,10 +206,6 @@ const refused: readonly Refused[] = [
     words: 'there is no user "4294967295" on this host',
   },
 ];
-
-function makeFifo(path: string): void {
-  execFileSync("mkfifo", [path]);
-}
 
 function linkOfStranger(path: string, target: string): void {
   symlinkSync(target, path);

@@ -16,6 +16,7 @@ import { ExitCode } from "../../lib/failure.ts";
 import { trace } from "../crash/strace.ts";
 import { isOneSentence, stranger } from "../hostile/stage.ts";
 import { startCluster } from "../support/cluster-server.ts";
+import { makeFifo } from "../support/folder.ts";
 import { type Host, startHost } from "../support/host.ts";
 import { scriptPath } from "../support/script.ts";
 import { modeOf, treeOf } from "../support/tree.ts";
@@ -159,7 +160,7 @@ describe("read-secret --dest-path refuses, in one sentence and before anything i
       "a FIFO",
       (host) => {
         const fifo = join(host.path, "fifo");
-        Bun.spawnSync(["mkfifo", fifo]);
+        makeFifo(fifo);
         return fifo;
       },
       ExitCode.cantCreate,

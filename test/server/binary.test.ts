@@ -11,8 +11,8 @@ import {
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join, resolve } from "node:path";
-import { Failure } from "../../lib/failure.ts";
 import { resolveServerBinary } from "../../lib/server/binary.ts";
+import { failureOf } from "../support/failure.ts";
 import { isRunning, until } from "../support/wait.ts";
 
 const BINARY_MODULE = resolve(import.meta.dir, "../../lib/server/binary.ts");
@@ -64,15 +64,6 @@ function find(more?: Record<string, string>) {
   return resolveServerBinary({ env: env(more), progress: (line) => lines.push(line) });
 }
 
-async function failureOf(promise: Promise<unknown>): Promise<Failure> {
-  const error = await promise.then(
-    () => undefined,
-    (error: unknown) => error,
-  );
-  if (error instanceof Failure) return error;
-  throw new Error(`expected a Failure, got ${error}`);
-}
-
 /** The cache folder holds nothing but the lock: no executable, no remains of the build. */
 function expectNothingBuilt() {
   expect(readdirSync(cache)).toEqual(["lock"]);
@@ -89,7 +80,7 @@ describe("resolveServerBinary() finds what is there", () => {
   test.each(["BAO_BINARY", "VAULT_BINARY"])("refuses a %s that can't be run", async (variable) => {
     writeFileSync(join(folder, "text"), "");
     for (const path of [join(folder, "none"), join(folder, "text"), folder]) {
-      const failure = await failureOf(find({ [variable]: path }));
+      const failure = await failureOf(() => find({ [variable]: path }));
       expect(failure.exitCode).toBe(78);
       expect(failure.message).toBe(`${variable} names ${path}, which is not an executable file`);
     }
@@ -131,7 +122,7 @@ describe("resolveServerBinary() builds", () => {
 
   test("and leaves nothing to run when go fails", async () => {
     fakeGo(`${GOOD_BUILD}\necho 'no such module' >&2\nexit 1`);
-    const failure = await failureOf(find());
+    const failure = await failureOf(() => find());
     expect(failure.exitCode).toBe(69);
     expect(failure.message).toContain("no such module");
     expectNothingBuilt();
@@ -139,7 +130,7 @@ describe("resolveServerBinary() builds", () => {
 
   test("and refuses an executable that isn't what was wanted", async () => {
     fakeGo(`printf '#!/bin/sh\\necho Vault v1.0.0\\n' > "$out"; chmod +x "$out"`);
-    const failure = await failureOf(find());
+    const failure = await failureOf(() => find());
     expect(failure.message).toContain('isn\'t Vault 1.21.0: it says "Vault v1.0.0"');
     expectNothingBuilt();
   });
@@ -152,7 +143,7 @@ describe("resolveServerBinary() builds", () => {
   });
 
   test("or says what to install when there is no go", async () => {
-    const failure = await failureOf(find({ PATH: join(folder, "bin") }));
+    const failure = await failureOf(() => find({ PATH: join(folder, "bin") }));
     expect(failure.exitCode).toBe(78);
     expect(failure.message).toStartWith("there is no server to run");
     expect(failure.hint).toStartWith("install Go 1.26 or newer");

@@ -20,7 +20,7 @@ import { readKey } from "../../lib/x509/key.ts";
 import { type KeyType, keyTypeName } from "../../lib/x509/key-type.ts";
 import { startCluster } from "../support/cluster-server.ts";
 import { failureOf } from "../support/failure.ts";
-import { temporaryFolder } from "../support/folder.ts";
+import { makeFifo, temporaryFolder } from "../support/folder.ts";
 import { openssl, opensslEcKey, opensslKey, opensslRsaKey } from "../support/openssl.ts";
 import { type Fault, startRelay } from "../support/relay.ts";
 import { createCa } from "../support/set.ts";
@@ -292,7 +292,7 @@ describe("issueCertificate() leaves everything as it is, and asks nobody, for", 
       "is not a plain file",
       (it) => {
         it.put({});
-        Bun.spawnSync(["mkfifo", it.path("ca")]);
+        makeFifo(it.path("ca"));
       },
     ],
     [
