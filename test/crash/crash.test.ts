@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { hostScenarios, setupScenarios } from "./scenarios.ts";
+import { hostScenarios } from "./host-scenarios.ts";
+import { setupScenarios } from "./setup-scenarios.ts";
 import type { Call } from "./strace.ts";
 import { callsOf, failAt, killAt, type Stage, setStage, writeErrors, writingCalls } from "./sweep.ts";
 

@@ -1,4 +1,6 @@
-import { hostScenarios, type Scenario, setupScenarios } from "./scenarios.ts";
+import { hostScenarios } from "./host-scenarios.ts";
+import type { Scenario } from "./scenario.ts";
+import { setupScenarios } from "./setup-scenarios.ts";
 import {
   callsOf,
   type Finding,

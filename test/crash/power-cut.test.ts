@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { basename } from "node:path";
+import { hostScenarios } from "./host-scenarios.ts";
 import { creationModes, lostByPowerCut } from "./power-cut.ts";
-import { hostScenarios } from "./scenarios.ts";
 import type { Call } from "./strace.ts";
 import { callsOf, type Stage, setStage } from "./sweep.ts";
 

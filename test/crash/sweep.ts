@@ -6,7 +6,8 @@ import { createVaultClient } from "../../lib/vault/client.ts";
 import { temporaryFolder } from "../support/folder.ts";
 import { startRelay } from "../support/relay.ts";
 import { runScript, scriptPath } from "../support/script.ts";
-import { initToken, type Scenario, type World } from "./scenarios.ts";
+import { initToken } from "./host-world.ts";
+import type { Scenario, World } from "./scenario.ts";
 import { type Call, type TracedRun, trace } from "./strace.ts";
 
 /** A real server with cluster `demo`, for any number of worlds. */

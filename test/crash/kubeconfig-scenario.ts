@@ -1,0 +1,62 @@
+import { issueArgs, paths, trade } from "./host-world.ts";
+import type { Scenario, World } from "./scenario.ts";
+import {
+  type FoundSet,
+  findSet,
+  promise,
+  promiseMatching,
+  promiseNarrow,
+  promiseTidy,
+  readIfThere,
+} from "./world.ts";
+
+export const kubeconfigArgs = (world: World, flag: string) => [
+  ...issueArgs(world, flag),
+  paths(world).kubeconfig,
+];
+
+/** What a kubeconfig embeds; undefined where there is none. Half a file is no YAML, or lacks a field. */
+function findEmbedded(world: World): FoundSet | undefined {
+  const text = readIfThere(paths(world).kubeconfig);
+  if (text === undefined) return undefined;
+  const { clusters, users } = Bun.YAML.parse(text) as {
+    clusters: [{ cluster: Record<string, string> }];
+    users: [{ user: Record<string, string> }];
+  };
+  const pem = (data = "") => Buffer.from(data, "base64").toString();
+  return {
+    key: pem(users[0].user["client-key-data"]),
+    certificate: pem(users[0].user["client-certificate-data"]),
+    ca: pem(clusters[0].cluster["certificate-authority-data"]),
+  };
+}
+
+/** @param standing what stands before: a whole kubeconfig has to stay, the old one or the new */
+export function kubeconfig(name: string, flag: string, standing: (world: World) => Promise<void>): Scenario {
+  const old = new WeakMap<World, FoundSet | undefined>();
+  return {
+    name,
+    script: "write-kubeconfig",
+    args: (world) => kubeconfigArgs(world, flag),
+    async prepare(world) {
+      await trade(world);
+      await standing(world);
+      old.set(world, findEmbedded(world));
+    },
+    stopped(world) {
+      const embedded = findEmbedded(world);
+      promise(embedded !== undefined || old.get(world) === undefined, "the old kubeconfig is gone");
+      if (embedded !== undefined) promiseMatching(embedded);
+      promiseNarrow(world.folder);
+    },
+    done(world) {
+      const [set, embedded] = [findSet(paths(world).certificate), findEmbedded(world)];
+      promise(set !== undefined, "there is no certificate");
+      promise(embedded !== undefined, "there is no kubeconfig");
+      promise(Bun.deepEquals(set, embedded), "the kubeconfig shows another certificate");
+      promise(set.certificate !== old.get(world)?.certificate, "the certificate is the old one");
+      promiseNarrow(world.folder);
+      promiseTidy(world.folder);
+    },
+  };
+}

@@ -1,0 +1,28 @@
+import type { VaultClient } from "../../lib/vault/client.ts";
+import type { Relay } from "../support/relay.ts";
+
+/** What a scenario plays in: a folder of its own, and a server (with cluster `demo`) that counts what it is asked. */
+export interface World {
+  readonly folder: string;
+  readonly relay: Relay;
+  /** Runs an executable to its end, undisturbed; throws unless it exits with 0. */
+  run(script: string, args: readonly string[]): Promise<void>;
+  /** For a scenario of an admin's. */
+  readonly admin: VaultClient;
+  /** A cluster of this world's own, not set up. */
+  readonly cluster: string;
+}
+
+export interface Scenario {
+  readonly name: string;
+  readonly script: string;
+  /** With an admin's token, as a host's commands never are. */
+  readonly isAdmins?: true;
+  args(world: World): readonly string[];
+  /** Makes what stands before the run. */
+  prepare(world: World): Promise<void>;
+  /** What must hold the moment the run was stopped, wherever that was. */
+  stopped(world: World): void;
+  /** What must hold after one more run. */
+  done(world: World): void | Promise<void>;
+}

@@ -1,0 +1,42 @@
+import { defineCluster } from "../../lib/cluster/cluster.ts";
+import { pkiMounts } from "../../lib/cluster/mounts.ts";
+import { planMounts, planRoles } from "../../lib/cluster/setup.ts";
+import { writeSecret } from "../../lib/vault/kv.ts";
+import { listIssuers } from "../../lib/vault/pki.ts";
+import type { Scenario } from "./scenario.ts";
+import { promise } from "./world.ts";
+
+/** Files have no part in it: it is stopped between what it sends. */
+export const setupScenarios: readonly Scenario[] = [
+  {
+    name: "set-up of mounts and CAs",
+    script: "setup-mounts",
+    isAdmins: true,
+    args: ({ cluster }) => [cluster],
+    async prepare() {},
+    stopped() {},
+    async done({ admin, cluster }) {
+      const defined = defineCluster(cluster);
+      promise((await planMounts(admin, defined)).changes.length === 0, "something still has to change");
+      for (const { path } of pkiMounts(defined)) {
+        promise((await listIssuers(admin, path)).length === 1, `${path} has not one issuer`);
+      }
+    },
+  },
+  {
+    name: "set-up of roles and tokens",
+    script: "write-roles",
+    isAdmins: true,
+    args: ({ cluster }) => [cluster],
+    async prepare({ admin, cluster, run }) {
+      await run("setup-mounts", [cluster]);
+      // Making an RSA key of 4096 bits for each point would take most of the time.
+      await writeSecret(admin, `${cluster}/secrets/service-accounts`, { key: "made before" });
+    },
+    stopped() {},
+    async done({ admin, cluster }) {
+      const { changes } = await planRoles(admin, defineCluster(cluster));
+      promise(changes.length === 0, "something still has to change");
+    },
+  },
+];
