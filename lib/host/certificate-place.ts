@@ -3,6 +3,7 @@ import { basename, dirname, join } from "node:path";
 import { ExitCode, Failure } from "../failure.ts";
 import type { Ownership } from "./durable.ts";
 import { errorCode, fileError, printable } from "./file-error.ts";
+import { isFilePath } from "./file-path.ts";
 import { type Folder, type Folders, openFolder, openInside } from "./folder.ts";
 import { fullPath } from "./full-path.ts";
 
@@ -54,7 +55,7 @@ function parseDestination(destination: string): Destination {
   const path = fullPath(destination);
   const [folder, base] = [dirname(path), basename(path)];
   // Without a name of its own at its end, `.` say, it would be the working folder's, one folder above.
-  if (/(^|\/)\.{0,2}$/.test(destination) || base.startsWith("-") || /\p{Cc}/u.test(path)) {
+  if (!isFilePath(destination) || base.startsWith("-")) {
     throw new Failure(ExitCode.usage, `${JSON.stringify(destination)} can't be a certificate's destination`, {
       hint: "give the path without its ending: /etc/kubernetes/ssl/kubelet for kubelet.pem and its two beside it",
     });

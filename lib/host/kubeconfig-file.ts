@@ -1,8 +1,9 @@
-import { lstatSync, statSync } from "node:fs";
+import { lstatSync } from "node:fs";
 import { basename, dirname } from "node:path";
 import { ExitCode, Failure } from "../failure.ts";
-import { type Ownership, removeTemporaries, replaceFile } from "./durable.ts";
+import { compareAttributes, type Ownership, removeTemporaries, replaceFile } from "./durable.ts";
 import { errorCode, fileError, printable } from "./file-error.ts";
+import { isFilePath, isSamePlace } from "./file-path.ts";
 import { type Folder, openFolder, openInside } from "./folder.ts";
 import { fullPath } from "./full-path.ts";
 import { type LockOptions, takeLock } from "./lock.ts";
@@ -44,30 +45,22 @@ export function kubeconfigPath(
   path: string,
   taken: ReadonlyArray<readonly [path: string, what: string]>,
 ): string {
-  const name = fullPath(path);
-  if (/(^|\/)\.{0,2}$/.test(path) || /\p{Cc}/u.test(name)) {
+  if (!isFilePath(path)) {
     throw new Failure(ExitCode.usage, `${JSON.stringify(path)} can't be a kubeconfig's path`, {
       hint: "give the path with the file's own name at its end",
     });
   }
+  const name = fullPath(path);
   if (Buffer.byteLength(basename(name)) > longestName || Buffer.byteLength(name) > longestPath) {
     throw new Failure(ExitCode.usage, `${printable(name)} is too long for a kubeconfig's path`, {
       hint: `its last part may have ${longestName} bytes, and all of it ${longestPath}`,
     });
   }
-  const used = taken.find(([other]) => isSamePlace(name, fullPath(other)));
+  const used = taken.find(([other]) => isSamePlace(name, other));
   if (used === undefined) return name;
   throw new Failure(ExitCode.usage, `${printable(name)} can't be a kubeconfig: it is ${used[1]}`, {
     hint: "nothing was changed; choose another path",
   });
-}
-
-/** By what the folders are, not by what they are called. */
-function isSamePlace(a: string, b: string): boolean {
-  if (basename(a) !== basename(b)) return false;
-  if (a === b) return true;
-  const [one, other] = [a, b].map((path) => statSync(dirname(path), { throwIfNoEntry: false }));
-  return one !== undefined && one.ino === other?.ino && one.dev === other.dev;
 }
 
 /**
@@ -133,10 +126,9 @@ function locked(folder: Folder, lock: Disposable, name: string, owner: Ownership
 function read(folder: Folder, name: string, owner: Ownership | undefined): StandingFile {
   const file = readSmallFile(`${folder.path}/${basename(name)}`, maxBytes, name);
   if (file === undefined) return { text: "", isRight: false };
-  const { uid, gid, mode } = file.stats;
-  requireOwner(name, uid, owner);
-  const isOwners = owner === undefined || (uid === owner.uid && gid === owner.gid);
-  return { text: file.text, isRight: isOwners && (mode & 0o7177) === 0 };
+  requireOwner(name, file.stats.uid, owner);
+  const { isWide, isForeign } = compareAttributes(file.stats, { mode: 0o600, owner });
+  return { text: file.text, isRight: !isWide && !isForeign };
 }
 
 /** Somebody else's file would get the key, or an owner who was not asked for. */

@@ -1,8 +1,9 @@
-import { lstatSync, type Stats, statSync } from "node:fs";
+import { lstatSync, type Stats } from "node:fs";
 import { basename, dirname } from "node:path";
 import { ExitCode, Failure } from "../failure.ts";
-import { type Ownership, removeTemporaries, replaceFile } from "./durable.ts";
+import { compareAttributes, type Ownership, removeTemporaries, replaceFile } from "./durable.ts";
 import { errorCode, fileError, printable } from "./file-error.ts";
+import { isFilePath, isSamePlace } from "./file-path.ts";
 import { type Folder, openFolder } from "./folder.ts";
 import { fullPath } from "./full-path.ts";
 import { readSmallFile } from "./read-file.ts";
@@ -27,7 +28,7 @@ const staleSeconds = 3600;
  *   link leads there, or something is at the path that is no plain file
  */
 export function openSecretPlace(destination: string, configPath: string): SecretPlace {
-  if (/(^|\/)\.{0,2}$/.test(destination) || /\p{Cc}/u.test(destination)) {
+  if (!isFilePath(destination)) {
     throw new Failure(ExitCode.usage, `${JSON.stringify(destination)} can't be a secret's file`, {
       hint: "give the path with the file's own name at its end",
     });
@@ -36,7 +37,7 @@ export function openSecretPlace(destination: string, configPath: string): Secret
   const folder = openExisting(dirname(name));
   try {
     const path = `${folder.path}/${basename(name)}`;
-    refuseTokenFile(folder, name, configPath);
+    refuseTokenFile(path, name, configPath);
     refuseOddFile(path, name);
     return { path, name, [Symbol.dispose]: () => folder[Symbol.dispose]() };
   } catch (error) {
@@ -54,12 +55,8 @@ function openExisting(path: string): Folder {
   }
 }
 
-/** By what the folders are, not by what they are called. */
-function refuseTokenFile(folder: Folder, name: string, configPath: string): void {
-  const isTokens = Object.values(tokenPaths(configPath)).some((path) => basename(path) === basename(name));
-  const config = statSync(configPath, { throwIfNoEntry: false });
-  const found = statSync(folder.path);
-  if (!isTokens || config === undefined || config.dev !== found.dev || config.ino !== found.ino) return;
+function refuseTokenFile(path: string, name: string, configPath: string): void {
+  if (!Object.values(tokenPaths(configPath)).some((token) => isSamePlace(path, token))) return;
   throw new Failure(ExitCode.usage, `${printable(name)} is one of this host's token files`, {
     hint: "nothing was changed; choose another file, or another --config-path",
   });
@@ -115,8 +112,9 @@ function stands(
   refuseOddFile(path, name);
   const length = Buffer.byteLength(text);
   const stats = lstatSync(path, { throwIfNoEntry: false });
-  const isRight = stats?.uid === owner.uid && stats.gid === owner.gid && (stats.mode & 0o7177) === 0;
-  if (stats?.size !== length || !isRight) return false;
+  if (stats?.size !== length) return false;
+  const { isWide, isForeign } = compareAttributes(stats, { mode: 0o600, owner });
+  if (isWide || isForeign) return false;
   const before = readSmallFile(path, length, name)?.text;
   return before !== undefined && (isSame?.(before, text) ?? before === text);
 }
