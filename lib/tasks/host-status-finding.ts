@@ -23,8 +23,3 @@ export function worstState(found: readonly State[]): State {
 export function isDenied(error: unknown): boolean {
   return error instanceof Error && ["EACCES", "EPERM"].includes(errorCode(error.cause));
 }
-
-/** A word of a command line as a shell takes it. */
-export function shellWord(word: string): string {
-  return /^[\w%+,./:=@-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`;
-}

@@ -1,7 +1,16 @@
 import { dirname } from "node:path";
 import type { Manifest } from "../manifest/manifest.ts";
 import type { Names } from "../x509/csr.ts";
-import { shellWord } from "./host-status-finding.ts";
+
+/** Renews the token, or trades the init token for one. */
+export function renewCall(configPath: string): string {
+  return configPath === "/etc/vault" ? "renew-token" : `renew-token --config-path ${shellWord(configPath)}`;
+}
+
+/** Runs the hooks that are left of the manifests in a folder. */
+export function hooksCall(configDir: string): string {
+  return `issue-cert --config-dir ${shellWord(configDir)} --hooks only`;
+}
 
 /** Issues what the manifests beside this one ask for, and is due. */
 export function manifestsCall({ file }: Manifest): string {
@@ -35,4 +44,9 @@ export function directCall({ signPath, names, caChain, destination, isOrder }: D
     commonName === "" ? "COMMON-NAME" : shellWord(commonName),
     shellWord(destination),
   ].join(" ");
+}
+
+/** A word of a command line as a shell takes it. */
+function shellWord(word: string): string {
+  return /^[\w%+,./:=@-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`;
 }

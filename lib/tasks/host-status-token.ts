@@ -3,7 +3,8 @@ import { refuseForeignLinks } from "../host/folder.ts";
 import { readTokenFile, type TokenFile, tokenPaths } from "../host/token-files.ts";
 import { isUnknownToken } from "../vault/error.ts";
 import type { TokenInfo } from "../vault/token.ts";
-import { type Finding, isDenied, type State, shellWord } from "./host-status-finding.ts";
+import { type Finding, isDenied, type State } from "./host-status-finding.ts";
+import { renewCall } from "./host-status-mend.ts";
 import type { Answers } from "./host-status-server.ts";
 
 export interface TokenStatus extends Finding {
@@ -50,49 +51,59 @@ export function heldToken({ token }: HeldTokens): string | undefined {
 }
 
 /** How the host's token stands, by its file and by what the server says of it. */
-export function tokenStatus(held: HeldTokens, { token: found, server, now }: Answers): TokenStatus {
-  const { token: file, initToken } = held;
-  const waits = "state" in initToken && initToken.state === "filled";
-  const info = found instanceof Failure ? undefined : found;
-  const times = info === undefined ? undefined : timesOf(info, now);
-  const about = {
-    path: tokenPaths(held.configPath).token,
+export function tokenStatus(held: HeldTokens, answers: Answers): TokenStatus {
+  const { configPath, token: file, initToken } = held;
+  const info = answers.token instanceof Failure ? undefined : answers.token;
+  const times = info && timesOf(info, answers.now);
+  const [judged, ...reasons] = judge(held, answers, times?.dueAt);
+  const isWide = "isWide" in file && file.isWide;
+  const state = isWide && judged !== "wrong" ? "due" : judged;
+  return {
+    path: tokenPaths(configPath).token,
     accessor: info?.accessor,
     policies: info?.policies,
     renewable: info?.renewable,
     expiresAt: times?.expiresAt,
     dueAt: times?.dueAt,
-    initTokenWaits: waits,
+    initTokenWaits: isWaiting(initToken),
+    state,
+    reasons: [...reasons, ...(isWide ? ["others may read its file"] : [])],
+    ...(state === "due" ? { mend: renewCall(configPath) } : {}),
   };
-  const finding = (state: State, ...reasons: string[]): TokenStatus => {
-    const wide = "isWide" in file && file.isWide ? ["others may read its file"] : [];
-    const worse = wide.length > 0 && state !== "wrong" ? "due" : state;
-    const mend = worse === "due" ? { mend: renewCommand(held.configPath) } : {};
-    return { ...about, state: worse, reasons: [...reasons, ...wide], ...mend };
-  };
+}
+
+function isWaiting(initToken: HeldTokens["initToken"]): boolean {
+  return "state" in initToken && initToken.state === "filled";
+}
+
+/** The mode of its file aside. */
+function judge(
+  { token: file, initToken }: HeldTokens,
+  { token: found, server, now }: Answers,
+  dueAt: Date | undefined,
+): readonly [state: State, ...reasons: string[]] {
+  const waits = isWaiting(initToken);
   if (file instanceof Failure) {
     return isDenied(file)
-      ? finding("unknown", "its file can't be read")
-      : finding("wrong", file.message, ...(file.hint === undefined ? [] : [file.hint]));
+      ? ["unknown", "its file can't be read"]
+      : ["wrong", file.message, ...(file.hint === undefined ? [] : [file.hint])];
   }
   if (file.state !== "filled") {
     const none = file.state === "missing" ? "there is none" : `its file is ${file.state}`;
-    return waits ? finding("due", "init token waiting") : finding("wrong", none, ...noInitToken(initToken));
+    return waits ? ["due", "init token waiting"] : ["wrong", none, ...noInitToken(initToken)];
   }
   if (isUnknownToken(found)) {
     const unknown = "the server does not know it: it expired, was revoked, or is another server's";
-    return waits
-      ? finding("due", unknown, "init token waiting")
-      : finding("wrong", unknown, ...noInitToken(initToken));
+    return waits ? ["due", unknown, "init token waiting"] : ["wrong", unknown, ...noInitToken(initToken)];
   }
-  if (found instanceof Failure) return finding("wrong", found.message);
-  if (info === undefined || times === undefined) {
-    return finding("unknown", server.state === "wrong" ? "the server could not tell" : "not asked");
+  if (found instanceof Failure) return ["wrong", found.message];
+  if (found === undefined) {
+    return ["unknown", server.state === "wrong" ? "the server could not tell" : "not asked"];
   }
-  if (times.dueAt === undefined || now < times.dueAt) return finding("ok");
-  return info.renewable
-    ? finding("due", "less than a third of its life is left")
-    : finding("wrong", "it can't be renewed, and less than a third of its life is left");
+  if (dueAt === undefined || now < dueAt) return ["ok"];
+  return found.renewable
+    ? ["due", "less than a third of its life is left"]
+    : ["wrong", "it can't be renewed, and less than a third of its life is left"];
 }
 
 function noInitToken(initToken: HeldTokens["initToken"]): string[] {
@@ -105,8 +116,4 @@ function timesOf({ ttlSeconds, lifeSeconds }: TokenInfo, now: Date) {
   if (ttlSeconds === 0) return { expiresAt: undefined, dueAt: undefined };
   const expiresMs = now.getTime() + ttlSeconds * 1000;
   return { expiresAt: new Date(expiresMs), dueAt: new Date(expiresMs - (lifeSeconds * 1000) / 3) };
-}
-
-function renewCommand(configPath: string): string {
-  return configPath === "/etc/vault" ? "renew-token" : `renew-token --config-path ${shellWord(configPath)}`;
 }

@@ -14,7 +14,8 @@ import {
   readWanted,
   type WantedCertificate,
 } from "./host-status-certificates.ts";
-import { type Finding, isDenied, type State, shellWord, worstState } from "./host-status-finding.ts";
+import { type Finding, isDenied, type State, worstState } from "./host-status-finding.ts";
+import { hooksCall } from "./host-status-mend.ts";
 import { askServer, type ClockStatus, type ServerStatus } from "./host-status-server.ts";
 import { heldToken, readTokens, type TokenStatus, tokenStatus } from "./host-status-token.ts";
 import { type UnitStatus, unitStatuses } from "./host-status-units.ts";
@@ -125,13 +126,12 @@ function broken({ message, hint }: Failure): Finding {
 }
 
 function hookStatuses(manifests: readonly Manifest[], configDir: string): HookStatus[] {
-  const mend = `issue-cert --config-dir ${shellWord(configDir)} --hooks only`;
   return pendingHooks(manifests.filter(hasReadableHooks)).map(({ hook, manifests }) => ({
     hook,
     manifests,
     state: "due",
     reasons: ["has not succeeded since the change"],
-    mend,
+    mend: hooksCall(configDir),
   }));
 }
 
