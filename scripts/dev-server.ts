@@ -3,30 +3,15 @@ import type { ParsedArgs } from "citty";
 import { variable } from "../lib/cli/environment.ts";
 import { printJson } from "../lib/cli/log.ts";
 import { commonArgs, general, type Run, runScript, type Script } from "../lib/cli/script.ts";
-import { clusterOf, initTokensOf } from "../lib/cli/setup.ts";
+import { clusterOf, mountArgs, roleArgs } from "../lib/cli/setup.ts";
 import { ExitCode, Failure } from "../lib/failure.ts";
 import { notifyServiceManager } from "../lib/host/notify.ts";
 import { type DevCluster, startDevCluster } from "../lib/server/dev-cluster.ts";
 import { watchEnding } from "../lib/server/ending.ts";
 
-const initToken = (alias: string) =>
-  ({
-    type: "string",
-    alias,
-    description: "id of this host role's init token, made at random else",
-    valueHint: "ID",
-    group: "Init tokens",
-  }) as const;
-
-const duration = (alias: string, description: string, byDefault: string) =>
-  ({
-    type: "string",
-    alias,
-    description,
-    default: byDefault,
-    valueHint: "DURATION",
-    group: "Validity",
-  }) as const;
+/** As the set-ups have it, and with a default: no file can say otherwise here. */
+const validity = (alias: string, description: string, byDefault: string) =>
+  ({ ...mountArgs["max-validity-ca"], alias, description, default: byDefault }) as const;
 
 const args = {
   cluster: {
@@ -48,13 +33,13 @@ const args = {
     valueHint: "FILE",
     group: "Server",
   },
-  "max-validity-ca": duration("c", "life of the CAs", "20y"),
-  "max-validity-admin": duration("d", "longest life of an admin's certificate", "365d"),
-  "max-validity-components": duration("s", "longest life of every other certificate", "30d"),
-  "init-token-etcd": initToken("e"),
-  "init-token-master": initToken("m"),
-  "init-token-worker": initToken("o"),
-  "init-token-all": initToken("a"),
+  "max-validity-ca": validity("c", "life of the CAs", "20y"),
+  "max-validity-admin": validity("d", "longest life of an admin's certificate", "365d"),
+  "max-validity-components": validity("s", "longest life of every other certificate", "30d"),
+  "init-token-etcd": { ...roleArgs["init-token-etcd"], alias: "e" },
+  "init-token-master": { ...roleArgs["init-token-master"], alias: "m" },
+  "init-token-worker": { ...roleArgs["init-token-worker"], alias: "o" },
+  "init-token-all": { ...roleArgs["init-token-all"], alias: "a" },
   "wait-signal": {
     type: "boolean",
     alias: "w",
@@ -94,15 +79,7 @@ export const devServer: Script<typeof args> = {
     ],
   ],
   async run(args, run) {
-    const { cluster } = clusterOf(
-      { cluster: args.cluster },
-      {
-        ca: args["max-validity-ca"],
-        admin: args["max-validity-admin"],
-        components: args["max-validity-components"],
-      },
-      initTokensOf(args),
-    );
+    const { cluster } = clusterOf(args);
     const port = parsePort(args.port);
     requireWaiting(args);
     const ending = watchEnding();

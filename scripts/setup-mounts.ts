@@ -17,8 +17,7 @@ export const setupMounts: Script<typeof args> = {
   ],
   exitCodes: [[2, "with --check: something would change"]],
   async run(args, run) {
-    const asked = clusterOf(args, { ca: args["max-validity-ca"] });
-    return await runSetup(asked, "mounts and CAs", planMounts, args, run);
+    return await runSetup(clusterOf(args), "mounts and CAs", planMounts, args, run);
   },
 };
 

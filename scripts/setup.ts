@@ -1,6 +1,6 @@
 #!/usr/bin/env bun
 import { runScript, type Script } from "../lib/cli/script.ts";
-import { clusterOf, initTokensOf, mountArgs, roleArgs, runSetup, setupArgs } from "../lib/cli/setup.ts";
+import { clusterOf, mountArgs, roleArgs, runSetup, setupArgs } from "../lib/cli/setup.ts";
 import { planSetup } from "../lib/cluster/setup.ts";
 
 const args = { ...mountArgs, ...roleArgs, ...setupArgs } as const;
@@ -21,13 +21,8 @@ export const setup: Script<typeof args> = {
   ],
   exitCodes: [[2, "with --check: something would change"]],
   async run(args, run) {
-    const validity = {
-      ca: args["max-validity-ca"],
-      admin: args["max-validity-admin"],
-      components: args["max-validity-components"],
-    };
-    const asked = clusterOf(args, validity, initTokensOf(args));
-    return await runSetup(asked, "mounts, CAs, roles, secrets, policies and tokens", planSetup, args, run);
+    const what = "mounts, CAs, roles, secrets, policies and tokens";
+    return await runSetup(clusterOf(args), what, planSetup, args, run);
   },
 };
 

@@ -1,6 +1,6 @@
 #!/usr/bin/env bun
 import { runScript, type Script } from "../lib/cli/script.ts";
-import { clusterOf, initTokensOf, roleArgs, runSetup, setupArgs } from "../lib/cli/setup.ts";
+import { clusterOf, roleArgs, runSetup, setupArgs } from "../lib/cli/setup.ts";
 import { planRoles } from "../lib/cluster/setup.ts";
 
 const args = { ...roleArgs, ...setupArgs } as const;
@@ -18,12 +18,7 @@ export const writeRoles: Script<typeof args> = {
   ],
   exitCodes: [[2, "with --check: something would change"]],
   async run(args, run) {
-    const asked = clusterOf(
-      args,
-      { admin: args["max-validity-admin"], components: args["max-validity-components"] },
-      initTokensOf(args),
-    );
-    return await runSetup(asked, "roles, secrets, policies and tokens", planRoles, args, run);
+    return await runSetup(clusterOf(args), "roles, secrets, policies and tokens", planRoles, args, run);
   },
 };
 

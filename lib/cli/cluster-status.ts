@@ -32,7 +32,7 @@ export async function runClusterStatus(
   { log, env, client }: Run,
 ): Promise<ExitCode> {
   refuseHostFlags(args);
-  const { cluster, ...choice } = clusterOf(args, {});
+  const { cluster, ...choice } = clusterOf(args);
   const status = await readClusterStatus(client(adminToken(env)), cluster, choice, tellProgress(log));
   if (args.json === true) printJson(statusJson(status), 2);
   else {

@@ -79,8 +79,15 @@ export const roleArgs = {
   "init-token-all": initToken,
 } as const satisfies Arguments;
 
+type TextFlag = "cluster" | "config" | keyof typeof mountArgs | keyof typeof roleArgs;
+
+/** What is given for those flags. */
+interface ClusterArgs extends Readonly<Partial<Record<TextFlag, string | undefined>>> {
+  readonly narrow?: boolean | undefined;
+}
+
 /** The init tokens' ids that a command line gives. */
-export function initTokensOf(args: Pick<ParsedArgs<typeof roleArgs>, `init-token-${HostRole}`>) {
+function initTokensOf(args: ClusterArgs): Cluster["initTokens"] {
   const chosen = hostRoles.flatMap((role): Array<[HostRole, string]> => {
     const id = args[`init-token-${role}`];
     return id === undefined ? [] : [[role, id]];
@@ -99,11 +106,7 @@ export interface Asked extends FileChoice {
  * @throws Failure (usage) for what can't be, or where flags say other than the file; (configuration) for a file that
  *   is not right
  */
-export function clusterOf(
-  args: Partial<Pick<ParsedArgs<typeof setupArgs>, "cluster" | "config" | "narrow">>,
-  validity: Readonly<Partial<Record<"ca" | "admin" | "components", string | undefined>>>,
-  initTokens: Cluster["initTokens"] = {},
-): Asked {
+export function clusterOf(args: ClusterArgs): Asked {
   if (args.config !== undefined && args.narrow === true) {
     throw new Failure(ExitCode.usage, "--config and --narrow exclude each other", {
       hint: "--narrow is to go back to a cluster without a file",
@@ -111,13 +114,16 @@ export function clusterOf(
   }
   const seconds = (text: string | undefined) => (text === undefined ? undefined : parseDuration(text));
   const chosen = {
-    caValiditySeconds: seconds(validity.ca),
-    adminValiditySeconds: seconds(validity.admin),
-    componentValiditySeconds: seconds(validity.components),
+    caValiditySeconds: seconds(args["max-validity-ca"]),
+    adminValiditySeconds: seconds(args["max-validity-admin"]),
+    componentValiditySeconds: seconds(args["max-validity-components"]),
   };
   const given = Object.entries(chosen).filter(([, value]) => value !== undefined);
   const file = args.config === undefined ? undefined : loadClusterFile(args.config);
-  const cluster = defineCluster(idOf(args.cluster, file?.id), { ...Object.fromEntries(given), initTokens });
+  const cluster = defineCluster(idOf(args.cluster, file?.id), {
+    ...Object.fromEntries(given),
+    initTokens: initTokensOf(args),
+  });
   // What the two say against each other is told before the server is asked.
   if (file !== undefined) withFile(cluster, file);
   return { cluster, file, narrow: args.narrow };
