@@ -1,5 +1,5 @@
 #!/usr/bin/env bun
-import { variable } from "../lib/cli/environment.ts";
+import { hostTokenOptions } from "../lib/cli/host-client.ts";
 import { printJson } from "../lib/cli/log.ts";
 import { commonArgs, general, hostArgs, runScript, type Script } from "../lib/cli/script.ts";
 import { formatDuration } from "../lib/duration.ts";
@@ -28,18 +28,11 @@ export const renewToken: Script<typeof args> = {
     ],
     ["renew-token --config-path ./vault --json", "tokens in another folder, and an answer for a machine"],
   ],
-  async run(args, { log, env, signal, client }) {
-    const kept = await keepHostToken({
-      client: client(),
-      configPath: args["config-path"],
-      credentialsPath: env.CREDENTIALS_DIRECTORY || undefined,
-      initRole: args["init-role"] ?? variable(env, "INIT_ROLE"),
-      signal,
-      onNote: log.note,
-    });
+  async run(args, run) {
+    const kept = await keepHostToken({ ...hostTokenOptions(args, run), client: run.client() });
     const { accessor, ttlSeconds, how } = kept;
     if (args.json === true) printJson({ how, accessor, ttlSeconds });
-    else log.done(sentence(kept));
+    else run.log.done(sentence(kept));
     return ExitCode.ok;
   },
 };

@@ -30,6 +30,15 @@ function fullName(env: Environment, name: string): string {
 }
 
 /**
+ * The folder of this unit's credentials; undefined where it runs in none that has any.
+ *
+ * @see https://systemd.io/CREDENTIALS/
+ */
+export function credentialsPath(env: Environment): string | undefined {
+  return env.CREDENTIALS_DIRECTORY || undefined;
+}
+
+/**
  * @throws Failure (configuration) that names the variable that is wrong
  * @see https://developer.hashicorp.com/vault/docs/commands#configure-environment-variables
  */

@@ -8,6 +8,7 @@ import type { Finding, State } from "../tasks/host-status-finding.ts";
 import type { TokenStatus } from "../tasks/host-status-token.ts";
 import type { UnitStatus } from "../tasks/host-status-units.ts";
 import { painter } from "./colour.ts";
+import { credentialsPath } from "./environment.ts";
 import { hostMetrics } from "./host-metrics.ts";
 import { hostStatusJson } from "./host-status-json.ts";
 import { printJson } from "./log.ts";
@@ -52,7 +53,7 @@ export async function runHostStatus(args: HostStatusArgs, run: Run): Promise<Exi
   const status = await hostStatus({
     connect: args.offline === true ? undefined : () => run.client(),
     configPath: args["config-path"],
-    credentialsPath: run.env.CREDENTIALS_DIRECTORY || undefined,
+    credentialsPath: credentialsPath(run.env),
     configDir: args["config-dir"],
     isConfigDirOptional: args["config-dir"] === defaultConfigDir,
     destinations,

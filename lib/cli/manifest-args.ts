@@ -1,4 +1,5 @@
 import type { Arguments } from "./arguments.ts";
+import type { HostArgs } from "./host-client.ts";
 
 /** The flags by which a command line speaks of manifests. */
 export const manifestArgs = {
@@ -29,12 +30,10 @@ export const manifestArgs = {
   },
 } as const satisfies Arguments;
 
-export interface ManifestArgs {
+export interface ManifestArgs extends HostArgs {
   readonly config?: string | undefined;
   readonly "config-dir"?: string | undefined;
   readonly check?: boolean | undefined;
   readonly hooks: string;
   readonly json?: boolean | undefined;
-  readonly "config-path": string;
-  readonly "init-role"?: string | undefined;
 }
