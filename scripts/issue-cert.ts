@@ -77,7 +77,9 @@ function orderOf(args: Args) {
     });
   }
   if (args.check === true || args.hooks !== "now") {
-    throw new Failure(ExitCode.usage, "--check and --hooks are for manifests: --config or --config-dir");
+    throw new Failure(ExitCode.usage, "--check and --hooks are for manifests: --config or --config-dir", {
+      hint: "leave them out, or give one of those; status --destination tells how a certificate stands",
+    });
   }
   return certificateOrder(args, { signPath, commonName, destination });
 }
@@ -90,7 +92,9 @@ function refuseDirectArgs(args: Args): void {
   ].find((name) => args[name] !== undefined);
   if (given === undefined) return;
   const what = given === "sign-path" ? "<sign-path>" : `--${given}`;
-  throw new Failure(ExitCode.usage, `${what} does not go with manifests: they say it`);
+  throw new Failure(ExitCode.usage, `${what} does not go with manifests: they say it`, {
+    hint: "nothing was done; leave it out, and have the manifest say it",
+  });
 }
 
 if (import.meta.main) void runScript(issueCert);

@@ -104,6 +104,7 @@ function destinationOf(args: Args): string | undefined {
   throw new Failure(
     ExitCode.usage,
     `--${owner === undefined ? "group" : "owner"} is the file's, and --dest-path is not given`,
+    { hint: "give --dest-path, or leave it out" },
   );
 }
 

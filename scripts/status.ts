@@ -1,7 +1,7 @@
 #!/usr/bin/env bun
 import { clusterFileArgs } from "../lib/cli/cluster-file.ts";
 import { defaultConfigDir, runHostStatus } from "../lib/cli/host-status.ts";
-import { commonArgs, hostArgs, runScript, type Script } from "../lib/cli/script.ts";
+import { commonArgs, general, hostArgs, runScript, type Script } from "../lib/cli/script.ts";
 
 const args = {
   cluster: {
@@ -15,21 +15,24 @@ const args = {
     description: "folder of the manifests",
     default: defaultConfigDir,
     valueHint: "FOLDER",
+    group: "Host",
   },
   destination: {
     type: "string",
     list: true,
     description: "a certificate that no manifest speaks of, by its path as issue-cert has it",
     valueHint: "PATHS",
+    group: "Host",
   },
   "config-path": hostArgs["config-path"],
-  offline: { type: "boolean", description: "ask no server" },
-  json: { type: "boolean", description: "all that is known as one JSON object" },
+  offline: { type: "boolean", description: "ask no server", group: "Host" },
   prometheus: {
     type: "string",
     description: "write metrics for node_exporter's textfile collector, too",
     valueHint: "FILE.prom",
+    group: "Host",
   },
+  json: { type: "boolean", description: "all that is known as one JSON object", group: general },
   ...commonArgs,
 } as const;
 

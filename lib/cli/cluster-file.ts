@@ -29,7 +29,11 @@ const maxBytes = 256 * 1024;
  */
 export function loadClusterFile(file: string): ClusterFile {
   const content = readSmallFile(file, maxBytes);
-  if (content === undefined) throw new Failure(ExitCode.config, `there is no file ${printable(file)}`);
+  if (content === undefined) {
+    throw new Failure(ExitCode.config, `there is no file ${printable(file)}`, {
+      hint: "give the path of the cluster's file",
+    });
+  }
   const { text, stats } = content;
   if ((stats.mode & 0o002) !== 0) {
     throw new Failure(ExitCode.config, `${printable(file)} can be written by everybody`, {

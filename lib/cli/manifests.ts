@@ -65,7 +65,9 @@ function parseWhen({ hooks, check }: ManifestArgs): "now" | "later" | "only" {
 function load(args: ManifestArgs): Loaded {
   if (args.config === undefined) return loadManifests(args["config-dir"] ?? "");
   if (args["config-dir"] === undefined) return { manifests: [loadManifest(args.config)], failures: [] };
-  throw new Failure(ExitCode.usage, "--config and --config-dir exclude each other");
+  throw new Failure(ExitCode.usage, "--config and --config-dir exclude each other", {
+    hint: "give the one manifest, or the folder of all",
+  });
 }
 
 async function check({ args, manifests, report, log, fail }: Job): Promise<ExitCode[]> {

@@ -26,9 +26,10 @@ function resolve(database: "passwd" | "group", kind: string, name: string): numb
   const file = `/etc/${database}`;
   const number =
     find(existsSync(file) ? readFileSync(file, "utf8") : "", name) ?? find(getent(database, name), name);
-  if (number === undefined)
-    throw new Failure(ExitCode.usage, `there is no ${kind} ${JSON.stringify(name)} on this host`);
-  return number;
+  if (number !== undefined) return number;
+  throw new Failure(ExitCode.usage, `there is no ${kind} ${JSON.stringify(name)} on this host`, {
+    hint: `make the ${kind} first, or give another, by name or number`,
+  });
 }
 
 function find(lines: string, name: string): number | undefined {

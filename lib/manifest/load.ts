@@ -63,7 +63,9 @@ function load(file: string, host: HostFacts, taken: Map<string, string>): Manife
   if (shared !== undefined) {
     const place = placeOf("destination", content.text, file);
     const other = printable(taken.get(shared) ?? "");
-    throw new Failure(ExitCode.config, `${place} has ${printable(shared)} in common with ${other}`);
+    throw new Failure(ExitCode.config, `${place} has ${printable(shared)} in common with ${other}`, {
+      hint: "give each certificate a destination of its own",
+    });
   }
   for (const path of mine) taken.set(path, file);
   return manifest;
