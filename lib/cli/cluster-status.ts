@@ -5,6 +5,7 @@ import { ExitCode, Failure } from "../failure.ts";
 import { painter } from "./colour.ts";
 import { adminToken } from "./environment.ts";
 import { defaultConfigDir, type HostStatusArgs } from "./host-status.ts";
+import { findingJson } from "./host-status-json.ts";
 import { printJson } from "./log.ts";
 import { tellProgress } from "./progress.ts";
 import { hostArgs, type Run } from "./script.ts";
@@ -177,8 +178,4 @@ function issuerJson(issuer: IssuerStatus) {
     longestCertificateSeconds: longestSeconds === undefined ? null : Math.floor(longestSeconds),
     roles: issuer.roles,
   };
-}
-
-function findingJson({ state, reasons, mend }: Finding) {
-  return { state, reasons, mend: mend ?? null };
 }

@@ -33,7 +33,8 @@ export function hostStatusJson(status: HostStatus): Readonly<Record<string, unkn
   };
 }
 
-function findingJson({ state, reasons, mend }: Finding) {
+/** The same of every kind of thing. */
+export function findingJson({ state, reasons, mend }: Finding) {
   return { state, reasons, mend: mend ?? null };
 }
 
