@@ -9,6 +9,9 @@ const defaultMebibytes = 8;
 export const strangerHint =
   "something other than Vault answers there: check VAULT_ADDR and the proxy between";
 
+/** @see https://pkg.go.dev/net/http#Server.ServeTLS, which answers so */
+const plainToTls = /^Client sent an HTTP request to an HTTPS server/;
+
 interface BodyRequest extends RequestName {
   readonly exactNumbers?: boolean;
   readonly maxMebibytes?: number;
@@ -26,6 +29,17 @@ export async function readJson(response: Response, request: BodyRequest): Promis
   try {
     return request.exactNumbers === true ? parseExactly(body) : JSON.parse(body);
   } catch (cause) {
+    if (response.status === 400 && plainToTls.test(body)) {
+      throw new VaultError(
+        ExitCode.unavailable,
+        request,
+        "plain HTTP was spoken to a server that wants TLS",
+        {
+          status: response.status,
+          hint: "VAULT_ADDR has to start with https://",
+        },
+      );
+    }
     const html = /^\s*</.test(body) || /html/i.test(response.headers.get("content-type") ?? "");
     // A proxy's page for 429, 502 or 503 goes away; one for 200 is where we were sent.
     const transient = response.status >= 500 || response.status === 429;

@@ -86,7 +86,8 @@ describe("createVaultClient() over TLS", () => {
   test("says that plain HTTP is not spoken there", async () => {
     const address = server.address.replace("https:", "http:");
     const error = await vaultErrorOf(() => createVaultClient({ address }).request(get()));
-    expect(error.message).toContain("HTTP 400 came with a body that is not JSON");
+    expect(error.message).toContain("plain HTTP was spoken to a server that wants TLS");
+    expect(error.hint).toContain("https://");
     expect(error.exitCode).toBe(ExitCode.unavailable);
   });
 });
