@@ -149,8 +149,11 @@ function createRun(log: Log, { signal, timeLeftMs }: ReturnType<typeof stopSigna
         signal,
         timeLeftMs,
         onRequest: (method, path) => log.debug(`${method} ${path}`),
-        onRetry: (error, waitMs) =>
-          log.note(`${error.message}; trying again in ${(waitMs / 1000).toFixed(1)} s`),
+        onRetry: (error, waitMs) => {
+          // A drawn wait may be next to none.
+          const seconds = Math.max(0.1, waitMs / 1000).toFixed(1);
+          log.note(`${error.message}; trying again in ${seconds} s`);
+        },
       });
     },
   };

@@ -141,7 +141,7 @@ export function statusError(
       ...about,
       hint: unknown
         ? "the server does not know this token: it expired, was revoked, or belongs to another server"
-        : `the token needs a policy with the capability ${capability(request.capability)} on ${request.path}`,
+        : `the token needs a policy with the ${capabilities(request.capability)} on ${request.path}`,
     });
   }
   const rule = rules.find(([of, pattern]) => of === status && pattern.test(words))?.[2];
@@ -151,9 +151,7 @@ export function statusError(
     : new VaultError(ExitCode.unavailable, request, said, about);
 }
 
-function capability(names: string): string {
-  return names
-    .split(" ")
-    .map((name) => `"${name}"`)
-    .join(" and ");
+function capabilities(names: string): string {
+  const quoted = names.split(" ").map((name) => `"${name}"`);
+  return `${quoted.length === 1 ? "capability" : "capabilities"} ${quoted.join(" and ")}`;
 }

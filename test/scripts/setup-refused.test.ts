@@ -118,7 +118,7 @@ describe("a set-up that is forbidden one write", () => {
       expect.stringMatching(
         /^write-roles: POST sys\/policies\/acl\/denied\/worker: permission denied \(HTTP 403, .*permission denied\)$/,
       ),
-      `  the token needs a policy with the capability "create" and "update" on ${path}`,
+      `  the token needs a policy with the capabilities "create" and "update" on ${path}`,
       "",
     ]);
 

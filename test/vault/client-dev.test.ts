@@ -55,7 +55,7 @@ describe("client.request() with a token that may not", () => {
   test("names each capability", async () => {
     const error = await vaultErrorOf(() => writePolicy(client, "other", ""));
     expect(error.hint).toBe(
-      'the token needs a policy with the capability "create" and "update" on sys/policies/acl/other',
+      'the token needs a policy with the capabilities "create" and "update" on sys/policies/acl/other',
     );
   });
 

@@ -131,7 +131,7 @@ describe("createFromRole()", () => {
     const token = await orphan("may-not-create");
     const error = await vaultErrorOf(() => createFromRole(client, "demo-worker", token));
     expect(error.hint).toBe(
-      'the token needs a policy with the capability "create" and "update" on auth/token/create/demo-worker',
+      'the token needs a policy with the capabilities "create" and "update" on auth/token/create/demo-worker',
     );
   });
 
