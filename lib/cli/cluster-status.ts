@@ -76,7 +76,10 @@ function rowsOf({ mounts, setup, initTokens, hostTokens, now }: ClusterStatus): 
       .filter(({ state, issuers }) => state !== "ok" || issuers.length === 0)
       .map((it): StatusRow => ({ ...it, what: `mount ${it.path}`, facts: [] })),
     ...mounts.flatMap(({ issuers }) => issuers).map((it) => issuerRow(it, now)),
-    ...setup.map((it): StatusRow => ({ ...it, what: it.half, facts: [asItShould[it.file ?? "none"]] })),
+    ...setup.map((it): StatusRow => {
+      const facts = it.state === "ok" ? [asItShould[it.file ?? "none"]] : [];
+      return { ...it, what: it.half, facts };
+    }),
     ...initTokens.map((it): StatusRow => {
       const { role, ttlSeconds: left, lifeSeconds: life = 0 } = it;
       const end = left === 0 ? { left: "no end" } : lifeCells(left, now, life / 3);

@@ -20,13 +20,13 @@ interface SetupStatus extends Finding {
   readonly file: Setup["file"];
 }
 
-const withoutMounts: SetupStatus = {
+const withoutMounts = {
   half: "write-roles",
   changes: [],
   file: undefined,
   state: "wrong",
   reasons: ["needs the mounts first"],
-};
+} as const;
 
 interface InitTokenStatus extends Finding {
   readonly role: HostRole;
@@ -83,7 +83,7 @@ export async function readClusterStatus(
     await readSetupStatus(client, cluster, choice, "setup-mounts"),
     (await stand(view, cluster))
       ? await readSetupStatus(client, cluster, choice, "write-roles")
-      : withoutMounts,
+      : { ...withoutMounts, mend: runOf("write-roles", cluster, choice) },
   ];
   const { hosts } = await findClusterTokens(client, cluster, onProgress);
   const all = [...mounts, ...mounts.flatMap(({ issuers }) => issuers), ...setup, ...tokens];
@@ -113,12 +113,15 @@ async function readSetupStatus(
     const { changes, file }: Setup = await halves[half](client, cluster, choice);
     const found = { half, changes, file };
     if (changes.length === 0) return { ...found, state: "ok", reasons: [] };
-    const flag = choice.file === undefined ? "" : ` --config ${choice.file.name}`;
-    const mend = `${half}${flag} ${cluster.id}`;
-    return { ...found, state: "due", reasons: [countKinds(changes)], mend };
+    return { ...found, state: "due", reasons: [countKinds(changes)], mend: runOf(half, cluster, choice) };
   } catch (error) {
     return { half, changes: [], file: undefined, ...refusal(error) };
   }
+}
+
+/** The command line that mends a half. */
+function runOf(half: SetupStatus["half"], cluster: Cluster, { file }: FileChoice): string {
+  return `${half}${file === undefined ? "" : ` --config ${file.name}`} ${cluster.id}`;
 }
 
 function refusal(error: unknown): Finding {

@@ -295,7 +295,7 @@ describe("readClusterStatus() says", () => {
         ["wrong", "mounts/pki/k8s", "is not there", "setup-mounts mounts"],
         ["wrong", "mounts/secrets", "is not there", "setup-mounts mounts"],
         ["due", "setup-mounts", "would make 3 changes (mount 2, CA 1)", "setup-mounts mounts"],
-        ["wrong", "write-roles", "needs the mounts first", undefined],
+        ["wrong", "write-roles", "needs the mounts first", "write-roles mounts"],
       ],
     });
     await admin.write("sys/mounts/mounts/pki/k8s", { type: "kv", options: { version: "2" } });

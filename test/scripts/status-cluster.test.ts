@@ -132,7 +132,8 @@ describe("status CLUSTER", () => {
   test("of a cluster that was never set up is wrong", async () => {
     const { code, stdout } = await runScript("status", ["nope"], { env });
     expect(code).toBe(1);
-    expect(stdout).toEndWith("nope: 6 wrong, 1 due, 4 ok; to mend it: setup-mounts nope\n");
+    expect(stdout).toMatch(/^wrong +write-roles +needs the mounts first$/m);
+    expect(stdout).toEndWith("nope: 6 wrong, 1 due, 4 ok; to mend it: setup-mounts nope; write-roles nope\n");
   });
 
   test.each([
