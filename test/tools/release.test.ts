@@ -143,6 +143,8 @@ describe.each(Object.entries(artefacts))("%s", (target, [archive, deb, rpm]) => 
         .filter((name) => name !== "examples" && /\.(service|timer|target)$/.test(name))
         .sort(),
     );
+    const examples = readdirSync(join(unpacked(deb), "usr/share/doc/vault-helper/examples"));
+    expect(examples).toContain("cloud-init.yaml");
     const started = readdirSync(folder).flatMap((name) =>
       [...readFileSync(join(folder, name), "utf8").matchAll(/^ExecStart=(\S+)/gm)].map(([, path]) => path),
     );

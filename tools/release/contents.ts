@@ -83,13 +83,16 @@ export interface Places {
 export function packageTree(executable: string, contents: Contents, places: Places): Tree {
   const { documents, units, man, completions } = contents;
   const documentation = "usr/share/doc/vault-helper";
-  const examples = [...units].filter(([path]) => path.startsWith("examples/"));
+  const isUnit = (path: string) => /^[^/]+\.(service|timer|target)$/.test(path);
+  const examples = [...units]
+    .filter(([path]) => !isUnit(path))
+    .map(([path, it]) => [path.startsWith("examples/") ? path : `examples/${path}`, it] as const);
   return new Map<string, Entry>([
     ["etc/vault", { kind: "folder", mode: 0o700 }],
     ["etc/vault/certs.d", { kind: "folder", mode: 0o700 }],
     ...below("usr/bin", executables(executable)),
     ...[...units]
-      .filter(([path]) => !path.includes("/"))
+      .filter(([path]) => isUnit(path))
       .map(([path, unit]) => [`usr/lib/systemd/system/${path}`, packaged(unit)] as const),
     ...below(documentation, documents),
     ...below(documentation, new Map(examples)),
