@@ -31,8 +31,8 @@ export const vaultHelper: Tool = {
       "give a host a token of its own, then keep that alive",
     ],
     [
-      "vault-helper cert demo/pki/k8s/sign/kubelet system:node:$(hostname) /etc/kubernetes/ssl/kubelet",
-      "have a kubelet's key signed",
+      "vault-helper issue-cert demo/pki/etcd-k8s/sign/server $(hostname) /etc/etcd/ssl/etcd",
+      "have an etcd member's key signed",
     ],
   ],
 };
