@@ -1,3 +1,4 @@
+import { ExitCode, Failure } from "../failure.ts";
 import {
   type Capability,
   type Cluster,
@@ -6,6 +7,7 @@ import {
   type PolicyRole,
   policyRoles,
 } from "./cluster.ts";
+import { pkiMounts, secretsMount } from "./mounts.ts";
 
 export interface WantedPolicy {
   readonly name: string;
@@ -42,9 +44,14 @@ const rules: Readonly<Record<PolicyRole, readonly Rule[]>> = {
   worker: workerRules,
 };
 
+/** As the server keeps it, which makes small letters of a policy's name. */
+export function policyName(cluster: Cluster, name: string): string {
+  return `${cluster.id}/${name}`.toLowerCase();
+}
+
 /** The policy that lets an init token do its one thing. */
 export function creatorPolicyName(cluster: Cluster, role: HostRole): string {
-  return `${cluster.id}/${role}-creator`;
+  return policyName(cluster, `${role}-creator`);
 }
 
 export function tokenRoleName(cluster: Cluster, role: HostRole): string {
@@ -54,7 +61,7 @@ export function tokenRoleName(cluster: Cluster, role: HostRole): string {
 export function policies(cluster: Cluster): readonly WantedPolicy[] {
   return [
     ...policyRoles.map((role) => ({
-      name: `${cluster.id}/${role}`,
+      name: policyName(cluster, role),
       text: policyText(
         rulesOf(cluster, role).map(([path, ...can]): Rule => [`${cluster.id}/${path}`, ...can]),
       ),
@@ -80,6 +87,25 @@ function rulesOf({ pkiRoles, policyRules }: Cluster, role: PolicyRole): readonly
   const granted = new Map<string, Set<Capability>>();
   for (const [path, ...can] of all) granted.set(path, new Set([...(granted.get(path) ?? []), ...can]));
   return [...granted].map(([path, can]): Rule => [path, ...can]);
+}
+
+/**
+ * Two clusters whose ids differ in a capital alone would have the same policies.
+ *
+ * @param mounts paths of all mounts of the server
+ * @throws Failure (configuration) where the other stands
+ */
+export function refuseNamesake(cluster: Cluster, mounts: Iterable<string>): void {
+  const { id } = cluster;
+  const own = [...pkiMounts(cluster), secretsMount(cluster)].map(({ path }) => path.toLowerCase());
+  const its = [...mounts].find((path) => !path.startsWith(`${id}/`) && own.includes(path.toLowerCase()));
+  if (its === undefined) return;
+  const other = its.slice(0, id.length);
+  throw new Failure(
+    ExitCode.config,
+    `clusters ${id} and ${other} would share their policies, whose names have no capitals`,
+    { hint: "nothing was changed; choose another cluster id" },
+  );
 }
 
 function policyText(itsRules: readonly Rule[]): string {

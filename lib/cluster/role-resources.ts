@@ -8,7 +8,7 @@ import { standsAsWanted } from "./mount-resources.ts";
 import { pkiMounts, secretsMount } from "./mounts.ts";
 import { pkiRoles, type WantedPkiRole } from "./pki-roles.ts";
 import type { Resource } from "./plan.ts";
-import { policies, type WantedPolicy } from "./policies.ts";
+import { policies, refuseNamesake, type WantedPolicy } from "./policies.ts";
 import { missingField, secrets, type WantedSecret, writeIfMissing } from "./secrets.ts";
 import type { ServerView } from "./server-view.ts";
 import { tokenRoles, type WantedTokenRole } from "./token-roles.ts";
@@ -21,7 +21,7 @@ export function roleResources(cluster: Cluster): readonly Resource[] {
   return [
     ...pkiRoles(cluster).map(pkiRoleResource),
     ...secrets(cluster).map(secretResource),
-    ...policies(cluster).map(policyResource),
+    ...policies(cluster).map((policy) => policyResource(cluster, policy)),
     ...tokenRoles(cluster).map(tokenRoleResource),
     ...initTokenResources(cluster),
   ];
@@ -56,14 +56,16 @@ function pkiRoleResource({ path, fields }: WantedPkiRole): Resource {
   };
 }
 
-function policyResource({ name, text }: WantedPolicy): Resource {
+function policyResource(cluster: Cluster, { name, text }: WantedPolicy): Resource {
   const write = (client: ServerView["client"]) => writePolicy(client, name, text);
   return {
     kind: "policy",
     path: name,
     fields: { policy: text.trim() },
-    async read({ client }) {
+    async read({ client, mounts }) {
       const found = await readPolicy(client, name);
+      // A teardown leaves the other's alone.
+      if (found !== undefined) refuseNamesake(cluster, (await mounts()).keys());
       return found === undefined ? undefined : { policy: found.trim() };
     },
     create: write,

@@ -7,6 +7,7 @@ import { mountResources } from "./mount-resources.ts";
 import { secretsMount } from "./mounts.ts";
 import { pkiRolePath } from "./pki-roles.ts";
 import { apply, type Change, observe, plan, type Resource, type Unwanted } from "./plan.ts";
+import { refuseNamesake } from "./policies.ts";
 import { requireMounts, roleResources } from "./role-resources.ts";
 import { createServerView, type ServerView } from "./server-view.ts";
 import { readStoredFile, storedFileResource } from "./stored-file.ts";
@@ -114,6 +115,7 @@ async function planHalf(
   half: Half,
   { file, narrow }: FileChoice,
 ): Promise<Pick<Setup, "changes" | "file">> {
+  refuseNamesake(cluster, (await view.mounts()).keys());
   const stored = await readStoredFile(view, cluster, half);
   // Without a file and with nothing said, what the cluster was set up with is what it should be.
   const used = file ?? (narrow === true ? undefined : stored);

@@ -1,6 +1,6 @@
 import type { Fields } from "../vault/shape.ts";
 import { type Cluster, type HostRole, hostRoles, tokenPeriodSeconds } from "./cluster.ts";
-import { creatorPolicyName, tokenRoleName } from "./policies.ts";
+import { creatorPolicyName, policyName, tokenRoleName } from "./policies.ts";
 
 export interface WantedTokenRole {
   readonly name: string;
@@ -19,7 +19,7 @@ export function tokenRoles(cluster: Cluster): readonly WantedTokenRole[] {
   return hostRoles.map((role) => ({
     name: tokenRoleName(cluster, role),
     fields: {
-      allowed_policies: policyNames[role].map((name) => `${cluster.id}/${name}`),
+      allowed_policies: policyNames[role].map((name) => policyName(cluster, name)),
       allowed_policies_glob: [],
       disallowed_policies: [],
       disallowed_policies_glob: [],
