@@ -23,6 +23,7 @@ export interface Finding {
 /** A role that an issuer signs for, and how long its certificates should live. */
 interface RoleLife {
   readonly role: string;
+  /** Zero for a role that leaves it to who asks. */
   readonly wantsSeconds: number;
 }
 
@@ -36,7 +37,7 @@ export interface IssuerStatus extends Finding {
   readonly notBefore: Date;
   readonly notAfter: Date;
   readonly leftSeconds: number;
-  /** Of what it can sign now for its roles; undefined where it signs for none. */
+  /** Of what it can sign now for its roles; undefined where none says how long. */
   readonly longestSeconds: number | undefined;
   readonly roles: readonly RoleLife[];
   /** When it can no longer sign for each of its roles in full, or has less than a tenth of its life left. */
@@ -142,7 +143,7 @@ function issuerStatus(
     notBefore,
     notAfter,
     leftSeconds,
-    longestSeconds: its.length === 0 ? undefined : Math.max(0, Math.min(leftSeconds, wanted)),
+    longestSeconds: wanted === 0 ? undefined : Math.max(0, Math.min(leftSeconds, wanted)),
     roles: its,
     dueAt: isUsed ? new Date(notAfter.getTime() - Math.max(tenth, wanted) * 1000) : undefined,
     ...(faults.length > 0
@@ -153,9 +154,13 @@ function issuerStatus(
   };
 }
 
-/** Of a certificate that is asked for without a life of its own, as hosts do. */
+/**
+ * Of a certificate that is asked for without a life of its own, as hosts do. Where the role has none either it is the
+ * mount's, which is a CA's whole: no CA could sign that but in its first moment, and who asks such a role says how long.
+ */
 function lifeOf({ ttl, max_ttl: maxTtl }: Fields, mount: MountInfo): number {
   const seconds = (value: unknown) => (typeof value === "number" ? value : 0);
+  if (seconds(ttl) + seconds(maxTtl) === 0) return 0;
   const asked = seconds(ttl) || mount.defaultLeaseTtlSeconds;
   return Math.min(asked, seconds(maxTtl) || mount.maxLeaseTtlSeconds || asked);
 }

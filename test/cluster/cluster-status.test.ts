@@ -170,6 +170,17 @@ describe("readClusterStatus() says of an issuer", () => {
     await admin.remove(`${mount}/roles/hand`);
   });
 
+  test("nothing of a role without a life of its own, which no issuer could sign for the mount's whole", async () => {
+    await replace({});
+    await admin.write(`${mount}/roles/any`, { allow_any_name: true });
+    expect(await findings(cluster)).toEqual({ state: "ok", bad: [] });
+    const status = await statusOf(cluster);
+    const used = status.mounts[0]?.issuers.find(({ isDefault }) => isDefault);
+    expect(used?.roles).toContainEqual({ role: "any", wantsSeconds: 0 });
+    expect(used?.longestSeconds).toBe(30 * day);
+    await admin.remove(`${mount}/roles/any`);
+  });
+
   test("that less than a tenth of its life is left, though it still signs in full", async () => {
     await replace({ ttl: "960h", not_before_duration: "9000h" });
     expect(await findings(cluster)).toEqual({
