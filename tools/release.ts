@@ -120,14 +120,16 @@ function sums(folder: string, names: readonly string[]): string {
  * @see https://reproducible-builds.org/specs/source-date-epoch/
  * @throws Failure (usage) where that is no number
  */
-async function releaseTime(): Promise<number> {
+export async function releaseTime(clone = ROOT): Promise<number> {
   const given = process.env.SOURCE_DATE_EPOCH;
   if (given !== undefined && given !== "") {
     if (/^\d{1,10}$/.test(given)) return Number(given);
     throw new Failure(ExitCode.usage, `SOURCE_DATE_EPOCH is ${given}, which is no time in Unix seconds`);
   }
-  if (!existsSync(join(ROOT, ".git"))) return noTime;
-  const time = await runCommand(["git", "-C", ROOT, "log", "-1", "--format=%ct"]);
+  if (!existsSync(join(clone, ".git"))) return noTime;
+  // The clone may be another user's, as in a container that it is mounted into: its code runs here all the same.
+  const git = ["git", "-c", "safe.directory=*", "-c", "log.showSignature=false", "-C", clone];
+  const time = await runCommand([...git, "log", "-1", "--format=%ct"]);
   return Number(new TextDecoder().decode(time));
 }
 
