@@ -71,12 +71,17 @@ export async function runTeardown(cluster: Cluster, args: TeardownArgs, run: Run
       removed.push(resource);
       show(`removed ${resource.kind} ${resource.path}`);
     };
-    const options = { revokeHosts, onProgress, onRemoving, onRemoved };
-    if (isConfirmed) revokedHostTokens = await teardown.apply(options);
+    const onRevoked = (count: number) => {
+      revokedHostTokens = count;
+    };
+    const options = { revokeHosts, onProgress, onRemoving, onRemoved, onRevoked };
+    if (isConfirmed) await teardown.apply(options);
   } catch (error) {
     report({ error: error instanceof Error ? error.message : String(error) });
-    if (removed.length > 0)
-      log.note(`stopped after ${many(removed.length, "object")}; run it again to go on`);
+    if (removed.length + revokedHostTokens > 0)
+      log.note(
+        `stopped after ${removedWords(removed.length, revokedHostTokens || undefined)}; run it again to go on`,
+      );
     throw error;
   } finally {
     isOver();
@@ -85,9 +90,14 @@ export async function runTeardown(cluster: Cluster, args: TeardownArgs, run: Run
   const isNothing = teardown.removals.length === 0 && !(revokeHosts && hasHosts(teardown));
   if (isNothing || args["dry-run"] === true) return ExitCode.ok;
   if (!isConfirmed) throw unconfirmed(cluster);
-  const hosts = revokeHosts ? ` and ${many(revokedHostTokens, "token")} of hosts` : "";
-  show(`${cluster.id}: removed ${many(removed.length, "object")}${hosts}`);
+  show(`${cluster.id}: removed ${removedWords(removed.length, revokeHosts ? revokedHostTokens : undefined)}`);
   return ExitCode.ok;
+}
+
+/** `20 objects and 3 tokens of hosts` */
+function removedWords(objects: number, hostTokens: number | undefined): string {
+  const hosts = hostTokens === undefined ? "" : ` and ${many(hostTokens, "token")} of hosts`;
+  return `${many(objects, "object")}${hosts}`;
 }
 
 /** @returns whether the cluster's id was typed twice */
@@ -145,7 +155,7 @@ function leftHosts({ id }: Cluster): string {
 /** `1 unexpired certificate of 3 stored, 1 issuer` */
 function contentWords(contents: MountContents): string {
   const { unexpiredCertificates, storedCertificates, issuers = 0, otherRoles = 0 } = contents;
-  const { secrets = 0, otherSecrets = 0 } = contents;
+  const { secrets = 0, otherSecrets = 0, folders = 0 } = contents;
   return [
     unexpiredCertificates === undefined
       ? []
@@ -154,6 +164,7 @@ function contentWords(contents: MountContents): string {
     otherRoles === 0 ? [] : `${many(otherRoles, "role")} not from set-up`,
     secrets === 0 ? [] : many(secrets, "secret"),
     otherSecrets === 0 ? [] : `${otherSecrets} of them not from set-up`,
+    folders === 0 ? [] : `${many(folders, "folder")} of more secrets, not from set-up`,
   ]
     .flat()
     .join(", ");

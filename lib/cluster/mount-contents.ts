@@ -15,7 +15,9 @@ type Content =
   /** That set-up does not make. */
   | "otherRoles"
   | "secrets"
-  | "otherSecrets";
+  | "otherSecrets"
+  /** Folders of secrets, which set-up does not make: what is in them is not counted. */
+  | "folders";
 
 /** How many of each a mount holds, of those that its kind can hold. */
 export type MountContents = Readonly<Partial<Record<Content, number>>>;
@@ -34,22 +36,34 @@ export async function readMountContents(
   made: ReadonlySet<string>,
   onProgress: OnProgress,
 ): Promise<MountContents | undefined> {
-  const others = async (below: string) =>
-    (await listNames(client, below)).filter((name) => !made.has(`${below}/${name}`)).length;
   try {
     if (path === secretsMount(cluster).path) {
-      return { secrets: (await listNames(client, path)).length, otherSecrets: await others(path) };
+      return await countSecrets(client, path, made);
     }
     if (!pkiMounts(cluster).some((it) => it.path === path)) return undefined;
     return {
       ...(await countCertificates(client, path, onProgress)),
       issuers: (await listIssuers(client, path)).length,
-      otherRoles: await others(`${path}/roles`),
+      otherRoles: othersOf(await listNames(client, `${path}/roles`), `${path}/roles`, made).length,
     };
   } catch (error) {
     if (isNotMounted(error)) return undefined;
     throw error;
   }
+}
+
+function othersOf(names: readonly string[], folder: string, made: ReadonlySet<string>): readonly string[] {
+  return names.filter((name) => !made.has(`${folder}/${name}`));
+}
+
+async function countSecrets(client: VaultClient, mount: string, made: ReadonlySet<string>) {
+  const names = await listNames(client, mount);
+  const secrets = names.filter((name) => !name.endsWith("/"));
+  return {
+    secrets: secrets.length,
+    otherSecrets: othersOf(secrets, mount, made).length,
+    folders: names.length - secrets.length,
+  };
 }
 
 /** The server lists serial numbers alone: each certificate is read. CAs and what was revoked are not counted. */

@@ -5,6 +5,7 @@ import { generateRoot, listIssuers } from "../vault/pki.ts";
 import type { Fields } from "../vault/shape.ts";
 import {
   enableMount,
+  listMounts,
   type MountInfo,
   readAuthMaxLeaseTtl,
   tuneAuthMaxLeaseTtl,
@@ -86,8 +87,21 @@ function mountResource(mount: WantedMount): Resource {
  * for each try, can wait for two of them, and holds up every other request at the third.
  */
 async function removeMount(client: VaultClient, { path, type }: WantedMount): Promise<void> {
-  if (type === "pki" && !(await answers(client, path))) await reloadMount(client, path);
-  await disableMount(client, path);
+  try {
+    if (type === "pki" && !(await answers(client, path))) await reloadMount(client, path);
+    await disableMount(client, path);
+  } catch (error) {
+    if (!(await isGone(client, path))) throw error;
+  }
+}
+
+/** Another teardown may have taken it away meanwhile: the server has many words for that. */
+async function isGone(client: VaultClient, mount: string): Promise<boolean> {
+  try {
+    return !(await listMounts(client)).has(mount);
+  } catch {
+    return false;
+  }
 }
 
 async function answers(client: VaultClient, mount: string): Promise<boolean> {

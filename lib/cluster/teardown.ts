@@ -36,6 +36,8 @@ interface TeardownOptions {
   readonly onRemoving?: (resource: Resource) => void;
   /** and once it is gone. */
   readonly onRemoved: (resource: Resource) => void;
+  /** Told how many tokens of hosts are ended by now. */
+  readonly onRevoked?: (count: number) => void;
   readonly onProgress: OnProgress;
 }
 
@@ -51,10 +53,9 @@ export interface Teardown {
   /**
    * Takes all of it away. Stopped anywhere, what remains is what the next plan finds.
    *
-   * @returns how many tokens of hosts were ended
    * @throws Failure (no permission), before anything is removed, that names each right that the token lacks
    */
-  apply(options: TeardownOptions): Promise<number>;
+  apply(options: TeardownOptions): Promise<void>;
 }
 
 interface Standing {
@@ -95,17 +96,17 @@ export async function planTeardown(
     kept: looked.flatMap((it) => (it !== undefined && "why" in it ? [it] : [])),
     hostTokens: countByRole(hosts),
     otherTokens: tokens.others.filter(({ accessor }) => !going.has(accessor)).length,
-    async apply({ revokeHosts, onRemoving, onRemoved, onProgress }) {
+    async apply({ revokeHosts, onRemoving, onRemoved, onRevoked, onProgress }) {
       await requireRights(client, cluster, standing, revokeHosts && hosts.length > 0);
       for (const { resource, removal, found } of standing) {
         onRemoving?.(resource);
         await removal.run(client, found);
         onRemoved(resource);
       }
-      if (!revokeHosts) return 0;
+      if (!revokeHosts) return;
       // Once the token roles are gone, so that those made since the plan are the last.
       const later = await findClusterTokens(client, cluster, onProgress, tokens.seen);
-      return await endTokens(client, [...hosts, ...later.hosts], onProgress);
+      await endTokens(client, [...hosts, ...later.hosts], onRevoked, onProgress);
     },
   };
 }
@@ -190,12 +191,15 @@ async function readRights(client: VaultClient, paths: readonly string[]) {
 async function endTokens(
   client: VaultClient,
   tokens: readonly HostToken[],
+  onRevoked: TeardownOptions["onRevoked"],
   onProgress: OnProgress,
-): Promise<number> {
+): Promise<void> {
   await each(
     tokens,
     ({ accessor }) => revokeAccessor(client, accessor),
-    (done) => onProgress("ended hosts' tokens", done, tokens.length),
+    (done) => {
+      onRevoked?.(done);
+      onProgress("ended hosts' tokens", done, tokens.length);
+    },
   );
-  return tokens.length;
 }

@@ -55,9 +55,9 @@ export function isNotRenewable(error: unknown): error is VaultError {
   return error instanceof VaultError && error.status === 400 && wasSaid(error, /not renewable/);
 }
 
-/** No token of the server has that accessor: it expired, or was revoked. */
+/** No token of the server has that accessor: it expired, or was revoked, this moment it may be. */
 export function isUnknownAccessor(error: unknown): error is VaultError {
-  return error instanceof VaultError && wasSaid(error, /invalid accessor/);
+  return error instanceof VaultError && wasSaid(error, /invalid accessor|token not found/);
 }
 
 /** Nothing is mounted at the path, or what is there is being taken away. */

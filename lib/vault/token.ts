@@ -1,7 +1,7 @@
 import type { VaultClient } from "./client.ts";
-import { isUnknownAccessor } from "./error.ts";
+import { isUnknownAccessor, isUnknownToken, VaultError } from "./error.ts";
 import type { Answer, Fields } from "./shape.ts";
-import { listNames, readData } from "./sys.ts";
+import { listNames, readCapabilities, readData } from "./sys.ts";
 
 /** A token as the server describes it after a renewal, or at its making. */
 export interface TokenLease {
@@ -200,6 +200,8 @@ export interface TokenEntry {
   readonly ttlSeconds: number;
 }
 
+const lookupAccessorPath = "auth/token/lookup-accessor";
+
 /**
  * What a token is, by its accessor; undefined where it has ended.
  *
@@ -209,7 +211,7 @@ export async function lookupAccessor(client: VaultClient, accessor: string): Pro
   try {
     const answer = await client.ask({
       method: "POST",
-      path: "auth/token/lookup-accessor",
+      path: lookupAccessorPath,
       body: { accessor },
       capability: "update",
       repeatable: true,
@@ -222,9 +224,19 @@ export async function lookupAccessor(client: VaultClient, accessor: string): Pro
       ttlSeconds: data.number("ttl"),
     };
   } catch (error) {
-    if (isUnknownAccessor(error)) return undefined;
+    if (isUnknownAccessor(error) || (await isLeftOver(client, error))) return undefined;
     throw error;
   }
+}
+
+/**
+ * Whether an accessor is all that is left of a token. Servers keep such until `auth/token/tidy`, and answer as if the
+ * lookup itself were not permitted.
+ */
+async function isLeftOver(client: VaultClient, error: unknown): Promise<boolean> {
+  if (!(error instanceof VaultError) || error.status !== 403 || isUnknownToken(error)) return false;
+  const granted = await readCapabilities(client, [lookupAccessorPath]).catch(() => undefined);
+  return granted?.get(lookupAccessorPath)?.some((it) => it === "root" || it === "update") ?? false;
 }
 
 /** Where tokens are ended by their accessors. */

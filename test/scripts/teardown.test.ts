@@ -110,6 +110,29 @@ describe("teardown", () => {
     });
   });
 
+  test("shows what others wrote in the server, and lets none of it write on the terminal", async () => {
+    const admin = api(server.address, server.rootToken);
+    const place = "demo/secrets/init_token_worker";
+    const stored = await admin.find(place);
+    const policies = ["demo/worker-creator", "\u001b[2J\nremoved"];
+    await admin.write("auth/token/create-orphan", { id: "of-more", policies });
+    await admin.write(place, { init_token: "of-more" });
+    const { lines } = await run("--dry-run", "demo");
+    expect(lines).toContain(
+      `leave init token demo-worker: the init token of ${place} holds other policies, too: \ufffd[2j\ufffdremoved`,
+    );
+    await admin.write(place, stored);
+    await admin.write("auth/token/revoke", { token: "of-more" });
+    const hostile = startRelay(server.address, () =>
+      Response.json({ errors: ["no\u001b[2J"] }, { status: 400 }),
+    );
+    const { stderr } = await runScript("teardown", ["demo"], {
+      env: { ...env, VAULT_ADDR: hostile.address },
+    });
+    await hostile[Symbol.asyncDispose]();
+    expect(stderr).toEndWith(": HTTP 400, no\ufffd[2J\n");
+  });
+
   test("that is refused on the way says how far it came", async () => {
     const failing = startRelay(server.address, ({ method, path }) =>
       method === "DELETE" && path === "sys/policies/acl/demo/all-creator"
@@ -184,5 +207,35 @@ describe("teardown", () => {
       expect(await run(...args)).toMatchObject(said);
     }
     expect(await run("--log-level=0", "--yes", "demo", "demo")).toMatchObject({ ...said, stdout: "" });
+  });
+
+  test("that is refused at a token of a host tells how many were ended", async () => {
+    const admin = api(server.address, server.rootToken);
+    await admin.write("auth/token/roles/demo-worker", { allowed_policies: ["demo/worker"] });
+    for (const _ of [1, 2]) await admin.write("auth/token/create/demo-worker", {});
+    await admin.remove("auth/token/roles/demo-worker");
+    let count = 0;
+    const { promise: ended, resolve } = Promise.withResolvers<void>();
+    const failing = startRelay(server.address, async ({ path }, _, pass) => {
+      if (path !== "auth/token/revoke-accessor") return undefined;
+      if (++count === 1) {
+        const answer = await pass();
+        // Once the command has it.
+        setTimeout(resolve, 500);
+        return answer;
+      }
+      await ended;
+      return Response.json({ errors: ["no"] }, { status: 400 });
+    });
+    const args = ["--yes", "demo", "--revoke-hosts", "--json", "demo"];
+    const { code, stdout, stderr } = await runScript("teardown", args, {
+      env: { ...env, VAULT_ADDR: failing.address },
+    });
+    await failing[Symbol.asyncDispose]();
+    expect(code).toBe(65);
+    expect(stderr).toStartWith(
+      "teardown: stopped after 0 objects and 1 token of hosts; run it again to go on\n",
+    );
+    expect(JSON.parse(stdout)).toMatchObject({ removed: 0, revokedHostTokens: 1 });
   });
 });
