@@ -63,6 +63,18 @@ describe("teardown", () => {
     });
   });
 
+  test("is vault-helper's command, too, and so is the status of what it would take", async () => {
+    for (const words of [
+      ["teardown", "--dry-run", "demo"],
+      ["status", "demo"],
+    ] as const) {
+      const [name, ...args] = words;
+      const alone = await runScript(name, args, { env });
+      expect(alone.stdout).toContain("demo");
+      expect(await runScript("vault-helper", words, { env })).toEqual(alone);
+    }
+  });
+
   test("without the id once more shows the same, removes nothing and says what is missing", async () => {
     const { stdout } = await run("--dry-run", "demo");
     expect(await run("demo")).toMatchObject({
