@@ -49,7 +49,8 @@ function expectRefusal(failure: unknown, request: string, capability: string): v
   expect(failure.message).toMatch(/^[A-Z]+ \S+: permission denied \(HTTP 40[03], [^\n]*\)$/);
   expect(failure.message).toStartWith(`${request}: `);
   const [, path] = request.split(" ");
-  expect(failure.hint).toBe(`the token needs a policy with the capability ${capability} on ${path}`);
+  const what = capability.includes(" and ") ? "capabilities" : "capability";
+  expect(failure.hint).toBe(`the token needs a policy with the ${what} ${capability} on ${path}`);
 }
 
 const writeCapability = '"create" and "update"';

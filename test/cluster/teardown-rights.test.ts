@@ -105,7 +105,7 @@ describe("a token that may not read", () => {
     expect(code).toBe(77);
     expect(message).toMatch(new RegExp(`^(GET|POST) ${path}: permission denied`));
     expect(hint).toMatch(
-      new RegExp(`^the token needs a policy with the capability ${capability} on ${path}$`),
+      new RegExp(`^the token needs a policy with the capabilit(y|ies) ${capability} on ${path}$`),
     );
   });
 

@@ -105,7 +105,7 @@ describe("a real server with a cluster", () => {
   test("denies a sign path that the host's policy does not hold, after one request", async () => {
     const token = await cluster.hostToken("worker");
     const { code, stderr, sent, isEmpty } = await issueWith(token, "demo/pki/k8s/sign/admin");
-    expect(stderr).toContain('capability "create" and "update" on demo/pki/k8s/sign/admin\n');
+    expect(stderr).toContain('capabilities "create" and "update" on demo/pki/k8s/sign/admin\n');
     expect({ code, sent, isEmpty }).toEqual({ code: 77, sent: 2, isEmpty: true });
     expect(stderr).not.toContain(token);
   });
