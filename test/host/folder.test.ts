@@ -1,5 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import {
+  chmodSync,
+  chownSync,
   lchownSync,
   mkdirSync,
   readdirSync,
@@ -11,7 +13,7 @@ import {
 } from "node:fs";
 import { join } from "node:path";
 import { ExitCode } from "../../lib/failure.ts";
-import { openFolder, openInside } from "../../lib/host/folder.ts";
+import { keepFoldersOpen, openFolder, openInside } from "../../lib/host/folder.ts";
 import { failureOf } from "../support/failure.ts";
 import { temporaryFolder } from "../support/folder.ts";
 import { modeOf, treeOf } from "../support/tree.ts";
@@ -88,6 +90,68 @@ describe("openFolder()", () => {
     expect(() => openFolder(join(root.path, "missing"))).toThrow("ENOENT");
     openFolder(root.path)[Symbol.dispose]();
     expect(openDescriptors()).toBe(before);
+  });
+});
+
+describe("keepFoldersOpen()", () => {
+  test("gives a folder that only root can change by its own path, links resolved, and holds nothing open", () => {
+    using root = temporaryFolder();
+    mkdirSync(join(root.path, "real/inner/.set"), { recursive: true });
+    symlinkSync(join(root.path, "real"), join(root.path, "link"));
+    const before = openDescriptors();
+    using folders = keepFoldersOpen();
+    const folder = folders.open(join(root.path, "link/inner"));
+    expect(folder.path).toBe(join(root.path, "real/inner"));
+    expect(openInside(folder, ".set").path).toBe(join(root.path, "real/inner/.set"));
+    expect(openDescriptors()).toBe(before);
+  });
+
+  const changes: ReadonlyArray<readonly [name: string, change: (outer: string, inner: string) => void]> = [
+    ["is another user's", (_, inner) => chownSync(inner, 4321, 4321)],
+    ["others may write to", (_, inner) => chmodSync(inner, 0o775)],
+    ["is in another user's", (outer) => chownSync(outer, 4321, 4321)],
+    ["is in one that others may write to", (outer) => chmodSync(outer, 0o777)],
+  ];
+  test.each(changes)("holds one open that %s", (_, change) => {
+    using root = temporaryFolder();
+    const [outer, inner] = [join(root.path, "outer"), join(root.path, "outer/inner")];
+    mkdirSync(join(inner, ".set"), { recursive: true });
+    change(outer, inner);
+    const before = openDescriptors();
+    {
+      using folders = keepFoldersOpen();
+      const folder = folders.open(inner);
+      renameSync(inner, join(root.path, "moved"));
+      symlinkSync("/", inner);
+      expect(readdirSync(folder.path)).toEqual([".set"]);
+      using set = openInside(folder, ".set");
+      expect(readlinkSync(set.path)).toBe(join(root.path, "moved/.set"));
+    }
+    expect(openDescriptors()).toBe(before);
+  });
+
+  test("takes one whose folders are each root's, or sticky", () => {
+    using root = temporaryFolder();
+    mkdirSync(join(root.path, "a/b"), { recursive: true });
+    chmodSync(join(root.path, "a"), 0o1777);
+    using folders = keepFoldersOpen();
+    expect(folders.open(join(root.path, "a/b")).path).toBe(join(root.path, "a/b"));
+  });
+
+  test("takes no folder in such a one that is not this tool's alone, nor a link", async () => {
+    using root = temporaryFolder();
+    for (const name of ["foreign", "wide", "elsewhere"]) mkdirSync(join(root.path, name), { mode: 0o755 });
+    chownSync(join(root.path, "foreign"), 4321, 4321);
+    chmodSync(join(root.path, "wide"), 0o777);
+    symlinkSync("elsewhere", join(root.path, "link"));
+    using folders = keepFoldersOpen();
+    const folder = folders.open(root.path);
+    for (const name of ["foreign", "wide"]) {
+      expect((await failureOf(() => openInside(folder, name))).message).toContain("is not this tool's alone");
+    }
+    expect(() => openInside(folder, "link")).toThrow("ENOTDIR");
+    expect(() => openInside(folder, "missing")).toThrow("ENOENT");
+    expect(() => folders.open(join(root.path, "missing"))).toThrow("ENOENT");
   });
 });
 
