@@ -1,4 +1,13 @@
-import { chmodSync, lstatSync, mkdirSync, readdirSync, readlinkSync, rmSync, statSync } from "node:fs";
+import {
+  chmodSync,
+  lstatSync,
+  mkdirSync,
+  readdirSync,
+  readlinkSync,
+  rmSync,
+  type Stats,
+  statSync,
+} from "node:fs";
 import { ExitCode } from "../failure.ts";
 import {
   currentName,
@@ -29,6 +38,7 @@ import { type Folder, type Folders, isTrusted } from "./folder.ts";
 import { type LockOptions, takeLock } from "./lock.ts";
 import { addPending, isPending } from "./pending.ts";
 import { type FileContent, readSmallFile } from "./read-file.ts";
+import { sealOf, statMembers } from "./seal.ts";
 
 export interface SetFiles {
   /** PEM. */
@@ -39,17 +49,27 @@ export interface SetFiles {
   readonly request: string;
 }
 
+/** A set to be put in place. */
+interface NewSet extends Omit<SetFiles, "request"> {
+  /** Is given the seal of the three as they stand then; undefined where that can't be told. */
+  readonly request: string | ((seal: string | undefined) => string);
+}
+
 /** A set as it stands: those of its files that are there. */
-export interface StoredSet extends Partial<SetFiles> {
+export interface StoredSet extends Optional<SetFiles> {
+  /** See `sealOf`; undefined where the files were read at once. */
+  readonly seal?: string;
   /** Of the key; undefined where there is none. */
   readonly owner?: Ownership;
   /** Mode and owner of each of the three that is there. */
   readonly attributes?: Readonly<Partial<Record<Member, Ownership & { readonly mode: number }>>>;
   /** When the CA was last known to be the server's; undefined for plain files. */
-  readonly checkedAt?: Date;
+  readonly checkedAt?: Date | undefined;
   /** Somebody still has to act on a change. */
   readonly isPending?: boolean;
 }
+
+type Optional<T> = { readonly [K in keyof T]?: T[K] | undefined };
 
 /** A place that no other run changes meanwhile. */
 export interface LockedPlace extends Disposable {
@@ -61,7 +81,7 @@ export interface LockedPlace extends Disposable {
    * @param pending what somebody has to act on, kept durably from before the change; see `readPending`
    * @throws Failure (can't write); then the old files stand
    */
-  replace(files: SetFiles, owner: Ownership | undefined, pending: readonly string[]): void;
+  replace(files: NewSet, owner: Ownership | undefined, pending: readonly string[]): void;
   /** Notes that the CA is the server's at this time. */
   markChecked(): void;
 }
@@ -148,36 +168,32 @@ function read(place: Place): StoredSet {
     attributes,
     ...(key === undefined ? {} : { owner: { uid: key.uid, gid: key.gid } }),
     // Plain files that were put in the links' place are not what the request beside the set speaks of.
-    ...(linked.length === memberNames.length ? readRequest(place) : {}),
-    ...(place.set === undefined ? { isPending: false } : lookBeside(place.set, found)),
+    request: linked.length === memberNames.length ? readRequest(place) : undefined,
+    ...(place.set === undefined
+      ? { isPending: false }
+      : lookBeside(place.set, found.find(([member]) => member === "ca")?.[1].stats)),
   };
 }
 
-function lookBeside(
-  set: Folder,
-  found: ReadonlyArray<readonly [Member, FileContent]>,
-): Pick<StoredSet, "checkedAt" | "isPending"> {
+/** @param ca what is known of the CA file, where there is one */
+export function lookBeside(set: Folder, ca: Stats | undefined): Pick<StoredSet, "checkedAt" | "isPending"> {
   try {
-    return { ...lastLook(set, found), isPending: isPending(set) };
+    return { checkedAt: lastLook(set, ca), isPending: isPending(set) };
   } catch (error) {
     throw fileError(ExitCode.cantCreate, "look at", set.name, error);
   }
 }
 
 /** The later of the set's making, when the CA came with the certificate, and of the last look. */
-function lastLook(
-  set: Folder,
-  found: ReadonlyArray<readonly [Member, FileContent]>,
-): Pick<StoredSet, "checkedAt"> {
-  const ca = found.find(([member]) => member === "ca")?.[1].stats;
+function lastLook(set: Folder, ca: Stats | undefined): Date | undefined {
   const checked = statSync(`${set.path}/${checkedName}`, { throwIfNoEntry: false });
   const times = [ca, checked].flatMap((stats) => (stats === undefined ? [] : [stats.mtimeMs]));
-  return times.length === 0 ? {} : { checkedAt: new Date(Math.max(...times)) };
+  return times.length === 0 ? undefined : new Date(Math.max(...times));
 }
 
-function readRequest({ set }: Place): Pick<StoredSet, "request"> {
+export function readRequest({ set }: Place): string | undefined {
   const file = set && readSmallFile(`${set.path}/${currentName}/${requestName}`, maxBytes);
-  return file !== undefined && isTrusted(file.stats.uid) ? { request: file.text } : {};
+  return file !== undefined && isTrusted(file.stats.uid) ? file.text : undefined;
 }
 
 /** Through our own folder where it is our link, so that nobody can lead the reading elsewhere. */
@@ -187,7 +203,7 @@ function readMember(place: Place, member: Member, ours = isOurLink(place, member
   return readSmallFile(path, maxBytes, outerName(place, member));
 }
 
-function replace(place: Place, set: Folder, files: SetFiles, owner: Ownership | undefined): void {
+function replace(place: Place, set: Folder, files: NewSet, owner: Ownership | undefined): void {
   for (const member of memberNames) removeTemporaries(outerPath(place, member));
   removeTemporaries(`${set.path}/${currentName}`);
   const before = currentVersion(set);
@@ -198,8 +214,11 @@ function replace(place: Place, set: Folder, files: SetFiles, owner: Ownership | 
     for (const member of memberNames) {
       createFile(`${folder}/${members[member].name}`, files[member], { mode: members[member].mode, owner });
     }
+    const stats = statMembers(folder);
+    const { request } = files;
+    const noted = typeof request === "string" ? request : request(stats && sealOf(stats));
     // Root's: whoever owns it decides what is due, and what `status` says to run.
-    createFile(`${folder}/${requestName}`, files.request, { mode: 0o644 });
+    createFile(`${folder}/${requestName}`, noted, { mode: 0o644 });
   });
   replaceLink(`${set.path}/${currentName}`, version);
   // The one before stays until the next: a reader on its way through the old link still finds its file.

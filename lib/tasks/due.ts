@@ -35,8 +35,8 @@ export interface Standing {
 
 /**
  * Whether what stands at a destination still is what is asked for, and for long enough. Looks at files alone, and
- * loads nothing beyond the runtime's own reader. Files that are to the byte those that were checked when they were
- * put there are not read again.
+ * loads nothing beyond the runtime's own reader. Files that are those that were checked when they were put there, by
+ * their seal or to the byte, are not parsed again.
  */
 export async function standing(
   set: StoredSet,
@@ -44,6 +44,8 @@ export async function standing(
   now: Date,
   halfOfShortLife = false,
 ): Promise<Standing> {
+  const record = parseRecord(set.request);
+  if (isSealed(record, set)) return verdict(recorded(set, record), asked, now, halfOfShortLife);
   const { key, certificate, ca } = set;
   if (key === undefined || certificate === undefined || ca === undefined) {
     const missing = (["key", "certificate", "ca"] as const).filter((member) => set[member] === undefined);
@@ -51,34 +53,33 @@ export async function standing(
     return { reasons: [reason], isUsable: false };
   }
   try {
-    const record = parseRecord(set.request);
+    const files = { key, certificate, ca };
     const found =
-      record?.checked?.files === digest({ key, certificate, ca })
-        ? recorded(certificate, record, record.checked)
-        : await inspected({ key, certificate, ca }, record);
-    const broken = [
-      found.match.key ? [] : ["the key belongs to another certificate"],
-      found.match.ca ? [] : ["the CA file's CA did not sign it"],
-      now < found.certificate.notAfter ? [] : ["it has expired"],
-    ].flat();
-    const late = broken.length === 0 && now >= dueAt(found.certificate, halfOfShortLife);
-    const reasons = [
-      broken,
-      asked.keyType === undefined || isSameKeyType(found.keyType, asked.keyType)
-        ? []
-        : [`the key is ${keyTypeName(found.keyType)}, not ${keyTypeName(asked.keyType)}`],
-      nameReasons(found, asked),
-      late ? [`less than ${fractionLeft(found.certificate, halfOfShortLife).words} of its life is left`] : [],
-    ].flat();
-    return {
-      reasons,
-      certificate: found.certificate,
-      isUsable: broken.length === 0,
-      match: found.match,
-    };
+      isChecked(record) && record.checked.files === digest(files)
+        ? recorded(files, record)
+        : await inspected(files, record);
+    return verdict(found, asked, now, halfOfShortLife);
   } catch (error) {
     return { reasons: [error instanceof Error ? error.message : String(error)], isUsable: false };
   }
+}
+
+function verdict(found: Found, asked: CertificateRequest, now: Date, halfOfShortLife: boolean): Standing {
+  const broken = [
+    found.match.key ? [] : ["the key belongs to another certificate"],
+    found.match.ca ? [] : ["the CA file's CA did not sign it"],
+    now < found.certificate.notAfter ? [] : ["it has expired"],
+  ].flat();
+  const late = broken.length === 0 && now >= dueAt(found.certificate, halfOfShortLife);
+  const reasons = [
+    broken,
+    asked.keyType === undefined || isSameKeyType(found.keyType, asked.keyType)
+      ? []
+      : [`the key is ${keyTypeName(found.keyType)}, not ${keyTypeName(asked.keyType)}`],
+    nameReasons(found, asked),
+    late ? [`less than ${fractionLeft(found.certificate, halfOfShortLife).words} of its life is left`] : [],
+  ].flat();
+  return { reasons, certificate: found.certificate, isUsable: broken.length === 0, match: found.match };
 }
 
 /** What a whole set holds. */
@@ -93,8 +94,9 @@ interface Found {
 
 type Files = Pick<SetFiles, "key" | "certificate" | "ca">;
 
-function recorded(pem: string, record: RequestRecord, { keyType, ...times }: Checked): Found {
-  const certificate = knownCertificate(pem, certificateFile, {
+function recorded(files: Pick<StoredSet, "certificate">, record: CheckedRecord): Found {
+  const { keyType, ...times } = record.checked;
+  const certificate = knownCertificate(() => files.certificate ?? "", certificateFile, {
     notBefore: new Date(times.notBefore),
     notAfter: new Date(times.notAfter),
   });
@@ -172,6 +174,8 @@ function namesOf(certificate: Certificate, asked: CertificateRequest): Names {
 
 /** @param implied a DNS name that may stand beside those asked for: the server adds the common name */
 function isSameNames(found: Names, asked: Names, implied?: string): boolean {
+  // To the letter, most often.
+  if (JSON.stringify(found) === JSON.stringify(asked)) return true;
   const lower = (names: readonly string[]) => names.map((name) => name.toLowerCase());
   return (
     found.commonName === asked.commonName &&
@@ -193,6 +197,17 @@ function isSameSet(a: readonly string[], b: readonly string[]): boolean {
   return left.size === right.size && [...left].every((item) => right.has(item));
 }
 
+/** The three files are those that were checked when they were put there, which need not be read to know that. */
+function isSealed(record: RequestRecord | undefined, { seal }: StoredSet): record is CheckedRecord {
+  return seal !== undefined && isChecked(record) && record.checked.seal === seal;
+}
+
+function isChecked(record: RequestRecord | undefined): record is CheckedRecord {
+  return record?.checked !== undefined;
+}
+
+type CheckedRecord = RequestRecord & { readonly checked: Checked };
+
 interface RequestRecord {
   readonly signPath: string;
   readonly names: Names;
@@ -206,6 +221,8 @@ interface RequestRecord {
 interface Checked {
   /** See `digest`. */
   readonly files: string;
+  /** Of the three files, as they were put there. */
+  readonly seal?: string | undefined;
   readonly keyType: KeyType;
   readonly notBefore: string;
   readonly notAfter: string;
@@ -221,7 +238,7 @@ export function recordedRequest(set: StoredSet): CertificateRequest | undefined 
 export function requestRecord(
   asked: CertificateRequest,
   given: Certificate,
-  checked?: { readonly files: Files; readonly keyType: KeyType },
+  checked?: { readonly files: Files; readonly keyType: KeyType; readonly seal?: string | undefined },
 ): string {
   const record: RequestRecord = {
     signPath: asked.signPath,
@@ -230,6 +247,7 @@ export function requestRecord(
     certificate: given.x509.fingerprint256,
     checked: checked && {
       files: digest(checked.files),
+      seal: checked.seal,
       keyType: checked.keyType,
       notBefore: given.notBefore.toISOString(),
       notAfter: given.notAfter.toISOString(),
@@ -252,14 +270,14 @@ function parseRecord(text: string | undefined): RequestRecord | undefined {
     return lists.every(Array.isArray) &&
       texts.every((it) => typeof it === "string") &&
       typeof caChain === "boolean"
-      ? { signPath, names, caChain, certificate, checked: isChecked(checked) ? checked : undefined }
+      ? { signPath, names, caChain, certificate, checked: isRight(checked) ? checked : undefined }
       : undefined;
   } catch {
     return undefined;
   }
 }
 
-function isChecked(value: Checked | undefined): value is Checked {
+function isRight(value: Checked | undefined): value is Checked {
   return (
     typeof value?.files === "string" &&
     typeof value.keyType?.type === "string" &&

@@ -1,11 +1,11 @@
 import { ExitCode, Failure } from "../failure.ts";
+import { lookAtSet } from "../host/certificate-look.ts";
 import { certificatePaths } from "../host/certificate-place.ts";
 import {
   isMendDue,
   type LockedPlace,
   lockPlace,
   mendAttributes,
-  readSet,
   type StoredSet,
 } from "../host/certificate-set.ts";
 import type { Ownership } from "../host/durable.ts";
@@ -68,7 +68,7 @@ export async function issueCertificate(options: IssueOptions): Promise<Issued> {
   if (options.ifDue) await learnServerTime(options.client);
   const clock = clockNote(options.client);
   if (clock !== undefined) options.onNote?.(clock);
-  const set = options.found ?? readSet(options.destination);
+  const set = options.found ?? lookAtSet(options.destination);
   const decision = await decide(set, options);
   if ("outcome" in decision && !isCaCheckDue(set, decision, options)) return decision;
   using place = await lockPlace(options.destination, options.owner, {
@@ -180,8 +180,10 @@ async function issue(
     certificate: join([leaf, ...intermediates]),
     ca: join(options.caChain ? authorities : [authorities[0]]),
   };
-  const request = requestRecord(options, leaf, { files: signedFiles, keyType: key.type });
-  const files = { ...signedFiles, request };
+  const files = {
+    ...signedFiles,
+    request: (seal?: string) => requestRecord(options, leaf, { files: signedFiles, keyType: key.type, seal }),
+  };
   const changed = ["certificate", ...(kept ? [] : ["key"]), ...(files.ca === set.ca ? [] : ["ca"])];
   place.replace(files, options.owner ?? inherited(set), options.keepsPending === true ? changed : []);
   return {

@@ -1,6 +1,7 @@
 import { formatDuration } from "../duration.ts";
 import { ExitCode, Failure } from "../failure.ts";
-import { readSet, type StoredSet } from "../host/certificate-set.ts";
+import { lookAtSet } from "../host/certificate-look.ts";
+import type { StoredSet } from "../host/certificate-set.ts";
 import { keepFoldersOpen } from "../host/folder.ts";
 import type { Manifest } from "../manifest/manifest.ts";
 import { isOpen, nextOpening } from "../manifest/window.ts";
@@ -24,7 +25,7 @@ export function lookAt(manifests: readonly Manifest[]): ReadonlyMap<Manifest, Fo
   return new Map(
     manifests.map((manifest): [Manifest, Found] => {
       try {
-        return [manifest, readSet(manifest.destination, folders)];
+        return [manifest, lookAtSet(manifest.destination, folders)];
       } catch (error) {
         return [manifest, toFailure(error)];
       }

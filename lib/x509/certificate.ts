@@ -78,13 +78,13 @@ function splitNames(text: string): Array<readonly [kind: string, value: string]>
 
 /** A certificate whose times are known. The rest is read when it is asked for: most often, on a host, nothing is. */
 export function knownCertificate(
-  pem: string,
+  pem: () => string,
   what: string,
   times: Pick<Certificate, "notBefore" | "notAfter">,
 ): Certificate {
   let read: Certificate | undefined;
   const whole = () => {
-    read ??= readCertificates(pem, what)[0];
+    read ??= readCertificates(pem(), what)[0];
     return read;
   };
   return {

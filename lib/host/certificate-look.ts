@@ -1,0 +1,40 @@
+import { currentName, findPlace, isOurLink, memberNames } from "./certificate-place.ts";
+import { lookBeside, readRequest, readSet, type StoredSet } from "./certificate-set.ts";
+import type { Folders } from "./folder.ts";
+import { sealOf, statMembers } from "./seal.ts";
+
+/**
+ * As `readSet`, for a look at each run, which most often finds what was there the day before: the three files of a set
+ * are read when the first is asked for, and never where their seal says enough.
+ *
+ * @throws Failure (can't write) when something stands there that is not ours to replace
+ */
+export function lookAtSet(destination: string, folders?: Folders): StoredSet {
+  using place = findPlace(destination, folders);
+  if (place === undefined) return {};
+  const { set } = place;
+  const linked = set !== undefined && memberNames.every((member) => isOurLink(place, member));
+  const stats = linked ? statMembers(`${set.path}/${currentName}`) : undefined;
+  if (set === undefined || stats === undefined) return readSet(destination, folders);
+  let read: StoredSet | undefined;
+  const whole = () => {
+    read ??= readSet(destination);
+    return read;
+  };
+  return {
+    get key() {
+      return whole().key;
+    },
+    get certificate() {
+      return whole().certificate;
+    },
+    get ca() {
+      return whole().ca;
+    },
+    attributes: stats,
+    owner: stats.key,
+    seal: sealOf(stats),
+    request: readRequest(place),
+    ...lookBeside(set, stats.ca),
+  };
+}

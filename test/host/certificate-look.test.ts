@@ -1,0 +1,183 @@
+import { describe, expect, test } from "bun:test";
+import {
+  chmodSync,
+  chownSync,
+  copyFileSync,
+  linkSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  realpathSync,
+  renameSync,
+  rmSync,
+  symlinkSync,
+  utimesSync,
+  writeFileSync,
+} from "node:fs";
+import { join } from "node:path";
+import { lookAtSet } from "../../lib/host/certificate-look.ts";
+import { certificatePaths } from "../../lib/host/certificate-place.ts";
+import { lockPlace, readSet } from "../../lib/host/certificate-set.ts";
+import { keepFoldersOpen } from "../../lib/host/folder.ts";
+import { trace } from "../crash/strace.ts";
+import { failureOf } from "../support/failure.ts";
+import { temporaryFolder } from "../support/folder.ts";
+import { snippet } from "../support/snippet.ts";
+
+const texts = { key: "a key\n", certificate: "a certificate\n", ca: "a CA\n" };
+
+/** A set at a destination, and the seal that it was noted with. */
+async function sealedSet(destination: string) {
+  let seal: string | undefined;
+  using place = await lockPlace(destination, undefined, { signal: AbortSignal.timeout(10_000) });
+  const request = (given: string | undefined) => {
+    seal = given;
+    return "what was asked for\n";
+  };
+  place.replace({ ...texts, request }, undefined, []);
+  return seal;
+}
+
+describe("lookAtSet()", () => {
+  test("finds the set as one who reads it does, and the seal that it was put there with", async () => {
+    using root = temporaryFolder();
+    const destination = join(root.path, "kubelet");
+    const seal = await sealedSet(destination);
+    expect(seal).toMatch(/^\d+ /);
+    const [look, whole] = [lookAtSet(destination), readSet(destination)];
+    expect(look.seal).toBe(seal);
+    expect(whole.seal).toBeUndefined();
+    for (const name of ["key", "certificate", "ca", "request", "checkedAt", "isPending"] as const) {
+      expect(look[name]).toEqual(whole[name]);
+    }
+    expect(look).toMatchObject({ owner: whole.owner ?? {}, attributes: whole.attributes ?? {} });
+  });
+
+  test("opens none of the three files, unless it is asked for what is in one", async () => {
+    using root = temporaryFolder();
+    const destination = join(root.path, "kubelet");
+    await sealedSet(destination);
+    const opened = async (code: string) => {
+      const words = `const set = lookAtSet(${JSON.stringify(destination)});\n${code}`;
+      const command = snippet("{ lookAtSet }", "host/certificate-look.ts", words);
+      const run = await trace(command, { env: {}, folder: root.path });
+      expect([run.code, run.stderr]).toEqual([0, ""]);
+      return run.calls.filter(({ name, path }) => name === "openat" && path?.endsWith(".pem")).length;
+    };
+    expect(await opened("if (set.seal === undefined || set.request === undefined) process.exit(1)")).toBe(0);
+    expect(await opened("if (set.certificate === undefined) process.exit(1)")).toBe(3);
+  });
+
+  const current = (destination: string) => realpathSync(join(destination, "../.kubelet.set/current"));
+  const certificate = (destination: string) => realpathSync(certificatePaths(destination).certificate);
+  const changes: ReadonlyArray<readonly [name: string, change: (destination: string) => void]> = [
+    ["written in place, of the same length", (it) => writeFileSync(certificate(it), "A CERTIFICATE\n")],
+    ["written in place as it was", (it) => writeFileSync(certificate(it), texts.certificate)],
+    [
+      "written in place, its times set back",
+      (it) => {
+        writeFileSync(certificate(it), "A CERTIFICATE\n");
+        utimesSync(certificate(it), 0, 0);
+      },
+    ],
+    ["touched", (it) => utimesSync(certificate(it), new Date(), new Date())],
+    ["given away", (it) => chownSync(certificate(it), 4321, 4321)],
+    ["given another mode", (it) => chmodSync(certificatePaths(it).key, 0o640)],
+    ["linked elsewhere, too", (it) => linkSync(certificate(it), join(it, "../more.pem"))],
+    [
+      "replaced by a copy",
+      (it) => {
+        copyFileSync(certificate(it), join(it, "../copy"));
+        renameSync(join(it, "../copy"), certificate(it));
+      },
+    ],
+    [
+      "restored with all that is beside it",
+      (it) => {
+        const set = join(it, "../.kubelet.set");
+        expect(Bun.spawnSync(["cp", "-a", set, `${set}.backup`]).exitCode).toBe(0);
+        rmSync(set, { recursive: true });
+        renameSync(`${set}.backup`, set);
+      },
+    ],
+    ["exchanged with another", (it) => exchange(join(current(it), "key.pem"), join(current(it), "ca.pem"))],
+  ];
+  test.each(changes)("gives another seal, and what is there, for one that was %s", async (_, change) => {
+    using root = temporaryFolder();
+    const destination = join(root.path, "kubelet");
+    const seal = await sealedSet(destination);
+    await laterThanATick();
+    change(destination);
+    const look = lookAtSet(destination);
+    expect(look.seal).toMatch(/^\d+ /);
+    expect(look.seal).not.toBe(seal);
+    const { key, certificate, ca } = readSet(destination);
+    expect({ key: look.key, certificate: look.certificate, ca: look.ca }).toEqual({ key, certificate, ca });
+  });
+
+  const others: ReadonlyArray<readonly [name: string, change: (destination: string) => void]> = [
+    ["a file is missing", (it) => rmSync(certificate(it))],
+    [
+      "a plain file is in a link's place",
+      (it) => {
+        const { ca } = certificatePaths(it);
+        rmSync(ca);
+        writeFileSync(ca, "a CA\n");
+      },
+    ],
+    ["a link is missing", (it) => rmSync(certificatePaths(it).key)],
+    ["the link to the set is missing", (it) => rmSync(join(it, "../.kubelet.set/current"))],
+    [
+      "there is nothing",
+      (it) => {
+        for (const name of readdirSync(join(it, ".."))) rmSync(join(it, "..", name), { recursive: true });
+      },
+    ],
+  ];
+  test.each(others)("gives no seal, and reads what is there, where %s", async (_, change) => {
+    using root = temporaryFolder();
+    const destination = join(root.path, "kubelet");
+    await sealedSet(destination);
+    change(destination);
+    const look = lookAtSet(destination);
+    expect(look.seal).toBeUndefined();
+    expect(look).toEqual(readSet(destination));
+  });
+
+  test("refuses a link that is none of ours, to the same file too", async () => {
+    using root = temporaryFolder();
+    const destination = join(root.path, "kubelet");
+    await sealedSet(destination);
+    const { ca } = certificatePaths(destination);
+    const target = realpathSync(ca);
+    rmSync(ca);
+    symlinkSync(target, ca);
+    const failure = await failureOf(() => lookAtSet(destination));
+    expect(failure.message).toContain("which this tool did not make");
+  });
+
+  test("sees the same in folders that only root can change, and in one that another user can", async () => {
+    for (const owner of [0, 4321]) {
+      using root = temporaryFolder();
+      const folder = join(root.path, "ssl");
+      mkdirSync(folder);
+      chownSync(folder, owner, owner);
+      const destination = join(folder, "kubelet");
+      const seal = await sealedSet(destination);
+      using folders = keepFoldersOpen();
+      expect(lookAtSet(destination, folders).seal).toBe(seal);
+      expect(folders.open(folder).isLasting).toBe(owner === 0 ? true : undefined);
+    }
+  });
+});
+
+function exchange(a: string, b: string): void {
+  const [first, second] = [readFileSync(a), readFileSync(b)];
+  writeFileSync(a, second);
+  writeFileSync(b, first);
+}
+
+/** Until the clock behind a file's times has moved on: it does so each 10 ms at the slowest. */
+async function laterThanATick(): Promise<void> {
+  await Bun.sleep(25);
+}
