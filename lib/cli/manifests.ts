@@ -97,8 +97,8 @@ async function issue(job: Job, quiet: Manifest[]): Promise<ExitCode[]> {
   if (manifests.length === 0) return [];
   let client: VaultClient;
   const asked = hostClient(args, job);
-  // While the token is being renewed.
-  const found = lookAt(manifests);
+  // While the server renews the token: once its request is under way, and not before.
+  const looked = new Promise(setImmediate).then(() => lookAt(manifests));
   try {
     client = await asked;
   } catch (error) {
@@ -109,7 +109,7 @@ async function issue(job: Job, quiet: Manifest[]): Promise<ExitCode[]> {
   }
   const outcomes = await issueManifests(manifests, {
     client,
-    found,
+    found: await looked,
     signal,
     onNote: ({ name }, sentence) => log.note(`${name}: ${sentence}`),
   });
@@ -148,6 +148,9 @@ function outcomeJson(outcome: Outcome): Readonly<Record<string, unknown>> {
 async function runHooks(job: Job, quiet: readonly Manifest[]): Promise<ExitCode[]> {
   const { report, signal, log } = job;
   const manifests = job.manifests.filter((it) => !quiet.includes(it));
+  report.hooks = [];
+  // As on most days.
+  if (manifests.length === 0) return [];
   const { results, failures } = await runPendingHooks(manifests, { signal, onLine: log.note });
   report.hooks = results;
   return [

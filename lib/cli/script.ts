@@ -101,7 +101,11 @@ export async function runScript<T extends ArgsDef & Arguments>(
       async run({ args }) {
         log = createLog(calledAs, parseLogLevel(String(args["log-level"])));
         stop.after(timeLimitMs(String(args.timeout)));
-        process.exitCode = endCode(await script.run(args, createRun(log, stop)), stop.signalExitCode());
+        // A copy: citty's own looks for a flag that was not given under all its spellings, each time.
+        process.exitCode = endCode(
+          await script.run({ ...args }, createRun(log, stop)),
+          stop.signalExitCode(),
+        );
       },
     });
     await runCommand(command, { rawArgs: plain });
