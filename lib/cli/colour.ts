@@ -1,4 +1,3 @@
-import { isatty } from "node:tty";
 import type { Environment } from "./environment.ts";
 
 const codes = { red: 31, yellow: 33, green: 32, grey: 90 } as const;
@@ -15,7 +14,12 @@ export type Paint = (text: string, colour: Colour) => string;
  *
  * @see https://no-color.org/
  */
-export function painter(env: Environment, isTerminal: boolean = isatty(1)): Paint {
+export function painter(env: Environment, isTerminal: boolean = isShown()): Paint {
   const isWanted = isTerminal && !env.NO_COLOR && env.TERM !== "dumb";
   return (text, colour) => (isWanted ? `\u001b[${codes[colour]}m${text}\u001b[0m` : text);
+}
+
+/** The module is loaded for that alone: it takes a tenth of what a renewal costs, and every command's log is by this file. */
+function isShown(): boolean {
+  return process.getBuiltinModule("node:tty").isatty(1);
 }
