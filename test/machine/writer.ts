@@ -31,6 +31,12 @@ const script = `
   done
 `;
 
+/** How many changes were made so far. */
+async function revision(client: EtcdClient): Promise<number> {
+  const { text } = await etcdctl(client, "get", "--write-out=json", `${prefix}listens`);
+  return Number(JSON.parse(text).header.revision);
+}
+
 /**
  * Writes all the time, each write by a connection and a handshake of its own: to whichever member answers, and to each by
  * itself, so that one in trouble can't hide behind the others.
@@ -42,11 +48,15 @@ export async function startWriter(client: EtcdClient): Promise<Writer> {
     writeFileSync(`${host.disk}${folder}/${name}`, "");
   const start = (unit: string, endpoints: readonly string[], ...command: string[]) => {
     const environment = etcdctlEnvironment({ ...client, endpoints }).map((setting) => `--setenv=${setting}`);
-    return host.output("systemd-run", "--quiet", `--unit=${unit}`, ...environment, ...command);
+    return host.output("systemd-run", "--quiet", "--collect", `--unit=${unit}`, ...environment, ...command);
   };
   const read = (name: string) =>
     readFileSync(`${host.disk}${folder}/${name}`, "utf8").split("\n").filter(Boolean);
-  const watch = `exec etcdctl watch --prefix ${prefix} >>${folder}/watched 2>>${folder}/errors`;
+  // Members that have no leader for a while end it, by their own rules: it goes on from where it began.
+  const watch = `until [ -e ${folder}/stop ]; do
+    etcdctl watch --rev=${(await revision(client)) + 1} --prefix ${prefix} >>${folder}/watched 2>>${folder}/errors
+    sleep 0.1
+  done`;
   await start("watcher", client.endpoints, "/bin/sh", "-c", watch);
   // It is told of what comes once it listens.
   await until(async () => {
