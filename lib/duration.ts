@@ -54,3 +54,8 @@ export function formatDuration(seconds: number): string {
   }
   return words.join(" ") || "0s";
 }
+
+/** A moment as a person reads it, to the minute and in UTC, without saying so: `2026-11-24 10:15`. */
+export function formatMinute(date: Date): string {
+  return date.toISOString().slice(0, 16).replace("T", " ");
+}

@@ -1,4 +1,4 @@
-import { formatDuration } from "../duration.ts";
+import { formatDuration, formatMinute } from "../duration.ts";
 import { ExitCode, Failure } from "../failure.ts";
 import { certificatePaths } from "../host/certificate-place.ts";
 import { printable } from "../host/file-error.ts";
@@ -14,7 +14,7 @@ import { hostStatusJson } from "./host-status-json.ts";
 import { printJson } from "./log.ts";
 import { renderMetrics, writeMetrics } from "./metrics.ts";
 import type { Run } from "./script.ts";
-import { countStates, minute, moment, type StatusRow, statusTable } from "./status-table.ts";
+import { countStates, moment, type StatusRow, statusTable } from "./status-table.ts";
 
 export interface HostStatusArgs {
   readonly "config-path": string;
@@ -135,8 +135,8 @@ function unitRow(unit: UnitStatus): StatusRow {
   return {
     ...unit,
     what: unit.unit,
-    due: nextRunAt && minute(nextRunAt),
-    facts: [lastRunAt === undefined ? "has not run yet" : `last run ${minute(lastRunAt)}`],
+    due: nextRunAt && formatMinute(nextRunAt),
+    facts: [lastRunAt === undefined ? "has not run yet" : `last run ${formatMinute(lastRunAt)}`],
   };
 }
 

@@ -1,3 +1,4 @@
+import { formatMinute } from "../duration.ts";
 import type { Issued } from "../tasks/issue-certificate.ts";
 import { keyTypeName } from "../x509/key-type.ts";
 
@@ -22,7 +23,7 @@ export function issuedSentence(issued: Issued, destination: string): string {
 }
 
 function minute(date: Date): string {
-  return `${date.toISOString().slice(0, 16).replace("T", " ")} UTC`;
+  return `${formatMinute(date)} UTC`;
 }
 
 /** The same, for a machine. */

@@ -1,3 +1,4 @@
+import { formatMinute } from "../duration.ts";
 import { type State, states } from "../tasks/host-status-finding.ts";
 import type { Colour, Paint } from "./colour.ts";
 import { tableLines } from "./table.ts";
@@ -50,11 +51,7 @@ export function countStates(rows: readonly StatusRow[]): string {
 }
 
 export function moment(date: Date, now: Date): string {
-  return date <= now ? "now" : minute(date);
-}
-
-export function minute(date: Date): string {
-  return date.toISOString().slice(0, 16).replace("T", " ");
+  return date <= now ? "now" : formatMinute(date);
 }
 
 function byUrgency(a: StatusRow, b: StatusRow): number {
