@@ -10,11 +10,11 @@ import { describeBooted } from "./bootable.ts";
 import { type EtcdClient, etcdctl, servedBy, writeStranger } from "./etcd.ts";
 import {
   destination,
-  dropIn,
   freePorts,
   install,
   manifestPath,
   matchingSerial,
+  retries,
   serialOf,
   writeHostFile,
 } from "./host.ts";
@@ -211,10 +211,7 @@ describeBooted("etcd on three hosts of cloud-init's", () => {
     async () => {
       const [, host] = members;
       if (host === undefined) throw new Error("there is no host");
-      const often = "[Unit]\nStartLimitIntervalSec=0\n[Service]\nRestartSec=2s\n";
-      for (const unit of ["token-renewal.service", "cert.service"]) {
-        for (const [path, file] of Object.entries(dropIn(unit, often))) writeHostFile(host.disk, path, file);
-      }
+      for (const [path, file] of Object.entries(retries(1))) writeHostFile(host.disk, path, file);
       const before = serials();
       const writer = await startWriter(client);
       await writer.more(5);

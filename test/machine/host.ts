@@ -86,6 +86,16 @@ export async function etcdHealth(host: Machine): Promise<string> {
   return stdout + stderr;
 }
 
+/** What may pass is tried again after two seconds, and then ever more rarely by this step in seconds. */
+export function retries(step: number): Readonly<Record<string, HostFile>> {
+  const soon = "[Unit]\nStartLimitIntervalSec=0\n[Service]\nRestartSec=2s\n";
+  return {
+    ...dropIn("token-renewal.service", soon),
+    ...dropIn("cert.service", soon),
+    ...dropIn("retry-delay@.service", `[Service]\nEnvironment=STEP_SECONDS=${step}\n`),
+  };
+}
+
 /** What every host gets: our executables and units, as an administrator copies them. */
 export interface Installed extends Disposable {
   /** The layers of a machine that has them. */

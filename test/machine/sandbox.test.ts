@@ -46,7 +46,7 @@ describeBooted("a booted machine", () => {
       });
       await host.boot();
       const probe = async (unit: string) => {
-        const name = `probe-${unit}`;
+        const name = `probe-${unit.replace("@", "")}`;
         const text = readFileSync(join(import.meta.dir, "../../units", unit), "utf8");
         const mine = [
           "[Service]",
@@ -73,7 +73,7 @@ describeBooted("a booted machine", () => {
       expect(free.length).toBeGreaterThanOrEqual(targets.length + 9);
 
       const outcome: Record<string, readonly string[]> = {};
-      for (const unit of services) outcome[unit] = await probe(unit);
+      for (const unit of [...services, "retry-delay@.service"]) outcome[unit] = await probe(unit);
       const own = ["write /tmp/probe", "write /var/tmp/probe"];
       const inDestination = [`write ${destination}-probe`, `write ${dirname(destination)}/probe`];
       expect(outcome).toEqual({
@@ -87,6 +87,12 @@ describeBooted("a booted machine", () => {
           "write /run/lock/probe",
           `write ${dirname(destination)}/probe`,
           "write /var/tmp/probe",
+          "connect to /run/systemd/private",
+          "connect to /run/dbus/system_bus_socket",
+          "run a shell",
+        ],
+        "retry-delay@.service": [
+          ...own,
           "connect to /run/systemd/private",
           "connect to /run/dbus/system_bus_socket",
           "run a shell",

@@ -32,6 +32,7 @@ beforeAll(async () => {
     "usr/local/bin/issue-cert",
     "bin/systemctl",
     "bin/mkdir",
+    "bin/sh",
   ]) {
     mkdirSync(join(host.path, path, ".."), { recursive: true });
     writeFileSync(join(host.path, path), "");
@@ -91,16 +92,6 @@ describe.skipIf(reason !== undefined)(`systemd-analyze${skipped}`, () => {
     rmSync(folder, { recursive: true });
   });
 
-  test("verify says nothing of growing-delay.conf but that an older systemd does not know it", () => {
-    const folder = join(unitFolder, "cert.service.d");
-    mkdirSync(folder);
-    cpSync(join(ROOT, "units/examples/growing-delay.conf"), join(folder, "growing-delay.conf"));
-    const lines = verify("cert.service").split("\n").filter(Boolean);
-    const unknown = lines.filter((line) => /Unknown key '?(name ')?Restart(Steps|MaxDelaySec)'/.test(line));
-    expect(lines).toEqual(unknown);
-    rmSync(folder, { recursive: true });
-  });
-
   test("verify would tell a misspelt setting and a missing program", () => {
     const text = readFileSync(join(unitFolder, "cert.service"), "utf8");
     writeFileSync(join(unitFolder, "misspelt.service"), text.replace("ProtectHome", "ProtectHomes"));
@@ -129,7 +120,10 @@ function settings(file: string): ReadonlyMap<string, readonly string[]> {
   return found;
 }
 
-describe.each(unitFiles().filter((name) => name.endsWith(".service")))("%s", (file) => {
+const delaying = "retry-delay@.service";
+const ours = unitFiles().filter((name) => name.endsWith(".service") && name !== delaying);
+
+describe.each(ours)("%s", (file) => {
   const unit = settings(file);
   const only = (name: string) => unit.get(name)?.join(" ") ?? "";
 
@@ -152,6 +146,41 @@ describe.each(unitFiles().filter((name) => name.endsWith(".service")))("%s", (fi
     expect(unit.get("UnsetEnvironment")).toEqual(settings("token-renewal.service").get("UnsetEnvironment"));
     expect(only("UnsetEnvironment")).toMatch(/^BUN_BE_BUN BUN_OPTIONS .* NODE_OPTIONS .* LD_PRELOAD /);
   });
+});
+
+/** What `retry-delay@` waits before that restart, by its own script with a manager and a sleep that only tell. */
+function delayAt(restarts: number): number {
+  using folder = temporaryFolder();
+  const programs = { systemctl: `echo ${restarts}`, sleep: 'echo "slept $1"' };
+  for (const [name, script] of Object.entries(programs)) {
+    writeFileSync(join(folder.path, name), `#!/bin/sh\n${script}\n`, { mode: 0o755 });
+  }
+  const text = readFileSync(join(ROOT, "units", delaying), "utf8").replaceAll("\\\n", "");
+  const [, script = ""] = /^ExecStart=\/bin\/sh -c '(.*)' sh %i.service$/m.exec(text) ?? [];
+  const [, step = ""] = /^Environment=STEP_SECONDS=(\d+)$/m.exec(text) ?? [];
+  const { stdout } = Bun.spawnSync(["/bin/sh", "-c", script.replaceAll("$$", "$"), "sh", "cert.service"], {
+    env: { PATH: folder.path, STEP_SECONDS: step },
+  });
+  const [, slept = "0"] = /^slept (\d+)$/m.exec(`${stdout}`) ?? [];
+  expect(`${stdout}`).toBe(
+    slept === "0" ? "" : `cert.service is tried again in ${slept} s\nslept ${slept}\n`,
+  );
+  return Number(slept);
+}
+
+test("the network's units are tried again after 1, 2, 4, 8, 16 and then 30 minutes", () => {
+  for (const file of ["token-renewal.service", "cert.service", "cert@.service"]) {
+    expect(settings(file).get("RestartSec")).toEqual(["1min"]);
+    const delay = `retry-delay@${file.replace(".service", "").replace("@", "@%i")}.service`;
+    for (const how of ["Wants", "After"]) {
+      expect(settings(file).get(how)?.join(" ").split(" ")).toContain(delay);
+    }
+  }
+  expect([1, 2, 3, 4, 5, 6, 7, 100].map((restart) => 1 + delayAt(restart) / 60)).toEqual([
+    1, 2, 4, 8, 16, 30, 30, 30,
+  ]);
+  expect(delayAt(0)).toBe(0);
+  expect(settings(delaying).get("TimeoutStartSec")).toEqual(["35min"]);
 });
 
 test.each(["cert", "cert-hooks"])("%s.service and its template differ in the manifest alone", (name) => {
