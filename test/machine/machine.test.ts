@@ -204,6 +204,11 @@ describeBooted("a booted machine", () => {
         await host.output("systemctl", "stop", `retry-delay@${service}`);
         await until(async () => (await host.show(service, "ActiveState")) === "inactive");
         expect([service, await host.show(service, "Result")]).toEqual([service, "success"]);
+        // Its restarts are counted until the next start: that one is no restart, and waits for nothing.
+        expect(Number(await host.show(service, "NRestarts"))).toBeGreaterThan(1);
+        const told = await delaysOf(host, service);
+        await host.output("systemctl", "start", service);
+        expect(await delaysOf(host, service)).toEqual(told);
       }
       expect(matchingSerial(host.disk)).toBe(serial);
     },

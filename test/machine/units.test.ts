@@ -133,6 +133,8 @@ describe.each(ours)("%s", (file) => {
       (code) => code !== ExitCode.ok && code !== ExitCode.wrong && code !== ExitCode.wouldChange,
     );
     expect(own.filter((code) => !final.includes(code))).toEqual([ExitCode.tryLater]);
+    // The manager's own, where a folder of the sandbox is missing.
+    expect(final).toContain(226);
     expect(only("Restart")).toBe("on-failure");
   });
 
@@ -148,10 +150,16 @@ describe.each(ours)("%s", (file) => {
   });
 });
 
+/** As the manager has a service that waits to be started again. */
+const waiting = "Result=exit-code\nActiveState=inactive";
+
 /** What `retry-delay@` waits before that restart, by its own script with a manager and a sleep that only tell. */
-function delayAt(restarts: number): number {
+function delayAt(restarts: number, state = waiting): number {
   using folder = temporaryFolder();
-  const programs = { systemctl: `echo ${restarts}`, sleep: 'echo "slept $1"' };
+  const programs = {
+    systemctl: `printf '%s\\n' '${state}' NRestarts=${restarts}`,
+    sleep: 'echo "slept $1"',
+  };
   for (const [name, script] of Object.entries(programs)) {
     writeFileSync(join(folder.path, name), `#!/bin/sh\n${script}\n`, { mode: 0o755 });
   }
@@ -180,7 +188,15 @@ test("the network's units are tried again after 1, 2, 4, 8, 16 and then 30 minut
     1, 2, 4, 8, 16, 30, 30, 30,
   ]);
   expect(delayAt(0)).toBe(0);
+  expect(delayAt(3, "Result=timeout\nActiveState=activating")).toBe(180);
   expect(settings(delaying).get("TimeoutStartSec")).toEqual(["35min"]);
+});
+
+test.each([
+  ["has succeeded", "Result=success\nActiveState=inactive"],
+  ["has failed for good", "Result=exit-code\nActiveState=failed"],
+])("a start of what %s is not delayed, however often it was tried again before", (_, state) => {
+  expect(delayAt(100, state)).toBe(0);
 });
 
 test.each(["cert", "cert-hooks"])("%s.service and its template differ in the manifest alone", (name) => {
