@@ -15,7 +15,7 @@ const timers = ["token-renewal.timer", "cert.timer", "cert@*.timer"];
 const services = ["token-renewal.service", "cert.service", "cert@*.service"];
 const hooks = ["cert-hooks.service", "cert-hooks@*.service"];
 const properties = [
-  ...["Id", "LoadState", "UnitFileState", "ActiveState", "Result"],
+  ...["Id", "LoadState", "UnitFileState", "ActiveState", "Result", "Job"],
   ...["ExecMainStatus", "ExecMainExitTimestamp", "LastTriggerUSec", "NextElapseUSecRealtime"],
 ];
 
@@ -109,8 +109,9 @@ function serviceStatus(id: string, service: Properties): UnitStatus {
   }
   if (service.Result === "success") return { ...about, state: "ok", reasons: [] };
   const how = service.Result === "exit-code" ? `exit code ${about.exitCode}` : service.Result;
-  // It waits to be started again, or has been.
-  if (service.ActiveState === "activating" || service.ActiveState === "active") {
+  // It waits to be started again, by itself or behind the unit that delays it, or has been.
+  const isWaiting = Number(service.Job ?? 0) !== 0;
+  if (isWaiting || service.ActiveState === "activating" || service.ActiveState === "active") {
     return { ...about, state: "due", reasons: [`its last run failed (${how}), and is tried again`] };
   }
   const mend = `journalctl --unit ${service.Id ?? id}`;

@@ -98,6 +98,14 @@ describe("readUnitStatuses()", () => {
       undefined,
     ],
     [
+      "of one that is tried again when its delay has passed",
+      timer,
+      { ...failed, ExecMainStatus: "75", ActiveState: "inactive", Job: "13764" },
+      "due",
+      ["its last run failed (exit code 75), and is tried again"],
+      undefined,
+    ],
+    [
       "of a broken file",
       timer,
       { ...service, LoadState: "bad-setting" },
