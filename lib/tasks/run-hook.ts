@@ -1,4 +1,6 @@
+import type { ChildProcessByStdio } from "node:child_process";
 import type { Readable } from "node:stream";
+import { errorCode } from "../host/file-error.ts";
 
 export interface HookOptions {
   readonly signal: AbortSignal;
@@ -29,14 +31,20 @@ export async function runHook(
   const tooLate = "the run ended before it";
   if (signal.aborted) return tooLate;
   const { spawn } = await import("node:child_process");
-  return await new Promise((resolve) => {
-    const child = spawn(program, args, {
+  let child: ChildProcessByStdio<null, Readable, Readable>;
+  try {
+    child = spawn(program, args, {
       // Not our own: a token of the environment is none of theirs.
       env: { PATH: "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", ...env },
       stdio: ["ignore", "pipe", "pipe"],
       // A group of its own, so that what it started ends with it.
       detached: true,
     });
+  } catch (error) {
+    // Some faults are thrown, and others are told by the event below.
+    return cantStart(error);
+  }
+  return await new Promise((resolve) => {
     const output = Promise.all([child.stdout, child.stderr].map((stream) => forwardLines(stream, onLine)));
     let cutOff: string | undefined;
     const cut = (why: string) => {
@@ -52,10 +60,20 @@ export async function runHook(
       await Promise.race([output, Bun.sleep(lastWordsMs)]);
       resolve(cutOff ?? failure);
     };
-    child.once("error", (error) => void done(`it can't be started: ${error.message}`));
+    child.once("error", (error) => void done(cantStart(error)));
     // Not "close", for which a service that it has started, and that keeps its output, would have to end.
     child.once("exit", (code, by) => void done(code === 0 ? undefined : `it ended with ${by ?? code}`));
   });
+}
+
+function cantStart(error: unknown): string {
+  const why =
+    errorCode(error) === "ENOEXEC"
+      ? "it is no program of this machine; a script begins with a line like #!/bin/sh"
+      : error instanceof Error
+        ? error.message
+        : String(error);
+  return `it can't be started: ${why}`;
 }
 
 function killGroup(pid: number | undefined): void {

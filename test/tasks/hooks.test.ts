@@ -241,6 +241,20 @@ describe("a hook that", () => {
     expect(it.lines).toEqual(["back"]);
   });
 
+  test("is no program stops itself alone, says so, and runs again", async () => {
+    using it = host();
+    const program = it.path("hook");
+    writeFileSync(program, "echo without a first line that names a shell\n", { mode: 0o755 });
+    const manifest = it.manifest([[program], it.shell("echo run >> $1")]);
+    await change(manifest);
+    const failure =
+      "it can't be started: it is no program of this machine; a script begins with a line like #!/bin/sh";
+    expect((await it.run(manifest)).results.map((one) => one.failure)).toEqual([failure, undefined]);
+    writeFileSync(program, "#!/bin/sh\necho back\n", { mode: 0o755 });
+    expect((await it.run(manifest)).results.map((one) => one.failure)).toEqual([undefined]);
+    expect([it.lines, it.logged()]).toEqual([["back"], ["run"]]);
+  });
+
   test("prints has each of its lines told, whole and safe for a terminal", async () => {
     using it = host();
     const words = `printf 'one\\n\\ntw'; sleep 0.1; printf 'o\\n'; printf '\\033[31mred\\n' >&2; head -c 1000000 /dev/zero | tr '\\0' x; printf end`;
