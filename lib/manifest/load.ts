@@ -1,4 +1,5 @@
 import { readdirSync, statSync } from "node:fs";
+import { basename, dirname, join } from "node:path";
 import { ExitCode, Failure } from "../failure.ts";
 import { certificatePaths } from "../host/certificate-place.ts";
 import { fileError, printable } from "../host/file-error.ts";
@@ -51,7 +52,7 @@ export function loadManifests(folder: string): Loaded {
   return { manifests, failures };
 }
 
-/** @param taken whose files this one may not share, by their paths; the one that comes first keeps them */
+/** @param taken whose files this one may not share, by what they are; the one that comes first keeps them */
 function load(file: string, host: HostFacts, taken: Map<string, string>): Manifest {
   const content = readSmallFile(file, maxBytes);
   if (content === undefined) throw new Failure(ExitCode.config, `there is no manifest ${printable(file)}`);
@@ -59,16 +60,29 @@ function load(file: string, host: HostFacts, taken: Map<string, string>): Manife
   if (content.text.includes("\ufffd")) throw new Failure(ExitCode.config, `${printable(file)} is not UTF-8`);
   const manifest = parseManifest(content.text, file, host);
   const mine = Object.values(certificatePaths(manifest.destination));
-  const shared = mine.find((path) => taken.has(path));
+  const folder = identityOf(dirname(manifest.destination));
+  const identity = (path: string) => join(folder, basename(path));
+  const shared = mine.find((path) => taken.has(identity(path)));
   if (shared !== undefined) {
     const place = placeOf("destination", content.text, file);
-    const other = printable(taken.get(shared) ?? "");
+    const other = printable(taken.get(identity(shared)) ?? "");
     throw new Failure(ExitCode.config, `${place} has ${printable(shared)} in common with ${other}`, {
       hint: "give each certificate a destination of its own",
     });
   }
-  for (const path of mine) taken.set(path, file);
+  for (const path of mine) taken.set(identity(path), file);
   return manifest;
+}
+
+/** The same for all paths of a folder, whatever links and mounts they lead through; it may be missing. */
+function identityOf(folder: string): string {
+  try {
+    const { dev, ino } = statSync(folder, { bigint: true });
+    return `${dev}:${ino}`;
+  } catch {
+    // Missing, or what can't be looked at: then of the one that it is in. There always is a root.
+    return folder === "/" ? folder : join(identityOf(dirname(folder)), basename(folder));
+  }
 }
 
 function listManifests(folder: string): string[] {

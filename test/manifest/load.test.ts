@@ -70,6 +70,24 @@ describe("loadManifests()", () => {
   });
 
   test.each([
+    ["a folder", ""],
+    ["a missing folder below", "/new/folder"],
+  ])("refuses the same destination through a link to %s", (_, below) => {
+    using folder = folderOf();
+    const root = join(folder.path, "..");
+    mkdirSync(join(root, "ssl"));
+    symlinkSync("ssl", join(root, "link"));
+    for (const [name, way] of Object.entries({ a: "ssl", b: "link", c: "ssl/other" })) {
+      writeFileSync(join(folder.path, `${name}.toml`), at(`${root}/${way}${below}/etcd`), { mode: 0o644 });
+    }
+    const { manifests, failures } = loadManifests(folder.path);
+    expect(manifests.map(({ name }) => name)).toEqual(["a", "c"]);
+    expect(failures.map(({ message }) => message)).toEqual([
+      `${folder.path}/b.toml:3: destination has ${root}/link${below}/etcd-key.pem in common with ${folder.path}/a.toml`,
+    ]);
+  });
+
+  test.each([
     ["a folder", "is not a plain file"],
     ["a link", "it is a symbolic link"],
     ["one that is too long", "is longer than 16384 bytes"],
