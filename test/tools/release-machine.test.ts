@@ -9,6 +9,7 @@ import { unitFiles } from "../machine/host.ts";
 import { createMachine, type Machine } from "../machine/machine.ts";
 import { machineTree, whyNoMachine } from "../machine/tree.ts";
 import { temporaryFolder } from "../support/folder.ts";
+import { until } from "../support/wait.ts";
 import { output } from "./released.ts";
 
 const reason = whyNoMachine();
@@ -102,6 +103,10 @@ function installed(): void {
   test("is removed with all that it brought and was started, and leaves the host's token", async () => {
     const brought = (await host.output("dpkg", "-L", "vault-helper")).split("\n");
     expect(brought.length).toBeGreaterThan(40);
+    await using _ = await longDelays(host);
+    await host.output("systemctl", "start", "--no-block", "cert.service", "cert@etcd.service");
+    for (const unit of ["cert.service", "cert@etcd.service"])
+      await until(async () => (await host.show(`retry-delay@${unit}`, "SubState")) === "start");
     await apt("remove", "vault-helper");
     const left = brought.filter((path) => existsSync(host.disk + path) && !isFolder(host, path));
     expect(left).toEqual([]);
@@ -111,7 +116,10 @@ function installed(): void {
     expect(existsSync(`${host.disk}/etc/vault/token`)).toBe(true);
     expect(existsSync(`${host.disk}/var/lib/vault-helper`)).toBe(false);
     expect(
-      await host.output("systemctl", "list-units", "--all", "--plain", "-q", "cert*", "token-renewal*"),
+      await host.output(
+        ...["systemctl", "list-units", "--all", "--plain", "-q"],
+        ...["cert*", "token-renewal*", "retry-delay*"],
+      ),
     ).toBe("");
     expect(wants(host)).toEqual([]);
   });
@@ -156,6 +164,19 @@ function installed(): void {
     expect(brought.filter((path) => existsSync(host.disk + path))).toEqual([]);
     expect(wants(host)).toEqual(["token-renewal.timer"]);
   });
+}
+
+/** Has every start of ours wait, as one does that is tried again, until it is disposed of. */
+async function longDelays(host: Machine): Promise<AsyncDisposable> {
+  const folder = "/run/systemd/system/retry-delay@.service.d";
+  const text = "[Service]\\nExecStart=\\nExecStart=/bin/sleep 600\\n";
+  await host.output("sh", "-c", `mkdir -p ${folder} && printf '${text}' > ${folder}/long.conf`);
+  await host.output("systemctl", "daemon-reload");
+  return {
+    async [Symbol.asyncDispose]() {
+      await host.output("sh", "-c", `rm -r ${folder} && systemctl daemon-reload`);
+    },
+  };
 }
 
 function isFolder(host: Machine, path: string): boolean {
