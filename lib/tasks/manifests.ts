@@ -143,13 +143,15 @@ async function dueReasons(
   return reasons.length === 0 && manifest.renew === "always" ? ["it is renewed at each run"] : reasons;
 }
 
-/** The worst of several exit codes: one that says not to try again goes before one that says to. */
+/**
+ * The worst of several exit codes. One that says to try again goes before all others: units go by it, and one manifest
+ * that is broken for good must not keep the others from what the next try does for them. When that is done, it is told.
+ */
 export function worstExitCode(codes: readonly ExitCode[]): ExitCode {
   const order: readonly ExitCode[] = [
     ExitCode.ok,
     ExitCode.wouldChange,
     ExitCode.wrong,
-    ExitCode.tryLater,
     ExitCode.unavailable,
     ExitCode.noPermission,
     ExitCode.cantCreate,
@@ -157,6 +159,7 @@ export function worstExitCode(codes: readonly ExitCode[]): ExitCode {
     ExitCode.config,
     ExitCode.usage,
     ExitCode.software,
+    ExitCode.tryLater,
   ];
   return codes.reduce(
     (worst, code) => (order.indexOf(code) > order.indexOf(worst) ? code : worst),

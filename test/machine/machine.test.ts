@@ -216,6 +216,34 @@ describeBooted("a booted machine", () => {
   );
 
   test(
+    "has one broken manifest keep no other from being tried again, nor from its hooks",
+    async () => {
+      await using host = await newHost({
+        ...retries(1),
+        "/etc/vault/certs.d/broken.toml": { content: "nonsense\n" },
+      });
+      await demo.server.stop();
+      await using _ = { [Symbol.asyncDispose]: () => ensureUp(demo) };
+      await host.boot();
+      await untilRetried(host, "cert.service");
+      await demo.server.start();
+      await until(async () => (await host.show("etcd.service", "ActiveState")) === "active");
+      expect(matchingSerial(host.disk)).toMatch(/^[0-9A-F]+$/);
+      // What is left is for a person.
+      await until(async () => (await host.show("cert.service", "ActiveState")) === "failed");
+      await until(() => isQuiet(host));
+      expect(await host.show("cert.service", "ExecMainStatus")).toBe("78");
+
+      const failing = '[["/bin/sh", "-c", "test -e /run/well"]]';
+      await changeManifest(host, manifest({ key_bit_size: "384", on_change: failing }));
+      await host.run("systemctl", "start", "cert.service");
+      await until(async () => (await host.show("cert-hooks.service", "SubState")) === "auto-restart");
+      expect(await host.show("cert-hooks.service", "ExecMainStatus")).toBe("75");
+    },
+    2 * minute,
+  );
+
+  test(
     "takes over a host of the Go tool: narrows its token, and keeps token and key",
     async () => {
       const { token } = await createFromRole(demo.admin, "demo-etcd", demo.initToken);
