@@ -51,7 +51,7 @@ function shape({ type, choices, fields = {} }: Field): object {
     texts: { anyOf: [text, texts] },
     number: { type: "integer" },
     truth: { type: "boolean" },
-    commands: { type: "array", items: { ...texts, minItems: 1 } },
+    commands: { type: "array", items: { type: "array", items: { type: "string" }, minItems: 1 } },
     tables: { type: "array", items: tableSchema(fields) },
   };
   return shapes[type];

@@ -138,6 +138,8 @@ function checkUnit(read: Reader, field: FieldName, unit: string): string {
 
 function checkCommand(read: Reader, [program, ...rest]: readonly string[]): [string, ...string[]] {
   if (program === undefined) throw read.wrong("on_change", "holds an empty command");
+  if (rest.some((word) => word.includes("\0")))
+    throw read.wrong("on_change", "holds a null character, which no program can be given");
   if (isAbsolute(program) && isExecutable(program)) return [program, ...rest];
   throw read.wrong(
     "on_change",

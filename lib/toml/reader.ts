@@ -102,13 +102,15 @@ export function toTexts(value: unknown): string[] {
 function mismatch({ type, choices }: Field, value: unknown): string | undefined {
   const isText = (it: unknown) => typeof it === "string" && it !== "";
   const isTexts = (it: unknown) => Array.isArray(it) && it.every(isText);
+  // What a program is given may be empty.
+  const isWords = (it: unknown) => Array.isArray(it) && it.every((word) => typeof word === "string");
   const isTable = (it: unknown) => typeof it === "object" && it !== null && !Array.isArray(it);
   const right = {
     text: () => isText(value),
     texts: () => isText(value) || isTexts(value),
     number: () => Number.isSafeInteger(value),
     truth: () => typeof value === "boolean",
-    commands: () => Array.isArray(value) && value.every(isTexts),
+    commands: () => Array.isArray(value) && value.every(isWords),
     tables: () => Array.isArray(value) && value.every(isTable),
   }[type]();
   const kinds: Record<Field["type"], string> = {

@@ -85,6 +85,12 @@ describe("parseManifest() reads", () => {
   });
 });
 
+test("parseManifest() takes an empty argument of a command", () => {
+  expect(parse({ on_change: '[["/bin/true", ""]]' }).hooks).toEqual([
+    { kind: "command", command: ["/bin/true", ""] },
+  ]);
+});
+
 describe("parseManifest() resolves", () => {
   test.each([
     ["common_name", '"%H"', "node-7.example.com"],
@@ -220,6 +226,8 @@ describe("parseManifest() refuses with file, line and field", () => {
       'names "../a.service", which is not a unit: write its ending, too (etcd.service)',
     ],
     ["on_change", "[[]]", "holds an empty command"],
+    ["on_change", '[[""]]', 'names "", which is not the whole path of an executable file'],
+    ["on_change", '[["/bin/true", "a\\u0000b"]]', "holds a null character, which no program can be given"],
     ["on_change", '[["true"]]', 'names "true", which is not the whole path of an executable file'],
     [
       "on_change",
