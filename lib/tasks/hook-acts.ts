@@ -25,22 +25,37 @@ export interface Act extends HookCall {
   readonly wishes: readonly Wish[];
 }
 
-/** What is to be done. Commands first, then the units: what a command prepares is there when a unit starts again. */
-export function actsOf(waiting: readonly Waiting[]): readonly Act[] {
-  const wishes = waiting.flatMap((one) =>
-    one.manifest.hooks
-      .map((hook): Wish => ({ ...one, hook, name: hookName(hook) }))
-      .filter(({ name }) => !one.pending.done.includes(name)),
+/** The commands that are to be run: before the units, as what a command prepares is there when a unit starts again. */
+export function commandActs(waiting: readonly Waiting[]): readonly Act[] {
+  const wishes = waiting.flatMap(wishesOf).filter((wish) => isCommand(wish) && !isDone(wish));
+  return [...Map.groupBy(wishes, ({ manifest, name }) => `${manifest.file}\n${name}`).values()].flatMap(
+    actOf,
   );
-  const [commands, units] = [wishes.filter(isCommand), wishes.filter((it) => !isCommand(it))];
-  return [
-    ...Map.groupBy(commands, ({ manifest, name }) => `${manifest.file}\n${name}`).values(),
-    ...Map.groupBy(units, ({ hook }) => ("unit" in hook ? hook.unit : "")).values(),
-  ].flatMap(actOf);
+}
+
+/**
+ * The units that are to be acted on.
+ *
+ * @param prepared manifests of which a command has succeeded just now. What it prepared was missing when units were
+ * acted on after it had failed, so those are acted on again.
+ */
+export function unitActs(waiting: readonly Waiting[], prepared: ReadonlySet<Manifest>): readonly Act[] {
+  const wishes = waiting
+    .flatMap(wishesOf)
+    .filter((wish) => !isCommand(wish) && (!isDone(wish) || prepared.has(wish.manifest)));
+  return [...Map.groupBy(wishes, ({ hook }) => ("unit" in hook ? hook.unit : "")).values()].flatMap(actOf);
+}
+
+function wishesOf(one: Waiting): Wish[] {
+  return one.manifest.hooks.map((hook) => ({ ...one, hook, name: hookName(hook) }));
 }
 
 function isCommand({ hook }: Wish): boolean {
   return hook.kind === "command";
+}
+
+function isDone({ pending, name }: Wish): boolean {
+  return pending.done.includes(name);
 }
 
 /** Words that could be read in two ways are quoted, as two commands must not have one name. */

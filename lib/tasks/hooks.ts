@@ -3,7 +3,7 @@ import { type Folders, keepFoldersOpen } from "../host/folder.ts";
 import type { LockOptions } from "../host/lock.ts";
 import { lockHooks, type Pending, readPending, settlePending } from "../host/pending.ts";
 import type { Manifest } from "../manifest/manifest.ts";
-import { type Act, actsOf, type Waiting } from "./hook-acts.ts";
+import { type Act, commandActs, unitActs, type Waiting } from "./hook-acts.ts";
 import { type HookOptions, runHook } from "./run-hook.ts";
 
 /** A hook that was run, or tried. */
@@ -25,7 +25,7 @@ export interface HookRun {
 /**
  * Acts on every change that is noted as pending: each command once for its certificate, each unit once for all that
  * name it. A hook that fails, hangs or is cut off is run again by the next run, without a new certificate; those that
- * succeeded are not.
+ * succeeded are not, save units whose certificate had a command that failed: they are acted on again after it.
  */
 export async function runPendingHooks(
   manifests: readonly Manifest[],
@@ -50,7 +50,13 @@ export async function runPendingHooks(
     if (pending !== undefined) waiting.push({ manifest, pending });
   }
   const done: Array<{ act: Act; failure: string | undefined }> = [];
-  for (const act of actsOf(waiting)) done.push({ act, failure: await runHook(act, options) });
+  const run = async (acts: readonly Act[]) => {
+    for (const act of acts) done.push({ act, failure: await runHook(act, options) });
+  };
+  await run(commandActs(waiting));
+  const succeeded = done.filter(({ failure }) => failure === undefined);
+  const prepared = succeeded.flatMap(({ act }) => act.wishes.map(({ manifest }) => manifest));
+  await run(unitActs(waiting, new Set(prepared)));
   for (const one of waiting) {
     const mine = done.flatMap(({ act, failure }) =>
       act.wishes.flatMap(({ manifest, name }) => (manifest === one.manifest ? [{ name, failure }] : [])),
@@ -73,7 +79,8 @@ export function pendingHooks(manifests: readonly Manifest[]): readonly HookResul
     manifest,
     pending: readPending(manifest.destination, folders),
   }));
-  return actsOf(waiting.filter(({ pending }) => pending.changed.length > 0)).map(planned);
+  const changed = waiting.filter(({ pending }) => pending.changed.length > 0);
+  return [...commandActs(changed), ...unitActs(changed, new Set())].map(planned);
 }
 
 function planned({ name, wishes }: Act): HookResult {
@@ -99,8 +106,9 @@ async function settle(
   mine: ReadonlyArray<{ name: string; failure: string | undefined }>,
   options: HookOptions,
 ): Promise<void> {
-  const succeeded = mine.filter(({ failure }) => failure === undefined).map(({ name }) => name);
-  const done = succeeded.length === mine.length ? undefined : [...pending.done, ...succeeded];
+  const failed = mine.filter(({ failure }) => failure !== undefined).map(({ name }) => name);
+  const all = new Set([...pending.done, ...mine.map(({ name }) => name)]);
+  const done = failed.length === 0 ? undefined : [...all].filter((name) => !failed.includes(name));
   await settlePending(manifest.destination, pending, done, lockOptions(options));
 }
 

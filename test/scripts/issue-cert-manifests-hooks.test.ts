@@ -166,6 +166,29 @@ describe("units", () => {
     expect(said).toContain("restart shared.service (for a, c): done\n");
   });
 
+  test("are acted on again after a command that had failed, once it has succeeded", async () => {
+    await using host = await startManifestHost(cluster);
+    const [flag, log] = [join(host.path, "flag"), join(host.path, "hook.log")];
+    host.write("a", `reload = ["a.service"]\n${host.onChange(`echo a >> $1; test -e ${flag}`)}`);
+    host.write("b", `reload = ["b.service"]\n${host.onChange("echo b >> $1")}`);
+    const systemctl = `echo "$3" >> ${log}; test "$3" != a.service || ! test -e ${flag} || test -e ${flag}2`;
+    const codes: number[] = [];
+    for (const made of [undefined, undefined, flag, `${flag}2`, undefined]) {
+      if (made !== undefined) writeFileSync(made, "");
+      codes.push((await issueWithSystemctl(host, systemctl)).code);
+    }
+    expect(codes).toEqual([75, 75, 75, 0, 0]);
+    expect(host.logged()).toEqual([
+      ...["a", "b", "a.service", "b.service"],
+      // As long as it fails, its unit is left alone.
+      "a",
+      // Its unit fails now, and is what is left.
+      ...["a", "a.service"],
+      "a.service",
+    ]);
+    expect(signed(host)).toBe(2);
+  });
+
   test("that fail are acted on again for all that name them, and the others are not", async () => {
     await using host = await startManifestHost(cluster);
     host.write("a", 'reload = ["etcd.service", "fine.service"]');
