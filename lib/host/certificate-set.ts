@@ -192,7 +192,8 @@ function lastLook(set: Folder, ca: Stats | undefined): Date | undefined {
 }
 
 export function readRequest({ set }: Place): string | undefined {
-  const file = set && readSmallFile(`${set.path}/${currentName}/${requestName}`, maxBytes);
+  const path = `${currentName}/${requestName}`;
+  const file = set && readSmallFile(`${set.path}/${path}`, maxBytes, `${set.name}/${path}`);
   return file !== undefined && isTrusted(file.stats.uid) ? file.text : undefined;
 }
 

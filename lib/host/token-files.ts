@@ -122,9 +122,18 @@ export function removeInitToken(path: string): void {
 /**
  * Whether an init token is left over from the trade that gave the host its token: it was there first. One that was
  * put there later is an admin's, for the day when the token is gone.
+ *
+ * @throws Failure (can't write) where the disk or the system fails
  */
 export function isInitTokenLeftOver(paths: TokenPaths): boolean {
-  const initToken = statSync(paths.initToken, { throwIfNoEntry: false });
-  const token = statSync(paths.token, { throwIfNoEntry: false });
+  const [initToken, token] = [lookAt(paths.initToken), lookAt(paths.token)];
   return initToken !== undefined && token !== undefined && initToken.mtimeMs <= token.mtimeMs;
+}
+
+function lookAt(path: string): Stats | undefined {
+  try {
+    return statSync(path, { throwIfNoEntry: false });
+  } catch (error) {
+    throw fileError(ExitCode.cantCreate, "look at", path, error);
+  }
 }
