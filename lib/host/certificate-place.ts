@@ -6,6 +6,7 @@ import { errorCode, fileError, printable } from "./file-error.ts";
 import { isFilePath } from "./file-path.ts";
 import { type Folder, type Folders, openFolder, openInside } from "./folder.ts";
 import { fullPath } from "./full-path.ts";
+import { setFolderName } from "./set-folder.ts";
 
 /**
  * A key, its certificate and the CA, kept so that all three change at one moment:
@@ -99,7 +100,7 @@ export function findPlace(destination: string, folders?: Folders): Place | undef
   try {
     return place(
       folder,
-      orMissing(() => openInside(folder, setName(base)), path),
+      orMissing(() => openInside(folder, setFolderName(base)), path),
       base,
     );
   } catch (error) {
@@ -117,7 +118,7 @@ export function makePlace(
   let folder: Folder | undefined;
   try {
     folder = openFolder(path, { mode: 0o750, owner });
-    const set = openInside(folder, setName(base), { mode: 0o755 });
+    const set = openInside(folder, setFolderName(base), { mode: 0o755 });
     return { ...place(folder, set, base), set };
   } catch (error) {
     folder?.[Symbol.dispose]();
@@ -146,10 +147,6 @@ function orMissing(open: () => Folder, path: string): Folder | undefined {
   }
 }
 
-function setName(base: string): string {
-  return `.${base}.set`;
-}
-
 /** The path of a file that services read, for calls. */
 export function outerPath({ folder, base }: Place, member: Member): string {
   return `${folder.path}/${base}${members[member].suffix}`;
@@ -162,7 +159,7 @@ export function outerName({ folder, base }: Place, member: Member): string {
 
 /** What the link of a file that services read holds. */
 export function linkTarget({ base }: Place, member: Member): string {
-  return `${setName(base)}/${currentName}/${members[member].name}`;
+  return `${setFolderName(base)}/${currentName}/${members[member].name}`;
 }
 
 /**

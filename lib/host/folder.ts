@@ -17,6 +17,7 @@ import { ExitCode, Failure } from "../failure.ts";
 import type { Ownership } from "./durable.ts";
 import { errorCode, printable } from "./file-error.ts";
 import { fullPath } from "./full-path.ts";
+import { refuseSets } from "./set-folder.ts";
 
 /**
  * A folder held open. What is in it is reached through the descriptor, so it stays the same folder when somebody
@@ -46,7 +47,7 @@ const maxLinks = 40;
  * user's link could lead to any file.
  *
  * @param make makes each missing folder so; without it a missing one is an error
- * @throws the system's error, or a Failure (can't write) for another user's link
+ * @throws the system's error, or a Failure: (can't write) for another user's link, (usage) for the sets of a certificate
  */
 export function openFolder(path: string, make?: MakeOptions): Folder {
   const { fd, name } = walk(path, make);
@@ -66,6 +67,7 @@ interface Found {
 function walk(path: string, make?: MakeOptions): Found {
   const name = fullPath(path);
   const rest = name.split("/").filter(Boolean);
+  refuseSets(rest, name);
   let fd = openSync("/", O_RDONLY | O_DIRECTORY);
   let [way, lasts, links] = ["", true, 0];
   try {
@@ -81,7 +83,9 @@ function walk(path: string, make?: MakeOptions): Found {
       }
       if (++links > maxLinks)
         throw new Failure(ExitCode.cantCreate, `${printable(name)} has too many links in it`);
-      rest.unshift(...target.split("/").filter((it) => it !== "" && it !== "."));
+      const parts = target.split("/").filter((it) => it !== "" && it !== ".");
+      refuseSets(parts, name);
+      rest.unshift(...parts);
       if (target.startsWith("/")) {
         closeSync(fd);
         fd = openSync("/", O_RDONLY | O_DIRECTORY);

@@ -53,6 +53,25 @@ describe("openFolder()", () => {
     expect([modeOf(join(root.path, "there")), statSync(join(root.path, "there")).uid]).toEqual([before, 0]);
   });
 
+  test("refuses the sets of a certificate, by a link too, and makes nothing on the way there", async () => {
+    using root = temporaryFolder();
+    mkdirSync(join(root.path, ".it.set"));
+    symlinkSync(".it.set", join(root.path, "link"));
+    for (const path of [".it.set", ".it.set/a", "link", "link/a", "new/.a.set/b"]) {
+      const failure = await failureOf(() => openFolder(join(root.path, path), { mode: 0o750 }));
+      expect([failure.exitCode, failure.message]).toEqual([
+        ExitCode.usage,
+        expect.stringMatching(
+          /^\.(it|a)\.set in the path \S+ is where the files of one certificate are kept, and nothing else$/,
+        ),
+      ]);
+    }
+    expect(readdirSync(root.path).sort()).toEqual([".it.set", "link"]);
+    for (const name of [".set", "a.set", ".a.sets", ".a.set.b"]) mkdirSync(join(root.path, name));
+    for (const name of [".set", "a.set", ".a.sets", ".a.set.b"])
+      openFolder(join(root.path, name))[Symbol.dispose]();
+  });
+
   test("follows root's links and its own, absolute and relative", () => {
     using root = temporaryFolder();
     mkdirSync(join(root.path, "real/inner"), { recursive: true });

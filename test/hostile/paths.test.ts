@@ -70,6 +70,12 @@ const refused: readonly Refused[] = [
     words: "can't be a certificate's destination",
   },
   {
+    name: "one among the sets of another certificate",
+    destination: "ssl/.kubelet.set/etcd",
+    code: 64,
+    words: "/ssl/.kubelet.set is where the files of one certificate are kept",
+  },
+  {
     name: "a name without room for what is added to it",
     destination: `ssl/${long(230)}`,
     code: 64,

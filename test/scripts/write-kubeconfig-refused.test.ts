@@ -52,6 +52,24 @@ describe("write-kubeconfig refuses, before it asks or changes anything,", () => 
     await expectRefused(host, [...flags, ...words(host)], 64, sentence);
   });
 
+  test.each([
+    ".kubelet.set/config",
+    ".kubelet.set/current/key.pem",
+    ".kubelet.set/lock",
+    ".new.set/a/config",
+  ])("a kubeconfig among the sets of a certificate: ssl/%s", async (path) => {
+    await using host = await startMaster(cluster);
+    expect((await write(host)).code).toBe(0);
+    host.relay.reset();
+    const to = join(host.path, "ssl", path);
+    await expectRefused(
+      host,
+      [signPath, commonName, host.destination, to],
+      64,
+      " is where the files of one certificate",
+    );
+  });
+
   test.each(["https://me:canary@a:6443", "https://canary@a:6443", "https://:canary@a:6443"])(
     "a user or a password in the server's address, without a word of it: %s",
     async (server) => {
