@@ -29,7 +29,7 @@ export function createLog(name: string, level: LogLevel): Log {
   const print = (line: string) => tell(`${name}: ${line}`);
   return {
     level,
-    done: (line) => (level >= 1 ? console.log(visible(line, paintPattern)) : undefined),
+    done: (line) => (level >= 1 ? printText(`${visible(line, paintPattern)}\n`) : undefined),
     note: (line) => (level >= 1 ? print(line) : undefined),
     debug: (line) => (level >= 2 ? print(line) : undefined),
     error(failure) {
@@ -58,23 +58,38 @@ function visible(text: string, ours: string): string {
   );
 }
 
-/**
- * Prints an answer for a machine: whole, or the run has failed.
- *
- * @throws Failure (can't write)
- */
+/** Prints an answer for a machine. Where that can't be done, `tellOutput` tells it at the end of the run. */
 export function printJson(value: unknown, indent = 0): void {
   printText(`${JSON.stringify(value, undefined, indent)}\n`);
 }
 
+/** Why standard output could not be written: the first error, after which nothing more is. */
+let lost: unknown;
+
 /** The same, of an answer that is no JSON; no line feed is added. */
 export function printText(answer: string): void {
+  if (lost !== undefined) return;
   const text = Buffer.from(answer);
   try {
     for (let done = 0; done < text.length; ) done += writeSome(text, done);
   } catch (error) {
-    throw fileError(ExitCode.cantCreate, "write to", "/dev/stdout", error);
+    // The work that it speaks of goes on: to stop in the middle of it would help nobody.
+    lost = error;
   }
+}
+
+/**
+ * The end of a run: tells that standard output is not whole, where it is not. A reader that has gone (`| head -1`) has
+ * read what it wanted.
+ *
+ * @param code what came of the work itself
+ * @returns that, or (can't write) where the work went well and nobody could read of it
+ */
+export function tellOutput(code: ExitCode, log: Log): ExitCode {
+  if (lost === undefined || errorCode(lost) === "EPIPE") return code;
+  const failure = fileError(ExitCode.cantCreate, "write to", "/dev/stdout", lost);
+  log.error(failure);
+  return code < ExitCode.usage ? failure.exitCode : code;
 }
 
 /** How much a reader that takes its time had room for. */

@@ -8,7 +8,7 @@ import { createVaultClient, type VaultClient } from "../vault/client.ts";
 import { type Arguments, checkArguments } from "./arguments.ts";
 import { type Environment, serverSettings } from "./environment.ts";
 import { type HelpPage, renderHelp } from "./help.ts";
-import { createLog, type Log, parseLogLevel } from "./log.ts";
+import { createLog, type Log, parseLogLevel, printText, tellOutput } from "./log.ts";
 
 /** What a script's `run` is given beside its arguments. */
 export interface Run {
@@ -88,13 +88,24 @@ export async function runScript<T extends ArgsDef & Arguments>(
   keepMemoryOutOfCoreDumps();
   // Each file and folder gets its mode by itself; one that takes from the owner would get in the way.
   process.umask(0o077);
+  let code: ExitCode;
   try {
-    if (asksFor(rawArgs, "--help", "-h")) return console.log(renderHelp(script, calledAs));
-    if (asksFor(rawArgs, "--version", "-v")) return console.log(`${calledAs} ${version}`);
+    code = await perform();
+  } catch (error) {
+    log.error(error);
+    code = error instanceof Failure ? error.exitCode : ExitCode.software;
+  }
+  // A kept connection would hold the process for its idle time.
+  process.exit(endCode(tellOutput(code, log), stop.signalExitCode()));
+
+  async function perform(): Promise<ExitCode> {
+    if (asksFor(rawArgs, "--help", "-h")) return answer(renderHelp(script, calledAs));
+    if (asksFor(rawArgs, "--version", "-v")) return answer(`${calledAs} ${version}`);
     const plain = checkArguments(script.args, rawArgs, calledAs);
     // In whatever form it was asked for (`--help=true`, `-hl2`), it is asked for instead of the work.
-    if (asksFor(plain, "--help")) return console.log(renderHelp(script, calledAs));
-    if (asksFor(plain, "--version")) return console.log(`${calledAs} ${version}`);
+    if (asksFor(plain, "--help")) return answer(renderHelp(script, calledAs));
+    if (asksFor(plain, "--version")) return answer(`${calledAs} ${version}`);
+    let came: ExitCode | undefined;
     const command = defineCommand<T>({
       meta: { name: script.name, version, description: script.description },
       args: script.args,
@@ -102,24 +113,22 @@ export async function runScript<T extends ArgsDef & Arguments>(
         log = createLog(calledAs, parseLogLevel(String(args["log-level"])));
         stop.after(timeLimitMs(String(args.timeout)));
         // A copy: citty's own looks for a flag that was not given under all its spellings, each time.
-        process.exitCode = endCode(
-          await script.run({ ...args }, createRun(log, stop)),
-          stop.signalExitCode(),
-        );
+        came = await script.run({ ...args }, createRun(log, stop));
       },
     });
     await runCommand(command, { rawArgs: plain });
-  } catch (error) {
-    log.error(error);
-    const code = error instanceof Failure ? error.exitCode : ExitCode.software;
-    process.exitCode = endCode(code, stop.signalExitCode());
+    return came ?? ExitCode.ok;
   }
-  // A kept connection would hold the process for its idle time.
-  process.exit();
+}
+
+/** What was asked for instead of the work. */
+function answer(text: string): ExitCode {
+  printText(`${text}\n`);
+  return ExitCode.ok;
 }
 
 /** A run that a signal cut short says so, whatever it made of that; one that did all of its work meanwhile is done. */
-function endCode(code: ExitCode = ExitCode.ok, ofSignal?: number): number {
+function endCode(code: ExitCode, ofSignal: number | undefined): number {
   return code === ExitCode.ok ? code : (ofSignal ?? code);
 }
 

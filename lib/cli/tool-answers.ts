@@ -2,7 +2,7 @@ import { version } from "../../package.json";
 import { ExitCode, Failure } from "../failure.ts";
 import { checkArguments } from "./arguments.ts";
 import { columns, renderHelp } from "./help.ts";
-import { createLog } from "./log.ts";
+import { createLog, printText, tellOutput } from "./log.ts";
 import { commonArgs } from "./script.ts";
 import { nearest } from "./suggest.ts";
 import { findCommand, splitWords, type Tool } from "./tool.ts";
@@ -27,15 +27,16 @@ export async function answer(
   name: string | undefined,
   rest: readonly string[],
 ): Promise<ExitCode> {
+  const log = createLog(tool.name, 1);
   try {
     if (name === undefined && rest.length === 0) {
       console.error(await renderTool(tool));
       return ExitCode.usage;
     }
-    console.log(await answerOf(tool, name, rest));
-    return ExitCode.ok;
+    printText(`${await answerOf(tool, name, rest)}\n`);
+    return tellOutput(ExitCode.ok, log);
   } catch (error) {
-    createLog(tool.name, 1).error(error);
+    log.error(error);
     return error instanceof Failure ? error.exitCode : ExitCode.software;
   }
 }
