@@ -46,6 +46,10 @@ export const issueCert: Script<typeof args> = {
       "issue-cert --config-dir /etc/vault/certs.d",
       "all that is due of this host's manifests, and their hooks",
     ],
+    [
+      "issue-cert --config-dir /etc/vault/certs.d --refresh-ca",
+      "the same, and the server's CA where it is another by now, without waiting for this week's look",
+    ],
   ],
   exitCodes: [[2, "with --check: something is due"]],
   async run(args, run) {

@@ -1,3 +1,4 @@
+import { ExitCode, Failure } from "../failure.ts";
 import { resolveOwnership } from "../host/owner.ts";
 import type { IssueOptions } from "../tasks/issue-certificate.ts";
 import { encodePath } from "../vault/path.ts";
@@ -64,6 +65,12 @@ export const certificateArgs = {
     description: "issue only when less than a third of the life is left, or something asked for has changed",
     group: "When",
   },
+  "refresh-ca": {
+    type: "boolean",
+    description:
+      "of one that is not due, look at the server's CA now, and take another one; manifests: once a week without it",
+    group: "When",
+  },
   force: { type: "boolean", description: "make a new key, too", group: "Key" },
   "ca-chain": {
     type: "boolean",
@@ -94,6 +101,7 @@ export interface CertificateArgs {
   readonly "key-type"?: string | undefined;
   readonly "key-bit-size"?: string | undefined;
   readonly "if-due"?: boolean | undefined;
+  readonly "refresh-ca"?: boolean | undefined;
   readonly force?: boolean | undefined;
   readonly "ca-chain"?: boolean | undefined;
   readonly owner?: string | undefined;
@@ -113,6 +121,7 @@ export function certificateOrder(
 ): Order {
   const { signPath, commonName, destination } = words;
   encodePath(signPath);
+  refuseIdleRefresh(args);
   const names = checkNames({
     commonName,
     organisations: list(args.organisation),
@@ -127,8 +136,20 @@ export function certificateOrder(
     caChain: args["ca-chain"] === true,
     owner: resolveOwnership(args.owner, args.group),
     ifDue: args["if-due"] === true,
+    caLook: args["refresh-ca"] === true ? "now" : undefined,
     force: args.force === true,
   };
+}
+
+/** What is issued in any case comes with the server's CA. */
+function refuseIdleRefresh(args: CertificateArgs): void {
+  if (args["refresh-ca"] !== true || (args["if-due"] === true && args.force !== true)) return;
+  const why = args.force === true ? "with --force" : "without --if-due";
+  throw new Failure(
+    ExitCode.usage,
+    `--refresh-ca is for one that is not due, and ${why} a new one is issued in any case`,
+    { hint: "it brings the server's CA along; leave --refresh-ca out, or have it with --if-due alone" },
+  );
 }
 
 function list(text: string | undefined): string[] {

@@ -34,6 +34,7 @@ export interface ManifestArgs extends HostArgs {
   readonly config?: string | undefined;
   readonly "config-dir"?: string | undefined;
   readonly check?: boolean | undefined;
+  readonly "refresh-ca"?: boolean | undefined;
   readonly hooks: string;
   readonly json?: boolean | undefined;
 }

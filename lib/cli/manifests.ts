@@ -54,9 +54,15 @@ export async function runManifests(args: ManifestArgs, run: Run): Promise<ExitCo
   return worstExitCode(codes);
 }
 
-function parseWhen({ hooks, check }: ManifestArgs): "now" | "later" | "only" {
+function parseWhen({ hooks, check, "refresh-ca": refreshCa }: ManifestArgs): "now" | "later" | "only" {
   if (hooks !== "now" && hooks !== "later" && hooks !== "only") {
     throw new Failure(ExitCode.usage, `--hooks ${hooks} can't be: use now, later or only`);
+  }
+  if (refreshCa === true && (check === true || hooks === "only")) {
+    const other = check === true ? "--check" : "--hooks only";
+    throw new Failure(ExitCode.usage, `--refresh-ca and ${other} exclude each other: that asks no server`, {
+      hint: "leave one of them out; status tells whether the server has another CA, and changes nothing",
+    });
   }
   if (check !== true || hooks === "now") return hooks;
   throw new Failure(ExitCode.usage, "--check and --hooks exclude each other: a check runs none");
@@ -110,6 +116,7 @@ async function issue(job: Job, quiet: Manifest[]): Promise<ExitCode[]> {
   const outcomes = await issueManifests(manifests, {
     client,
     found: await looked,
+    caLook: args["refresh-ca"] === true ? "now" : "weekly",
     signal,
     onNote: ({ name }, sentence) => log.note(`${name}: ${sentence}`),
   });

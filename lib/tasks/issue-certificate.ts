@@ -1,3 +1,4 @@
+import { formatMinute } from "../duration.ts";
 import { ExitCode, Failure } from "../failure.ts";
 import { lookAtSet } from "../host/certificate-look.ts";
 import { certificatePaths } from "../host/certificate-place.ts";
@@ -36,13 +37,18 @@ export interface IssueOptions extends CertificateRequest {
   readonly onNote?: (sentence: string) => void;
   /** Where a certificate lives for less than ten days, half of its life may be used, not two thirds. */
   readonly halfOfShortLife?: boolean;
-  /** Looks once a week whether the server has another CA by now. */
-  readonly watchCa?: boolean;
+  /** When it is looked at whether the server has another CA by now. @default never */
+  readonly caLook?: CaLook | undefined;
+  /** The CA of a mount, with those above it, in PEM. @default asks the server each time */
+  readonly readChain?: (mount: string) => Promise<readonly string[]>;
   /** Keeps on disk, from before the change, that somebody has to act on it: see `takePending`. */
   readonly keepsPending?: boolean;
   /** When a certificate that is due, and valid still, may be replaced; undefined for now. */
   readonly waitUntil?: (standing: Certificate, now: Date) => Date | undefined;
 }
+
+/** Of one that is not due: once a week, or whatever was looked at this week. */
+export type CaLook = "weekly" | "now";
 
 export interface Issued {
   readonly outcome: "issued" | "not due" | "waiting" | "CA refreshed";
@@ -114,15 +120,16 @@ async function decide(
 function isCaCheckDue(
   { checkedAt }: StoredSet,
   { outcome, certificate }: Issued,
-  { client, watchCa, waitUntil }: IssueOptions,
+  { client, caLook, waitUntil, onNote }: IssueOptions,
 ): boolean {
-  return (
-    watchCa === true &&
-    outcome === "not due" &&
-    checkedAt !== undefined &&
-    Math.abs(Date.now() - checkedAt.getTime()) > caCheckMs &&
-    waitUntil?.(certificate, serverTime(client)) === undefined
-  );
+  if (caLook === undefined || outcome !== "not due") return false;
+  const isRecent = checkedAt === undefined || Math.abs(Date.now() - checkedAt.getTime()) <= caCheckMs;
+  if (caLook === "weekly" && isRecent) return false;
+  const opensAt = waitUntil?.(certificate, serverTime(client));
+  if (opensAt !== undefined && caLook === "now") {
+    onNote?.(`the server's CA is not looked at before its window, at ${formatMinute(opensAt)} UTC`);
+  }
+  return opensAt === undefined;
 }
 
 /** Undefined where the certificate that stands is not of the server's CA, and a new one is needed. */
@@ -134,7 +141,8 @@ async function followCa(
 ): Promise<Issued | undefined> {
   const { key, certificate, ca, request } = set;
   if (key === undefined || certificate === undefined || ca === undefined) return undefined;
-  const chain = await readIssuerChain(options.client, options.signPath.replace(/\/sign\/.*$/, ""));
+  const { client, signPath, readChain = (mount) => readIssuerChain(client, mount) } = options;
+  const chain = await readChain(signPath.replace(/\/sign\/.*$/, ""));
   const [issuer, ...above] = chain.flatMap((pem) => readCertificates(pem, "the server's answer"));
   if (issuer === undefined) return undefined;
   if (readCertificates(ca, "the CA file").some((it) => isSameCertificate(it, issuer))) {

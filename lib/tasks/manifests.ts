@@ -6,10 +6,11 @@ import { keepFoldersOpen } from "../host/folder.ts";
 import type { Manifest } from "../manifest/manifest.ts";
 import { isOpen, nextOpening } from "../manifest/window.ts";
 import type { VaultClient } from "../vault/client.ts";
+import { readIssuerChain } from "../vault/pki.ts";
 import type { Certificate } from "../x509/certificate.ts";
 import { learnServerTime } from "./clock.ts";
 import { dueAt, lifeMs, standing } from "./due.ts";
-import { type Issued, type IssueOptions, issueCertificate } from "./issue-certificate.ts";
+import { type CaLook, type Issued, type IssueOptions, issueCertificate } from "./issue-certificate.ts";
 
 /** What came of one manifest: each stands alone, and one that fails leaves the others done. */
 export type Outcome =
@@ -38,6 +39,8 @@ export interface RunOptions {
   readonly client: VaultClient;
   /** What a look has found just now. */
   readonly found: ReadonlyMap<Manifest, Found>;
+  /** When it is looked at whether the server has another CA by now, of those that are not due. @default "weekly" */
+  readonly caLook?: CaLook;
   readonly signal: AbortSignal;
   readonly onNote: (manifest: Manifest, sentence: string) => void;
 }
@@ -50,13 +53,14 @@ export async function issueManifests(
   if (manifests.length === 0) return [];
   // Once, and not for each.
   const clock = learnServerTime(options.client);
+  const readChain = chainReader(options.client);
   return await Promise.all(
     manifests.map(async (manifest): Promise<Outcome> => {
       try {
         await clock;
         const found = options.found.get(manifest);
         if (found instanceof Failure) throw found;
-        const issued = await issueCertificate({ ...issueOptions(manifest, options), found });
+        const issued = await issueCertificate({ ...issueOptions(manifest, options), found, readChain });
         tellShortLife(manifest, issued.certificate, options);
         return { manifest, issued };
       } catch (error) {
@@ -73,7 +77,20 @@ function toFailure(error: unknown): Failure {
   return new Failure(ExitCode.software, `a fault in this tool: ${what}`, { cause: error });
 }
 
-function issueOptions(manifest: Manifest, { client, signal, onNote }: RunOptions): IssueOptions {
+/** Asks once for each mount, however many certificates come from it. */
+function chainReader(client: VaultClient): (mount: string) => Promise<readonly string[]> {
+  const chains = new Map<string, Promise<readonly string[]>>();
+  return (mount) => {
+    const chain = chains.get(mount) ?? readIssuerChain(client, mount);
+    chains.set(mount, chain);
+    return chain;
+  };
+}
+
+function issueOptions(
+  manifest: Manifest,
+  { client, caLook = "weekly", signal, onNote }: RunOptions,
+): IssueOptions {
   return {
     ...manifest,
     client,
@@ -81,7 +98,7 @@ function issueOptions(manifest: Manifest, { client, signal, onNote }: RunOptions
     ifDue: manifest.renew === "due",
     force: false,
     halfOfShortLife: true,
-    watchCa: true,
+    caLook,
     keepsPending: manifest.hooks.length > 0,
     ...(manifest.windows.length === 0
       ? {}

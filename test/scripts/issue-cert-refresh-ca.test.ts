@@ -1,0 +1,172 @@
+import { afterAll, describe, expect, test } from "bun:test";
+import { lstatSync, mkdirSync, rmSync, writeFileSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { type ManifestHost, startManifestHost } from "../manifest/certs.ts";
+import { closedWindow } from "../manifest/host.ts";
+import { makeMount } from "../manifest/mount.ts";
+import { startCluster } from "../support/cluster-server.ts";
+import { openssl } from "../support/openssl.ts";
+import { treeOf } from "../support/tree.ts";
+
+const cluster = await startCluster();
+afterAll(() => cluster[Symbol.asyncDispose]());
+
+const admin = { VAULT_TOKEN: cluster.rootToken };
+const run = (host: ManifestHost, ...args: string[]) => host.run("issue-cert", args, admin);
+const manifests = (host: ManifestHost, ...args: string[]) => run(host, "--config-dir", host.certs, ...args);
+/** But the question for the server's time, which the renewal of a host's own token answers else. */
+const asked = (host: ManifestHost) =>
+  host.relay.passed
+    .map(({ method, path }) => `${method} ${path}`)
+    .filter((it) => it !== "GET sys/seal-status");
+
+/** A host with certificates `a` and `b` of one mount, issued a moment ago. */
+async function freshHost(fields = "") {
+  const mount = await makeMount(cluster);
+  const host = await startManifestHost(cluster);
+  for (const name of ["a", "b"]) host.write(name, `sign_path = "${mount.sign}"\n${fields}`);
+  expect((await manifests(host)).code).toBe(0);
+  host.relay.reset();
+  return Object.assign(host, mount);
+}
+
+/** All but the times of what only says when the CA was looked at. */
+const standing = (host: ManifestHost) =>
+  Object.entries(treeOf(host.path)).filter(([name]) => !/\.set(\/ca-checked)?$/.test(name));
+
+const verify = (destination: string) =>
+  openssl(["verify", "-CAfile", `${destination}-ca.pem`, `${destination}.pem`]);
+
+describe("issue-cert --refresh-ca with manifests", () => {
+  test("asks once for each mount, and leaves all as it is where the CA is the same", async () => {
+    await using host = await freshHost();
+    const before = standing(host);
+    expect(await manifests(host, "--refresh-ca")).toEqual({ code: 0, stdout: "", stderr: "" });
+    expect(asked(host)).toEqual([`GET ${host.mount}/issuer/default/json`]);
+    expect(standing(host)).toEqual(before);
+  });
+
+  test("has another CA's certificates issued at once, which a run without it leaves", async () => {
+    await using host = await freshHost();
+    await host.replaceCa();
+    expect(await manifests(host)).toEqual({ code: 0, stdout: "", stderr: "" });
+    const { code, stdout } = await manifests(host, "--refresh-ca");
+    expect([code, stdout.match(/\.pem issued \(the server has another CA by now\)/g)?.length]).toEqual([
+      0, 2,
+    ]);
+    verify(host.destinationOf("a"));
+    host.relay.reset();
+    expect((await manifests(host, "--refresh-ca")).stdout).toBe("");
+    expect(asked(host)).toEqual([`GET ${host.mount}/issuer/default/json`]);
+  });
+
+  test("puts a CA's new certificate in place without one for the host, and has its hooks run", async () => {
+    await using host = await startManifestHost(cluster);
+    const { sign, reissueCa } = await makeMount(cluster);
+    host.write("a", `sign_path = "${sign}"\n${host.onChange('echo "$VAULT_HELPER_CHANGED" >> $1')}`);
+    await manifests(host);
+    await reissueCa();
+    const before = host.file("a.pem");
+    const { code, stdout } = await run(host, "--config", join(host.certs, "a.toml"), "--refresh-ca");
+    expect(code).toBe(0);
+    expect(stdout).toContain("a-ca.pem is the server's CA again");
+    expect(host.file("a.pem")).toBe(before);
+    expect(host.logged()).toEqual(["certificate key ca", "ca"]);
+  });
+
+  test("asks for none before its window, and says when that is", async () => {
+    const { window, opens } = closedWindow();
+    await using host = await freshHost(`window = "${window}"`);
+    await host.replaceCa();
+    const before = treeOf(host.path);
+    expect(await manifests(host, "--refresh-ca")).toEqual({
+      code: 0,
+      stdout: "",
+      stderr: ["a", "b"]
+        .map(
+          (name) => `issue-cert: ${name}: the server's CA is not looked at before its window, at ${opens}\n`,
+        )
+        .join(""),
+    });
+    expect(asked(host)).toEqual([]);
+    expect(treeOf(host.path)).toEqual(before);
+  });
+
+  test.each([
+    [["--check"], "--refresh-ca and --check exclude each other: that asks no server"],
+    [["--hooks", "only"], "--refresh-ca and --hooks only exclude each other: that asks no server"],
+  ])("does not go with %j", async (flags, words) => {
+    await using host = await startManifestHost(cluster);
+    const { code, stdout, stderr } = await manifests(host, "--refresh-ca", ...flags);
+    expect({ code, stdout, told: stderr.split("\n")[0] }).toEqual({
+      code: 64,
+      stdout: "",
+      told: `issue-cert: ${words}`,
+    });
+  });
+});
+
+describe("issue-cert --if-due --refresh-ca", () => {
+  /** A call for a certificate of its own, which has been issued. */
+  async function directHost() {
+    const mount = await makeMount(cluster);
+    const host = await startManifestHost(cluster);
+    const words = [mount.sign, "direct", host.destination];
+    expect((await run(host, ...words)).code).toBe(0);
+    host.relay.reset();
+    const wish = (...flags: string[]) => run(host, "--if-due", ...flags, ...words);
+    return Object.assign(host, mount, { words, wish });
+  }
+
+  test("takes another CA, which a call without it does not look at", async () => {
+    await using host = await directHost();
+    await host.replaceCa();
+    expect((await host.wish()).stdout).toContain(".pem is not due");
+    const before = host.read(`${host.destination}-ca.pem`);
+    expect((await host.wish("--refresh-ca")).stdout).toContain("issued (the server has another CA by now)");
+    expect(host.read(`${host.destination}-ca.pem`)).not.toBe(before);
+    verify(host.destination);
+  });
+
+  test("takes another CA where the Go tool's plain files stand, and leaves those where it is the same", async () => {
+    await using host = await directHost();
+    const names = ["-key.pem", ".pem", "-ca.pem"].map((suffix) => host.destination + suffix);
+    const plain = names.map((name) => [name, host.read(name)] as const);
+    rmSync(dirname(host.destination), { recursive: true });
+    mkdirSync(dirname(host.destination));
+    for (const [name, text] of plain) writeFileSync(name, text, { mode: 0o600 });
+    expect((await host.wish("--refresh-ca")).stdout).toContain(".pem is not due");
+    expect(asked(host)).toEqual([`GET ${host.mount}/issuer/default/json`]);
+    expect(names.map((name) => lstatSync(name).isFile())).toEqual([true, true, true]);
+    await host.replaceCa();
+    expect((await host.wish("--refresh-ca")).stdout).toContain("issued (the server has another CA by now)");
+    verify(host.destination);
+  });
+
+  test("takes a CA's new certificate alone, in a kubeconfig, too", async () => {
+    await using host = await directHost();
+    const kubeconfig = join(host.path, "kubeconfig");
+    const write = (...flags: string[]) =>
+      host.run("write-kubeconfig", ["--if-due", ...flags, ...host.words, kubeconfig], admin);
+    expect((await write()).code).toBe(0);
+    const [text, certificate] = [host.read(kubeconfig), host.read(`${host.destination}.pem`)];
+    await host.reissueCa();
+    expect((await write()).stdout).not.toContain("written");
+    expect((await write("--refresh-ca")).stdout).toContain(`${kubeconfig} written`);
+    expect(host.read(`${host.destination}.pem`)).toBe(certificate);
+    const ca = Buffer.from(host.read(`${host.destination}-ca.pem`)).toString("base64");
+    expect(host.read(kubeconfig)).toContain(ca);
+    expect(text).not.toContain(ca);
+  });
+
+  test.each([[[]], [["--force"]], [["--if-due", "--force"]]])(
+    "is refused where a new one is issued in any case: %j",
+    async (flags) => {
+      await using host = await directHost();
+      const { code, stderr } = await run(host, "--refresh-ca", ...flags, ...host.words);
+      expect(code).toBe(64);
+      expect(stderr).toContain("--refresh-ca is for one that is not due, and with");
+      expect(host.relay.passed).toEqual([]);
+    },
+  );
+});
