@@ -5,6 +5,7 @@ import { printable } from "../host/file-error.ts";
 import { type HostStatus, hostStatus } from "../tasks/host-status.ts";
 import type { CertificateStatus } from "../tasks/host-status-certificates.ts";
 import type { Finding, State } from "../tasks/host-status-finding.ts";
+import { withoutRepeats } from "../tasks/host-status-mend.ts";
 import type { TokenStatus } from "../tasks/host-status-token.ts";
 import type { UnitStatus } from "../tasks/host-status-units.ts";
 import { painter } from "./colour.ts";
@@ -149,13 +150,8 @@ const shownCommands = 3;
 /** `1 wrong, 2 due, 6 ok; to mend it: issue-cert --config-dir /etc/vault/certs.d` */
 function summary(status: HostStatus): string {
   const rows = rowsOf(status);
-  const all = [status.token, ...status.certificates, ...status.hooks, ...status.units].flatMap(
-    ({ mend }) => mend ?? [],
-  );
-  // Who issues what the manifests ask for runs their hooks, too.
-  const commands = [...new Set(all)].filter(
-    (command, _, them) => !them.some((it) => command.startsWith(`${it} `)),
-  );
+  const all = [status.token, ...status.certificates, ...status.hooks, ...status.units];
+  const commands = withoutRepeats(all.flatMap(({ mend }) => mend ?? []));
   const more =
     commands.length > shownCommands ? `; and ${commands.length - shownCommands} more, see --json` : "";
   const mend =

@@ -12,7 +12,7 @@ import { keyTypeName } from "../x509/key-type.ts";
 import { type CertificateRequest, dueAt, recordedRequest, type Standing, standing } from "./due.ts";
 import { type CaOnServer, caReason, compareCa, replacementTime } from "./host-status-ca.ts";
 import { type Finding, isDenied, type State, worstState } from "./host-status-finding.ts";
-import { directCall, manifestsCall } from "./host-status-mend.ts";
+import { type CallOptions, directCall, manifestsCall } from "./host-status-mend.ts";
 import type { Answers } from "./host-status-server.ts";
 
 export interface CertificateStatus extends Finding {
@@ -86,22 +86,31 @@ export function mountOf({ asked }: WantedCertificate): string | undefined {
   return asked?.signPath.replace(/\/sign\/.*$/, "");
 }
 
-/** How a certificate stands: by its files, by the rules of the runs that issue it, and by the server's CA. */
+/**
+ * How a certificate stands: by its files, by the rules of the runs that issue it, and by the server's CA.
+ *
+ * @param configPath of the host's tokens, for the command that mends it
+ */
 export async function certificateStatus(
   wanted: WantedCertificate,
   answers: Answers,
+  configPath: string,
 ): Promise<CertificateStatus> {
-  const status = await statusOf(wanted, answers);
+  const status = await statusOf(wanted, answers, configPath);
   // A run may have put a new set there between two of its files.
   return status.state === "wrong"
-    ? await statusOf(readWanted(wanted.destination, wanted.manifest), answers)
+    ? await statusOf(readWanted(wanted.destination, wanted.manifest), answers, configPath)
     : status;
 }
 
-async function statusOf(wanted: WantedCertificate, answers: Answers): Promise<CertificateStatus> {
+async function statusOf(
+  wanted: WantedCertificate,
+  answers: Answers,
+  configPath: string,
+): Promise<CertificateStatus> {
   const { name, destination, manifest, set } = wanted;
   const certificate = set instanceof Failure ? undefined : readLeaf(set);
-  const judged = await judge(wanted, certificate, answers);
+  const judged = await judge(wanted, certificate, answers, configPath);
   return {
     name,
     destination,
@@ -141,6 +150,7 @@ async function judge(
   wanted: WantedCertificate,
   certificate: Certificate | undefined,
   { now, issuers }: Answers,
+  configPath: string,
 ): Promise<Judged> {
   const { set, manifest } = wanted;
   if (set instanceof Failure) return unread(set, wanted.isDenied);
@@ -149,12 +159,12 @@ async function judge(
   const issuer = issuers.get(mountOf(wanted) ?? "");
   // Beside a CA file that is wrong by itself, the server's says nothing.
   const ca = stands.match?.ca === false ? "unknown" : compareCa(set, certificate, issuer);
-  const replacedAt =
-    manifest &&
-    certificate &&
-    replacementTime(manifest, certificate, { isDue, ca, checkedAt: set.checkedAt }, now);
-  const isLater = replacedAt !== undefined && replacedAt > now;
-  const waits = isDue && stands.isUsable && isLater;
+  /** By a run that looks at the server's CA again a week after that. */
+  const replacementAfter = (checkedAt: Date | undefined) =>
+    manifest && certificate && replacementTime(manifest, certificate, { isDue, ca, checkedAt }, now);
+  const replacedAt = replacementAfter(set.checkedAt);
+  const isNow = (time: Date | undefined) => time === undefined || time <= now;
+  const waits = isDue && stands.isUsable && !isNow(replacedAt);
   const isWide = hasWideKey(wanted.destination);
   const told: ReadonlyArray<readonly [State, string | undefined]> = [
     ...stands.reasons.map((reason) => [stands.isUsable ? (waits ? "ok" : "due") : "wrong", reason] as const),
@@ -167,12 +177,14 @@ async function judge(
   ];
   const found = told.filter(([, reason]) => reason !== undefined);
   const state = worstState(found.map(([of]) => of));
-  // No run looks at the server's CA before its time.
-  const isMended = state === "wrong" || (state === "due" && (isWide || !isLater));
+  // One that looks at the server's CA now is kept back by its window alone.
+  const refreshCa = caReason[ca] !== undefined;
+  const isMendable = isNow(replacedAt) || (refreshCa && isNow(replacementAfter(new Date(0))));
+  const isMended = state === "wrong" || (state === "due" && (isWide || isMendable));
   return {
     state,
     reasons: found.flatMap(([, reason]) => reason ?? []),
-    ...(isMended ? { mend: mendCommand(wanted, certificate, caReason[ca] !== undefined) } : {}),
+    ...(isMended ? { mend: mendCommand(wanted, certificate, { configPath, refreshCa }) } : {}),
     replacedAt,
     keyMatches: stands.match?.key,
     caMatches: stands.match?.ca,
@@ -219,13 +231,12 @@ function hasWideKey(destination: string): boolean {
   }
 }
 
-/** @param isOrder that the CA is another is no reason for a direct call with `--if-due` */
 function mendCommand(
   { manifest, asked, destination }: WantedCertificate,
   certificate: Certificate | undefined,
-  isOrder: boolean,
+  options: CallOptions,
 ): string {
-  if (manifest !== undefined) return manifestsCall(manifest);
+  if (manifest !== undefined) return manifestsCall(manifest, options);
   const { signPath, names = namesOf(certificate), caChain = false } = asked ?? {};
-  return directCall({ signPath, names, caChain, destination, isOrder });
+  return directCall({ signPath, names, caChain, destination, ...options });
 }

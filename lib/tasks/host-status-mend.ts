@@ -4,31 +4,59 @@ import type { Names } from "../x509/csr.ts";
 
 /** Renews the token, or trades the init token for one. */
 export function renewCall(configPath: string): string {
-  return configPath === "/etc/vault" ? "renew-token" : `renew-token --config-path ${shellWord(configPath)}`;
+  return call("renew-token", configPath);
 }
 
 /** Runs the hooks that are left of the manifests in a folder. */
-export function hooksCall(configDir: string): string {
-  return `issue-cert --config-dir ${shellWord(configDir)} --hooks only`;
+export function hooksCall(configDir: string, configPath: string): string {
+  return `${folderCall(configDir, configPath)}${onlyHooks}`;
 }
 
 /** Issues what the manifests beside this one ask for, and is due. */
-export function manifestsCall({ file }: Manifest): string {
-  return `issue-cert --config-dir ${shellWord(dirname(file))}`;
+export function manifestsCall({ file }: Manifest, { configPath, refreshCa }: CallOptions): string {
+  return `${folderCall(dirname(file), configPath)}${refreshCa ? andCa : ""}`;
 }
 
-export interface DirectCall {
+const onlyHooks = " --hooks only";
+const andCa = " --refresh-ca";
+
+/** Each command once, and none that another does along with its own. */
+export function withoutRepeats(commands: readonly string[]): readonly string[] {
+  const all = new Set(commands);
+  const isDone = (command: string) => {
+    // Who issues what the manifests ask for runs their hooks, too.
+    const issues = command.endsWith(onlyHooks) ? command.slice(0, -onlyHooks.length) : command;
+    return (issues !== command && all.has(issues)) || all.has(issues + andCa);
+  };
+  return [...all].filter((command) => !isDone(command));
+}
+
+function folderCall(configDir: string, configPath: string): string {
+  return `${call("issue-cert", configPath)} --config-dir ${shellWord(configDir)}`;
+}
+
+/** A host's own command, and where its tokens are if not where they are looked for. */
+function call(command: string, configPath: string): string {
+  return configPath === "/etc/vault" ? command : `${command} --config-path ${shellWord(configPath)}`;
+}
+
+export interface CallOptions {
+  /** Of the host's tokens. */
+  readonly configPath: string;
+  /** The server has another CA by now, which no run looks at before its time. */
+  readonly refreshCa: boolean;
+}
+
+export interface DirectCall extends CallOptions {
   /** Undefined where nobody knows. */
   readonly signPath: string | undefined;
   readonly names: Names;
   readonly caChain: boolean;
   readonly destination: string;
-  /** To issue it whether it is due or not. */
-  readonly isOrder: boolean;
 }
 
 /** The call that has a certificate issued as it was before. */
-export function directCall({ signPath, names, caChain, destination, isOrder }: DirectCall): string {
+export function directCall({ signPath, names, caChain, destination, ...options }: DirectCall): string {
   const { commonName, dnsNames, ipAddresses, organisations } = names;
   const flags = [
     ["-s", dnsNames],
@@ -36,8 +64,8 @@ export function directCall({ signPath, names, caChain, destination, isOrder }: D
     ["-n", organisations],
   ] as const;
   return [
-    "issue-cert",
-    ...(isOrder ? [] : ["--if-due"]),
+    call("issue-cert", options.configPath),
+    `--if-due${options.refreshCa ? andCa : ""}`,
     ...(caChain ? ["--ca-chain"] : []),
     ...flags.flatMap(([flag, values]) => (values.length === 0 ? [] : [flag, shellWord(values.join(","))])),
     signPath === undefined ? "SIGN-PATH" : shellWord(signPath),

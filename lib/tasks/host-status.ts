@@ -71,14 +71,16 @@ export async function hostStatus(options: HostStatusOptions): Promise<HostStatus
   const [answers, units] = await Promise.all([asked, unitStatuses()]);
   const { server, clock, now } = answers;
   const token = tokenStatus(tokens, answers);
-  const certificates = await Promise.all(wanted.map((one) => certificateStatus(one, answers)));
+  const certificates = await Promise.all(
+    wanted.map((one) => certificateStatus(one, answers, options.configPath)),
+  );
   const found = {
     server,
     clock,
     token,
     certificates,
     manifests: failures.filter((failure) => !isDenied(failure)).map(broken),
-    hooks: hookStatuses(manifests, options.configDir),
+    hooks: hookStatuses(manifests, options),
     units,
     permission: permission([
       ...[tokens.token, tokens.initToken, ...failures].filter(isDenied),
@@ -125,13 +127,16 @@ function broken({ message, hint }: Failure): Finding {
   return { state: "wrong", reasons: [message, ...(hint === undefined ? [] : [hint])] };
 }
 
-function hookStatuses(manifests: readonly Manifest[], configDir: string): HookStatus[] {
+function hookStatuses(
+  manifests: readonly Manifest[],
+  { configDir, configPath }: HostStatusOptions,
+): HookStatus[] {
   return pendingHooks(manifests.filter(hasReadableHooks)).map(({ hook, manifests }) => ({
     hook,
     manifests,
     state: "due",
     reasons: ["has not succeeded since the change"],
-    mend: hooksCall(configDir),
+    mend: hooksCall(configDir, configPath),
   }));
 }
 

@@ -60,7 +60,7 @@ describe("status --json", () => {
       hookPending: false,
     };
     const command = `/bin/sh -c "exit 1" hook ${join(host.path, "hook.log")}`;
-    const mend = `issue-cert --config-dir ${host.certs}`;
+    const mend = `issue-cert --config-path ${host.config} --config-dir ${host.certs}`;
     expect(all).toEqual({
       state: "wrong",
       time: moment,

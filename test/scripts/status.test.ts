@@ -42,6 +42,9 @@ async function findings(host: ManifestHost, ...args: string[]) {
   return { code, told, all };
 }
 
+/** What has issued what is due: with this host's own configuration directory, which is not the usual one. */
+const mend = (host: ManifestHost) => `issue-cert --config-path ${host.config} --config-dir ${host.certs}`;
+
 /** A host with one certificate, `etcd`. */
 async function hostWithOne(fields = "", fault?: Parameters<typeof startManifestHost>[1]) {
   const host = await startManifestHost(cluster, fault);
@@ -153,9 +156,9 @@ describe("status ends with 2 for", () => {
       told: ["due certificate etcd: less than half of its life is left"],
     });
     expect(all.certificates[0].dueInSeconds).toBeLessThan(0);
-    expect(all.certificates[0].mend).toBe(`issue-cert --config-dir ${host.certs}`);
+    expect(all.certificates[0].mend).toBe(mend(host));
     const { stdout } = await ask(host);
-    expect(stdout).toMatch(/\n1 due, 3 ok; to mend it: issue-cert --config-dir \S+\/certs\.d\n$/);
+    expect(stdout).toEndWith(`\n1 due, 3 ok; to mend it: ${mend(host)}\n`);
     expect(stdout).toMatch(/^due {4}certificate etcd {2}\d+s +now {15}less than half of its life is left/m);
   });
 
@@ -168,7 +171,7 @@ describe("status ends with 2 for", () => {
     expect(code).toBe(1); // there is no manifest in the folder that was named
     expect(all.certificates[0]).toMatchObject({
       state: "due",
-      mend: `issue-cert --if-due -s a.example,b.example -i 127.0.0.1 ${sign} 'it'\\''s' ${join(host.path, "ssl/it")}`,
+      mend: `issue-cert --config-path ${host.config} --if-due -s a.example,b.example -i 127.0.0.1 ${sign} 'it'\\''s' ${join(host.path, "ssl/it")}`,
     });
   });
 
@@ -188,13 +191,36 @@ describe("status ends with 2 for", () => {
       told: ["due certificate etcd: the server has another CA by now"],
     });
     const [one] = all.certificates;
-    expect([one.caOnServer, one.mend]).toEqual(["other", null]);
+    expect([one.caOnServer, one.mend]).toEqual(["other", `${mend(host)} --refresh-ca`]);
     const days = (Date.parse(one.replacedAt) - Date.now()) / 86_400_000;
     expect([days > 6.9, days <= 7]).toEqual([true, true]);
     age(`${host.destinationOf("etcd")}-ca.pem`, 8);
-    expect((await findings(host)).all.certificates[0].mend).toBe(`issue-cert --config-dir ${host.certs}`);
-    await issue(host);
+    expect((await findings(host)).all.certificates[0].mend).toBe(`${mend(host)} --refresh-ca`);
+    const { window } = closedWindow();
+    host.write("etcd", `sign_path = "${sign}"\nwindow = "${window}"`);
+    expect((await findings(host)).all.certificates[0].mend).toBe(null);
+    host.write("etcd", `sign_path = "${sign}"`);
+    // One command does all: what is due, the hooks that are left, and the CA.
+    host.write("other", `san_hosts = ["one"]\n${host.onChange("true")}`);
+    await issue(host, "--hooks", "later");
+    host.write("other", `san_hosts = ["another"]\n${host.onChange("true")}`);
+    await replaceCa();
+    expect((await ask(host)).stdout).toEndWith(`; to mend it: ${mend(host)} --refresh-ca\n`);
+    await issue(host, "--refresh-ca");
     expect(await findings(host)).toMatchObject({ code: 0, told: [] });
+  });
+
+  test("another CA on the server of a direct call, which the call that is named takes", async () => {
+    const { sign, reissueCa } = await makeMount(cluster);
+    await using host = await startManifestHost(cluster);
+    const direct = join(host.path, "ssl/it");
+    expect((await host.run("issue-cert", [sign, "it", direct], admin)).code).toBe(0);
+    await reissueCa();
+    const { all } = await findings(host, "--destination", direct);
+    const { mend } = all.certificates[0];
+    expect(mend).toBe(`issue-cert --config-path ${host.config} --if-due --refresh-ca ${sign} it ${direct}`);
+    const [, , , ...words] = mend.split(" ");
+    expect((await host.run("issue-cert", words, admin)).stdout).toContain("is the server's CA again");
   });
 
   test("an init token that waits, and names renew-token", async () => {
@@ -268,7 +294,7 @@ describe("status ends with 2 for", () => {
     expect({ code, told }).toEqual({ code: 2, told: ["due hooks: has not succeeded since the change"] });
     expect(all.hooks[0]).toMatchObject({
       manifests: ["etcd"],
-      mend: `issue-cert --config-dir ${host.certs} --hooks only`,
+      mend: `${mend(host)} --hooks only`,
     });
     expect(all.certificates[0].hookPending).toBe(true);
     expect((await ask(host)).stdout).toMatch(
@@ -339,7 +365,7 @@ describe("status ends with 1 for", () => {
     host.write("etcd");
     const { code, told, all } = await findings(host);
     expect({ code, told }).toEqual({ code: 1, told: ["wrong certificate etcd: there is none yet"] });
-    expect(all.certificates[0].mend).toBe(`issue-cert --config-dir ${host.certs}`);
+    expect(all.certificates[0].mend).toBe(mend(host));
     expect(existsSync(join(host.path, "ssl"))).toBe(false);
   });
 
