@@ -29,6 +29,7 @@ export function hostStatusJson(status: HostStatus): Readonly<Record<string, unkn
     manifests: status.manifests.map(findingJson),
     hooks: status.hooks.map((hook) => ({ ...findingJson(hook), hook: hook.hook, manifests: hook.manifests })),
     units: status.units.map((unit) => unitJson(unit, now)),
+    config: status.config.map(findingJson),
     permission: status.permission.map(findingJson),
   };
 }

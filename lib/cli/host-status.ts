@@ -5,10 +5,11 @@ import { printable } from "../host/file-error.ts";
 import { type HostStatus, hostStatus } from "../tasks/host-status.ts";
 import type { CertificateStatus } from "../tasks/host-status-certificates.ts";
 import type { Finding, State } from "../tasks/host-status-finding.ts";
-import { withoutRepeats } from "../tasks/host-status-mend.ts";
+import { asksServer, loadCall, withoutRepeats } from "../tasks/host-status-mend.ts";
 import type { TokenStatus } from "../tasks/host-status-token.ts";
 import type { UnitStatus } from "../tasks/host-status-units.ts";
 import { painter } from "./colour.ts";
+import { type ConfigFile, readConfigFile } from "./config-file.ts";
 import { credentialsPath } from "./environment.ts";
 import { hostMetrics } from "./host-metrics.ts";
 import { hostStatusJson } from "./host-status-json.ts";
@@ -51,6 +52,10 @@ export async function runHostStatus(args: HostStatusArgs, run: Run): Promise<Exi
       hint: "node_exporter's textfile collector reads no other file",
     });
   }
+  const config = readConfigFile(args["config-path"], run.env);
+  const names = Object.keys(config.variables);
+  if (names.length > 0) run.log.debug(`${config.path} gives ${names.join(", ")}`);
+  run.setVariables(config.variables);
   const status = await hostStatus({
     connect: args.offline === true ? undefined : () => run.client(),
     configPath: args["config-path"],
@@ -58,19 +63,20 @@ export async function runHostStatus(args: HostStatusArgs, run: Run): Promise<Exi
     configDir: args["config-dir"],
     isConfigDirOptional: args["config-dir"] === defaultConfigDir,
     destinations,
+    configFailure: config.failure,
   });
   if (prometheus !== undefined) writeMetrics(prometheus, renderMetrics(hostMetrics(status)));
   if (args.json === true) printJson(hostStatusJson(status), 2);
   else {
     for (const line of statusTable(rowsOf(status), painter(run.env), process.stdout.columns))
       run.log.done(line);
-    run.log.done(summary(status));
+    run.log.done(summary(status, config));
   }
   return exitCodes[status.state];
 }
 
 function rowsOf(status: HostStatus): StatusRow[] {
-  const { server, clock, token, certificates, manifests, hooks, units, permission, now } = status;
+  const { server, clock, token, certificates, manifests, hooks, units, config, permission, now } = status;
   const plain = (what: string, finding: Finding, ...facts: string[]): StatusRow => ({
     ...finding,
     what,
@@ -78,6 +84,7 @@ function rowsOf(status: HostStatus): StatusRow[] {
   });
   return [
     ...permission.map((finding) => plain("permission", finding)),
+    ...config.map((finding) => plain("configuration", finding)),
     plain("server", server, ...(server.address === undefined ? [] : [server.address])),
     ...(clock.state === "unknown" ? [] : [plain("clock", clock, "as the server's")]),
     tokenRow(token, now),
@@ -148,14 +155,17 @@ function secondsUntil(date: Date, now: Date): number {
 const shownCommands = 3;
 
 /** `1 wrong, 2 due, 6 ok; to mend it: issue-cert --config-dir /etc/vault/certs.d` */
-function summary(status: HostStatus): string {
+function summary(status: HostStatus, config: ConfigFile): string {
   const rows = rowsOf(status);
   const all = [status.token, ...status.certificates, ...status.hooks, ...status.units];
   const commands = withoutRepeats(all.flatMap(({ mend }) => mend ?? []));
+  // The other commands go by the environment alone.
+  const isWanted = commands.some(asksServer) && Object.keys(config.variables).length > 0;
+  const variables = isWanted ? `${loadCall(config.path)}; ` : "";
   const more =
     commands.length > shownCommands ? `; and ${commands.length - shownCommands} more, see --json` : "";
-  const mend =
-    commands.length === 0 ? "" : `; to mend it: ${commands.slice(0, shownCommands).join("; ")}${more}`;
+  const shown = commands.slice(0, shownCommands).join("; ");
+  const mend = commands.length === 0 ? "" : `; to mend it: ${variables}${shown}${more}`;
   const none = rows.some(({ what }) => /^(certificate|manifest)/.test(what))
     ? ""
     : "; no certificate is known here: name those of direct calls with --destination";

@@ -16,6 +16,8 @@ export interface Run {
   readonly env: Environment;
   /** Ends the run: its time limit is over, or it was told to stop. */
   readonly signal: AbortSignal;
+  /** Adds to the environment of this run: the runtime reads proxies' there itself. */
+  setVariables(more: Readonly<Record<string, string>>): void;
   /** A client of the server that the environment names. */
   client(token?: string): VaultClient;
 }
@@ -153,6 +155,7 @@ function createRun(log: Log, { signal, timeLeftMs }: ReturnType<typeof stopSigna
     log,
     env,
     signal,
+    setVariables: (more) => void Object.assign(env, more),
     client(token) {
       const settings = serverSettings(env);
       warnOfRisks(settings.address, settings.tls.skipVerify === true, log);

@@ -3,7 +3,7 @@ import { basename, dirname, join } from "node:path";
 import { ExitCode, Failure } from "../failure.ts";
 import { certificatePaths } from "../host/certificate-place.ts";
 import { fileError, printable } from "../host/file-error.ts";
-import { readSmallFile } from "../host/read-file.ts";
+import { readSmallFile, requireOurs } from "../host/read-file.ts";
 import { placeOf } from "../toml/parse.ts";
 import { type Manifest, parseManifest } from "./manifest.ts";
 import { type HostFacts, hostFacts } from "./specifiers.ts";
@@ -15,6 +15,7 @@ export interface Loaded {
 }
 
 const maxBytes = 16 * 1024;
+const hookRisk = "whoever writes it decides what root runs";
 
 /**
  * Reads one manifest.
@@ -56,7 +57,7 @@ export function loadManifests(folder: string): Loaded {
 function load(file: string, host: HostFacts, taken: Map<string, string>): Manifest {
   const content = readSmallFile(file, maxBytes);
   if (content === undefined) throw new Failure(ExitCode.config, `there is no manifest ${printable(file)}`);
-  requireOurs(file, content.stats);
+  requireOurs(file, content.stats, hookRisk);
   if (content.text.includes("\ufffd")) throw new Failure(ExitCode.config, `${printable(file)} is not UTF-8`);
   const manifest = parseManifest(content.text, file, host);
   const mine = Object.values(certificatePaths(manifest.destination));
@@ -87,7 +88,7 @@ function identityOf(folder: string): string {
 
 function listManifests(folder: string): string[] {
   try {
-    requireOurs(folder, statSync(folder));
+    requireOurs(folder, statSync(folder), hookRisk);
     return readdirSync(folder)
       .filter((name) => name.endsWith(".toml") && !name.startsWith("."))
       .sort()
@@ -95,12 +96,4 @@ function listManifests(folder: string): string[] {
   } catch (error) {
     throw fileError(ExitCode.config, "read the manifests in", folder, error);
   }
-}
-
-/** Whoever writes a manifest has root run its hooks. */
-function requireOurs(path: string, { uid, mode }: { uid: number; mode: number }): void {
-  if ((uid === 0 || uid === process.geteuid?.()) && (mode & 0o022) === 0) return;
-  throw new Failure(ExitCode.config, `${printable(path)} can be written by others`, {
-    hint: `whoever writes it decides what root runs; chown root ${printable(path)} and chmod go-w ${printable(path)}`,
-  });
 }

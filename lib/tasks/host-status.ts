@@ -31,6 +31,8 @@ export interface HostStatusOptions {
   readonly isConfigDirOptional: boolean;
   /** Of certificates that no manifest speaks of. */
   readonly destinations: readonly string[];
+  /** Why the host's file of variables is not used. */
+  readonly configFailure?: Failure | undefined;
 }
 
 /** A hook that has not succeeded since its certificate changed. */
@@ -54,6 +56,8 @@ export interface HostStatus {
   readonly manifests: readonly Finding[];
   readonly hooks: readonly HookStatus[];
   readonly units: readonly UnitStatus[];
+  /** The host's file of variables, where it can't be used: at most one. */
+  readonly config: readonly Finding[];
   /** What this user may not read: at most one. */
   readonly permission: readonly Finding[];
 }
@@ -70,6 +74,7 @@ export async function hostStatus(options: HostStatusOptions): Promise<HostStatus
   const asked = askServer(options.connect, heldToken(tokens), [...mounts]);
   const [answers, units] = await Promise.all([asked, unitStatuses()]);
   const { server, clock, now } = answers;
+  const config = options.configFailure === undefined ? [] : [options.configFailure];
   const token = tokenStatus(tokens, answers);
   const certificates = await Promise.all(
     wanted.map((one) => certificateStatus(one, answers, options.configPath)),
@@ -82,13 +87,14 @@ export async function hostStatus(options: HostStatusOptions): Promise<HostStatus
     manifests: failures.filter((failure) => !isDenied(failure)).map(broken),
     hooks: hookStatuses(manifests, options),
     units,
+    config: config.filter((failure) => !isDenied(failure)).map(broken),
     permission: permission([
-      ...[tokens.token, tokens.initToken, ...failures].filter(isDenied),
+      ...[tokens.token, tokens.initToken, ...config, ...failures].filter(isDenied),
       ...wanted.filter((one) => one.isDenied),
     ]),
   };
-  const { manifests: brokenOnes, hooks, permission: denied } = found;
-  const all = [server, clock, token, ...certificates, ...brokenOnes, ...hooks, ...units, ...denied];
+  const lists = [found.manifests, found.hooks, units, found.config, found.permission].flat();
+  const all = [server, clock, token, ...certificates, ...lists];
   return { state: worstState(all.map(({ state }) => state)), host: hostname(), now, ...found };
 }
 

@@ -1,7 +1,8 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { copyFileSync } from "node:fs";
+import { copyFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { ensureBuilt } from "../../tools/build.ts";
+import { environmentLines } from "../host/environment-lines.ts";
 import { createHost, dropIn, type Installed, install, manifest, runningEtcd } from "./host.ts";
 import type { Machine } from "./machine.ts";
 import { type DemoServer, startDemoServer } from "./server.ts";
@@ -84,6 +85,25 @@ describe.skipIf(reason !== undefined)("status on a booted machine", () => {
     });
     await host.output(...units[0].mend.split(" "));
     expect((await status()).code).toBe(0);
+  });
+
+  test("reads a file of variables as this systemd does", async () => {
+    const unit = [
+      "systemd-run",
+      "--pipe",
+      "--wait",
+      "-q",
+      "-p",
+      "EnvironmentFile=/etc/vault/lines",
+      "env",
+      "-0",
+    ];
+    for (const [lines, variables] of Object.entries(environmentLines)) {
+      writeFileSync(`${host.disk}/etc/vault/lines`, lines);
+      const all = (await host.output(...unit)).split("\0").map((it) => it.split(/=(.*)/s, 2));
+      const theirs = all.filter(([name = ""]) => /^(A|1A|Ä|export)/.test(name));
+      expect({ lines, theirs: Object.fromEntries(theirs) }).toEqual({ lines, theirs: variables });
+    }
   });
 
   test("tells a service that has failed, or is tried again", async () => {

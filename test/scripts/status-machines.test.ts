@@ -110,6 +110,7 @@ describe("status --json", () => {
         },
       ],
       units: [],
+      config: [],
       permission: [],
     });
     const [{ expiresAt, expiresInSeconds }] = all.certificates;

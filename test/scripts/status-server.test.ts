@@ -101,7 +101,7 @@ describe("status", () => {
     expect({ code: run.code, stderr: run.stderr }).toEqual({ code: 1, stderr: "" });
     const all = JSON.parse(run.stdout);
     expect(all.permission).toEqual([
-      { state: "wrong", reasons: ["this user may not read 3 things: run it as root"], mend: null },
+      { state: "wrong", reasons: ["this user may not read 4 things: run it as root"], mend: null },
     ]);
     expect(told(run, "server", "clock", "token")).toEqual([
       ["server", "ok"],

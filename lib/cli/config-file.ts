@@ -1,0 +1,54 @@
+import { join } from "node:path";
+import { Failure } from "../failure.ts";
+import { readEnvironmentFile } from "../host/environment-file.ts";
+import { refuseForeignLinks } from "../host/folder.ts";
+import type { Environment } from "./environment.ts";
+
+/** What the host's units have as their environment. */
+export interface ConfigFile {
+  readonly path: string;
+  /** Those that speak of the server and that the environment does not. */
+  readonly variables: Readonly<Record<string, string>>;
+  /** Why the file is not used. */
+  readonly failure?: Failure;
+}
+
+/**
+ * Reads the `EnvironmentFile` of a host's units, for who runs a command of theirs by hand. What the environment says
+ * itself goes before it, whatever the name: of `VAULT_` and `BAO_`, of CA file and CA folder. No token is taken from it,
+ * and nothing but what tells where the server is and how it is talked to.
+ */
+export function readConfigFile(configPath: string, env: Environment): ConfigFile {
+  const path = join(configPath, "config");
+  try {
+    refuseForeignLinks(configPath);
+    const given = new Set(Object.entries(env).map(([name, value]) => (value ? subjectOf(name) : undefined)));
+    const found = [...(readEnvironmentFile(path) ?? [])];
+    const wanted = found.filter(([name]) => subjectOf(name) !== undefined && !given.has(subjectOf(name)));
+    return { path, variables: Object.fromEntries(wanted) };
+  } catch (error) {
+    if (!(error instanceof Failure)) throw error;
+    return { path, variables: {}, failure: error };
+  }
+}
+
+/** Variables of the server's own command line, and what each is about: two with one subject go together. */
+const subjects: Readonly<Record<string, string>> = {
+  ADDR: "address",
+  NAMESPACE: "namespace",
+  CACERT: "CA",
+  CAPATH: "CA",
+  CLIENT_CERT: "client",
+  CLIENT_KEY: "client",
+  TLS_SERVER_NAME: "server name",
+  SKIP_VERIFY: "verification",
+  CLIENT_TIMEOUT: "time limit",
+  MAX_RETRIES: "retries",
+};
+
+function subjectOf(name: string): string | undefined {
+  if (name === "SSL_CERT_FILE") return name;
+  if (/^(HTTPS?|NO)_PROXY$/i.test(name)) return name.toUpperCase();
+  const [, own = ""] = /^(?:VAULT|BAO)_(.*)$/.exec(name) ?? [];
+  return Object.hasOwn(subjects, own) ? subjects[own] : undefined;
+}

@@ -1,0 +1,76 @@
+import { describe, expect, test } from "bun:test";
+import { mkdirSync, symlinkSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { readConfigFile } from "../../lib/cli/config-file.ts";
+import type { Environment } from "../../lib/cli/environment.ts";
+import { temporaryFolder } from "../support/folder.ts";
+
+/** What a file with these lines adds to an environment. */
+function added(lines: readonly string[], env: Environment = {}) {
+  using folder = temporaryFolder();
+  writeFileSync(join(folder.path, "config"), `${lines.join("\n")}\n`, { mode: 0o600 });
+  const { variables, failure } = readConfigFile(folder.path, env);
+  expect(failure).toBe(undefined);
+  return variables;
+}
+
+describe("readConfigFile()", () => {
+  test("takes all that tells how the server is talked to", () => {
+    const names = [
+      ...["ADDR", "NAMESPACE", "CACERT", "CAPATH", "CLIENT_CERT", "CLIENT_KEY"],
+      ...["TLS_SERVER_NAME", "SKIP_VERIFY", "CLIENT_TIMEOUT", "MAX_RETRIES"],
+    ].flatMap((name) => [`VAULT_${name}`, `BAO_${name}`]);
+    const proxies = ["HTTPS_PROXY", "HTTP_PROXY", "NO_PROXY", "https_proxy", "http_proxy", "no_proxy"];
+    const all = [...names, "SSL_CERT_FILE", ...proxies];
+    const variables = Object.fromEntries(all.map((name) => [name, `of ${name}`]));
+    expect(added(all.map((name) => `${name}=of ${name}`))).toEqual(variables);
+  });
+
+  test("takes nothing else: no token, and nothing that turns TLS off or has code run", () => {
+    const others = [
+      ...["VAULT_TOKEN", "BAO_TOKEN", "VAULT_TOKEN_FILE", "VAULT_INIT_ROLE", "CREDENTIALS_DIRECTORY", "HOME"],
+      ...["NODE_TLS_REJECT_UNAUTHORIZED", "BUN_OPTIONS", "BUN_CONFIG_VERBOSE_FETCH", "NODE_OPTIONS", "PATH"],
+      ...[
+        "LD_PRELOAD",
+        "NODE_EXTRA_CA_CERTS",
+        "vault_addr",
+        "XVAULT_ADDR",
+        "VAULT_ADDRESS",
+        "VAULT_constructor",
+      ],
+    ];
+    expect(added(others.map((name) => `${name}=0`))).toEqual({});
+  });
+
+  test.each<[Environment, string]>([
+    [{ VAULT_ADDR: "mine" }, "VAULT_ADDR=theirs"],
+    [{ VAULT_ADDR: "mine" }, "BAO_ADDR=theirs"],
+    [{ BAO_ADDR: "mine" }, "VAULT_ADDR=theirs"],
+    [{ VAULT_CAPATH: "mine" }, "VAULT_CACERT=theirs"],
+    [{ VAULT_CACERT: "mine" }, "BAO_CAPATH=theirs"],
+    [{ VAULT_CLIENT_CERT: "mine" }, "VAULT_CLIENT_KEY=theirs"],
+    [{ VAULT_SKIP_VERIFY: "false" }, "VAULT_SKIP_VERIFY=true"],
+    [{ https_proxy: "mine" }, "HTTPS_PROXY=theirs"],
+    [{ SSL_CERT_FILE: "mine" }, "SSL_CERT_FILE=theirs"],
+  ])("leaves it to the environment where that says %j, beside %s", (env, line) => {
+    expect(added([line, "VAULT_MAX_RETRIES=7"], env)).toEqual({ VAULT_MAX_RETRIES: "7" });
+  });
+
+  test("takes one that is empty in the environment, which is as none", () => {
+    expect(added(["VAULT_ADDR=theirs"], { VAULT_ADDR: "", BAO_ADDR: "" })).toEqual({ VAULT_ADDR: "theirs" });
+  });
+
+  test("is empty where there is no file, and says why one is not used", () => {
+    using folder = temporaryFolder();
+    const path = join(folder.path, "config");
+    expect(readConfigFile(folder.path, {})).toEqual({ path, variables: {} });
+    writeFileSync(path, "VAULT_ADDR=theirs\n");
+    Bun.spawnSync(["chmod", "0666", path]);
+    const { variables, failure } = readConfigFile(folder.path, {});
+    expect([variables, failure?.message]).toEqual([{}, `${path} can be written by others`]);
+    mkdirSync(join(folder.path, "open"), { mode: 0o777 });
+    Bun.spawnSync(["chmod", "0777", join(folder.path, "open")]);
+    symlinkSync("..", join(folder.path, "open/link"));
+    expect(readConfigFile(join(folder.path, "open/link"), {}).failure?.message).toContain("symbolic link");
+  });
+});

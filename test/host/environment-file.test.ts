@@ -1,0 +1,75 @@
+import { describe, expect, test } from "bun:test";
+import { chmodSync, chownSync, symlinkSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { ExitCode } from "../../lib/failure.ts";
+import { parseEnvironment, readEnvironmentFile } from "../../lib/host/environment-file.ts";
+import { failureOf } from "../support/failure.ts";
+import { makeFifo, temporaryFolder } from "../support/folder.ts";
+import { environmentLines } from "./environment-lines.ts";
+
+describe("parseEnvironment()", () => {
+  test.each(Object.entries(environmentLines))("of %j", (text, variables) => {
+    expect(Object.fromEntries(parseEnvironment(text))).toEqual(variables);
+  });
+
+  test("of all of them, one below the other", () => {
+    const all = Object.keys(environmentLines).filter((text) => !text.includes("never closed"));
+    const variables = Object.assign({}, ...all.map((text) => environmentLines[text]));
+    expect(Object.fromEntries(parseEnvironment(all.join("\n")))).toEqual(variables);
+  });
+
+  test("of what is long takes its length's time, and not its square's", () => {
+    const long = 300_000;
+    for (const text of [" ".repeat(long), "\\".repeat(long), "'".repeat(long), `"${"\\".repeat(long)}`]) {
+      expect([...parseEnvironment(`A=x${text}`).keys(), ...parseEnvironment(`A=${text}`).keys()]).toEqual([
+        "A",
+        "A",
+      ]);
+    }
+  });
+});
+
+describe("readEnvironmentFile()", () => {
+  test("gives what is in it, and undefined where there is none", () => {
+    using folder = temporaryFolder();
+    const path = join(folder.path, "config");
+    expect(readEnvironmentFile(path)).toBe(undefined);
+    writeFileSync(path, "A=$(touch /tmp/x)`id`\n", { mode: 0o644 });
+    expect(Object.fromEntries(readEnvironmentFile(path) ?? [])).toEqual({ A: "$(touch /tmp/x)`id`" });
+  });
+
+  const bad: ReadonlyArray<
+    readonly [name: string, make: (path: string) => void, code: number, words: string]
+  > = [
+    ["what all may write", (path) => write(path, 0o646), ExitCode.config, "can be written by others"],
+    ["what a group may write", (path) => write(path, 0o660), ExitCode.config, "can be written by others"],
+    ["another user's", foreign, ExitCode.config, "can be written by others"],
+    ["a link", (path) => symlinkSync("/etc/hostname", path), ExitCode.data, "it is a symbolic link"],
+    ["a FIFO", makeFifo, ExitCode.data, "is not a plain file"],
+    ["what is no text", (path) => write(path, 0o600, "A=\0"), ExitCode.config, "is not UTF-8"],
+    [
+      "another encoding",
+      (path) => write(path, 0o600, Buffer.from([65, 61, 255])),
+      ExitCode.config,
+      "is not UTF-8",
+    ],
+    ["a long one", (path) => write(path, 0o600, "#".repeat(70_000)), ExitCode.data, "is longer than"],
+  ];
+  test.each(bad)("refuses %s", async (_, make, code, words) => {
+    using folder = temporaryFolder();
+    const path = join(folder.path, "config");
+    make(path);
+    const failure = await failureOf(() => readEnvironmentFile(path));
+    expect([failure.exitCode, failure.message]).toEqual([code, expect.stringContaining(words)]);
+  });
+});
+
+function write(path: string, mode: number, content: string | Buffer = "A=1\n"): void {
+  writeFileSync(path, content);
+  chmodSync(path, mode);
+}
+
+function foreign(path: string): void {
+  write(path, 0o600);
+  chownSync(path, 1234, 0);
+}

@@ -1,0 +1,35 @@
+/**
+ * Lines of a file of variables, and the variables that they are. Which lines are no comment any more after one that
+ * ends in a backslash is not in here: systemd 254 changed that.
+ */
+export const environmentLines: Readonly<Record<string, Readonly<Record<string, string>>>> = {
+  "": {},
+  "A01=https://vault.example.com:8200": { A01: "https://vault.example.com:8200" },
+  "A02=one\nA02=two": { A02: "two" },
+  "A03=": { A03: "" },
+  "  A04 \t=  a  b \t": { A04: "a  b" },
+  "# A05=1\n; A05=2\n \t# A05=3": {},
+  "A06=a # no comment": { A06: "a # no comment" },
+  "no assignment\nA07=1": { A07: "1" },
+  "export A08=1": {},
+  "A09=a=b": { A09: "a=b" },
+  "A10='a  b'": { A10: "a  b" },
+  "A11='a \\n \"b\" $c'": { A11: 'a \\n "b" $c' },
+  'A12="a \\" \\\\ \\$ \\` \\n"': { A12: 'a " \\ $ ` \\n' },
+  "A13=a\\ b\\\\c\\n": { A13: "a b\\cn" },
+  "A14=a\\\nb": { A14: "ab" },
+  'A15="a\\\nb"': { A15: "ab" },
+  "A16='a\nb'": { A16: "a\nb" },
+  "A17='a' \"b\"c": { A17: "abc" },
+  "A18=a'b'\"c\"": { A18: "a'b'\"c\"" },
+  "A19=' a '  ": { A19: " a " },
+  "A20=a\\  ": { A20: "a " },
+  "A21=a\r\nA22=b": { A21: "a", A22: "b" },
+  "A23=$HOME `id` ~": { A23: "$HOME `id` ~" },
+  "1A=1\nA-B=1\nÄ=1\n=1\nA30_=1": { A30_: "1" },
+  "A24=\n\nA25=é ü": { A24: "", A25: "é ü" },
+  "A26=\\'a\\'": { A26: "'a'" },
+  "A27='a'#b": { A27: "a#b" },
+  "A28='a'\\\n'b'": { A28: "a'b'" },
+  "A29='never closed\nB=1": { A29: "never closed\nB=1" },
+};
