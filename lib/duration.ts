@@ -55,6 +55,15 @@ export function formatDuration(seconds: number): string {
   return words.join(" ") || "0s";
 }
 
+/** A duration as a flag takes it, to the second and in one unit: `30d`, `175h`. */
+export function durationText(seconds: number): string {
+  for (const unit of ["y", "d", "h", "m"]) {
+    const size = unitSeconds[unit] ?? 1;
+    if (seconds % size === 0) return `${seconds / size}${unit}`;
+  }
+  return `${seconds}s`;
+}
+
 /** A moment as a person reads it, to the minute and in UTC, without saying so: `2026-11-24 10:15`. */
 export function formatMinute(date: Date): string {
   return date.toISOString().slice(0, 16).replace("T", " ");

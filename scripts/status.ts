@@ -2,6 +2,7 @@
 import { clusterFileArgs } from "../lib/cli/cluster-file.ts";
 import { defaultConfigDir, runHostStatus } from "../lib/cli/host-status.ts";
 import { commonArgs, general, hostArgs, runScript, type Script } from "../lib/cli/script.ts";
+import { validityArgs } from "../lib/cli/validity-args.ts";
 
 const args = {
   cluster: {
@@ -10,6 +11,7 @@ const args = {
     description: "a cluster's id: tells how it stands in the server, with an admin's token",
   },
   config: { ...clusterFileArgs.config, description: "compare the cluster with this file, not with its last" },
+  ...validityArgs,
   "config-dir": {
     type: "string",
     description: "folder of the manifests",
@@ -53,6 +55,7 @@ export const status: Script<typeof args> = {
       "metrics, and nothing printed",
     ],
     ["status demo", "cluster demo in the server: CAs, what set-up would change, init tokens, hosts' tokens"],
+    ["status --max-validity-components 7d demo", "the same, of a cluster that was set up with that flag"],
     ["status --offline --json", "what the host's own files tell, for a machine"],
   ],
   exitCodes: [

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
-import { formatDuration, parseDuration } from "../lib/duration.ts";
+import { durationText, formatDuration, parseDuration } from "../lib/duration.ts";
 import { ExitCode } from "../lib/failure.ts";
 import { failureOf } from "./support/failure.ts";
 
@@ -121,6 +121,27 @@ describe("formatDuration()", () => {
           words.length === 2 ? unit[words[1]?.slice(-1) ?? ""] : unit[words[0]?.slice(-1) ?? ""];
         expect(said).toBeLessThanOrEqual(seconds);
         expect(seconds - said).toBeLessThan(smallest ?? 0);
+      }),
+    );
+  });
+});
+
+describe("durationText()", () => {
+  test.each([
+    [630_720_000, "20y"],
+    [2_592_000, "30d"],
+    [630_000, "175h"],
+    [90, "90s"],
+    [120, "2m"],
+    [60.25, "60.25s"],
+  ])("of %d s is %s", (seconds, text) => {
+    expect(durationText(seconds)).toBe(text);
+  });
+
+  test("is read as the same", () => {
+    fc.assert(
+      fc.property(fc.integer({ min: 0, max: 10_000_000_000 }), (seconds) => {
+        expect(parseDuration(durationText(seconds))).toBe(seconds);
       }),
     );
   });

@@ -11,6 +11,7 @@ import { tellProgress } from "./progress.ts";
 import { hostArgs, type Run } from "./script.ts";
 import { changeJson, clusterOf } from "./setup.ts";
 import { countStates, moment, type StatusRow, statusTable } from "./status-table.ts";
+import type { ValidityArgs } from "./validity-args.ts";
 
 const exitCodes: Readonly<Record<State, ExitCode>> = {
   wrong: ExitCode.wrong,
@@ -18,7 +19,7 @@ const exitCodes: Readonly<Record<State, ExitCode>> = {
   ok: ExitCode.ok,
 };
 
-interface ClusterStatusArgs extends HostStatusArgs {
+interface ClusterStatusArgs extends HostStatusArgs, ValidityArgs {
   readonly cluster: string | undefined;
   readonly config?: string | undefined;
 }

@@ -17,6 +17,7 @@ import { printJson } from "./log.ts";
 import { renderMetrics, writeMetrics } from "./metrics.ts";
 import type { Run } from "./script.ts";
 import { countStates, moment, type StatusRow, statusTable } from "./status-table.ts";
+import { type ValidityArgs, validityArgs } from "./validity-args.ts";
 
 export interface HostStatusArgs {
   readonly "config-path": string;
@@ -43,7 +44,8 @@ const exitCodes: Readonly<Record<State, ExitCode>> = {
  *
  * @throws Failure (usage); (can't write) for the metrics' file
  */
-export async function runHostStatus(args: HostStatusArgs, run: Run): Promise<ExitCode> {
+export async function runHostStatus(args: HostStatusArgs & ValidityArgs, run: Run): Promise<ExitCode> {
+  refuseClusterFlags(args);
   const destinations = args.destination?.split(",").map((path) => path.trim()) ?? [];
   for (const destination of destinations) certificatePaths(destination);
   const { prometheus } = args;
@@ -73,6 +75,16 @@ export async function runHostStatus(args: HostStatusArgs, run: Run): Promise<Exi
     run.log.done(summary(status, config));
   }
   return exitCodes[status.state];
+}
+
+function refuseClusterFlags(args: ValidityArgs): void {
+  const given = Object.entries(args).find(
+    ([name, value]) => Object.hasOwn(validityArgs, name) && value !== undefined,
+  );
+  if (given === undefined) return;
+  throw new Failure(ExitCode.usage, `--${given[0]} is about a cluster, and not about a host`, {
+    hint: "leave it out, or give the cluster's id, too",
+  });
 }
 
 function rowsOf(status: HostStatus): StatusRow[] {

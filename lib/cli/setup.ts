@@ -12,6 +12,7 @@ import { clusterFileArgs, loadClusterFile } from "./cluster-file.ts";
 import { adminToken } from "./environment.ts";
 import { printJson } from "./log.ts";
 import { commonArgs, general, type Run } from "./script.ts";
+import { validityArgs } from "./validity-args.ts";
 
 /** What a set-up and both halves of it take. */
 export const setupArgs = {
@@ -39,18 +40,10 @@ export const setupArgs = {
   ...commonArgs,
 } as const satisfies Arguments;
 
-/** Not their `default`, which would tell nothing of whether the flag was given. */
-const orFile = ", or as the file says";
+const { "max-validity-ca": ca, ...rolesValidity } = validityArgs;
 
 /** What mounts and CAs take beside it. */
-export const mountArgs = {
-  "max-validity-ca": {
-    type: "string",
-    description: `life of the CAs, and of their mounts' longest lease (20y${orFile})`,
-    valueHint: "DURATION",
-    group: "Validity",
-  },
-} as const satisfies Arguments;
+export const mountArgs = { "max-validity-ca": ca } as const satisfies Arguments;
 
 const initToken = {
   type: "string",
@@ -61,18 +54,7 @@ const initToken = {
 
 /** What roles and tokens take beside it. */
 export const roleArgs = {
-  "max-validity-admin": {
-    type: "string",
-    description: `longest life of an admin's certificate (365d${orFile})`,
-    valueHint: "DURATION",
-    group: "Validity",
-  },
-  "max-validity-components": {
-    type: "string",
-    description: `longest life of every other certificate (30d${orFile})`,
-    valueHint: "DURATION",
-    group: "Validity",
-  },
+  ...rolesValidity,
   "init-token-etcd": initToken,
   "init-token-master": initToken,
   "init-token-worker": initToken,

@@ -1,4 +1,4 @@
-import { formatDuration } from "../duration.ts";
+import { durationText, formatDuration } from "../duration.ts";
 import { ExitCode, Failure } from "../failure.ts";
 import type { FieldTable } from "../toml/fields.ts";
 import { createReader, type Source, toTexts } from "../toml/reader.ts";
@@ -65,10 +65,18 @@ function part(table: FieldTable, values: Fields): Fields {
 
 /** What a flag, too, may say. */
 const both = [
-  ["caValiditySeconds", "--max-validity-ca", "max_validity_ca"],
-  ["adminValiditySeconds", "--max-validity-admin", "max_validity_admin"],
-  ["componentValiditySeconds", "--max-validity-components", "max_validity_components"],
+  ["caValiditySeconds", "--max-validity-ca", "max_validity_ca", "mounts"],
+  ["adminValiditySeconds", "--max-validity-admin", "max_validity_admin", "roles"],
+  ["componentValiditySeconds", "--max-validity-components", "max_validity_components", "roles"],
 ] as const;
+
+/** The flags with which a half has to be run for what was chosen by flags. */
+export function flagsOf({ chosen }: Cluster, half: Half): readonly string[] {
+  return both.flatMap(([key, flag, , its]) => {
+    const seconds = chosen[key];
+    return its === half && seconds !== undefined ? [`${flag} ${durationText(seconds)}`] : [];
+  });
+}
 
 /**
  * A cluster as its file says, and its flags beside it.

@@ -2,6 +2,7 @@ import type { VaultClient } from "../vault/client.ts";
 import type { OnProgress } from "../vault/each.ts";
 import { readSealed } from "../vault/sys.ts";
 import type { Cluster, HostRole } from "./cluster.ts";
+import { flagsOf } from "./cluster-file.ts";
 import { findClusterTokens, type HostToken } from "./cluster-tokens.ts";
 import { readInitToken } from "./init-token-resources.ts";
 import { type Finding, type MountStatus, readMountStatus, type State } from "./issuer-status.ts";
@@ -77,7 +78,7 @@ export async function readClusterStatus(
     Promise.all(
       [...pkiMounts(cluster), secretsMount(cluster)].map((it) => readMountStatus(view, cluster, it, now)),
     ),
-    readInitTokens(view, cluster),
+    readInitTokens(view, cluster, runOf("write-roles", cluster, choice)),
   ]);
   const setup = [
     await readSetupStatus(client, cluster, choice, "setup-mounts"),
@@ -121,7 +122,9 @@ async function readSetupStatus(
 
 /** The command line that mends a half. */
 function runOf(half: SetupStatus["half"], cluster: Cluster, { file }: FileChoice): string {
-  return `${half}${file === undefined ? "" : ` --config ${file.name}`} ${cluster.id}`;
+  const config = file === undefined ? [] : [`--config ${file.name}`];
+  const flags = flagsOf(cluster, half === "setup-mounts" ? "mounts" : "roles");
+  return [half, ...config, ...flags, cluster.id].join(" ");
 }
 
 function refusal(error: unknown): Finding {
@@ -137,19 +140,26 @@ function countKinds(changes: readonly Change[]): string {
   return `would make ${changes.length} change${changes.length === 1 ? "" : "s"} (${each.join(", ")})`;
 }
 
-/** None where the secrets are not there to tell their ids: the mount's own finding says so. */
-async function readInitTokens(view: ServerView, cluster: Cluster): Promise<readonly InitTokenStatus[]> {
+/**
+ * None where the secrets are not there to tell their ids: the mount's own finding says so.
+ *
+ * @param mend the command that makes a token again, and leaves the rest of the cluster as it should be
+ */
+async function readInitTokens(
+  view: ServerView,
+  cluster: Cluster,
+  mend: string,
+): Promise<readonly InitTokenStatus[]> {
   if (!standsAsWanted(await view.mounts(), secretsMount(cluster))) return [];
-  return await Promise.all(initTokens(cluster).map((token) => initTokenStatus(view, cluster, token)));
+  return await Promise.all(initTokens(cluster).map((token) => initTokenStatus(view, token, mend)));
 }
 
 async function initTokenStatus(
   view: ServerView,
-  cluster: Cluster,
   wanted: WantedInitToken,
+  mend: string,
 ): Promise<InitTokenStatus> {
   const { role } = wanted;
-  const mend = `write-roles ${cluster.id}`;
   const none = { role, ttlSeconds: undefined, lifeSeconds: undefined };
   try {
     const found = await readInitToken(view, wanted);

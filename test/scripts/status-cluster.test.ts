@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { readSecret } from "../../lib/vault/kv.ts";
 import { api } from "../cluster/api.ts";
 import { type ClusterServer, startCluster } from "../support/cluster-server.ts";
 import { temporaryFolder } from "../support/folder.ts";
@@ -27,6 +28,9 @@ async function status(...args: readonly string[]) {
   );
   return { code, stderr, rows, summary: lines.at(-1) };
 }
+
+const secretOf = async (id: string, role: string) =>
+  String((await readSecret(server.admin, `${id}/secrets/init_token_${role}`))?.init_token);
 
 const issuer = (name: string, longest: string) =>
   `ok | issuer demo/pki/${name} | default, signs up to ${longest}`;
@@ -98,6 +102,51 @@ describe("status CLUSTER", () => {
     expect(stdout).toMatch(/^due +write-roles +would make 11 changes \(cluster file 1, PKI role 10\)/m);
     expect(stdout).toEndWith(`demo: 1 due, 14 ok; to mend it: write-roles --config ${file} demo\n`);
   });
+
+  test("that was set up with flags is as they said where they are given, and is not without them", async () => {
+    const flags = [
+      "--max-validity-ca",
+      "10y",
+      "--max-validity-admin=90d",
+      "--max-validity-components",
+      "175h",
+    ];
+    const setUp = await runScript("setup-mounts", ["flagged", "--max-validity-ca=10y"], { env });
+    expect([setUp.code, setUp.stderr]).toEqual([0, ""]);
+    await server.write("flagged/secrets/service-accounts", { key: "not asked for" });
+    expect((await runScript("write-roles", ["flagged", ...flags.slice(2)], { env })).code).toBe(0);
+    const ask = async (...args: readonly string[]) => {
+      const { code, stdout, stderr } = await runScript("status", ["flagged", ...args], { env });
+      expect(stderr).toBe("");
+      return { code, summary: stdout.trimEnd().split("\n").at(-1) };
+    };
+    expect(await ask(...flags)).toEqual({ code: 0, summary: "flagged: 15 ok" });
+    expect(await ask()).toEqual({
+      code: 2,
+      summary: "flagged: 2 due, 13 ok; to mend it: setup-mounts flagged; write-roles flagged",
+    });
+    await server.write("auth/token/revoke", { token: await secretOf("flagged", "worker") });
+    const wanted = "setup-mounts --max-validity-ca 11y flagged";
+    const roles = "write-roles --max-validity-admin 90d --max-validity-components 175h flagged";
+    const { code, summary } = await ask("--max-validity-ca=11y", ...flags.slice(2));
+    expect(code).toBe(1);
+    expect(summary).toEndWith(`; to mend it: ${wanted}; ${roles}`);
+    const [command = "", ...words] = roles.split(" ");
+    expect((await runScript(command, words, { env })).code).toBe(0);
+    expect((await ask(...flags)).code).toBe(0);
+  }, 60_000);
+
+  test.each(["--max-validity-ca", "--max-validity-admin", "--max-validity-components"])(
+    "%s is not about a host",
+    async (flag) => {
+      const { code, stdout, stderr } = await runScript("status", ["--offline", `${flag}=1y`]);
+      expect({ code, stdout, told: stderr.split("\n")[0] }).toEqual({
+        code: 64,
+        stdout: "",
+        told: `status: ${flag} is about a cluster, and not about a host`,
+      });
+    },
+  );
 
   test("with something due says so first, what mends it last, and ends with 2", async () => {
     const admin = api(server.address, server.rootToken);
