@@ -17,7 +17,7 @@ export const ExitCode = {
   unavailable: 69,
   /** EX_SOFTWARE: a fault of ours. */
   software: 70,
-  /** EX_CANTCREAT: a file can't be written. */
+  /** EX_CANTCREAT: a file, or standard output, can't be written. */
   cantCreate: 73,
   /** EX_TEMPFAIL: try again later. */
   tryLater: 75,

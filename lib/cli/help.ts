@@ -31,7 +31,7 @@ export const everyExitCode: ReadonlyArray<readonly [code: number, meaning: strin
   [65, "a file or an answer holds what it should not"],
   [69, "the server can't serve this, and trying again won't help"],
   [70, "a fault in this tool"],
-  [73, "a file can't be written"],
+  [73, "a file, or standard output, can't be written"],
   [75, "try again later: the server is unreachable, sealed, or limits the rate"],
   [77, "permission denied"],
   [78, "something is set up wrongly"],
