@@ -68,7 +68,7 @@ export const certificateArgs = {
   "refresh-ca": {
     type: "boolean",
     description:
-      "of one that is not due, look at the server's CA now, and take another one; manifests: once a week without it",
+      "take the server's CA at once where it is another by now; without it, manifests look once a week",
     group: "When",
   },
   force: { type: "boolean", description: "make a new key, too", group: "Key" },
