@@ -115,6 +115,8 @@ function joinInterrupted(text: string): string[] {
 
 /** The paths in a call's arguments: its descriptor's, then those that are written out. */
 function pathsOf(args: string, open: ReadonlyMap<string, string>): string[] {
+  // What is written to a pipe is no path, though it may begin with one.
+  if (/^\d+<(?!\/)/.test(args)) return [];
   // symlink's first argument is content, not a path.
   const texts = [...args.matchAll(/(?:(\d+|AT_FDCWD)<(\/[^>]*)>|"((?:[^"\\]|\\.)*)")/g)];
   const paths: string[] = [];
