@@ -30,6 +30,10 @@ export const memberNames: readonly Member[] = ["key", "certificate", "ca"];
 
 /** The link that is switched. */
 export const currentName = "current";
+/** Beside the three: what was asked for when they were issued. */
+export const requestName = "request.json";
+/** Beside the link: its time is that of the last look at the server's CA. */
+export const checkedName = "ca-checked";
 
 /** A destination whose folders are held open. */
 export interface Place extends Disposable {
@@ -181,4 +185,17 @@ export function isOurLink(place: Place, member: Member): boolean {
     `${printable(outerName(place, member))} is a symbolic link to ${printable(target)}, which this tool did not make`,
     { hint: "nothing was changed; remove it, or choose another destination" },
   );
+}
+
+/**
+ * The path of a file itself, for calls: through our own folder where a link of ours leads there, so that nobody can lead
+ * them elsewhere. Undefined where that folder is missing.
+ */
+export function memberPath(
+  place: Place,
+  member: Member,
+  isLinked = isOurLink(place, member),
+): string | undefined {
+  if (!isLinked) return outerPath(place, member);
+  return place.set && `${place.set.path}/${currentName}/${members[member].name}`;
 }

@@ -2,13 +2,8 @@ import { formatMinute } from "../duration.ts";
 import { ExitCode, Failure } from "../failure.ts";
 import { lookAtSet } from "../host/certificate-look.ts";
 import { certificatePaths } from "../host/certificate-place.ts";
-import {
-  isMendDue,
-  type LockedPlace,
-  lockPlace,
-  mendAttributes,
-  type StoredSet,
-} from "../host/certificate-set.ts";
+import type { StoredSet } from "../host/certificate-set.ts";
+import { isMendDue, type LockedPlace, lockPlace, mendAttributes } from "../host/certificate-write.ts";
 import type { Ownership } from "../host/durable.ts";
 import type { VaultClient } from "../vault/client.ts";
 import { readIssuerChain, signCsr } from "../vault/pki.ts";

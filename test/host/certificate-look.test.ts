@@ -17,7 +17,8 @@ import {
 import { join } from "node:path";
 import { lookAtSet } from "../../lib/host/certificate-look.ts";
 import { certificatePaths } from "../../lib/host/certificate-place.ts";
-import { lockPlace, readSet } from "../../lib/host/certificate-set.ts";
+import { readSet } from "../../lib/host/certificate-set.ts";
+import { lockPlace } from "../../lib/host/certificate-write.ts";
 import { keepFoldersOpen } from "../../lib/host/folder.ts";
 import { trace } from "../crash/strace.ts";
 import { failureOf } from "../support/failure.ts";

@@ -15,7 +15,8 @@ import {
 import { dirname, join } from "node:path";
 import { ExitCode } from "../../lib/failure.ts";
 import { certificatePaths } from "../../lib/host/certificate-place.ts";
-import { lockPlace, readSet, type SetFiles } from "../../lib/host/certificate-set.ts";
+import { readSet, type SetFiles } from "../../lib/host/certificate-set.ts";
+import { lockPlace } from "../../lib/host/certificate-write.ts";
 import type { Ownership } from "../../lib/host/durable.ts";
 import { trace } from "../crash/strace.ts";
 import { failureOf } from "../support/failure.ts";
@@ -212,7 +213,7 @@ describe("LockedPlace.replace() over plain files", () => {
       const code = `
         using place = await lockPlace(${JSON.stringify(destination)}, undefined, { signal: AbortSignal.timeout(10000) });
         place.replace(${JSON.stringify(set(1))}, undefined, []);`;
-      const command = snippet("{ lockPlace }", "host/certificate-set.ts", code);
+      const command = snippet("{ lockPlace }", "host/certificate-write.ts", code);
       const fault = { call: "rename", nth, what: "signal=KILL" };
       const run = await trace(command, { env: {}, folder: root.path, fault });
       expect(run.code).toBe(137);

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import { existsSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { lockPlace } from "../../lib/host/certificate-set.ts";
+import { lockPlace } from "../../lib/host/certificate-write.ts";
 import { readPending } from "../../lib/host/pending.ts";
 import { type Manifest, parseManifest } from "../../lib/manifest/manifest.ts";
 import { pendingHooks, runPendingHooks } from "../../lib/tasks/hooks.ts";

@@ -1,0 +1,208 @@
+import { chmodSync, lstatSync, mkdirSync, readdirSync, readlinkSync, rmSync } from "node:fs";
+import { ExitCode } from "../failure.ts";
+import {
+  checkedName,
+  currentName,
+  findPlace,
+  isOurLink,
+  linkTarget,
+  type Member,
+  makePlace,
+  memberNames,
+  memberPath,
+  members,
+  outerName,
+  outerPath,
+  type Place,
+  requestName,
+} from "./certificate-place.ts";
+import { readMember, readPlace, type SetFiles, type StoredSet } from "./certificate-set.ts";
+import {
+  compareAttributes,
+  createFile,
+  type Ownership,
+  randomHex,
+  removeTemporaries,
+  replaceLink,
+  setAttributes,
+  syncFolder,
+  touch,
+} from "./durable.ts";
+import { errorCode, fileError } from "./file-error.ts";
+import type { Folder } from "./folder.ts";
+import { type LockOptions, takeLock } from "./lock.ts";
+import { addPending } from "./pending.ts";
+import { sealOf, statMembers } from "./seal.ts";
+
+/** A set to be put in place. */
+interface NewSet extends Omit<SetFiles, "request"> {
+  /** Is given the seal of the three as they stand then; undefined where that can't be told. */
+  readonly request: string | ((seal: string | undefined) => string);
+}
+
+/** A place that no other run changes meanwhile. */
+export interface LockedPlace extends Disposable {
+  read(): StoredSet;
+  /**
+   * Puts a new set in the place of what stands, at one moment. Stopped anywhere, readers find the old files or the
+   * new ones, and the next call cleans up.
+   *
+   * @param pending what somebody has to act on, kept durably from before the change; see `readPending`
+   * @throws Failure (can't write); then the old files stand
+   */
+  replace(files: NewSet, owner: Ownership | undefined, pending: readonly string[]): void;
+  /** Notes that the CA is the server's at this time. */
+  markChecked(): void;
+}
+
+/**
+ * Makes the folders of a destination where they are missing, and locks it for this run.
+ *
+ * @throws Failure (can't write); (try later) when another run holds it for too long
+ */
+export async function lockPlace(
+  destination: string,
+  owner: Ownership | undefined,
+  options: LockOptions,
+): Promise<LockedPlace> {
+  const place = makePlace(destination, owner);
+  try {
+    const lock = await takeLock(`${place.set.path}/lock`, options, `${place.set.name}/lock`);
+    return {
+      read: () => readPlace(place),
+      replace: (files, newOwner, pending) =>
+        guard(place, "certificate", () => {
+          addPending(place.set, pending);
+          replace(place, place.set, files, newOwner);
+        }),
+      markChecked: () => guard(place, "ca", () => touch(`${place.set.path}/${checkedName}`)),
+      [Symbol.dispose]() {
+        lock[Symbol.dispose]();
+        place[Symbol.dispose]();
+      },
+    };
+  } catch (error) {
+    place[Symbol.dispose]();
+    throw error;
+  }
+}
+
+function replace(place: Place, set: Folder, files: NewSet, owner: Ownership | undefined): void {
+  for (const member of memberNames) removeTemporaries(outerPath(place, member));
+  removeTemporaries(`${set.path}/${currentName}`);
+  const before = currentVersion(set);
+  removeVersions(set, [before]);
+  if (before === undefined || !memberNames.every((member) => isOurLink(place, member))) adopt(place, set);
+  const standing = currentVersion(set);
+  const version = makeVersion(set, (folder) => {
+    for (const member of memberNames) {
+      createFile(`${folder}/${members[member].name}`, files[member], { mode: members[member].mode, owner });
+    }
+    const stats = statMembers(folder);
+    const { request } = files;
+    const noted = typeof request === "string" ? request : request(stats && sealOf(stats));
+    // Root's: whoever owns it decides what is due, and what `status` says to run.
+    createFile(`${folder}/${requestName}`, noted, { mode: 0o644 });
+  });
+  replaceLink(`${set.path}/${currentName}`, version);
+  // The one before stays until the next: a reader on its way through the old link still finds its file.
+  removeVersions(set, [standing, version]);
+}
+
+/**
+ * Turns plain files into links to copies of them: what readers find stays the same at each step, and is behind the
+ * one link that can be switched in the end. Names without a file become links to nothing, which is no file still.
+ */
+function adopt(place: Place, set: Folder): void {
+  const standing = memberNames.flatMap((member) => {
+    const file = readMember(place, member);
+    return file === undefined ? [] : [[member, file] as const];
+  });
+  if (standing.length === 0) rmSync(`${set.path}/${currentName}`, { force: true, recursive: true });
+  else {
+    const version = makeVersion(set, (folder) => {
+      for (const [member, { text, stats }] of standing) {
+        const owner = { uid: stats.uid, gid: stats.gid };
+        // No wider than it was: it may be no file of ours at all.
+        createFile(`${folder}/${members[member].name}`, text, {
+          mode: members[member].mode & stats.mode,
+          owner,
+        });
+      }
+    });
+    const current = `${set.path}/${currentName}`;
+    // A link can't take a folder's place; what is in this one was read above.
+    if (lstatSync(current, { throwIfNoEntry: false })?.isDirectory()) rmSync(current, { recursive: true });
+    replaceLink(current, version);
+  }
+  for (const member of memberNames) {
+    if (!isOurLink(place, member)) replaceLink(outerPath(place, member), linkTarget(place, member));
+  }
+}
+
+/** A folder with a set in it, whole and on the disk before anything points to it. Gives its name. */
+function makeVersion(set: Folder, fill: (folder: string) => void): string {
+  const stamp = new Date().toISOString().replace(/[-:]|\.\d+/g, "");
+  const version = `${stamp}-${randomHex(3)}`;
+  const folder = `${set.path}/${version}`;
+  mkdirSync(folder, { mode: 0o700 });
+  fill(folder);
+  chmodSync(folder, 0o755);
+  syncFolder(folder);
+  syncFolder(set.path);
+  return version;
+}
+
+function currentVersion(set: Folder): string | undefined {
+  try {
+    return readlinkSync(`${set.path}/${currentName}`);
+  } catch (error) {
+    // Not there, or a folder, which a copy that follows links makes of it.
+    if (["ENOENT", "EINVAL"].includes(errorCode(error))) return undefined;
+    throw error;
+  }
+}
+
+function removeVersions(set: Folder, kept: ReadonlyArray<string | undefined>): void {
+  for (const name of readdirSync(set.path)) {
+    if (/^\d{8}T\d{6}Z-[0-9a-f]{6}$/.test(name) && !kept.includes(name)) {
+      rmSync(`${set.path}/${name}`, { recursive: true, force: true });
+    }
+  }
+}
+
+/** Whether `mendAttributes` would have to do something, by a look that was taken already. */
+export function isMendDue({ attributes = {} }: StoredSet, owner: Ownership | undefined): boolean {
+  return memberNames.some((member) => {
+    const found = attributes[member];
+    if (found === undefined) return false;
+    const { isWide, isForeign } = compareAttributes(found, { mode: members[member].mode, owner });
+    return isWide || isForeign;
+  });
+}
+
+/**
+ * Sets mode and owner of the three files where they are not as they should be, and touches nothing else.
+ *
+ * @returns the paths that were mended
+ * @throws Failure (can't write)
+ */
+export function mendAttributes(destination: string, owner: Ownership | undefined): readonly string[] {
+  using place = findPlace(destination);
+  if (place === undefined) return [];
+  return memberNames.flatMap((member) =>
+    guard(place, member, () => {
+      const path = memberPath(place, member);
+      const isMended = path !== undefined && setAttributes(path, { mode: members[member].mode, owner });
+      return isMended ? [outerName(place, member)] : [];
+    }),
+  );
+}
+
+function guard<T>(place: Place, member: Member, call: () => T): T {
+  try {
+    return call();
+  } catch (error) {
+    throw fileError(ExitCode.cantCreate, "write", outerName(place, member), error);
+  }
+}
