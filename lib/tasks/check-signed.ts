@@ -8,9 +8,9 @@ import {
   isSignedBy,
   readCertificates,
 } from "../x509/certificate.ts";
-import type { Names } from "../x509/csr.ts";
 import { normalIp } from "../x509/ip-address.ts";
 import type { PrivateKey } from "../x509/key.ts";
+import type { Names } from "../x509/names.ts";
 import { tolerableMs } from "./clock.ts";
 
 /** What a server signed, read and checked. */

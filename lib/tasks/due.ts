@@ -1,4 +1,4 @@
-import type { SetFiles, StoredSet } from "../host/certificate-set.ts";
+import type { StoredSet } from "../host/certificate-set.ts";
 import {
   type Certificate,
   isFor,
@@ -6,21 +6,18 @@ import {
   knownCertificate,
   readCertificates,
 } from "../x509/certificate.ts";
-import type { Names } from "../x509/csr.ts";
-import { normalIp } from "../x509/ip-address.ts";
 import { readKey } from "../x509/key.ts";
 import { isSameKeyType, type KeyType, keyTypeName } from "../x509/key-type.ts";
-
-/** What was asked for: kept beside the set, and compared with what is asked for now. */
-export interface CertificateRequest {
-  /** `demo/pki/k8s/sign/kubelet` */
-  readonly signPath: string;
-  readonly names: Names;
-  /** Undefined: whatever key is there will do. */
-  readonly keyType?: KeyType | undefined;
-  /** The CA file holds the whole chain, not the signer alone. */
-  readonly caChain: boolean;
-}
+import { isSameNames, type Names } from "../x509/names.ts";
+import {
+  type CertificateRequest,
+  type CheckedFiles,
+  type CheckedRecord,
+  isRecorded,
+  isSealed,
+  parseRecord,
+  type RequestRecord,
+} from "./request-record.ts";
 
 export interface Standing {
   /** Why a new certificate is due, each in a few words; none when it is not. */
@@ -45,7 +42,7 @@ export async function standing(
   halfOfShortLife = false,
 ): Promise<Standing> {
   const record = parseRecord(set.request);
-  if (isSealed(record, set)) return verdict(recorded(set, record), asked, now, halfOfShortLife);
+  if (isSealed(record, set.seal)) return verdict(recorded(set, record), asked, now, halfOfShortLife);
   const { key, certificate, ca } = set;
   if (key === undefined || certificate === undefined || ca === undefined) {
     const missing = (["key", "certificate", "ca"] as const).filter((member) => set[member] === undefined);
@@ -54,10 +51,7 @@ export async function standing(
   }
   try {
     const files = { key, certificate, ca };
-    const found =
-      isChecked(record) && record.checked.files === digest(files)
-        ? recorded(files, record)
-        : await inspected(files, record);
+    const found = isRecorded(record, files) ? recorded(files, record) : await inspected(files, record);
     return verdict(found, asked, now, halfOfShortLife);
   } catch (error) {
     return { reasons: [error instanceof Error ? error.message : String(error)], isUsable: false };
@@ -92,8 +86,6 @@ interface Found {
   readonly record: RequestRecord | undefined;
 }
 
-type Files = Pick<SetFiles, "key" | "certificate" | "ca">;
-
 function recorded(files: Pick<StoredSet, "certificate">, record: CheckedRecord): Found {
   const { keyType, ...times } = record.checked;
   const certificate = knownCertificate(() => files.certificate ?? "", certificateFile, {
@@ -105,7 +97,7 @@ function recorded(files: Pick<StoredSet, "certificate">, record: CheckedRecord):
 
 const certificateFile = "the certificate file";
 
-async function inspected(files: Files, record: RequestRecord | undefined): Promise<Found> {
+async function inspected(files: CheckedFiles, record: RequestRecord | undefined): Promise<Found> {
   const key = await readKey(files.key, "the key");
   const [certificate] = readCertificates(files.certificate, certificateFile);
   const authorities = readCertificates(files.ca, "the CA file");
@@ -170,119 +162,4 @@ function namesOf(certificate: Certificate, asked: CertificateRequest): Names {
   const { commonName, organisations, dnsNames, ipAddresses } = certificate;
   const theirs = asked.names.organisations.length === 0 ? [] : organisations;
   return { commonName, organisations: theirs, dnsNames, ipAddresses };
-}
-
-/** @param implied a DNS name that may stand beside those asked for: the server adds the common name */
-function isSameNames(found: Names, asked: Names, implied?: string): boolean {
-  // To the letter, most often.
-  if (JSON.stringify(found) === JSON.stringify(asked)) return true;
-  const lower = (names: readonly string[]) => names.map((name) => name.toLowerCase());
-  return (
-    found.commonName === asked.commonName &&
-    isSameSet(found.organisations, asked.organisations) &&
-    isSameSet(
-      lower(found.dnsNames).filter((name) => name !== implied?.toLowerCase()),
-      lower(asked.dnsNames).filter((name) => name !== implied?.toLowerCase()),
-    ) &&
-    isSameSet(found.ipAddresses.map(comparable), asked.ipAddresses.map(comparable))
-  );
-}
-
-function comparable(address: string): string {
-  return normalIp(address) ?? address;
-}
-
-function isSameSet(a: readonly string[], b: readonly string[]): boolean {
-  const [left, right] = [new Set(a), new Set(b)];
-  return left.size === right.size && [...left].every((item) => right.has(item));
-}
-
-/** The three files are those that were checked when they were put there, which need not be read to know that. */
-function isSealed(record: RequestRecord | undefined, { seal }: StoredSet): record is CheckedRecord {
-  return seal !== undefined && isChecked(record) && record.checked.seal === seal;
-}
-
-function isChecked(record: RequestRecord | undefined): record is CheckedRecord {
-  return record?.checked !== undefined;
-}
-
-type CheckedRecord = RequestRecord & { readonly checked: Checked };
-
-interface RequestRecord {
-  readonly signPath: string;
-  readonly names: Names;
-  readonly caChain: boolean;
-  /** SHA-256 fingerprint of the certificate that was given for it. */
-  readonly certificate: string;
-  readonly checked?: Checked | undefined;
-}
-
-/** What was known of the set when it was put there, whole and right. */
-interface Checked {
-  /** See `digest`. */
-  readonly files: string;
-  /** Of the three files, as they were put there. */
-  readonly seal?: string | undefined;
-  readonly keyType: KeyType;
-  readonly notBefore: string;
-  readonly notAfter: string;
-}
-
-/** What the certificate that stands was asked for; undefined where nobody has noted that. */
-export function recordedRequest(set: StoredSet): CertificateRequest | undefined {
-  const record = parseRecord(set.request);
-  return record && { signPath: record.signPath, names: record.names, caChain: record.caChain };
-}
-
-/** The record to keep beside a set; with its files, which the caller has checked, they need not be read again. */
-export function requestRecord(
-  asked: CertificateRequest,
-  given: Certificate,
-  checked?: { readonly files: Files; readonly keyType: KeyType; readonly seal?: string | undefined },
-): string {
-  const record: RequestRecord = {
-    signPath: asked.signPath,
-    names: asked.names,
-    caChain: asked.caChain,
-    certificate: given.x509.fingerprint256,
-    checked: checked && {
-      files: digest(checked.files),
-      seal: checked.seal,
-      keyType: checked.keyType,
-      notBefore: given.notBefore.toISOString(),
-      notAfter: given.notAfter.toISOString(),
-    },
-  };
-  return `${JSON.stringify(record, undefined, 2)}\n`;
-}
-
-/** Of all three at once. It tells nothing of the key, which nobody can guess. */
-function digest({ key, certificate, ca }: Files): string {
-  return new Bun.CryptoHasher("sha256").update(JSON.stringify([key, certificate, ca])).digest("hex");
-}
-
-/** Undefined for anything but what `requestRecord` writes: then the certificate itself is compared. */
-function parseRecord(text: string | undefined): RequestRecord | undefined {
-  try {
-    const { signPath, names, caChain, certificate, checked } = JSON.parse(text ?? "null");
-    const lists = [names.organisations, names.dnsNames, names.ipAddresses];
-    const texts = [signPath, certificate, names.commonName, ...lists.flat()];
-    return lists.every(Array.isArray) &&
-      texts.every((it) => typeof it === "string") &&
-      typeof caChain === "boolean"
-      ? { signPath, names, caChain, certificate, checked: isRight(checked) ? checked : undefined }
-      : undefined;
-  } catch {
-    return undefined;
-  }
-}
-
-function isRight(value: Checked | undefined): value is Checked {
-  return (
-    typeof value?.files === "string" &&
-    typeof value.keyType?.type === "string" &&
-    typeof value.keyType.bits === "number" &&
-    !Number.isNaN(Date.parse(value.notBefore)) &&
-    !Number.isNaN(Date.parse(value.notAfter))
-  );
 }

@@ -5,15 +5,16 @@ import { certificatePaths } from "../host/certificate-place.ts";
 import { readPublicSet, readSet, type StoredSet } from "../host/certificate-set.ts";
 import type { Manifest } from "../manifest/manifest.ts";
 import { type Certificate, issuerName, readCertificates } from "../x509/certificate.ts";
-import type { Names } from "../x509/csr.ts";
 import { ipText } from "../x509/ip-address.ts";
 import { keyTypeOf } from "../x509/key.ts";
 import { keyTypeName } from "../x509/key-type.ts";
-import { type CertificateRequest, dueAt, recordedRequest, type Standing, standing } from "./due.ts";
+import type { Names } from "../x509/names.ts";
+import { dueAt, type Standing, standing } from "./due.ts";
 import { type CaOnServer, caReason, compareCa, replacementTime } from "./host-status-ca.ts";
 import { type Finding, isDenied, type State, worstState } from "./host-status-finding.ts";
 import { type CallOptions, directCall, manifestsCall } from "./host-status-mend.ts";
 import type { Answers } from "./host-status-server.ts";
+import { type CertificateRequest, recordedRequest } from "./request-record.ts";
 
 export interface CertificateStatus extends Finding {
   /** The manifest's, else the destination's last part. */

@@ -1,6 +1,6 @@
 import { dirname } from "node:path";
 import type { Manifest } from "../manifest/manifest.ts";
-import type { Names } from "../x509/csr.ts";
+import type { Names } from "../x509/names.ts";
 
 /** Renews the token, or trades the init token for one. */
 export function renewCall(configPath: string): string {

@@ -12,7 +12,8 @@ import { generateKey, type PrivateKey, readKey } from "../x509/key.ts";
 import { defaultKeyType, isSameKeyType, type KeyType } from "../x509/key-type.ts";
 import { chainOf, checkSigned } from "./check-signed.ts";
 import { clockNote, learnServerTime, serverTime } from "./clock.ts";
-import { type CertificateRequest, caCheckMs, dueAt, otherCa, requestRecord, standing } from "./due.ts";
+import { caCheckMs, dueAt, otherCa, standing } from "./due.ts";
+import { type CertificateRequest, requestRecord } from "./request-record.ts";
 
 export interface IssueOptions extends CertificateRequest {
   /** With a token that may use the sign path. */

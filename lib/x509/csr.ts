@@ -22,15 +22,8 @@ import {
 } from "pkijs";
 import { ipBytes } from "./ip-address.ts";
 import { type PrivateKey, publicKeyDer } from "./key.ts";
+import type { Names } from "./names.ts";
 import { encodePem } from "./pem.ts";
-
-/** Who a certificate is for. */
-export interface Names {
-  readonly commonName: string;
-  readonly organisations: readonly string[];
-  readonly dnsNames: readonly string[];
-  readonly ipAddresses: readonly string[];
-}
 
 const oid = {
   commonName: "2.5.4.3",

@@ -1,6 +1,13 @@
 import { ExitCode, Failure } from "../failure.ts";
-import type { Names } from "./csr.ts";
 import { normalIp } from "./ip-address.ts";
+
+/** Who a certificate is for. */
+export interface Names {
+  readonly commonName: string;
+  readonly organisations: readonly string[];
+  readonly dnsNames: readonly string[];
+  readonly ipAddresses: readonly string[];
+}
 
 /**
  * Refuses names that no certificate could hold, before anything is asked of anybody.
@@ -42,4 +49,31 @@ function wrong(what: string, value: string, hint: string): Failure {
   return new Failure(ExitCode.usage, `${JSON.stringify(value)} can't be the ${what} of a certificate`, {
     hint,
   });
+}
+
+/**
+ * In any order, and however a host name or an address is written.
+ *
+ * @param implied a DNS name that may stand beside those asked for: the server adds the common name
+ */
+export function isSameNames(found: Names, asked: Names, implied?: string): boolean {
+  // To the letter, most often.
+  if (JSON.stringify(found) === JSON.stringify(asked)) return true;
+  const hosts = ({ dnsNames }: Names) =>
+    dnsNames.map((name) => name.toLowerCase()).filter((name) => name !== implied?.toLowerCase());
+  return (
+    found.commonName === asked.commonName &&
+    isSameSet(found.organisations, asked.organisations) &&
+    isSameSet(hosts(found), hosts(asked)) &&
+    isSameSet(found.ipAddresses.map(comparable), asked.ipAddresses.map(comparable))
+  );
+}
+
+function comparable(address: string): string {
+  return normalIp(address) ?? address;
+}
+
+function isSameSet(a: readonly string[], b: readonly string[]): boolean {
+  const [left, right] = [new Set(a), new Set(b)];
+  return left.size === right.size && [...left].every((item) => right.has(item));
 }

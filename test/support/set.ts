@@ -1,6 +1,6 @@
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
-import type { Names } from "../../lib/x509/csr.ts";
+import type { Names } from "../../lib/x509/names.ts";
 import { temporaryFolder } from "./folder.ts";
 import { openssl, opensslEcKey } from "./openssl.ts";
 

@@ -1,6 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import type { SetFiles, StoredSet } from "../../lib/host/certificate-set.ts";
-import { type CertificateRequest, requestRecord, standing } from "../../lib/tasks/due.ts";
+import { standing } from "../../lib/tasks/due.ts";
+import { type CertificateRequest, requestRecord } from "../../lib/tasks/request-record.ts";
 import { readCertificates } from "../../lib/x509/certificate.ts";
 import { opensslEcKey } from "../support/openssl.ts";
 import { createCa } from "../support/set.ts";

@@ -1,8 +1,9 @@
 import { describe, expect, test } from "bun:test";
 import type { StoredSet } from "../../lib/host/certificate-set.ts";
-import { type CertificateRequest, dueAt, requestRecord, standing } from "../../lib/tasks/due.ts";
+import { dueAt, standing } from "../../lib/tasks/due.ts";
+import { type CertificateRequest, requestRecord } from "../../lib/tasks/request-record.ts";
 import { type Certificate, readCertificates } from "../../lib/x509/certificate.ts";
-import type { Names } from "../../lib/x509/csr.ts";
+import type { Names } from "../../lib/x509/names.ts";
 import { opensslEcKey, opensslRsaKey } from "../support/openssl.ts";
 import { createCa } from "../support/set.ts";
 

@@ -3,9 +3,10 @@ import { createHash } from "node:crypto";
 import { ed25519 } from "@noble/curves/ed25519.js";
 import { p256, p384, p521 } from "@noble/curves/nist.js";
 import { BitString, Constructed, fromBER, Integer, Sequence } from "asn1js";
-import { createCsr, type Names } from "../../lib/x509/csr.ts";
+import { createCsr } from "../../lib/x509/csr.ts";
 import { generateKey, type PrivateKey, publicKeyDer } from "../../lib/x509/key.ts";
 import { type KeyType, keyTypeName } from "../../lib/x509/key-type.ts";
+import type { Names } from "../../lib/x509/names.ts";
 import { decodePem } from "../../lib/x509/pem.ts";
 import { openssl } from "../support/openssl.ts";
 

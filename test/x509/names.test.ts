@@ -1,7 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import { ExitCode } from "../../lib/failure.ts";
-import type { Names } from "../../lib/x509/csr.ts";
-import { checkNames } from "../../lib/x509/names.ts";
+import { checkNames, type Names } from "../../lib/x509/names.ts";
 import { failureOf } from "../support/failure.ts";
 
 const good: Names = {

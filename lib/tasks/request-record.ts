@@ -1,0 +1,108 @@
+import type { SetFiles, StoredSet } from "../host/certificate-set.ts";
+import type { Certificate } from "../x509/certificate.ts";
+import type { KeyType } from "../x509/key-type.ts";
+import type { Names } from "../x509/names.ts";
+
+/** What was asked for: kept beside the set, and compared with what is asked for now. */
+export interface CertificateRequest {
+  /** `demo/pki/k8s/sign/kubelet` */
+  readonly signPath: string;
+  readonly names: Names;
+  /** Undefined: whatever key is there will do. */
+  readonly keyType?: KeyType | undefined;
+  /** The CA file holds the whole chain, not the signer alone. */
+  readonly caChain: boolean;
+}
+
+/** What `request.json` beside a set holds. */
+export interface RequestRecord extends Omit<CertificateRequest, "keyType"> {
+  /** SHA-256 fingerprint of the certificate that was given for it. */
+  readonly certificate: string;
+  readonly checked?: Checked | undefined;
+}
+
+/** What was known of the set when it was put there, whole and right. */
+interface Checked {
+  /** See `digest`. */
+  readonly files: string;
+  /** Of the three files, as they were put there. */
+  readonly seal?: string | undefined;
+  readonly keyType: KeyType;
+  readonly notBefore: string;
+  readonly notAfter: string;
+}
+
+export type CheckedRecord = RequestRecord & { readonly checked: Checked };
+export type CheckedFiles = Pick<SetFiles, "key" | "certificate" | "ca">;
+
+/** The record to keep beside a set; with its files, which the caller has checked, they need not be read again. */
+export function requestRecord(
+  asked: CertificateRequest,
+  given: Certificate,
+  checked?: { readonly files: CheckedFiles; readonly keyType: KeyType; readonly seal?: string | undefined },
+): string {
+  const record: RequestRecord = {
+    signPath: asked.signPath,
+    names: asked.names,
+    caChain: asked.caChain,
+    certificate: given.x509.fingerprint256,
+    checked: checked && {
+      files: digest(checked.files),
+      seal: checked.seal,
+      keyType: checked.keyType,
+      notBefore: given.notBefore.toISOString(),
+      notAfter: given.notAfter.toISOString(),
+    },
+  };
+  return `${JSON.stringify(record, undefined, 2)}\n`;
+}
+
+/** What the certificate that stands was asked for; undefined where nobody has noted that. */
+export function recordedRequest(set: StoredSet): CertificateRequest | undefined {
+  const record = parseRecord(set.request);
+  return record && { signPath: record.signPath, names: record.names, caChain: record.caChain };
+}
+
+/** The three files are those that were checked when they were put there, which need not be read to know that. */
+export function isSealed(
+  record: RequestRecord | undefined,
+  seal: string | undefined,
+): record is CheckedRecord {
+  return seal !== undefined && record?.checked?.seal === seal;
+}
+
+/** The same of files that were read: to the byte. */
+export function isRecorded(record: RequestRecord | undefined, files: CheckedFiles): record is CheckedRecord {
+  return record?.checked !== undefined && record.checked.files === digest(files);
+}
+
+/** Of all three at once. It tells nothing of the key, which nobody can guess. */
+function digest({ key, certificate, ca }: CheckedFiles): string {
+  return new Bun.CryptoHasher("sha256").update(JSON.stringify([key, certificate, ca])).digest("hex");
+}
+
+/** Undefined for anything but what `requestRecord` writes: then the certificate itself is compared. */
+export function parseRecord(text: string | undefined): RequestRecord | undefined {
+  try {
+    const { signPath, names, caChain, certificate, checked } = JSON.parse(text ?? "null");
+    const lists = [names.organisations, names.dnsNames, names.ipAddresses];
+    const texts = [signPath, certificate, names.commonName, ...lists.flat()];
+    return lists.every(Array.isArray) &&
+      texts.every((it) => typeof it === "string") &&
+      typeof caChain === "boolean"
+      ? { signPath, names, caChain, certificate, checked: isRight(checked) ? checked : undefined }
+      : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+function isRight(value: Checked | undefined): value is Checked {
+  return (
+    typeof value?.files === "string" &&
+    typeof value.keyType?.type === "string" &&
+    typeof value.keyType.bits === "number" &&
+    !Number.isNaN(Date.parse(value.notBefore)) &&
+    !Number.isNaN(Date.parse(value.notAfter))
+  );
+}
