@@ -1,7 +1,8 @@
 import { type ClusterStatus, readClusterStatus } from "../cluster/cluster-status.ts";
-import type { Finding, IssuerStatus, State } from "../cluster/issuer-status.ts";
+import type { IssuerStatus } from "../cluster/issuer-status.ts";
 import { formatDuration } from "../duration.ts";
 import { ExitCode, Failure } from "../failure.ts";
+import type { Finding } from "../finding.ts";
 import { painter } from "./colour.ts";
 import { adminToken } from "./environment.ts";
 import { defaultConfigDir, type HostStatusArgs } from "./host-status.ts";
@@ -10,14 +11,8 @@ import { printJson } from "./log.ts";
 import { tellProgress } from "./progress.ts";
 import { hostArgs, type Run } from "./script.ts";
 import { changeJson, clusterOf } from "./setup.ts";
-import { countStates, moment, type StatusRow, statusTable } from "./status-table.ts";
+import { countStates, exitCodes, moment, type StatusRow, statusTable } from "./status-table.ts";
 import type { ValidityArgs } from "./validity-args.ts";
-
-const exitCodes: Readonly<Record<State, ExitCode>> = {
-  wrong: ExitCode.wrong,
-  due: ExitCode.wouldChange,
-  ok: ExitCode.ok,
-};
 
 interface ClusterStatusArgs extends HostStatusArgs, ValidityArgs {
   readonly cluster: string | undefined;

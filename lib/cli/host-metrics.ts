@@ -1,6 +1,6 @@
+import { type State, states } from "../finding.ts";
 import type { HostStatus } from "../tasks/host-status.ts";
 import type { CertificateStatus } from "../tasks/host-status-certificates.ts";
-import { type State, states } from "../tasks/host-status-finding.ts";
 import type { Metric, Sample } from "./metrics.ts";
 
 type Labels = Readonly<Record<string, string>>;

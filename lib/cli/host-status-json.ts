@@ -1,6 +1,6 @@
+import type { Finding } from "../finding.ts";
 import type { HostStatus } from "../tasks/host-status.ts";
 import type { CertificateStatus } from "../tasks/host-status-certificates.ts";
-import type { Finding } from "../tasks/host-status-finding.ts";
 import type { UnitStatus } from "../tasks/host-status-units.ts";
 
 /**

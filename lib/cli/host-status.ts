@@ -1,10 +1,10 @@
 import { formatDuration, formatMinute } from "../duration.ts";
 import { ExitCode, Failure } from "../failure.ts";
+import type { Finding } from "../finding.ts";
 import { certificatePaths } from "../host/certificate-place.ts";
 import { printable } from "../host/file-error.ts";
 import { type HostStatus, hostStatus } from "../tasks/host-status.ts";
 import type { CertificateStatus } from "../tasks/host-status-certificates.ts";
-import type { Finding, State } from "../tasks/host-status-finding.ts";
 import { asksServer, loadCall, withoutRepeats } from "../tasks/host-status-mend.ts";
 import type { TokenStatus } from "../tasks/host-status-token.ts";
 import type { UnitStatus } from "../tasks/host-status-units.ts";
@@ -16,7 +16,7 @@ import { hostStatusJson } from "./host-status-json.ts";
 import { printJson } from "./log.ts";
 import { renderMetrics, writeMetrics } from "./metrics.ts";
 import type { Run } from "./script.ts";
-import { countStates, moment, type StatusRow, statusTable } from "./status-table.ts";
+import { countStates, exitCodes, moment, type StatusRow, statusTable } from "./status-table.ts";
 import { type ValidityArgs, validityArgs } from "./validity-args.ts";
 
 export interface HostStatusArgs {
@@ -30,14 +30,6 @@ export interface HostStatusArgs {
 
 /** Where manifests are on a host that has any. */
 export const defaultConfigDir = "/etc/vault/certs.d";
-
-const exitCodes: Readonly<Record<State, ExitCode>> = {
-  wrong: ExitCode.wrong,
-  due: ExitCode.wouldChange,
-  // What could not be told, and why, is wrong by itself where it is anybody's fault.
-  unknown: ExitCode.ok,
-  ok: ExitCode.ok,
-};
 
 /**
  * Tells how this host stands, and changes nothing on it.

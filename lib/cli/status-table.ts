@@ -1,5 +1,6 @@
 import { formatMinute } from "../duration.ts";
-import { type State, states } from "../tasks/host-status-finding.ts";
+import { ExitCode } from "../failure.ts";
+import { type State, states } from "../finding.ts";
 import type { Colour, Paint } from "./colour.ts";
 import { tableLines } from "./table.ts";
 
@@ -17,6 +18,15 @@ export interface StatusRow {
   /** Seconds: of two in one state, what has less comes first. */
   readonly urgency?: number | undefined;
 }
+
+/** Of a run that tells how something stands. */
+export const exitCodes: Readonly<Record<State, ExitCode>> = {
+  wrong: ExitCode.wrong,
+  due: ExitCode.wouldChange,
+  // What could not be told, and why, is wrong by itself where it is anybody's fault.
+  unknown: ExitCode.ok,
+  ok: ExitCode.ok,
+};
 
 const colours: Readonly<Record<State, Colour>> = {
   wrong: "red",

@@ -1,3 +1,4 @@
+import { type Finding, type State, worstState } from "../finding.ts";
 import type { VaultClient } from "../vault/client.ts";
 import type { OnProgress } from "../vault/each.ts";
 import { readSealed } from "../vault/sys.ts";
@@ -5,7 +6,7 @@ import type { Cluster, HostRole } from "./cluster.ts";
 import { flagsOf } from "./cluster-file.ts";
 import { findClusterTokens, type HostToken } from "./cluster-tokens.ts";
 import { readInitToken } from "./init-token-resources.ts";
-import { type Finding, type MountStatus, readMountStatus, type State } from "./issuer-status.ts";
+import { type MountStatus, readMountStatus } from "./issuer-status.ts";
 import { standsAsWanted } from "./mount-resources.ts";
 import { pkiMounts, secretsMount } from "./mounts.ts";
 import { type Change, isRefusal } from "./plan.ts";
@@ -56,7 +57,6 @@ export interface ClusterStatus {
 }
 
 const halves = { "setup-mounts": planMounts, "write-roles": planRoles } as const;
-const states: readonly State[] = ["wrong", "due", "ok"];
 
 /**
  * How a cluster stands in the server. Writes nothing.
@@ -90,7 +90,7 @@ export async function readClusterStatus(
   const all = [...mounts, ...mounts.flatMap(({ issuers }) => issuers), ...setup, ...tokens];
   return {
     id: cluster.id,
-    state: states.find((state) => all.some((it) => it.state === state)) ?? "ok",
+    state: worstState(all.map(({ state }) => state)),
     now,
     mounts,
     setup,

@@ -1,5 +1,6 @@
 import { X509Certificate } from "node:crypto";
 import { formatDuration } from "../duration.ts";
+import type { Finding } from "../finding.ts";
 import { type IssuerInfo, listIssuers, readDefaultIssuer, readIssuer, readPkiRole } from "../vault/pki.ts";
 import type { Fields } from "../vault/shape.ts";
 import { listNames, type MountInfo } from "../vault/sys.ts";
@@ -7,18 +8,6 @@ import type { Cluster } from "./cluster.ts";
 import { mountType, standsAsWanted } from "./mount-resources.ts";
 import type { WantedMount } from "./mounts.ts";
 import type { ServerView } from "./server-view.ts";
-
-/** `wrong`: of no use now, or somebody has to see to it. `due`: one run of a command, or a new CA, mends it. */
-export type State = "wrong" | "due" | "ok";
-
-/** How one thing of a cluster stands. */
-export interface Finding {
-  readonly state: State;
-  /** Why, each in a few words; none for what is as it should be. */
-  readonly reasons: readonly string[];
-  /** What mends it; absent where nothing has to be mended. */
-  readonly mend?: string;
-}
 
 /** A role that an issuer signs for, and how long its certificates should live. */
 interface RoleLife {

@@ -53,3 +53,8 @@ export function errorCode(error: unknown): string {
 export function printable(path: string): string {
   return /^[\p{L}\p{N}\p{P}\p{S}]+$/u.test(path) ? path : JSON.stringify(path);
 }
+
+/** A file that this user may not read: one thing is wrong then, and not each that depends on it. */
+export function isDenied(error: unknown): boolean {
+  return error instanceof Error && ["EACCES", "EPERM"].includes(errorCode(error.cause));
+}

@@ -1,8 +1,10 @@
 import { statSync } from "node:fs";
 import { basename } from "node:path";
 import { Failure } from "../failure.ts";
+import { type Finding, type State, worstState } from "../finding.ts";
 import { certificatePaths } from "../host/certificate-place.ts";
 import { readPublicSet, readSet, type StoredSet } from "../host/certificate-set.ts";
+import { isDenied } from "../host/file-error.ts";
 import type { Manifest } from "../manifest/manifest.ts";
 import { type Certificate, issuerName, readCertificates } from "../x509/certificate.ts";
 import { ipText } from "../x509/ip-address.ts";
@@ -11,7 +13,6 @@ import { keyTypeName } from "../x509/key-type.ts";
 import type { Names } from "../x509/names.ts";
 import { dueAt, type Standing, standing } from "./due.ts";
 import { type CaOnServer, caReason, compareCa, replacementTime } from "./host-status-ca.ts";
-import { type Finding, isDenied, type State, worstState } from "./host-status-finding.ts";
 import { type CallOptions, directCall, manifestsCall } from "./host-status-mend.ts";
 import type { Answers } from "./host-status-server.ts";
 import { type CertificateRequest, recordedRequest } from "./request-record.ts";

@@ -1,11 +1,11 @@
 import { ExitCode, Failure } from "../failure.ts";
+import type { Finding } from "../finding.ts";
 import type { VaultClient } from "../vault/client.ts";
 import { VaultError } from "../vault/error.ts";
 import { readIssuerChain } from "../vault/pki.ts";
 import { lookupSelf, type TokenInfo } from "../vault/token.ts";
 import { type Certificate, readCertificates } from "../x509/certificate.ts";
 import { clockNote, learnServerTime, serverTime } from "./clock.ts";
-import type { Finding } from "./host-status-finding.ts";
 
 export interface ServerStatus extends Finding {
   /** Undefined where it was not asked. */

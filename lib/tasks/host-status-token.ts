@@ -1,9 +1,10 @@
 import { Failure } from "../failure.ts";
+import type { Finding, State } from "../finding.ts";
+import { isDenied } from "../host/file-error.ts";
 import { refuseForeignLinks } from "../host/folder.ts";
 import { readTokenFile, type TokenFile, tokenPaths } from "../host/token-files.ts";
 import { isUnknownToken } from "../vault/error.ts";
 import type { TokenInfo } from "../vault/token.ts";
-import { type Finding, isDenied, type State } from "./host-status-finding.ts";
 import { renewCall } from "./host-status-mend.ts";
 import type { Answers } from "./host-status-server.ts";
 

@@ -1,5 +1,5 @@
 import { existsSync } from "node:fs";
-import type { Finding } from "./host-status-finding.ts";
+import type { Finding } from "../finding.ts";
 
 /** A timer with the service that it starts, or such a service by itself. */
 export interface UnitStatus extends Finding {

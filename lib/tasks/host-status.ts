@@ -2,7 +2,8 @@ import { statSync } from "node:fs";
 import { hostname } from "node:os";
 import { resolve } from "node:path";
 import { Failure } from "../failure.ts";
-import { errorCode } from "../host/file-error.ts";
+import { type Finding, type State, worstState } from "../finding.ts";
+import { errorCode, isDenied } from "../host/file-error.ts";
 import { loadManifests } from "../manifest/load.ts";
 import type { Manifest } from "../manifest/manifest.ts";
 import type { VaultClient } from "../vault/client.ts";
@@ -14,7 +15,6 @@ import {
   readWanted,
   type WantedCertificate,
 } from "./host-status-certificates.ts";
-import { type Finding, isDenied, type State, worstState } from "./host-status-finding.ts";
 import { hooksCall } from "./host-status-mend.ts";
 import { askServer, type ClockStatus, type ServerStatus } from "./host-status-server.ts";
 import { heldToken, readTokens, type TokenStatus, tokenStatus } from "./host-status-token.ts";
