@@ -7,6 +7,7 @@ import type { FileChoice, Setup } from "../cluster/setup.ts";
 import { formatDuration, parseDuration } from "../duration.ts";
 import { ExitCode, Failure } from "../failure.ts";
 import type { VaultClient } from "../vault/client.ts";
+import { many } from "../words.ts";
 import type { Arguments } from "./arguments.ts";
 import { clusterFileArgs, loadClusterFile } from "./cluster-file.ts";
 import { adminToken } from "./environment.ts";
@@ -156,7 +157,7 @@ export async function runSetup(
     report({ renewed: renewals.map(({ role, leaseSeconds }) => ({ role, ttlSeconds: leaseSeconds })) });
   } catch (error) {
     report({ error: error instanceof Error ? error.message : String(error) });
-    if (applied.length > 0) run.log.note(`stopped after ${count(applied)}; run it again to go on`);
+    if (applied.length > 0) run.log.note(`stopped after ${countActions(applied)}; run it again to go on`);
     throw error;
   }
   show(summary(cluster, what, setup.changes, dry));
@@ -169,14 +170,15 @@ function storedNote({ id }: Cluster): string {
 
 function summary(cluster: Cluster, what: string, changes: readonly Change[], dry: boolean): string {
   if (changes.length === 0) return `${cluster.id}: nothing has to change, ${what} are as they should be`;
-  return `${cluster.id}: ${count(changes)}${dry ? " to make; nothing was changed" : ""}`;
+  return `${cluster.id}: ${countActions(changes)}${dry ? " to make; nothing was changed" : ""}`;
 }
 
-function count(changes: readonly Change[]): string {
+/** `3 changes (1 created, 2 updated)` */
+function countActions(changes: readonly Change[]): string {
   const of = (action: Change["action"]) => changes.filter((change) => change.action === action).length;
   const [made, changed, gone] = [of("create"), of("update"), of("delete")];
   const kinds = `${made} created, ${changed} updated${gone === 0 ? "" : `, ${gone} deleted`}`;
-  return `${changes.length} ${changes.length === 1 ? "change" : "changes"} (${kinds})`;
+  return `${many(changes.length, "change")} (${kinds})`;
 }
 
 /** `update PKI role demo/pki/k8s/roles/kubelet: key_type "rsa" -> "any"` */

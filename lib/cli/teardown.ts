@@ -4,6 +4,7 @@ import type { MountContents } from "../cluster/mount-contents.ts";
 import type { Resource } from "../cluster/plan.ts";
 import { type PlannedRemoval, planTeardown, type Teardown } from "../cluster/teardown.ts";
 import { ExitCode, Failure } from "../failure.ts";
+import { many } from "../words.ts";
 import type { Arguments } from "./arguments.ts";
 import { adminToken } from "./environment.ts";
 import { printJson } from "./log.ts";
@@ -182,10 +183,6 @@ function losses(removals: readonly PlannedRemoval[]): readonly string[] {
       : []),
   ];
   return lost.length === 0 ? [] : [`lost for ever with it: ${lost.join(", ")}`];
-}
-
-function many(count: number, noun: string): string {
-  return `${count} ${noun}${count === 1 ? "" : "s"}`;
 }
 
 function planJson(cluster: Cluster, { removals, kept, hostTokens, otherTokens }: Teardown) {

@@ -2,6 +2,7 @@ import { type Finding, type State, worstState } from "../finding.ts";
 import type { VaultClient } from "../vault/client.ts";
 import type { OnProgress } from "../vault/each.ts";
 import { readSealed } from "../vault/sys.ts";
+import { many } from "../words.ts";
 import type { Cluster, HostRole } from "./cluster.ts";
 import { flagsOf } from "./cluster-file.ts";
 import { findClusterTokens, type HostToken } from "./cluster-tokens.ts";
@@ -137,7 +138,7 @@ function refusal(error: unknown): Finding {
 function countKinds(changes: readonly Change[]): string {
   const kinds = Map.groupBy(changes, ({ resource }) => resource.kind);
   const each = [...kinds].map(([kind, its]) => `${kind} ${its.length}`);
-  return `would make ${changes.length} change${changes.length === 1 ? "" : "s"} (${each.join(", ")})`;
+  return `would make ${many(changes.length, "change")} (${each.join(", ")})`;
 }
 
 /**

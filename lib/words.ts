@@ -1,0 +1,4 @@
+/** `1 change`, `3 changes`: of a noun whose plural adds an s. */
+export function many(count: number, noun: string): string {
+  return `${count} ${noun}${count === 1 ? "" : "s"}`;
+}
