@@ -2,7 +2,7 @@ import { ExitCode, Failure } from "../failure.ts";
 import { resolveOwnership } from "../host/owner.ts";
 import type { IssueOptions } from "../tasks/issue-certificate.ts";
 import { encodePath } from "../vault/path.ts";
-import { chooseKeyType } from "../x509/key-type.ts";
+import { chooseKeyType, keySizes, keyTypes } from "../x509/key-type.ts";
 import { checkNames } from "../x509/names.ts";
 import type { Arguments } from "./arguments.ts";
 
@@ -49,14 +49,14 @@ export const certificateArgs = {
     type: "string",
     alias: "t",
     description: "rsa, ec or ed25519; ec for a new key, any for one that is there",
-    choices: ["rsa", "ec", "ed25519"],
+    choices: keyTypes,
     valueHint: "TYPE",
     group: "Key",
   },
   "key-bit-size": {
     type: "string",
     alias: "b",
-    description: "rsa: 2048, 3072, 4096; ec: 256, 384, 521",
+    description: keySizes,
     valueHint: "BITS",
     group: "Key",
   },

@@ -41,9 +41,14 @@ export interface Cluster {
 
 export type Choices = Partial<Omit<Cluster, "id" | "chosen">>;
 
+/** The server's names of the kinds of key that a CA can have. */
+export const keyTypes = ["rsa", "ec", "ed25519"] as const;
+/** And of those that a role can be for: `any` signs each. */
+export const keyRuleTypes = ["any", ...keyTypes] as const;
+
 /** A kind of key. */
 export interface KeyRule {
-  readonly type: "any" | "rsa" | "ec" | "ed25519";
+  readonly type: (typeof keyRuleTypes)[number];
   /** Of a CA's key; the fewest of one that a role signs. 0 where the type has no sizes. */
   readonly bits: number;
 }

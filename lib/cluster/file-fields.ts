@@ -1,9 +1,13 @@
 import type { FieldTable } from "../toml/fields.ts";
-import { capabilities, policyRoles } from "./cluster.ts";
+import { capabilities, keyRuleTypes, keyTypes, policyRoles } from "./cluster.ts";
 import { pkiMountNames } from "./mounts.ts";
 
 const hostWords = "a master is a worker, too, and a host of the role all is each";
 const keyBits = "rsa: 2048, 3072, 4096; ec: 256, 384, 521";
+
+/** What is so only where the file says it, and what is so unless it does. */
+const off = { type: "truth", default: "false", example: "true" } as const;
+const on = { type: "truth", default: "true", example: "false" } as const;
 
 /** What `setup-mounts` goes by. */
 export const mountFields = {
@@ -18,7 +22,7 @@ export const mountFields = {
     default: "the server's, rsa",
     example: '"ec"',
     description: "kind of key of the CAs that are made; one that stands is kept",
-    choices: ["rsa", "ec", "ed25519"],
+    choices: keyTypes,
   },
   ca_key_bits: { type: "number", default: "2048, 256", example: "384", description: keyBits },
 } as const satisfies FieldTable;
@@ -29,7 +33,7 @@ const keyFields = {
     default: '"any"',
     example: '"ec"',
     description: "the one kind of key that the roles sign",
-    choices: ["any", "rsa", "ec", "ed25519"],
+    choices: keyRuleTypes,
   },
   key_bits: {
     type: "number",
@@ -66,27 +70,15 @@ const pkiRoleFields = {
     example: '["ingress.example.com"]',
     description: "names, of which the next three say what they allow",
   },
-  allow_bare_domains: { type: "truth", default: "false", example: "true", description: "these names" },
-  allow_subdomains: { type: "truth", default: "false", example: "true", description: "names below them" },
-  allow_glob_domains: {
-    type: "truth",
-    default: "false",
-    example: "true",
-    description: "with * in them for any part of a name",
-  },
-  allow_any_name: { type: "truth", default: "false", example: "true", description: "every name" },
-  allow_localhost: { type: "truth", default: "false", example: "true", description: "localhost" },
-  allow_ip_sans: { type: "truth", default: "false", example: "true", description: "IP addresses" },
-  allow_wildcard_certificates: {
-    type: "truth",
-    default: "false",
-    example: "true",
-    description: "certificates for names like *.example.com",
-  },
+  allow_bare_domains: { ...off, description: "these names" },
+  allow_subdomains: { ...off, description: "names below them" },
+  allow_glob_domains: { ...off, description: "with * in them for any part of a name" },
+  allow_any_name: { ...off, description: "every name" },
+  allow_localhost: { ...off, description: "localhost" },
+  allow_ip_sans: { ...off, description: "IP addresses" },
+  allow_wildcard_certificates: { ...off, description: "certificates for names like *.example.com" },
   enforce_hostnames: {
-    type: "truth",
-    default: "true",
-    example: "false",
+    ...on,
     description: "only names that a host can have; false for names like system:this",
   },
   organization: {
@@ -96,8 +88,8 @@ const pkiRoleFields = {
     description:
       "in each certificate's subject: a group, to kube-apiserver; system:masters makes its hosts admins",
   },
-  client_flag: { type: "truth", default: "true", example: "false", description: "for clients" },
-  server_flag: { type: "truth", default: "true", example: "false", description: "for servers" },
+  client_flag: { ...on, description: "for clients" },
+  server_flag: { ...on, description: "for servers" },
   max_validity: {
     type: "text",
     default: "max_validity_components",
@@ -156,12 +148,7 @@ export const roleFields = {
     example: '["*.nodes.example.com"]',
     description: "host names of kubelets, with those below each and * for any part, beside AWS's",
   },
-  kubelet_ip_sans: {
-    type: "truth",
-    default: "false",
-    example: "true",
-    description: "whether kubelets' certificates may hold IP addresses",
-  },
+  kubelet_ip_sans: { ...off, description: "whether kubelets' certificates may hold IP addresses" },
   pki_roles: {
     type: "tables",
     default: "none",

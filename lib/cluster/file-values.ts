@@ -1,7 +1,7 @@
 import { parseDuration } from "../duration.ts";
 import type { FieldTable } from "../toml/fields.ts";
 import type { Reader } from "../toml/reader.ts";
-import { checkValidity, type KeyRule } from "./cluster.ts";
+import { checkValidity, type KeyRule, keyRuleTypes } from "./cluster.ts";
 import type { clusterFields } from "./file-fields.ts";
 
 type Name<T> = keyof T & string;
@@ -30,7 +30,7 @@ export function readKeyRule<T extends FieldTable>(
   bitsField: Name<T>,
 ): KeyRule | undefined {
   const [name, bits] = [read.optionalText(typeField), read.optionalNumber(bitsField)];
-  const type = keyTypes.find((it) => it === name);
+  const type = keyRuleTypes.find((it) => it === name);
   if (type === undefined) {
     if (bits !== undefined) throw read.wrong(bitsField, `needs ${typeField} beside it`);
     return undefined;
@@ -40,8 +40,6 @@ export function readKeyRule<T extends FieldTable>(
   const offer = usual === 0 ? "has no sizes" : `has ${sizes[type].join(", ")}`;
   throw read.wrong(bitsField, `can't be ${bits}: ${typeField} ${type} ${offer}`);
 }
-
-const keyTypes = ["any", "rsa", "ec", "ed25519"] as const;
 
 export function readKubeletDomains(read: Reader<typeof clusterFields>): readonly string[] {
   const domains = read.texts("kubelet_domains");

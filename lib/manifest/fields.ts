@@ -1,4 +1,5 @@
 import type { FieldTable } from "../toml/fields.ts";
+import { keySizes, keyTypes } from "../x509/key-type.ts";
 
 /** Every field of a manifest; those with specifiers are resolved by `resolveSpecifiers`. */
 export const fields = {
@@ -48,13 +49,13 @@ export const fields = {
     default: "the key's that is there, else ec",
     example: '"ec"',
     description: "kind of key",
-    choices: ["rsa", "ec", "ed25519"],
+    choices: keyTypes,
   },
   key_bit_size: {
     type: "number",
     default: "2048, 256",
     example: "384",
-    description: "rsa: 2048, 3072, 4096; ec: 256, 384, 521",
+    description: keySizes,
   },
   ca_chain: {
     type: "truth",

@@ -8,6 +8,11 @@ export type KeyType =
 
 export const defaultKeyType: KeyType = { type: "ec", bits: 256 };
 
+/** As people write them. */
+export const keyTypes: ReadonlyArray<KeyType["type"]> = ["rsa", "ec", "ed25519"];
+/** Of those that have several. */
+export const keySizes = "rsa: 2048, 3072, 4096; ec: 256, 384, 521";
+
 const sizes = { rsa: [2048, 3072, 4096], ec: [256, 384, 521], ed25519: [256] } as const;
 
 /**
