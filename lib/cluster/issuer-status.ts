@@ -1,9 +1,10 @@
 import { X509Certificate } from "node:crypto";
 import { formatDuration } from "../duration.ts";
 import type { Finding } from "../finding.ts";
+import { listNames } from "../vault/data.ts";
 import { type IssuerInfo, listIssuers, readDefaultIssuer, readIssuer, readPkiRole } from "../vault/pki.ts";
 import type { Fields } from "../vault/shape.ts";
-import { listNames, type MountInfo } from "../vault/sys.ts";
+import type { MountInfo } from "../vault/sys.ts";
 import type { Cluster } from "./cluster.ts";
 import { mountType, standsAsWanted } from "./mount-resources.ts";
 import type { WantedMount } from "./mounts.ts";

@@ -1,9 +1,9 @@
 import { X509Certificate } from "node:crypto";
 import type { VaultClient } from "../vault/client.ts";
+import { listNames } from "../vault/data.ts";
 import { each, type OnProgress } from "../vault/each.ts";
 import { isNotMounted } from "../vault/error.ts";
 import { listCertificates, listIssuers, readStoredCertificate } from "../vault/pki.ts";
-import { listNames } from "../vault/sys.ts";
 import type { Cluster } from "./cluster.ts";
 import { pkiMounts, secretsMount } from "./mounts.ts";
 

@@ -1,8 +1,9 @@
 import { ExitCode, Failure } from "../failure.ts";
 import type { VaultClient } from "./client.ts";
+import { deleteData, readData, writeData } from "./data.ts";
 import { isNothingThere, isUnknownToken, VaultError } from "./error.ts";
 import { type Fields, isFields } from "./shape.ts";
-import { findMount, readData } from "./sys.ts";
+import { findMount } from "./sys.ts";
 
 /**
  * A secret of a kv version 1 mount; undefined where there is none at the path.
@@ -20,13 +21,7 @@ export async function readSecret(client: VaultClient, path: string): Promise<Fie
  * @see https://developer.hashicorp.com/vault/api-docs/secret/kv/kv-v1#create-update-secret
  */
 export async function writeSecret(client: VaultClient, path: string, fields: Fields): Promise<void> {
-  await client.request({
-    method: "POST",
-    path,
-    body: fields,
-    capability: "create update",
-    repeatable: true,
-  });
+  await writeData(client, path, fields);
 }
 
 /** A read's whole answer. */
@@ -111,5 +106,5 @@ function orNothing(error: unknown, path: string, isVersioned: boolean): unknown 
  * @see https://developer.hashicorp.com/vault/api-docs/secret/kv/kv-v1#delete-secret
  */
 export async function deleteSecret(client: VaultClient, path: string): Promise<void> {
-  await client.request({ method: "DELETE", path, capability: "delete", repeatable: true });
+  await deleteData(client, path);
 }

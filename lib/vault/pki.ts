@@ -1,6 +1,6 @@
 import type { VaultClient } from "./client.ts";
+import { deleteData, listNames, readData, writeData } from "./data.ts";
 import type { Fields } from "./shape.ts";
-import { listNames, readData } from "./sys.ts";
 
 /**
  * The ids of a PKI mount's issuers, none for a new mount. Needs no token.
@@ -120,13 +120,7 @@ export async function readPkiRole(client: VaultClient, path: string): Promise<Fi
  * @see https://developer.hashicorp.com/vault/api-docs/secret/pki/issuance#create-update-role
  */
 export async function writePkiRole(client: VaultClient, path: string, fields: Fields): Promise<void> {
-  await client.request({
-    method: "POST",
-    path,
-    body: fields,
-    capability: "create update",
-    repeatable: true,
-  });
+  await writeData(client, path, fields);
 }
 
 /**
@@ -135,7 +129,7 @@ export async function writePkiRole(client: VaultClient, path: string, fields: Fi
  * @see https://developer.hashicorp.com/vault/api-docs/secret/pki/issuance#delete-role
  */
 export async function deletePkiRole(client: VaultClient, path: string): Promise<void> {
-  await client.request({ method: "DELETE", path, capability: "delete", repeatable: true });
+  await deleteData(client, path);
 }
 
 /**

@@ -1,6 +1,7 @@
 import type { VaultClient } from "./client.ts";
-import { isNothingThere, VaultError } from "./error.ts";
-import { type Answer, type Fields, isFields } from "./shape.ts";
+import { deleteData, readData, writeData } from "./data.ts";
+import { VaultError } from "./error.ts";
+import { type Fields, isFields } from "./shape.ts";
 
 /**
  * Whether the server is sealed. Needs no token; the client learns the server's time by it, as by any answer.
@@ -116,13 +117,7 @@ export async function enableMount(
  * @see https://developer.hashicorp.com/vault/api-docs/system/mounts#tune-mount-configuration
  */
 export async function tuneMount(client: VaultClient, path: string, tuning: MountTuning): Promise<void> {
-  await client.request({
-    method: "POST",
-    path: `sys/mounts/${path}/tune`,
-    body: tuningFields(tuning),
-    capability: "create update",
-    repeatable: true,
-  });
+  await writeData(client, `sys/mounts/${path}/tune`, tuningFields(tuning));
 }
 
 function tuningFields(tuning: MountTuning) {
@@ -155,13 +150,7 @@ export async function readAuthMaxLeaseTtl(client: VaultClient, path: string): Pr
  * @see https://developer.hashicorp.com/vault/api-docs/system/auth#tune-auth-method
  */
 export async function tuneAuthMaxLeaseTtl(client: VaultClient, path: string, seconds: number): Promise<void> {
-  await client.request({
-    method: "POST",
-    path: `sys/auth/${path}/tune`,
-    body: { max_lease_ttl: `${seconds}s` },
-    capability: "update sudo",
-    repeatable: true,
-  });
+  await writeData(client, `sys/auth/${path}/tune`, { max_lease_ttl: `${seconds}s` }, "update sudo");
 }
 
 /**
@@ -180,13 +169,7 @@ export async function readPolicy(client: VaultClient, name: string): Promise<str
  * @see https://developer.hashicorp.com/vault/api-docs/system/policies#create-update-acl-policy
  */
 export async function writePolicy(client: VaultClient, name: string, policy: string): Promise<void> {
-  await client.request({
-    method: "POST",
-    path: `sys/policies/acl/${name}`,
-    body: { policy },
-    capability: "create update",
-    repeatable: true,
-  });
+  await writeData(client, `sys/policies/acl/${name}`, { policy });
 }
 
 /**
@@ -196,12 +179,7 @@ export async function writePolicy(client: VaultClient, name: string, policy: str
  * @see https://developer.hashicorp.com/vault/api-docs/system/policies#delete-acl-policy
  */
 export async function deletePolicy(client: VaultClient, name: string): Promise<void> {
-  await client.request({
-    method: "DELETE",
-    path: `sys/policies/acl/${name}`,
-    capability: "delete",
-    repeatable: true,
-  });
+  await deleteData(client, `sys/policies/acl/${name}`);
 }
 
 /**
@@ -222,37 +200,4 @@ export async function readCapabilities(
   });
   const data = answer.object("data");
   return new Map(paths.map((path) => [path, data.texts(path)]));
-}
-
-/** The names below a path; none where nothing is there. There may be more of them than fit another answer. */
-export async function listNames(
-  client: VaultClient,
-  path: string,
-  capability = "list",
-): Promise<readonly string[]> {
-  try {
-    const answer = await client.ask({
-      method: "GET",
-      path,
-      list: true,
-      capability,
-      repeatable: true,
-      maxMebibytes: 64,
-    });
-    return answer.object("data").texts("keys");
-  } catch (error) {
-    if (isNothingThere(error)) return [];
-    throw error;
-  }
-}
-
-/** The `data` of a read; undefined where nothing is at the path. */
-export async function readData(client: VaultClient, path: string): Promise<Answer | undefined> {
-  try {
-    const answer = await client.ask({ method: "GET", path, capability: "read", repeatable: true });
-    return answer.object("data");
-  } catch (error) {
-    if (isNothingThere(error)) return undefined;
-    throw error;
-  }
 }

@@ -1,7 +1,8 @@
 import type { VaultClient } from "./client.ts";
+import { deleteData, listNames, readData, writeData } from "./data.ts";
 import { isUnknownAccessor, isUnknownToken, VaultError } from "./error.ts";
 import type { Answer, Fields } from "./shape.ts";
-import { listNames, readCapabilities, readData } from "./sys.ts";
+import { readCapabilities } from "./sys.ts";
 
 /** A token as the server describes it after a renewal, or at its making. */
 export interface TokenLease {
@@ -142,13 +143,7 @@ export async function readTokenRole(client: VaultClient, name: string): Promise<
  * @see https://developer.hashicorp.com/vault/api-docs/auth/token#create-update-token-role
  */
 export async function writeTokenRole(client: VaultClient, name: string, fields: Fields): Promise<void> {
-  await client.request({
-    method: "POST",
-    path: `auth/token/roles/${name}`,
-    body: fields,
-    capability: "create update",
-    repeatable: true,
-  });
+  await writeData(client, `auth/token/roles/${name}`, fields);
 }
 
 /**
@@ -173,12 +168,7 @@ export async function revokeSelf(client: VaultClient, token: string): Promise<vo
  * @see https://developer.hashicorp.com/vault/api-docs/auth/token#delete-token-role
  */
 export async function deleteTokenRole(client: VaultClient, name: string): Promise<void> {
-  await client.request({
-    method: "DELETE",
-    path: `auth/token/roles/${name}`,
-    capability: "delete",
-    repeatable: true,
-  });
+  await deleteData(client, `auth/token/roles/${name}`);
 }
 
 /**

@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, mock, spyOn, test } from "bun:test";
 import { ExitCode } from "../../lib/failure.ts";
 import { createVaultClient } from "../../lib/vault/client.ts";
-import { listNames, readData } from "../../lib/vault/sys.ts";
+import { listNames, readData } from "../../lib/vault/data.ts";
 import { failureOf } from "../support/failure.ts";
 import { startRaw, startScripted } from "../support/scripted.ts";
 import { createOnce, get, vaultErrorOf } from "../support/vault.ts";

@@ -2,8 +2,9 @@ import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { ExitCode } from "../../lib/failure.ts";
 import { type Server, startServer } from "../../lib/server/server.ts";
 import { createVaultClient, type VaultClient } from "../../lib/vault/client.ts";
+import { readData } from "../../lib/vault/data.ts";
 import { isNothingThere, isUnknownToken } from "../../lib/vault/error.ts";
-import { readData, writePolicy } from "../../lib/vault/sys.ts";
+import { writePolicy } from "../../lib/vault/sys.ts";
 import { createOrphan } from "../../lib/vault/token.ts";
 import { createOnce, get, vaultErrorOf } from "../support/vault.ts";
 

@@ -1,0 +1,57 @@
+import type { VaultClient } from "./client.ts";
+import { isNothingThere } from "./error.ts";
+import type { Answer, Fields } from "./shape.ts";
+
+// What each backend does with what it keeps at a path.
+
+/** The names below a path; none where nothing is there. There may be more of them than fit another answer. */
+export async function listNames(
+  client: VaultClient,
+  path: string,
+  capability = "list",
+): Promise<readonly string[]> {
+  try {
+    const answer = await client.ask({
+      method: "GET",
+      path,
+      list: true,
+      capability,
+      repeatable: true,
+      maxMebibytes: 64,
+    });
+    return answer.object("data").texts("keys");
+  } catch (error) {
+    if (isNothingThere(error)) return [];
+    throw error;
+  }
+}
+
+/** The `data` of a read; undefined where nothing is at the path. */
+export async function readData(client: VaultClient, path: string): Promise<Answer | undefined> {
+  try {
+    const answer = await client.ask({ method: "GET", path, capability: "read", repeatable: true });
+    return answer.object("data");
+  } catch (error) {
+    if (isNothingThere(error)) return undefined;
+    throw error;
+  }
+}
+
+/**
+ * Writes what a path is to hold; twice is as once.
+ *
+ * @param capability that a policy must grant for it
+ */
+export async function writeData(
+  client: VaultClient,
+  path: string,
+  body: Fields,
+  capability = "create update",
+): Promise<void> {
+  await client.request({ method: "POST", path, body, capability, repeatable: true });
+}
+
+/** Deletes what is at a path; nothing where nothing is there. */
+export async function deleteData(client: VaultClient, path: string): Promise<void> {
+  await client.request({ method: "DELETE", path, capability: "delete", repeatable: true });
+}
