@@ -1,10 +1,10 @@
-import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { beforeAll, describe, expect, test } from "bun:test";
 import { type Cluster, defineCluster } from "../../lib/cluster/cluster.ts";
 import { readClusterStatus } from "../../lib/cluster/cluster-status.ts";
 import { pkiMounts } from "../../lib/cluster/mounts.ts";
 import type { FileChoice } from "../../lib/cluster/setup.ts";
-import { startServer } from "../../lib/server/server.ts";
 import type { Fields } from "../../lib/vault/shape.ts";
+import { devServer } from "../support/dev-server.ts";
 import { failureOf } from "../support/failure.ts";
 import { startRelay } from "../support/relay.ts";
 import { api, fields } from "./api.ts";
@@ -13,8 +13,7 @@ import { type Rights, tokenWith } from "./limited.ts";
 import { storedTokens } from "./objects.ts";
 import { clientOf, makeMounts, run, storeServiceAccountKey } from "./run.ts";
 
-const server = await startServer({ mode: "dev" });
-afterAll(() => server[Symbol.asyncDispose]());
+const { server } = await devServer();
 const admin = api(server.address, server.rootToken);
 const client = clientOf(server.address, server.rootToken);
 await admin.write("sys/auth/token/tune", { max_lease_ttl: "157680000s" });

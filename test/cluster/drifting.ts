@@ -1,8 +1,6 @@
-import { afterAll } from "bun:test";
 import { type Cluster, defineCluster } from "../../lib/cluster/cluster.ts";
-import { startServer } from "../../lib/server/server.ts";
 import type { VaultClient } from "../../lib/vault/client.ts";
-import { startRelay } from "../support/relay.ts";
+import { relayedServer } from "../support/dev-server.ts";
 import { type Api, api } from "./api.ts";
 import { readObjects, storedTokens, wantedObjects } from "./objects.ts";
 import { clientOf, type Half, renewals, run } from "./run.ts";
@@ -21,12 +19,7 @@ export interface Drifting {
 
 /** A cluster that stands as it should, on a server of its own, for the tests of one file to spoil. */
 export async function driftingCluster(): Promise<Drifting> {
-  const server = await startServer({ mode: "dev" });
-  const relay = startRelay(server.address);
-  afterAll(async () => {
-    await relay[Symbol.asyncDispose]();
-    await server[Symbol.asyncDispose]();
-  });
+  const { server, relay } = await relayedServer();
   const cluster = defineCluster("drift");
   const admin = api(server.address, server.rootToken);
   const client = clientOf(relay.address, server.rootToken);

@@ -1,17 +1,11 @@
-import { afterAll, describe, expect, test } from "bun:test";
+import { describe, expect, test } from "bun:test";
 import { type Cluster, defineCluster } from "../../lib/cluster/cluster.ts";
 import { Failure } from "../../lib/failure.ts";
-import { startServer } from "../../lib/server/server.ts";
-import { startRelay } from "../support/relay.ts";
+import { relayedServer } from "../support/dev-server.ts";
 import { api, fields } from "./api.ts";
 import { clientOf, type Half, halves, makeMounts, run, storeServiceAccountKey } from "./run.ts";
 
-const server = await startServer({ mode: "dev" });
-const relay = startRelay(server.address);
-afterAll(async () => {
-  await relay[Symbol.asyncDispose]();
-  await server[Symbol.asyncDispose]();
-});
+const { server, relay } = await relayedServer();
 const admin = api(server.address, server.rootToken);
 const all = ["create", "read", "update", "delete", "list", "sudo"];
 

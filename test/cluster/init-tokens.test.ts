@@ -1,18 +1,12 @@
-import { afterAll, describe, expect, test } from "bun:test";
+import { describe, expect, test } from "bun:test";
 import { type Cluster, defineCluster, type HostRole } from "../../lib/cluster/cluster.ts";
 import { Failure } from "../../lib/failure.ts";
-import { startServer } from "../../lib/server/server.ts";
-import { startRelay } from "../support/relay.ts";
+import { relayedServer } from "../support/dev-server.ts";
 import { api } from "./api.ts";
 import { goldenTokens, readObjects, storedTokens, wantedObjects } from "./objects.ts";
 import { clientOf, makeMounts, renewals, run, storeServiceAccountKey } from "./run.ts";
 
-const server = await startServer({ mode: "dev" });
-const relay = startRelay(server.address);
-afterAll(async () => {
-  await relay[Symbol.asyncDispose]();
-  await server[Symbol.asyncDispose]();
-});
+const { server, relay } = await relayedServer();
 const admin = api(server.address, server.rootToken);
 const client = clientOf(relay.address, server.rootToken);
 const writes = () => relay.writes().map(({ path }) => path);

@@ -1,16 +1,15 @@
-import { afterAll, describe, expect, test } from "bun:test";
+import { describe, expect, test } from "bun:test";
 import { type Cluster, defineCluster } from "../../lib/cluster/cluster.ts";
 import { pkiMounts } from "../../lib/cluster/mounts.ts";
 import type { FileChoice } from "../../lib/cluster/setup.ts";
-import { startServer } from "../../lib/server/server.ts";
+import { devServer } from "../support/dev-server.ts";
 import { startRelay } from "../support/relay.ts";
 import { api } from "./api.ts";
 import { clusterFile } from "./file.ts";
 import { goldenTokens, readObjects, wantedObjects } from "./objects.ts";
 import { clientOf, type Half, makeMounts, run, storeServiceAccountKey } from "./run.ts";
 
-const server = await startServer({ mode: "dev" });
-afterAll(() => server[Symbol.asyncDispose]());
+const { server } = await devServer();
 const admin = api(server.address, server.rootToken);
 const client = clientOf(server.address, server.rootToken);
 

@@ -1,14 +1,13 @@
-import { afterAll, describe, expect, test } from "bun:test";
+import { describe, expect, test } from "bun:test";
 import { type Cluster, defineCluster } from "../../lib/cluster/cluster.ts";
 import { pkiMountNames } from "../../lib/cluster/mounts.ts";
-import { startServer } from "../../lib/server/server.ts";
+import { devServer } from "../support/dev-server.ts";
 import { type Fault, startRelay } from "../support/relay.ts";
 import { api, fields } from "./api.ts";
 import { readObjects, storedTokens, wantedObjects } from "./objects.ts";
 import { clientOf, type Half, makeMounts, run, storeServiceAccountKey } from "./run.ts";
 
-const server = await startServer({ mode: "dev" });
-afterAll(() => server[Symbol.asyncDispose]());
+const { server } = await devServer();
 const admin = api(server.address, server.rootToken);
 const client = clientOf(server.address, server.rootToken);
 const sealed = () => Response.json({ errors: ["Vault is sealed"] }, { status: 503 });

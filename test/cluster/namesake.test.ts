@@ -1,13 +1,12 @@
-import { afterAll, expect, test } from "bun:test";
+import { expect, test } from "bun:test";
 import { defineCluster } from "../../lib/cluster/cluster.ts";
-import { startServer } from "../../lib/server/server.ts";
+import { devServer } from "../support/dev-server.ts";
 import { failureOf } from "../support/failure.ts";
 import { api } from "./api.ts";
 import { clientOf, type halves, makeMounts, run, storeServiceAccountKey } from "./run.ts";
 import { readWholeServer } from "./whole-server.ts";
 
-const server = await startServer({ mode: "dev" });
-afterAll(() => server[Symbol.asyncDispose]());
+const { server } = await devServer();
 const admin = api(server.address, server.rootToken);
 const client = clientOf(server.address, server.rootToken);
 await admin.write("sys/auth/token/tune", { max_lease_ttl: "157680000s" });

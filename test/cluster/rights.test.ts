@@ -1,15 +1,14 @@
-import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { beforeAll, describe, expect, test } from "bun:test";
 import { X509Certificate } from "node:crypto";
 import { defineCluster, hostRoles } from "../../lib/cluster/cluster.ts";
-import { startServer } from "../../lib/server/server.ts";
 import { createCsr } from "../../lib/x509/csr.ts";
 import { generateKey } from "../../lib/x509/key.ts";
+import { devServer } from "../support/dev-server.ts";
 import { type Api, ApiError, api, fields } from "./api.ts";
 import { storedTokens } from "./objects.ts";
 import { clientOf, run, storeServiceAccountKey } from "./run.ts";
 
-const server = await startServer({ mode: "dev" });
-afterAll(() => server[Symbol.asyncDispose]());
+const { server } = await devServer();
 const admin = api(server.address, server.rootToken);
 const cluster = defineCluster("rights");
 const { id } = cluster;

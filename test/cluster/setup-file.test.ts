@@ -1,23 +1,17 @@
-import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { beforeAll, describe, expect, test } from "bun:test";
 import { X509Certificate } from "node:crypto";
 import { type Cluster, defineCluster, hostRoles } from "../../lib/cluster/cluster.ts";
-import { startServer } from "../../lib/server/server.ts";
 import { createCsr } from "../../lib/x509/csr.ts";
 import { generateKey } from "../../lib/x509/key.ts";
 import { chooseKeyType, defaultKeyType } from "../../lib/x509/key-type.ts";
+import { relayedServer } from "../support/dev-server.ts";
 import { failureOf } from "../support/failure.ts";
-import { startRelay } from "../support/relay.ts";
 import { type Api, ApiError, api, fields } from "./api.ts";
 import { clusterFile, exampleFile } from "./file.ts";
 import { readObjects, storedTokens, wantedObjects } from "./objects.ts";
 import { clientOf, makeMounts, run, storeServiceAccountKey } from "./run.ts";
 
-const server = await startServer({ mode: "dev" });
-const relay = startRelay(server.address);
-afterAll(async () => {
-  await relay[Symbol.asyncDispose]();
-  await server[Symbol.asyncDispose]();
-});
+const { server, relay } = await relayedServer();
 const admin = api(server.address, server.rootToken);
 const client = clientOf(relay.address, server.rootToken);
 const file = clusterFile(exampleFile.replace('"demo"', '"filed"'));

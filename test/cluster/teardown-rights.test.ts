@@ -1,21 +1,15 @@
-import { afterAll, describe, expect, test } from "bun:test";
+import { describe, expect, test } from "bun:test";
 import { type Cluster, defineCluster } from "../../lib/cluster/cluster.ts";
 import { planTeardown } from "../../lib/cluster/teardown.ts";
-import { startServer } from "../../lib/server/server.ts";
+import { relayedServer } from "../support/dev-server.ts";
 import { failureOf } from "../support/failure.ts";
-import { startRelay } from "../support/relay.ts";
 import { api } from "./api.ts";
 import { type Rights, tokenWith } from "./limited.ts";
 import { storedTokens } from "./objects.ts";
 import { clientOf, makeMounts, run, storeServiceAccountKey } from "./run.ts";
 import { readWholeServer } from "./whole-server.ts";
 
-const server = await startServer({ mode: "dev" });
-const relay = startRelay(server.address);
-afterAll(async () => {
-  await relay[Symbol.asyncDispose]();
-  await server[Symbol.asyncDispose]();
-});
+const { server, relay } = await relayedServer();
 const admin = api(server.address, server.rootToken);
 const cluster = defineCluster("demo");
 

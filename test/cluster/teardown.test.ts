@@ -1,8 +1,8 @@
-import { afterAll, describe, expect, test } from "bun:test";
+import { describe, expect, test } from "bun:test";
 import { type Cluster, defineCluster } from "../../lib/cluster/cluster.ts";
 import { planTeardown } from "../../lib/cluster/teardown.ts";
-import { startServer } from "../../lib/server/server.ts";
 import type { VaultClient } from "../../lib/vault/client.ts";
+import { devServer } from "../support/dev-server.ts";
 import { type Fault, startRelay } from "../support/relay.ts";
 import { api, fields } from "./api.ts";
 import { clusterFile, exampleFile } from "./file.ts";
@@ -10,8 +10,7 @@ import { storedTokens } from "./objects.ts";
 import { clientOf, makeMounts, run, storeServiceAccountKey } from "./run.ts";
 import { readWholeServer } from "./whole-server.ts";
 
-const server = await startServer({ mode: "dev" });
-afterAll(() => server[Symbol.asyncDispose]());
+const { server } = await devServer();
 const admin = api(server.address, server.rootToken);
 const client = clientOf(server.address, server.rootToken);
 // What every set-up raises and none lowers.

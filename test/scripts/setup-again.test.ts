@@ -1,17 +1,11 @@
-import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { startServer } from "../../lib/server/server.ts";
+import { beforeAll, describe, expect, test } from "bun:test";
 import { api } from "../cluster/api.ts";
 import { renewals } from "../cluster/run.ts";
-import { startRelay } from "../support/relay.ts";
+import { relayedServer } from "../support/dev-server.ts";
 import { runScript, type ScriptResult } from "../support/script.ts";
 import { until } from "../support/wait.ts";
 
-const server = await startServer({ mode: "dev" });
-const relay = startRelay(server.address);
-afterAll(async () => {
-  await relay[Symbol.asyncDispose]();
-  await server[Symbol.asyncDispose]();
-});
+const { server, relay } = await relayedServer();
 const admin = api(server.address, server.rootToken);
 const env = { VAULT_ADDR: relay.address, VAULT_TOKEN: server.rootToken };
 

@@ -1,21 +1,15 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { chmodSync, mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { startServer } from "../../lib/server/server.ts";
 import { api } from "../cluster/api.ts";
 import { readObjects, storedTokens, wantedObjects } from "../cluster/objects.ts";
+import { relayedServer } from "../support/dev-server.ts";
 import { temporaryFolder } from "../support/folder.ts";
-import { startRelay } from "../support/relay.ts";
 import { runScript } from "../support/script.ts";
 
-const server = await startServer({ mode: "dev" });
-const relay = startRelay(server.address);
+const { server, relay } = await relayedServer();
 const folder = temporaryFolder();
-afterAll(async () => {
-  folder[Symbol.dispose]();
-  await relay[Symbol.asyncDispose]();
-  await server[Symbol.asyncDispose]();
-});
+afterAll(() => folder[Symbol.dispose]());
 const admin = api(server.address, server.rootToken);
 const env = { VAULT_ADDR: relay.address, VAULT_TOKEN: server.rootToken };
 const tool = "vault-helper";

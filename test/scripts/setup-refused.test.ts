@@ -1,15 +1,9 @@
-import { afterAll, describe, expect, test } from "bun:test";
-import { startServer } from "../../lib/server/server.ts";
+import { describe, expect, test } from "bun:test";
 import { api } from "../cluster/api.ts";
-import { startRelay } from "../support/relay.ts";
+import { relayedServer } from "../support/dev-server.ts";
 import { runScript } from "../support/script.ts";
 
-const server = await startServer({ mode: "dev" });
-const relay = startRelay(server.address);
-afterAll(async () => {
-  await relay[Symbol.asyncDispose]();
-  await server[Symbol.asyncDispose]();
-});
+const { server, relay } = await relayedServer();
 const admin = api(server.address, server.rootToken);
 const env = { VAULT_ADDR: relay.address, VAULT_TOKEN: server.rootToken };
 

@@ -1,18 +1,13 @@
-import { afterAll, describe, expect, test } from "bun:test";
+import { describe, expect, test } from "bun:test";
 import { randomUUID } from "node:crypto";
-import { startServer } from "../../lib/server/server.ts";
 import { api } from "../cluster/api.ts";
 import { storedTokens } from "../cluster/objects.ts";
-import { type Fault, startRelay } from "../support/relay.ts";
+import { relayedServer } from "../support/dev-server.ts";
+import type { Fault } from "../support/relay.ts";
 import { runScript, type ScriptResult } from "../support/script.ts";
 
-const server = await startServer({ mode: "dev" });
 let fault: Fault | undefined;
-const relay = startRelay(server.address, (...args) => fault?.(...args));
-afterAll(async () => {
-  await relay[Symbol.asyncDispose]();
-  await server[Symbol.asyncDispose]();
-});
+const { server, relay } = await relayedServer((...args) => fault?.(...args));
 const admin = api(server.address, server.rootToken);
 const env = { VAULT_ADDR: relay.address, VAULT_TOKEN: server.rootToken, VAULT_MAX_RETRIES: "1" };
 

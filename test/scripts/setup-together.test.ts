@@ -1,17 +1,14 @@
-import { afterAll, expect, test } from "bun:test";
+import { expect, test } from "bun:test";
 import { defineCluster } from "../../lib/cluster/cluster.ts";
 import type { Change } from "../../lib/cluster/plan.ts";
 import { planMounts, planRoles } from "../../lib/cluster/setup.ts";
-import { startServer } from "../../lib/server/server.ts";
-import { createVaultClient } from "../../lib/vault/client.ts";
 import { readSecret } from "../../lib/vault/kv.ts";
 import { listIssuers } from "../../lib/vault/pki.ts";
 import { api } from "../cluster/api.ts";
+import { devServer } from "../support/dev-server.ts";
 import { runScript, scriptPath } from "../support/script.ts";
 
-const server = await startServer({ mode: "dev" });
-afterAll(() => server[Symbol.asyncDispose]());
-const admin = createVaultClient({ address: server.address, token: server.rootToken });
+const { server, client: admin } = await devServer();
 const ignore = () => {};
 const create = async (change: Change) =>
   change.action === "create" ? await change.resource.create(admin) : undefined;

@@ -1,6 +1,5 @@
-import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { beforeAll, describe, expect, test } from "bun:test";
 import { X509Certificate } from "node:crypto";
-import { startServer } from "../../lib/server/server.ts";
 import { api } from "../cluster/api.ts";
 import {
   type ClusterObjects,
@@ -10,11 +9,11 @@ import {
   storedTokens,
   wantedObjects,
 } from "../cluster/objects.ts";
+import { devServer } from "../support/dev-server.ts";
 import { runScript } from "../support/script.ts";
 
 const day = 86_400;
-const server = await startServer({ mode: "dev" });
-afterAll(() => server[Symbol.asyncDispose]());
+const { server } = await devServer();
 const admin = api(server.address, server.rootToken);
 const env = { VAULT_ADDR: server.address, VAULT_TOKEN: server.rootToken };
 

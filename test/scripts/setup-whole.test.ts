@@ -1,12 +1,11 @@
-import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { startServer } from "../../lib/server/server.ts";
+import { beforeAll, describe, expect, test } from "bun:test";
 import { api } from "../cluster/api.ts";
 import { goldenTokens, readObjects, wantedObjects } from "../cluster/objects.ts";
+import { devServer } from "../support/dev-server.ts";
 import { startRelay } from "../support/relay.ts";
 import { runScript, type ScriptResult } from "../support/script.ts";
 
-const server = await startServer({ mode: "dev" });
-afterAll(() => server[Symbol.asyncDispose]());
+const { server } = await devServer();
 const admin = api(server.address, server.rootToken);
 const env = { VAULT_ADDR: server.address, VAULT_TOKEN: server.rootToken };
 const tokenFlags = Object.entries(goldenTokens).map(([role, id]) => `--init-token-${role}=${id}`);

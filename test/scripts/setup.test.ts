@@ -1,12 +1,11 @@
-import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { beforeAll, describe, expect, test } from "bun:test";
 import { createPrivateKey, X509Certificate } from "node:crypto";
-import { startServer } from "../../lib/server/server.ts";
 import { api } from "../cluster/api.ts";
 import { goldenTokens, readObjects, wantedObjects } from "../cluster/objects.ts";
+import { devServer } from "../support/dev-server.ts";
 import { runScript, type ScriptResult } from "../support/script.ts";
 
-const server = await startServer({ mode: "dev" });
-afterAll(() => server[Symbol.asyncDispose]());
+const { server } = await devServer();
 const admin = api(server.address, server.rootToken);
 const env = { VAULT_ADDR: server.address, VAULT_TOKEN: server.rootToken };
 const tokenFlags = Object.entries(goldenTokens).flatMap(([role, id]) => [`--init-token-${role}`, id]);

@@ -1,21 +1,15 @@
-import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { beforeAll, describe, expect, test } from "bun:test";
 import { ExitCode } from "../../lib/failure.ts";
-import { type Server, startServer } from "../../lib/server/server.ts";
+import { startServer } from "../../lib/server/server.ts";
 import { createVaultClient, type VaultClient } from "../../lib/vault/client.ts";
 import { readData } from "../../lib/vault/data.ts";
 import { isNothingThere, isUnknownToken } from "../../lib/vault/error.ts";
 import { writePolicy } from "../../lib/vault/sys.ts";
 import { createOrphan } from "../../lib/vault/token.ts";
+import { devServer } from "../support/dev-server.ts";
 import { createOnce, get, vaultErrorOf } from "../support/vault.ts";
 
-let server: Server;
-let root: VaultClient;
-
-beforeAll(async () => {
-  server = await startServer({ mode: "dev" });
-  root = createVaultClient({ address: server.address, token: server.rootToken });
-});
-afterAll(() => server[Symbol.asyncDispose]());
+const { server, client: root } = await devServer();
 
 describe("client.request() with a token that the server does not know", () => {
   test.each([

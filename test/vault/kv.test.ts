@@ -1,20 +1,12 @@
-import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { describe, expect, test } from "bun:test";
 import { ExitCode } from "../../lib/failure.ts";
-import { type Server, startServer } from "../../lib/server/server.ts";
-import { createVaultClient, type VaultClient } from "../../lib/vault/client.ts";
 import { readSecret, writeSecret } from "../../lib/vault/kv.ts";
 import { enableMount } from "../../lib/vault/sys.ts";
+import { devServer } from "../support/dev-server.ts";
 import { vaultErrorOf } from "../support/vault.ts";
 
-let server: Server;
-let client: VaultClient;
-
-beforeAll(async () => {
-  server = await startServer({ mode: "dev" });
-  client = createVaultClient({ address: server.address, token: server.rootToken });
-  await enableMount(client, "demo/secrets", "generic", {});
-});
-afterAll(() => server[Symbol.asyncDispose]());
+const { client } = await devServer();
+await enableMount(client, "demo/secrets", "generic", {});
 
 describe("writeSecret()", () => {
   test("writes what readSecret() reads, in place of what was there", async () => {

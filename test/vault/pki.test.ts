@@ -1,8 +1,7 @@
-import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { describe, expect, test } from "bun:test";
 import { X509Certificate } from "node:crypto";
 import { ExitCode } from "../../lib/failure.ts";
-import { type Server, startServer } from "../../lib/server/server.ts";
-import { createVaultClient, type VaultClient } from "../../lib/vault/client.ts";
+import { createVaultClient } from "../../lib/vault/client.ts";
 import {
   generateRoot,
   listIssuers,
@@ -12,17 +11,11 @@ import {
   writePkiRole,
 } from "../../lib/vault/pki.ts";
 import { enableMount, tuneMount } from "../../lib/vault/sys.ts";
+import { devServer } from "../support/dev-server.ts";
 import { openssl, opensslEcKey } from "../support/openssl.ts";
 import { vaultErrorOf } from "../support/vault.ts";
 
-let server: Server;
-let client: VaultClient;
-
-beforeAll(async () => {
-  server = await startServer({ mode: "dev" });
-  client = createVaultClient({ address: server.address, token: server.rootToken });
-});
-afterAll(() => server[Symbol.asyncDispose]());
+const { server, client } = await devServer();
 
 const dayRole = { key_type: "any", key_bits: 0, allow_any_name: true, ttl: "24h", max_ttl: "24h" };
 

@@ -1,6 +1,4 @@
-import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { type Server, startServer } from "../../lib/server/server.ts";
-import { createVaultClient, type VaultClient } from "../../lib/vault/client.ts";
+import { describe, expect, test } from "bun:test";
 import {
   deletePolicy,
   enableMount,
@@ -13,16 +11,10 @@ import {
   writePolicy,
 } from "../../lib/vault/sys.ts";
 import { disableMount } from "../../lib/vault/unmount.ts";
+import { devServer } from "../support/dev-server.ts";
 import { vaultErrorOf } from "../support/vault.ts";
 
-let server: Server;
-let client: VaultClient;
-
-beforeAll(async () => {
-  server = await startServer({ mode: "dev" });
-  client = createVaultClient({ address: server.address, token: server.rootToken });
-});
-afterAll(() => server[Symbol.asyncDispose]());
+const { client } = await devServer();
 
 describe("listMounts()", () => {
   test("gives what a new server has, by path without a slash at its end", async () => {

@@ -1,7 +1,7 @@
-import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { describe, expect, test } from "bun:test";
 import { ExitCode } from "../../lib/failure.ts";
-import { type Server, startServer } from "../../lib/server/server.ts";
-import { createVaultClient, type VaultClient } from "../../lib/vault/client.ts";
+import { startServer } from "../../lib/server/server.ts";
+import { createVaultClient } from "../../lib/vault/client.ts";
 import { isNotRenewable, isUnknownToken } from "../../lib/vault/error.ts";
 import {
   createFromRole,
@@ -16,17 +16,11 @@ import {
   revokeSelf,
   writeTokenRole,
 } from "../../lib/vault/token.ts";
+import { devServer } from "../support/dev-server.ts";
 import { startScripted } from "../support/scripted.ts";
 import { vaultErrorOf } from "../support/vault.ts";
 
-let server: Server;
-let client: VaultClient;
-
-beforeAll(async () => {
-  server = await startServer({ mode: "dev" });
-  client = createVaultClient({ address: server.address, token: server.rootToken });
-});
-afterAll(() => server[Symbol.asyncDispose]());
+const { server, client } = await devServer();
 
 /** A token with an id of our choice, that lives for an hour from each renewal. */
 async function orphan(id: string): Promise<string> {
