@@ -1,16 +1,16 @@
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import { existsSync, readFileSync, rmSync, statSync } from "node:fs";
 import { join } from "node:path";
-import { readSecret } from "../../lib/vault/kv.ts";
+import { freePorts } from "../../lib/server/process.ts";
 import { ROOT } from "../../tools/main.ts";
 import { makeCertificates } from "../support/certificates.ts";
+import { storedInitToken } from "../support/cluster-server.ts";
 import { temporaryFolder } from "../support/folder.ts";
 import { until } from "../support/wait.ts";
 import { describeBooted } from "./bootable.ts";
 import { type EtcdClient, etcdctl, servedBy, writeStranger } from "./etcd.ts";
 import {
   destination,
-  freePorts,
   install,
   manifestPath,
   matchingSerial,
@@ -50,7 +50,9 @@ describeBooted("etcd on three hosts of cloud-init's", () => {
     const ports = [a, b, c].map((port, index) => ({ client: port, peer: peers[index] ?? 0 }));
     site = { vault: { address: demo.server.address, ca: tls.ca }, initToken: demo.initToken, release, ports };
     members = await Promise.all(ports.map(async (_, index) => held.use(await createMember(site, index + 1))));
-    const host = held.use(await createMaster(installed, site, await initTokenOf("master")));
+    const host = held.use(
+      await createMaster(installed, site, await storedInitToken(demo.admin, "demo", "master")),
+    );
     await Promise.all([...members, host].map((machine) => machine.boot()));
     client = {
       host,
@@ -60,9 +62,6 @@ describeBooted("etcd on three hosts of cloud-init's", () => {
     };
   }, 10 * minute);
   afterAll(() => held.disposeAsync());
-
-  const initTokenOf = async (role: string) =>
-    String((await readSecret(demo.admin, `demo/secrets/init_token_${role}`))?.init_token);
 
   const serials = () => members.map(({ disk }) => matchingSerial(disk));
   const started = () =>

@@ -1,36 +1,22 @@
-import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { afterAll, beforeAll, expect, test } from "bun:test";
 import { existsSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { ROOT } from "../../tools/main.ts";
 import { until } from "../support/wait.ts";
-import {
-  createHost,
-  dropIn,
-  filesAsTheyAre,
-  type Installed,
-  install,
-  manifest,
-  matchingSerial,
-} from "./host.ts";
+import { demoSite, describeBooted } from "./bootable.ts";
+import { createHost, dropIn, filesAsTheyAre, manifest, matchingSerial } from "./host.ts";
 import type { Machine } from "./machine.ts";
-import { type DemoServer, startDemoServer } from "./server.ts";
-import { whyNoMachine } from "./tree.ts";
 
-const reason = whyNoMachine();
 const minute = 60_000;
 const units = ["token-renewal.service", "cert.service"];
 const traded = /the init token got this host a token of its own, accessor /;
 const stored = "/etc/credstore/init-token";
 
-if (reason !== undefined) console.error(`no machine is booted here, since ${reason}`);
-describe.skipIf(reason !== undefined)("a booted machine whose init token is a credential", scenarios);
-
-function scenarios(): void {
-  let installed: Installed;
-  let demo: DemoServer;
+describeBooted("a booted machine whose init token is a credential", () => {
+  const site = demoSite();
   let host: Machine;
   beforeAll(async () => {
-    [installed, demo] = await Promise.all([install(), startDemoServer()]);
+    const { installed, demo } = site;
     const example = readFileSync(join(ROOT, "units/examples/init-token-credential.conf"), "utf8");
     // They are started more often here than a manager takes for sane.
     const conf = `[Unit]\nStartLimitIntervalSec=0\n${example}`;
@@ -46,16 +32,12 @@ function scenarios(): void {
     });
     await host.boot();
   }, 5 * minute);
-  afterAll(async () => {
-    await host[Symbol.asyncDispose]();
-    await demo[Symbol.asyncDispose]();
-    installed[Symbol.dispose]();
-  });
+  afterAll(() => host[Symbol.asyncDispose]());
 
   const token = () => readFileSync(`${host.disk}/etc/vault/token`, "utf8").trim();
   const trades = async (unit: string) => (await host.journal([unit])).filter((line) => traded.test(line));
   const revoke = (one: string) =>
-    demo.admin.request({
+    site.demo.admin.request({
       method: "POST",
       path: "auth/token/revoke",
       body: { token: one },
@@ -65,9 +47,9 @@ function scenarios(): void {
 
   test("trades it at its first boot, in the sandbox of its unit, and leaves it", async () => {
     expect(await host.settled()).toBe("running");
-    expect(token()).not.toBe(demo.initToken);
+    expect(token()).not.toBe(site.demo.initToken);
     expect(matchingSerial(host.disk)).toMatch(/^[0-9A-F]+$/);
-    expect(readFileSync(host.disk + stored, "utf8").trim()).toBe(demo.initToken);
+    expect(readFileSync(host.disk + stored, "utf8").trim()).toBe(site.demo.initToken);
     expect(existsSync(`${host.disk}/etc/vault/init-token`)).toBe(false);
   });
 
@@ -104,4 +86,4 @@ function scenarios(): void {
       /there is no init token at \/etc\/vault\/init-token, nor is there one at \/run\/credentials\/.*\/init-token/;
     await until(async () => (await host.journal(["token-renewal.service"])).some((line) => names.test(line)));
   });
-}
+});

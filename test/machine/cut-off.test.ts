@@ -1,45 +1,24 @@
-import { afterAll, beforeAll, expect, test } from "bun:test";
+import { expect, test } from "bun:test";
 import { X509Certificate } from "node:crypto";
 import { existsSync, readFileSync } from "node:fs";
-import { describeBooted } from "./bootable.ts";
-import {
-  createEtcdHost,
-  destination,
-  etcdHealth,
-  filesAsTheyAre,
-  type Installed,
-  install,
-  manifest,
-  manifestPath,
-  matchingSerial,
-  services,
-  writeHostFile,
-} from "./host.ts";
-import { type DemoServer, startDemoServer } from "./server.ts";
+import { demoSite, describeBooted } from "./bootable.ts";
+import { createEtcdHost, etcdHealth } from "./etcd-host.ts";
+import { changeManifest, destination, filesAsTheyAre, matchingSerial, services } from "./host.ts";
 
 const minute = 60_000;
 const cutOffs = Number(process.env.VAULT_HELPER_CUT_OFFS ?? 4);
 
 describeBooted("a machine whose power is cut", () => {
-  let installed: Installed;
-  let demo: DemoServer;
-  beforeAll(async () => {
-    [installed, demo] = await Promise.all([install(), startDemoServer()]);
-  }, 10 * minute);
-  afterAll(async () => {
-    await demo[Symbol.asyncDispose]();
-    installed[Symbol.dispose]();
-  });
+  const site = demoSite();
 
   test(
     `has matching files after each of ${cutOffs} cut-offs, and its services up after the next boot`,
     async () => {
-      const { address } = demo.server;
-      await using host = await createEtcdHost(installed, { address, initToken: demo.initToken });
+      await using host = await createEtcdHost(site);
       let [serial, cutBefore, cutAfter] = ["", 0, 0];
       for (let round = 0; round < cutOffs; round++) {
         const name = `round-${round}.example`;
-        writeHostFile(host.disk, manifestPath, { content: manifest({ san_hosts: `["${name}"]` }) });
+        changeManifest(host.disk, { san_hosts: `["${name}"]` });
         if (round % 2 === 0) {
           // Anywhere in a boot, the first of all included.
           await host.cutOff();

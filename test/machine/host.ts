@@ -43,47 +43,9 @@ export function manifest(changes: Readonly<Record<string, string>> = {}): string
     .join("");
 }
 
-/** etcd as its package starts it, with TLS by the certificate, and our example for services that need theirs to start. */
-export function runningEtcd(): Readonly<Record<string, HostFile>> {
-  const [client, peer] = freePorts(2).map((port) => `https://127.0.0.1:${port}`);
-  const tls = (prefix: string) => [
-    `${prefix}CERT_FILE=${destination}.pem`,
-    `${prefix}KEY_FILE=${destination}-key.pem`,
-    `${prefix}TRUSTED_CA_FILE=${destination}-ca.pem`,
-    `${prefix}CLIENT_CERT_AUTH=true`,
-  ];
-  const settings = [
-    `ETCD_LISTEN_CLIENT_URLS=${client}`,
-    `ETCD_ADVERTISE_CLIENT_URLS=${client}`,
-    `ETCD_LISTEN_PEER_URLS=${peer}`,
-    `ETCD_INITIAL_ADVERTISE_PEER_URLS=${peer}`,
-    `ETCD_INITIAL_CLUSTER=etcd-1=${peer}`,
-    ...tls("ETCD_"),
-    ...tls("ETCD_PEER_"),
-  ];
-  const example = readFileSync(join(ROOT, "units/examples/after-certificates.conf"), "utf8");
-  return {
-    "/etc/default/etcd": { content: `${settings.join("\n")}\n` },
-    ...dropIn("etcd.service", example.replace("RestartSec=10s", "RestartSec=1s")),
-  };
-}
-
-export function freePorts(count: number): number[] {
-  const listeners = Array.from({ length: count }, () =>
-    Bun.listen({ hostname: "127.0.0.1", port: 0, socket: { data() {} } }),
-  );
-  const ports = listeners.map(({ port }) => port);
-  for (const listener of listeners) listener.stop(true);
-  return ports;
-}
-
-/** What etcdctl says of a host's etcd, asked with a client certificate. */
-export async function etcdHealth(host: Machine): Promise<string> {
-  const script = `. /etc/default/etcd
-    ETCDCTL_API=3 etcdctl --endpoints "$ETCD_LISTEN_CLIENT_URLS" --cacert "$ETCD_TRUSTED_CA_FILE" \
-      --cert "$ETCD_CERT_FILE" --key "$ETCD_KEY_FILE" endpoint health`;
-  const { stdout, stderr } = await host.run("/bin/sh", "-c", script);
-  return stdout + stderr;
+/** Has a host want another certificate for etcd. */
+export function changeManifest(disk: string, changes: Readonly<Record<string, string>>): void {
+  writeHostFile(disk, manifestPath, { content: manifest(changes) });
 }
 
 /** What may pass is tried again after two seconds, and then ever more rarely by this step in seconds. */
@@ -158,24 +120,6 @@ export async function createHost(installed: Installed, options: HostOptions): Pr
   });
 }
 
-/** The same with etcd, which wants `cert.target`: our units are enabled, and its init token waits to be traded. */
-export async function createEtcdHost(
-  installed: Installed,
-  server: { readonly address: string; readonly initToken: string },
-  files: Readonly<Record<string, HostFile>> = {},
-): Promise<Machine> {
-  return await createHost(installed, {
-    address: server.address,
-    enabled: [...timers, "etcd.service"],
-    files: {
-      "/etc/vault/init-token": { content: `${server.initToken}\n`, mode: 0o600 },
-      [manifestPath]: { content: manifest() },
-      ...runningEtcd(),
-      ...files,
-    },
-  });
-}
-
 export function writeHostFile(disk: string, path: string, { content, mode, owner }: HostFile): void {
   mkdirSync(dirname(disk + path), { recursive: true, mode: 0o755 });
   rmSync(disk + path, { force: true });
@@ -242,6 +186,11 @@ export function matchingSerial(disk: string): string {
 /** The serial number of the certificate that stands. */
 export function serialOf(disk: string): string {
   return new X509Certificate(readFileSync(`${disk}${destination}.pem`, "utf8")).serialNumber;
+}
+
+/** The key that stands, in PEM. */
+export function keyOf(disk: string): string {
+  return readFileSync(`${disk}${destination}-key.pem`, "utf8");
 }
 
 /** A drop-in for a unit. */

@@ -2,19 +2,12 @@ import { afterAll, beforeAll, expect, test } from "bun:test";
 import { readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { describeBooted } from "./bootable.ts";
-import {
-  createEtcdHost,
-  destination,
-  dropIn,
-  type Installed,
-  install,
-  services,
-  writeHostFile,
-} from "./host.ts";
+import { createEtcdHost } from "./etcd-host.ts";
+import { destination, dropIn, type Installed, install, services, writeHostFile } from "./host.ts";
 
 const minute = 60_000;
 /** What the units would ask of a server is no matter here. */
-const nobody = { address: "http://127.0.0.1:1", initToken: "not asked for" };
+const nobody = { server: { address: "http://127.0.0.1:1" }, initToken: "not asked for" };
 
 describeBooted("a booted machine", () => {
   let installed: Installed;
@@ -39,11 +32,14 @@ describeBooted("a booted machine", () => {
         "/run/probe",
         "/root/probe",
       ];
-      await using host = await createEtcdHost(installed, nobody, {
-        [script]: { content: readFileSync(join(import.meta.dir, "probe.pl"), "utf8") },
-        "/root/secret": { content: "secret\n" },
-        "/home/user/secret": { content: "secret\n" },
-      });
+      await using host = await createEtcdHost(
+        { installed, demo: nobody },
+        {
+          [script]: { content: readFileSync(join(import.meta.dir, "probe.pl"), "utf8") },
+          "/root/secret": { content: "secret\n" },
+          "/home/user/secret": { content: "secret\n" },
+        },
+      );
       await host.boot();
       const probe = async (unit: string) => {
         const name = `probe-${unit.replace("@", "")}`;

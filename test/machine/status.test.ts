@@ -1,24 +1,20 @@
-import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { afterAll, beforeAll, expect, test } from "bun:test";
 import { copyFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { ensureBuilt } from "../../tools/build.ts";
 import { environmentLines } from "../host/environment-lines.ts";
-import { createHost, dropIn, type Installed, install, manifest, runningEtcd } from "./host.ts";
+import { demoSite, describeBooted } from "./bootable.ts";
+import { runningEtcd } from "./etcd-host.ts";
+import { createHost, dropIn, manifest } from "./host.ts";
 import type { Machine } from "./machine.ts";
-import { type DemoServer, startDemoServer } from "./server.ts";
-import { whyNoMachine } from "./tree.ts";
 
-const reason = whyNoMachine();
 const minute = 60_000;
 
-if (reason !== undefined) console.error(`no machine is booted here, since ${reason}`);
-// Counted as skipped, which no run of all tests takes for good.
-describe.skipIf(reason !== undefined)("status on a booted machine", () => {
-  let installed: Installed;
-  let demo: DemoServer;
+describeBooted("status on a booted machine", () => {
+  const site = demoSite();
   let host: Machine;
   beforeAll(async () => {
-    [installed, demo] = await Promise.all([install(), startDemoServer()]);
+    const { installed, demo } = site;
     host = await createHost(installed, {
       address: demo.server.address,
       enabled: ["token-renewal.timer", "cert.timer", "etcd.service"],
@@ -32,11 +28,7 @@ describe.skipIf(reason !== undefined)("status on a booted machine", () => {
     await host.boot();
     expect(await host.settled()).toBe("running");
   }, 5 * minute);
-  afterAll(async () => {
-    await host[Symbol.asyncDispose]();
-    await demo[Symbol.asyncDispose]();
-    installed[Symbol.dispose]();
-  });
+  afterAll(() => host[Symbol.asyncDispose]());
 
   const status = async () => {
     // As an admin calls it: the variables are in the units' file.

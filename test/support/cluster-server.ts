@@ -23,18 +23,8 @@ export async function startCluster(id = "demo"): Promise<ClusterServer> {
   const server = await startServer({ mode: "dev" });
   const { address, rootToken } = server;
   const admin = createVaultClient({ address, token: rootToken });
-  const cluster = defineCluster(id);
-  const mounts = await planMounts(admin, cluster);
-  await mounts.apply(() => {});
-  // To make this RSA key takes longer than all the rest, and no host asks for it here.
-  await writeSecret(admin, `${id}/secrets/service-accounts`, { key: "not asked for" });
-  const roles = await planRoles(admin, cluster);
-  await roles.apply(() => {});
-
-  async function initToken(role: HostRole): Promise<string> {
-    const secret = await readSecret(admin, `${id}/secrets/init_token_${role}`);
-    return String(secret?.init_token);
-  }
+  await setUpCluster(admin, id);
+  const initToken = (role: HostRole) => storedInitToken(admin, id, role);
   return {
     address,
     admin,
@@ -49,4 +39,18 @@ export async function startCluster(id = "demo"): Promise<ClusterServer> {
     stop: () => server.stop(),
     [Symbol.asyncDispose]: () => server[Symbol.asyncDispose](),
   };
+}
+
+/** A cluster as set-up makes it. */
+export async function setUpCluster(admin: VaultClient, id: string): Promise<void> {
+  const cluster = defineCluster(id);
+  await (await planMounts(admin, cluster)).apply(() => {});
+  // To make this RSA key takes longer than all the rest, and no host asks for it here.
+  await writeSecret(admin, `${id}/secrets/service-accounts`, { key: "not asked for" });
+  await (await planRoles(admin, cluster)).apply(() => {});
+}
+
+export async function storedInitToken(admin: VaultClient, id: string, role: HostRole): Promise<string> {
+  const secret = await readSecret(admin, `${id}/secrets/init_token_${role}`);
+  return String(secret?.init_token);
 }

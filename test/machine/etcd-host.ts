@@ -1,0 +1,72 @@
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { freePorts } from "../../lib/server/process.ts";
+import { ROOT } from "../../tools/main.ts";
+import {
+  createHost,
+  destination,
+  dropIn,
+  type HostFile,
+  type Installed,
+  manifest,
+  manifestPath,
+  timers,
+} from "./host.ts";
+import type { Machine } from "./machine.ts";
+
+/** What it gets, the server that it asks, and what that made for it. */
+interface EtcdSite {
+  readonly installed: Installed;
+  readonly demo: { readonly server: { readonly address: string }; readonly initToken: string };
+}
+
+/** A host with etcd, which wants `cert.target`: our units are enabled, and its init token waits to be traded. */
+export async function createEtcdHost(
+  { installed, demo: { server, initToken } }: EtcdSite,
+  files: Readonly<Record<string, HostFile>> = {},
+): Promise<Machine> {
+  return await createHost(installed, {
+    address: server.address,
+    enabled: [...timers, "etcd.service"],
+    files: {
+      "/etc/vault/init-token": { content: `${initToken}\n`, mode: 0o600 },
+      [manifestPath]: { content: manifest() },
+      ...runningEtcd(),
+      ...files,
+    },
+  });
+}
+
+/** etcd as its package starts it, with TLS by the certificate, and our example for services that need theirs to start. */
+export function runningEtcd(): Readonly<Record<string, HostFile>> {
+  const [client, peer] = freePorts(2).map((port) => `https://127.0.0.1:${port}`);
+  const tls = (prefix: string) => [
+    `${prefix}CERT_FILE=${destination}.pem`,
+    `${prefix}KEY_FILE=${destination}-key.pem`,
+    `${prefix}TRUSTED_CA_FILE=${destination}-ca.pem`,
+    `${prefix}CLIENT_CERT_AUTH=true`,
+  ];
+  const settings = [
+    `ETCD_LISTEN_CLIENT_URLS=${client}`,
+    `ETCD_ADVERTISE_CLIENT_URLS=${client}`,
+    `ETCD_LISTEN_PEER_URLS=${peer}`,
+    `ETCD_INITIAL_ADVERTISE_PEER_URLS=${peer}`,
+    `ETCD_INITIAL_CLUSTER=etcd-1=${peer}`,
+    ...tls("ETCD_"),
+    ...tls("ETCD_PEER_"),
+  ];
+  const example = readFileSync(join(ROOT, "units/examples/after-certificates.conf"), "utf8");
+  return {
+    "/etc/default/etcd": { content: `${settings.join("\n")}\n` },
+    ...dropIn("etcd.service", example.replace("RestartSec=10s", "RestartSec=1s")),
+  };
+}
+
+/** What etcdctl says of a host's etcd, asked with a client certificate. */
+export async function etcdHealth(host: Machine): Promise<string> {
+  const script = `. /etc/default/etcd
+    ETCDCTL_API=3 etcdctl --endpoints "$ETCD_LISTEN_CLIENT_URLS" --cacert "$ETCD_TRUSTED_CA_FILE" \
+      --cert "$ETCD_CERT_FILE" --key "$ETCD_KEY_FILE" endpoint health`;
+  const { stdout, stderr } = await host.run("/bin/sh", "-c", script);
+  return stdout + stderr;
+}
