@@ -1,16 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import { defineCluster, type HostRole } from "../../lib/cluster/cluster.ts";
-import { Failure } from "../../lib/failure.ts";
-
-function failureOf(action: () => unknown): Failure {
-  try {
-    action();
-  } catch (error) {
-    if (error instanceof Failure) return error;
-    throw error;
-  }
-  throw new Error("it did not fail");
-}
+import { failureOf } from "../support/failure.ts";
 
 describe("defineCluster()", () => {
   test.each(["a", "demo", "Demo", "k8s-2", "a-", "a--b", "a1", `a${"b".repeat(62)}`])(
@@ -36,8 +26,8 @@ describe("defineCluster()", () => {
   test.each([
     ...["", " ", "1a", "-a", "a_b", "a/b", "/a", "a/", "..", ".", "a.b", "a b", "dEmo", "DEMO", "démo", "ａ"],
     ...["a\n", "a\u0000", "a%2fb", "a?b", "a*", "a+", `a${"b".repeat(63)}`],
-  ])("refuses the id %j", (id) => {
-    const { exitCode, message } = failureOf(() => defineCluster(id));
+  ])("refuses the id %j", async (id) => {
+    const { exitCode, message } = await failureOf(() => defineCluster(id));
     expect({ exitCode, message }).toEqual({
       exitCode: 64,
       message: `${JSON.stringify(id)} is not a cluster id`,
@@ -46,9 +36,10 @@ describe("defineCluster()", () => {
 
   test.each([0, -1, 1.5, Number.NaN, Number.POSITIVE_INFINITY])(
     "refuses a validity of %p seconds",
-    (seconds) => {
+    async (seconds) => {
       for (const name of ["caValiditySeconds", "adminValiditySeconds", "componentValiditySeconds"]) {
-        expect(failureOf(() => defineCluster("a", { [name]: seconds })).exitCode).toBe(64);
+        const failure = await failureOf(() => defineCluster("a", { [name]: seconds }));
+        expect(failure.exitCode).toBe(64);
       }
     },
   );
@@ -74,8 +65,10 @@ describe("defineCluster()", () => {
     "s.x",
     "b.x",
     "r.x",
-  ])("refuses the init token %j and does not say it", (id) => {
-    const { exitCode, message, hint } = failureOf(() => defineCluster("a", { initTokens: { master: id } }));
+  ])("refuses the init token %j and does not say it", async (id) => {
+    const { exitCode, message, hint } = await failureOf(() =>
+      defineCluster("a", { initTokens: { master: id } }),
+    );
     expect({ exitCode, message }).toEqual({
       exitCode: 64,
       message: "--init-token-master can't be the id of a token",
@@ -86,8 +79,8 @@ describe("defineCluster()", () => {
   test.each<[HostRole, HostRole]>([
     ["etcd", "all"],
     ["master", "worker"],
-  ])("refuses one init token for both %s and %s", (one, other) => {
-    const failure = failureOf(() =>
+  ])("refuses one init token for both %s and %s", async (one, other) => {
+    const failure = await failureOf(() =>
       defineCluster("a", { initTokens: { [one]: "same-id", [other]: "same-id" } }),
     );
     expect(failure.exitCode).toBe(64);

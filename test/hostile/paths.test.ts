@@ -11,9 +11,9 @@ import {
 } from "node:fs";
 import { join } from "node:path";
 import { makeFifo, temporaryFolder } from "../support/folder.ts";
-import { runScript, scriptPath } from "../support/script.ts";
+import { runCommand, runScript, scriptPath } from "../support/script.ts";
 import { modeOf, treeOf } from "../support/tree.ts";
-import { isOneSentence, run, runAsStranger, type Stage, setStage, signPath, stranger } from "./stage.ts";
+import { isOneSentence, runAsStranger, type Stage, setStage, signPath, stranger } from "./stage.ts";
 
 let stage: Stage;
 beforeAll(async () => {
@@ -254,10 +254,8 @@ describe("a destination is refused, with one sentence and nothing asked or chang
     using folder = hostFolder();
     const before = treeOf(folder.path);
     const command = 'exec "$0" "$1" etcd-1 "$2/ssl/$(printf "a\\377b")"';
-    const result = await run(
-      ["sh", "-c", command, await scriptPath("issue-cert"), signPath, folder.path],
-      stage.admin,
-    );
+    const words = ["sh", "-c", command, await scriptPath("issue-cert"), signPath, folder.path];
+    const result = await runCommand(words, { env: stage.admin });
     expect(result.stderr).toContain("is not UTF-8");
     expect(result.code).toBe(64);
     expect(stage.relay.passed).toEqual([]);

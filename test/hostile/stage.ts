@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { type ClusterServer, startCluster } from "../support/cluster-server.ts";
 import { temporaryFolder } from "../support/folder.ts";
 import { type Relay, startRelay } from "../support/relay.ts";
-import { type ScriptResult, scriptPath } from "../support/script.ts";
+import { runCommand, type ScriptResult, scriptPath } from "../support/script.ts";
 
 /** A real server with cluster `demo`, behind a relay that sees what it is asked. */
 export interface Stage extends AsyncDisposable {
@@ -43,22 +43,8 @@ export async function runAsStranger(
   chmodSync(place.path, 0o755);
   const copy = join(place.path, name);
   copyFileSync(await scriptPath(name), copy);
-  return await run(["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", copy, ...args], env);
-}
-
-/** Runs any command to its end, as `runScript` does the executables. */
-export async function run(
-  command: readonly string[],
-  env: Readonly<Record<string, string>>,
-): Promise<ScriptResult> {
-  const child = Bun.spawn([...command], {
-    env: { PATH: process.env.PATH ?? "", HOME: "/nonexistent", ...env },
-    stdin: "ignore",
-    stdout: "pipe",
-    stderr: "pipe",
-  });
-  const [stdout, stderr, code] = await Promise.all([child.stdout.text(), child.stderr.text(), child.exited]);
-  return { code, stdout, stderr };
+  const command = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", copy, ...args];
+  return await runCommand(command, { env });
 }
 
 /** The error that a person reads is one sentence, perhaps with a hint below it; never a stack trace. */

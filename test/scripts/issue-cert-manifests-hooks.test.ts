@@ -263,20 +263,11 @@ describe("a run that is cut off", () => {
 
   test("by SIGKILL while a hook runs has it run again, without a new certificate", async () => {
     await using host = await startManifestHost(cluster);
-    host.write("a", host.onChange("echo $$ >> $1; exec sleep 1000"));
-    const child = Bun.spawn([await scriptPath("issue-cert"), "-p", host.config, "--config-dir", host.certs], {
-      env: { ...host.env },
-      stdin: "ignore",
-      stdout: "ignore",
-      stderr: "ignore",
-    });
-    await until(() => host.logged().length === 1);
+    const child = await startWithHook(host);
     child.kill("SIGKILL");
     await child.exited;
     process.kill(Number(host.logged()[0]), "SIGKILL");
-    host.write("a", host.onChange("echo again >> $1"));
-    expect((await host.issue()).code).toBe(0);
-    expect([signed(host), host.logged()[1]]).toEqual([1, "again"]);
+    await expectHookAgain(host);
   });
 
   test.each([
@@ -284,22 +275,33 @@ describe("a run that is cut off", () => {
     ["SIGINT", 130],
   ] as const)("by %s while a hook runs ends the hook, and has it run again", async (name, code) => {
     await using host = await startManifestHost(cluster);
-    host.write("a", host.onChange("echo $$ >> $1; exec sleep 1000"));
-    const child = Bun.spawn([await scriptPath("issue-cert"), "-p", host.config, "--config-dir", host.certs], {
-      env: { ...host.env },
-      stdin: "ignore",
-      stdout: "ignore",
-      stderr: "pipe",
-    });
-    await until(() => host.logged().length === 1);
+    const child = await startWithHook(host);
     child.kill(name);
     expect([await child.exited, await child.stderr.text()]).toEqual([
       code,
       expect.stringContaining("the run ended before it"),
     ]);
     await until(() => !isRunning(Number(host.logged()[0])));
-    host.write("a", host.onChange("echo again >> $1"));
-    expect((await host.issue()).code).toBe(0);
-    expect([signed(host), host.logged()[1]]).toEqual([1, "again"]);
+    await expectHookAgain(host);
   });
 });
+
+/** A run whose hook, told in the log by its process id, does not end. */
+async function startWithHook(host: ManifestHost) {
+  host.write("a", host.onChange("echo $$ >> $1; exec sleep 1000"));
+  const child = Bun.spawn([await scriptPath("issue-cert"), "-p", host.config, "--config-dir", host.certs], {
+    env: { ...host.env },
+    stdin: "ignore",
+    stdout: "ignore",
+    stderr: "pipe",
+  });
+  await until(() => host.logged().length === 1);
+  return child;
+}
+
+/** The next run has the hook run, and no new certificate. */
+async function expectHookAgain(host: ManifestHost): Promise<void> {
+  host.write("a", host.onChange("echo again >> $1"));
+  expect((await host.issue()).code).toBe(0);
+  expect([signed(host), host.logged()[1]]).toEqual([1, "again"]);
+}
