@@ -47,16 +47,8 @@ export async function planMounts(
   cluster: Cluster,
   choice: FileChoice = {},
 ): Promise<Setup> {
-  const view = createServerView(client);
-  const { changes, file } = await planHalf(view, cluster, "mounts", choice);
-  return {
-    changes,
-    file,
-    async apply(onDone) {
-      await apply(client, changes, onDone);
-      return [];
-    },
-  };
+  const half = await planHalf(createServerView(client), cluster, "mounts", choice);
+  return setupOf(client, half, async () => []);
 }
 
 /**
@@ -72,15 +64,8 @@ export async function planRoles(
 ): Promise<Setup> {
   const view = createServerView(client);
   await requireMounts(view, cluster);
-  const { changes, file } = await planHalf(view, cluster, "roles", choice);
-  return {
-    changes,
-    file,
-    async apply(onDone) {
-      await apply(client, changes, onDone);
-      return await renewInitTokens(view, cluster);
-    },
-  };
+  const half = await planHalf(view, cluster, "roles", choice);
+  return setupOf(client, half, () => renewInitTokens(view, cluster));
 }
 
 /**
@@ -98,13 +83,19 @@ export async function planSetup(
   // One after the other: a mount of another type is refused before anything in it is asked for.
   const mounts = await planHalf(view, cluster, "mounts", choice);
   const roles = await planHalf(view, cluster, "roles", choice);
-  const changes = [...mounts.changes, ...roles.changes];
+  const both = { changes: [...mounts.changes, ...roles.changes], file: mounts.file ?? roles.file };
+  return setupOf(client, both, () => renewInitTokens(view, cluster));
+}
+
+type Planned = Pick<Setup, "changes" | "file">;
+
+/** @param renew what is done once the changes are made */
+function setupOf(client: VaultClient, planned: Planned, renew: () => ReturnType<Setup["apply"]>): Setup {
   return {
-    changes,
-    file: mounts.file ?? roles.file,
+    ...planned,
     async apply(onDone) {
-      await apply(client, changes, onDone);
-      return await renewInitTokens(view, cluster);
+      await apply(client, planned.changes, onDone);
+      return await renew();
     },
   };
 }
@@ -114,7 +105,7 @@ async function planHalf(
   cluster: Cluster,
   half: Half,
   { file, narrow }: FileChoice,
-): Promise<Pick<Setup, "changes" | "file">> {
+): Promise<Planned> {
   refuseNamesake(cluster, (await view.mounts()).keys());
   const stored = await readStoredFile(view, cluster, half);
   // Without a file and with nothing said, what the cluster was set up with is what it should be.

@@ -192,11 +192,12 @@ function ownLinkTarget(parent: number, name: string, part: string): string | und
 }
 
 /** Whether what is ours in a folder stays as it is: it is ours alone, or one in which each may replace only his own. */
-function isLasting({ uid, mode }: Stats): boolean {
-  return isTrusted(uid) && ((mode & 0o022) === 0 || (mode & 0o1000) !== 0);
+function isLasting(stats: Stats): boolean {
+  return isOurs(stats) || (isTrusted(stats.uid) && (stats.mode & 0o1000) !== 0);
 }
 
-function isOurs({ uid, mode }: Stats): boolean {
+/** Whether nobody else may change it. */
+export function isOurs({ uid, mode }: Stats): boolean {
   return isTrusted(uid) && (mode & 0o022) === 0;
 }
 

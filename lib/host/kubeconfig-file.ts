@@ -4,7 +4,7 @@ import { ExitCode, Failure } from "../failure.ts";
 import { compareAttributes, type Ownership, removeTemporaries, replaceFile } from "./durable.ts";
 import { errorCode, fileError, printable } from "./file-error.ts";
 import { isFilePath, isSamePlace } from "./file-path.ts";
-import { type Folder, openFolder, openInside } from "./folder.ts";
+import { type Folder, isTrusted, openFolder, openInside } from "./folder.ts";
 import { fullPath } from "./full-path.ts";
 import { type LockOptions, takeLock } from "./lock.ts";
 import { readSmallFile } from "./read-file.ts";
@@ -133,7 +133,7 @@ function read(folder: Folder, name: string, owner: Ownership | undefined): Stand
 
 /** Somebody else's file would get the key, or an owner who was not asked for. */
 function requireOwner(name: string, uid: number, owner: Ownership | undefined): void {
-  if (uid === 0 || uid === process.geteuid?.() || uid === owner?.uid) return;
+  if (isTrusted(uid) || uid === owner?.uid) return;
   throw new Failure(ExitCode.noPermission, `${printable(name)} belongs to another user (${uid})`, {
     hint: `nothing was changed; give --owner ${uid} if it is to be theirs, or remove it`,
   });

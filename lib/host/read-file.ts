@@ -1,7 +1,7 @@
 import { closeSync, constants, fstatSync, openSync, readSync, type Stats } from "node:fs";
 import { ExitCode, Failure } from "../failure.ts";
 import { errorCode, fileError, printable } from "./file-error.ts";
-import { isTrusted } from "./folder.ts";
+import { isOurs } from "./folder.ts";
 
 export interface FileContent {
   readonly text: string;
@@ -68,8 +68,8 @@ export function readSmallFile(path: string, maxBytes: number, name = path): File
  * @param risk what they would decide
  * @throws Failure (configuration)
  */
-export function requireOurs(path: string, { uid, mode }: Pick<Stats, "uid" | "mode">, risk: string): void {
-  if (isTrusted(uid) && (mode & 0o022) === 0) return;
+export function requireOurs(path: string, stats: Stats, risk: string): void {
+  if (isOurs(stats)) return;
   throw new Failure(ExitCode.config, `${printable(path)} can be written by others`, {
     hint: `${risk}; chown root ${printable(path)} and chmod go-w ${printable(path)}`,
   });

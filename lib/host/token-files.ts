@@ -3,6 +3,7 @@ import { dirname, join } from "node:path";
 import { ExitCode, Failure } from "../failure.ts";
 import { removeTemporaries, replaceFile, setAttributes, syncFolder } from "./durable.ts";
 import { fileError, printable } from "./file-error.ts";
+import { isTrusted } from "./folder.ts";
 import { readSmallFile } from "./read-file.ts";
 
 /** Where a host keeps its tokens: the configuration directory's files. */
@@ -77,7 +78,7 @@ export function narrowTokenFile(path: string): void {
 
 /** Whoever owns the file may change it, and so decide which token root uses. */
 function requireOwner(path: string, { uid }: Stats): void {
-  if (uid === 0 || uid === process.geteuid?.()) return;
+  if (isTrusted(uid)) return;
   throw new Failure(ExitCode.noPermission, `${printable(path)} belongs to another user (${uid})`, {
     hint: `look at how it came there; chown root ${printable(path)} if it is right`,
   });

@@ -6,6 +6,7 @@ import { certificatePaths } from "../host/certificate-place.ts";
 import { readPublicSet, readSet, type StoredSet } from "../host/certificate-set.ts";
 import { isDenied } from "../host/file-error.ts";
 import type { Manifest } from "../manifest/manifest.ts";
+import { mountOfSignPath } from "../vault/pki.ts";
 import { type Certificate, issuerName, readCertificates } from "../x509/certificate.ts";
 import { ipText } from "../x509/ip-address.ts";
 import { keyTypeOf } from "../x509/key.ts";
@@ -85,7 +86,7 @@ function asFailure(error: unknown): Failure {
 
 /** The mount whose CA is to be compared; undefined where nobody knows. */
 export function mountOf({ asked }: WantedCertificate): string | undefined {
-  return asked?.signPath.replace(/\/sign\/.*$/, "");
+  return asked && mountOfSignPath(asked.signPath);
 }
 
 /**

@@ -6,7 +6,7 @@ import type { StoredSet } from "../host/certificate-set.ts";
 import { isMendDue, type LockedPlace, lockPlace, mendAttributes } from "../host/certificate-write.ts";
 import type { Ownership } from "../host/durable.ts";
 import type { VaultClient } from "../vault/client.ts";
-import { readIssuerChain, signCsr } from "../vault/pki.ts";
+import { mountOfSignPath, readIssuerChain, signCsr } from "../vault/pki.ts";
 import { type Certificate, isSameCertificate, isSignedBy, readCertificates } from "../x509/certificate.ts";
 import { generateKey, type PrivateKey, readKey } from "../x509/key.ts";
 import { defaultKeyType, isSameKeyType, type KeyType } from "../x509/key-type.ts";
@@ -138,7 +138,7 @@ async function followCa(
   const { key, certificate, ca, request } = set;
   if (key === undefined || certificate === undefined || ca === undefined) return undefined;
   const { client, signPath, readChain = (mount) => readIssuerChain(client, mount) } = options;
-  const chain = await readChain(signPath.replace(/\/sign\/.*$/, ""));
+  const chain = await readChain(mountOfSignPath(signPath));
   const [issuer, ...above] = chain.flatMap((pem) => readCertificates(pem, "the server's answer"));
   if (issuer === undefined) return undefined;
   if (readCertificates(ca, "the CA file").some((it) => isSameCertificate(it, issuer))) {

@@ -163,6 +163,11 @@ export async function readStoredCertificate(
   );
 }
 
+/** The mount of a sign path: of `demo/pki/k8s/sign/kubelet` the first three. */
+export function mountOfSignPath(path: string): string {
+  return path.replace(/\/sign\/.*$/, "");
+}
+
 export interface SignRequest {
   /** PEM. */
   readonly csr: string;
