@@ -14,9 +14,10 @@ import {
 } from "./certificate-place.ts";
 import type { Ownership } from "./durable.ts";
 import { fileError } from "./file-error.ts";
-import { type Folder, type Folders, isTrusted } from "./folder.ts";
+import type { Folder, Folders } from "./folder.ts";
 import { isPending } from "./pending.ts";
 import { type FileContent, readSmallFile } from "./read-file.ts";
+import { isTrusted } from "./trust.ts";
 
 export interface SetFiles {
   /** PEM. */

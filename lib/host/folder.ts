@@ -1,23 +1,12 @@
-import {
-  closeSync,
-  constants,
-  fchmodSync,
-  fchownSync,
-  fstatSync,
-  fsyncSync,
-  lstatSync,
-  mkdirSync,
-  openSync,
-  readdirSync,
-  readlinkSync,
-  type Stats,
-} from "node:fs";
+import { closeSync, fstatSync, lstatSync, readlinkSync } from "node:fs";
 import { basename } from "node:path";
 import { ExitCode, Failure } from "../failure.ts";
-import type { Ownership } from "./durable.ts";
-import { errorCode, printable } from "./file-error.ts";
+import type { FileAttributes } from "./durable.ts";
+import { printable } from "./file-error.ts";
+import { openDirectly, openPart } from "./folder-part.ts";
 import { fullPath } from "./full-path.ts";
 import { refuseSets } from "./set-folder.ts";
+import { isLasting, isOurs, isTrusted } from "./trust.ts";
 
 /**
  * A folder held open. What is in it is reached through the descriptor, so it stays the same folder when somebody
@@ -32,12 +21,6 @@ export interface Folder extends Disposable {
   readonly isLasting?: true;
 }
 
-export interface MakeOptions {
-  readonly mode: number;
-  readonly owner?: Ownership | undefined;
-}
-
-const { O_DIRECTORY, O_NOFOLLOW, O_RDONLY } = constants;
 /** As many as the kernel follows. */
 const maxLinks = 40;
 
@@ -49,7 +32,7 @@ const maxLinks = 40;
  * @param make makes each missing folder so; without it a missing one is an error
  * @throws the system's error, or a Failure: (can't write) for another user's link, (usage) for the sets of a certificate
  */
-export function openFolder(path: string, make?: MakeOptions): Folder {
+export function openFolder(path: string, make?: FileAttributes): Folder {
   const { fd, name } = walk(path, make);
   return heldOpen(fd, name);
 }
@@ -64,11 +47,11 @@ interface Found {
   readonly isLasting: boolean;
 }
 
-function walk(path: string, make?: MakeOptions): Found {
+function walk(path: string, make?: FileAttributes): Found {
   const name = fullPath(path);
   const rest = name.split("/").filter(Boolean);
   refuseSets(rest, name);
-  let fd = openSync("/", O_RDONLY | O_DIRECTORY);
+  let fd = openDirectly("/");
   let [way, lasts, links] = ["", true, 0];
   try {
     for (let part = rest.shift(); part !== undefined; part = rest.shift()) {
@@ -88,7 +71,7 @@ function walk(path: string, make?: MakeOptions): Found {
       rest.unshift(...parts);
       if (target.startsWith("/")) {
         closeSync(fd);
-        fd = openSync("/", O_RDONLY | O_DIRECTORY);
+        fd = openDirectly("/");
         way = "";
       }
     }
@@ -149,7 +132,7 @@ export function refuseForeignLinks(path: string): void {
  *
  * @param outer held open, where the folder may have to be made
  */
-export function openInside(outer: Folder, part: string, make?: MakeOptions): Folder {
+export function openInside(outer: Folder, part: string, make?: FileAttributes): Folder {
   const [path, name] = [`${outer.path}/${part}`, `${outer.name}/${part}`];
   if (outer.isLasting === true) {
     const stats = lstatSync(path);
@@ -189,63 +172,4 @@ function ownLinkTarget(parent: number, name: string, part: string): string | und
     `${printable(part)} in the path ${printable(name)} is a symbolic link ${whose}, and is not followed`,
     { hint: "nothing was changed; give the path that it leads to, if that is meant" },
   );
-}
-
-/** Whether what is ours in a folder stays as it is: it is ours alone, or one in which each may replace only his own. */
-function isLasting(stats: Stats): boolean {
-  return isOurs(stats) || (isTrusted(stats.uid) && (stats.mode & 0o1000) !== 0);
-}
-
-/** Whether nobody else may change it. */
-export function isOurs({ uid, mode }: Stats): boolean {
-  return isTrusted(uid) && (mode & 0o022) === 0;
-}
-
-/** Root, and whoever runs. */
-export function isTrusted(uid: number): boolean {
-  return uid === 0 || uid === process.geteuid?.();
-}
-
-function openPart(parent: number, part: string, make: MakeOptions | undefined): number {
-  const path = `/proc/self/fd/${parent}/${part}`;
-  if (make !== undefined && makeFolder(path)) fsyncSync(parent);
-  const fd = openDirectly(path);
-  try {
-    if (make !== undefined && isUnfinished(fd, make)) {
-      fchmodSync(fd, make.mode);
-      if (make.owner !== undefined) fchownSync(fd, make.owner.uid, make.owner.gid);
-    }
-    return fd;
-  } catch (error) {
-    closeSync(fd);
-    throw error;
-  }
-}
-
-function openDirectly(path: string): number {
-  return openSync(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
-}
-
-/** Closed to all others until its mode and owner are set. Tells whether it was missing. */
-function makeFolder(path: string): boolean {
-  try {
-    mkdirSync(path, { mode: 0o700 });
-    return true;
-  } catch (error) {
-    if (errorCode(error) === "EEXIST") return false;
-    throw error;
-  }
-}
-
-/**
- * Whether a folder still has to get its mode and owner: it was made just now, or by a run that was stopped between
- * the two, which leaves it empty, its maker's, and with one of these modes.
- */
-function isUnfinished(fd: number, { mode, owner }: MakeOptions): boolean {
-  const stats = fstatSync(fd);
-  const found = stats.mode & 0o7777;
-  const isRight =
-    found === mode && (owner === undefined || (stats.uid === owner.uid && stats.gid === owner.gid));
-  if (isRight || stats.uid !== process.geteuid?.() || (found !== 0o700 && found !== mode)) return false;
-  return readdirSync(`/proc/self/fd/${fd}`).length === 0;
 }

@@ -4,10 +4,11 @@ import { ExitCode, Failure } from "../failure.ts";
 import { compareAttributes, type Ownership, removeTemporaries, replaceFile } from "./durable.ts";
 import { errorCode, fileError, printable } from "./file-error.ts";
 import { isFilePath, isSamePlace } from "./file-path.ts";
-import { type Folder, isTrusted, openFolder, openInside } from "./folder.ts";
+import { type Folder, openFolder, openInside } from "./folder.ts";
 import { fullPath } from "./full-path.ts";
 import { type LockOptions, takeLock } from "./lock.ts";
 import { readSmallFile } from "./read-file.ts";
+import { isTrusted } from "./trust.ts";
 
 /** A kubeconfig's file as it stands. */
 export interface StandingFile {

@@ -1,7 +1,7 @@
 import { closeSync, constants, fstatSync, openSync, readSync, type Stats } from "node:fs";
 import { ExitCode, Failure } from "../failure.ts";
 import { errorCode, fileError, printable } from "./file-error.ts";
-import { isOurs } from "./folder.ts";
+import { isOurs } from "./trust.ts";
 
 export interface FileContent {
   readonly text: string;

@@ -3,8 +3,8 @@ import { dirname, join } from "node:path";
 import { ExitCode, Failure } from "../failure.ts";
 import { removeTemporaries, replaceFile, setAttributes, syncFolder } from "./durable.ts";
 import { fileError, printable } from "./file-error.ts";
-import { isTrusted } from "./folder.ts";
 import { readSmallFile } from "./read-file.ts";
+import { isTrusted } from "./trust.ts";
 
 /** Where a host keeps its tokens: the configuration directory's files. */
 export interface TokenPaths {
