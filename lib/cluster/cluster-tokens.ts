@@ -1,6 +1,6 @@
+import { listAccessors, lookupAccessor, type TokenEntry } from "../vault/accessor.ts";
 import type { VaultClient } from "../vault/client.ts";
 import { each, type OnProgress } from "../vault/each.ts";
-import { listAccessors, lookupAccessor, type TokenEntry } from "../vault/token.ts";
 import type { Cluster } from "./cluster.ts";
 import { policies } from "./policies.ts";
 import { tokenRoles } from "./token-roles.ts";

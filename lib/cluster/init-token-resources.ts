@@ -1,17 +1,10 @@
 import { randomUUID } from "node:crypto";
 import { ExitCode, Failure } from "../failure.ts";
+import { revokeAccessor, revokeAccessorPath } from "../vault/accessor.ts";
 import { isNotRenewable, isUnknownToken } from "../vault/error.ts";
 import { readSecret } from "../vault/kv.ts";
 import type { Fields } from "../vault/shape.ts";
-import {
-  createOrphan,
-  lookupSelf,
-  renewSelf,
-  revokeAccessor,
-  revokeAccessorPath,
-  type TokenInfo,
-  type TokenLease,
-} from "../vault/token.ts";
+import { createOrphan, lookupSelf, renewSelf, type TokenInfo, type TokenLease } from "../vault/token.ts";
 import type { Cluster, HostRole } from "./cluster.ts";
 import type { Resource } from "./plan.ts";
 import { missingField, writeIfMissing } from "./secrets.ts";

@@ -1,10 +1,11 @@
 import { ExitCode, Failure } from "../failure.ts";
+import { revokeAccessor, revokeAccessorPath } from "../vault/accessor.ts";
 import type { VaultClient } from "../vault/client.ts";
 import { each, type OnProgress } from "../vault/each.ts";
 import { isNotMounted, VaultError } from "../vault/error.ts";
 import type { Fields } from "../vault/shape.ts";
 import { readCapabilities } from "../vault/sys.ts";
-import { lookupSelf, revokeAccessor, revokeAccessorPath } from "../vault/token.ts";
+import { lookupSelf } from "../vault/token.ts";
 import type { Cluster } from "./cluster.ts";
 import { withFile } from "./cluster-file.ts";
 import { countByRole, findClusterTokens, type HostToken } from "./cluster-tokens.ts";

@@ -1,4 +1,5 @@
 import { afterEach, beforeEach, expect, mock, spyOn, test } from "bun:test";
+import { listAccessors, lookupAccessor, revokeAccessor } from "../../lib/vault/accessor.ts";
 import { createVaultClient, type VaultClient } from "../../lib/vault/client.ts";
 import { readSecret, writeSecret } from "../../lib/vault/kv.ts";
 import {
@@ -28,12 +29,9 @@ import {
   createFromRole,
   createOrphan,
   deleteTokenRole,
-  listAccessors,
-  lookupAccessor,
   lookupSelf,
   readTokenRole,
   renewSelf,
-  revokeAccessor,
   revokeSelf,
   writeTokenRole,
 } from "../../lib/vault/token.ts";

@@ -1,23 +1,20 @@
 import { describe, expect, test } from "bun:test";
 import { ExitCode } from "../../lib/failure.ts";
 import { startServer } from "../../lib/server/server.ts";
+import { lookupAccessor } from "../../lib/vault/accessor.ts";
 import { createVaultClient } from "../../lib/vault/client.ts";
 import { isNotRenewable, isUnknownToken } from "../../lib/vault/error.ts";
 import {
   createFromRole,
   createOrphan,
   deleteTokenRole,
-  listAccessors,
-  lookupAccessor,
   lookupSelf,
   readTokenRole,
   renewSelf,
-  revokeAccessor,
   revokeSelf,
   writeTokenRole,
 } from "../../lib/vault/token.ts";
 import { devServer } from "../support/dev-server.ts";
-import { startScripted } from "../support/scripted.ts";
 import { vaultErrorOf } from "../support/vault.ts";
 
 const { server, client } = await devServer();
@@ -142,28 +139,6 @@ describe("revokeSelf()", () => {
     await revokeSelf(client, token);
     expect(isUnknownToken(await vaultErrorOf(() => lookupSelf(client, token)))).toBe(true);
     expect((await lookupSelf(client)).policies).toEqual(["root"]);
-  });
-});
-
-describe("lookupAccessor() and revokeAccessor()", () => {
-  test("tell what a token is and end it, and take one that has ended for nothing there", async () => {
-    const { accessor } = await lookupSelf(client, await orphan("by-accessor"));
-    expect(await listAccessors(client)).toContain(accessor);
-    const found = await lookupAccessor(client, accessor);
-    expect(found).toMatchObject({ accessor, role: undefined, policies: ["default"] });
-    expect(found?.ttlSeconds).toBeGreaterThan(3_590);
-
-    await revokeAccessor(client, accessor);
-    expect(await lookupAccessor(client, accessor)).toBeUndefined();
-    await revokeAccessor(client, accessor);
-    expect(await listAccessors(client)).not.toContain(accessor);
-  });
-
-  test("take for nothing there what another server of that kind refuses as unknown", async () => {
-    await using old = startScripted(() => Response.json({ errors: ["invalid accessor"] }, { status: 400 }));
-    const client = createVaultClient({ address: old.address });
-    expect(await lookupAccessor(client, "gone")).toBeUndefined();
-    await revokeAccessor(client, "gone");
   });
 });
 

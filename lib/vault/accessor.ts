@@ -1,0 +1,84 @@
+import type { VaultClient } from "./client.ts";
+import { listNames } from "./data.ts";
+import { isUnknownAccessor, isUnknownToken, VaultError } from "./error.ts";
+import { readCapabilities } from "./sys.ts";
+
+/**
+ * The accessors of all tokens of the server.
+ *
+ * @see https://developer.hashicorp.com/vault/api-docs/auth/token#list-accessors
+ */
+export async function listAccessors(client: VaultClient): Promise<readonly string[]> {
+  return await listNames(client, "auth/token/accessors", "list sudo");
+}
+
+/** A token as its accessor tells it, without the token. */
+export interface TokenEntry {
+  readonly accessor: string;
+  /** The token role that made it, if one did: no other auth method's role is named here. */
+  readonly role: string | undefined;
+  readonly policies: readonly string[];
+  /** Seconds left; zero for one that never expires. */
+  readonly ttlSeconds: number;
+}
+
+const lookupAccessorPath = "auth/token/lookup-accessor";
+
+/**
+ * What a token is, by its accessor; undefined where it has ended.
+ *
+ * @see https://developer.hashicorp.com/vault/api-docs/auth/token#lookup-a-token-accessor
+ */
+export async function lookupAccessor(client: VaultClient, accessor: string): Promise<TokenEntry | undefined> {
+  try {
+    const answer = await client.ask({
+      method: "POST",
+      path: lookupAccessorPath,
+      body: { accessor },
+      capability: "update",
+      repeatable: true,
+    });
+    const data = answer.object("data");
+    return {
+      accessor,
+      role: data.fields.role === undefined ? undefined : data.text("role"),
+      policies: data.texts("policies"),
+      ttlSeconds: data.number("ttl"),
+    };
+  } catch (error) {
+    if (isUnknownAccessor(error) || (await isLeftOver(client, error))) return undefined;
+    throw error;
+  }
+}
+
+/**
+ * Whether an accessor is all that is left of a token. Servers keep such until `auth/token/tidy`, and answer as if the
+ * lookup itself were not permitted.
+ */
+async function isLeftOver(client: VaultClient, error: unknown): Promise<boolean> {
+  if (!(error instanceof VaultError) || error.status !== 403 || isUnknownToken(error)) return false;
+  const granted = await readCapabilities(client, [lookupAccessorPath]).catch(() => undefined);
+  return granted?.get(lookupAccessorPath)?.some((it) => it === "root" || it === "update") ?? false;
+}
+
+/** Where tokens are ended by their accessors. */
+export const revokeAccessorPath = "auth/token/revoke-accessor";
+
+/**
+ * Ends a token and what it made, by its accessor; nothing where it has ended.
+ *
+ * @see https://developer.hashicorp.com/vault/api-docs/auth/token#revoke-a-token-accessor
+ */
+export async function revokeAccessor(client: VaultClient, accessor: string): Promise<void> {
+  try {
+    await client.request({
+      method: "POST",
+      path: revokeAccessorPath,
+      body: { accessor },
+      capability: "update",
+      repeatable: true,
+    });
+  } catch (error) {
+    if (!isUnknownAccessor(error)) throw error;
+  }
+}
