@@ -1,52 +1,23 @@
-import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { readFileSync, statSync } from "node:fs";
-import { dirname, join } from "node:path";
+import { afterAll, describe, expect, test } from "bun:test";
+import { statSync } from "node:fs";
+import { dirname } from "node:path";
 import { certificatePaths } from "../../lib/host/certificate-place.ts";
-import { isFor, readCertificates } from "../../lib/x509/certificate.ts";
-import { readKey } from "../../lib/x509/key.ts";
+import { readCertificates } from "../../lib/x509/certificate.ts";
 import { trace } from "../crash/strace.ts";
 import { startCluster } from "../support/cluster-server.ts";
 import { type Host, startHost } from "../support/host.ts";
-import { openssl, opensslEcKey } from "../support/openssl.ts";
+import { openssl } from "../support/openssl.ts";
 import type { Fault } from "../support/relay.ts";
 import { scriptPath } from "../support/script.ts";
 import { modeOf, treeOf } from "../support/tree.ts";
+import { commonName, expectMatching, issue, issueAsAdmin, kubelet, stamp, startWorkerOf } from "./worker.ts";
 
 const cluster = await startCluster();
 afterAll(() => cluster[Symbol.asyncDispose]());
 
-const kubelet = "demo/pki/k8s/sign/kubelet";
-const commonName = "system:node:worker-1";
-
-/** A host that has its token. */
-async function startWorker(fault?: Fault): Promise<Host> {
-  const host = startHost(cluster.address, fault);
-  host.put("token", await cluster.hostToken("worker"));
-  return host;
-}
-
-const issue = (host: Host, ...flags: string[]) =>
-  host.run("issue-cert", [...flags, kubelet, commonName, host.destination]);
-
-/** As an admin, who may use every path. */
-const issueAs = (host: Host, path: string, ...more: string[]) =>
-  host.run("issue-cert", [path, commonName, host.destination, ...more], { VAULT_TOKEN: cluster.rootToken });
-
-function verify(host: Host): string {
-  const { certificate, ca } = certificatePaths(host.destination);
-  return openssl(["verify", "-CAfile", ca, "-untrusted", certificate, certificate]);
-}
-
-async function expectMatching(host: Host): Promise<void> {
-  const { key, certificate } = certificatePaths(host.destination);
-  const [leaf] = readCertificates(host.read(certificate), "it");
-  expect(isFor(leaf, (await readKey(host.read(key), "it")).key)).toBe(true);
-  expect(verify(host)).toContain(": OK");
-}
-
-const stamp = String.raw`\d{4}-\d\d-\d\d \d\d:\d\d UTC`;
-
 const notTaken = 'issue-cert: the role decides the organisation, and did not take "x"\n';
+const startWorker = (fault?: Fault) => startWorkerOf(cluster, fault);
+const issueAs = (host: Host, path: string, ...more: string[]) => issueAsAdmin(cluster, host, path, ...more);
 
 describe("issue-cert", () => {
   test("issues, issues again on an order, and not on a wish", async () => {
@@ -221,154 +192,6 @@ describe("issue-cert", () => {
       ]);
       await expectMatching(host);
     }
-  });
-});
-
-describe("issue-cert with an intermediate CA", () => {
-  const sign = "mid/sign/any";
-  beforeAll(async () => {
-    for (const [path, ttl] of [
-      ["top", "87600h"],
-      ["mid", "43800h"],
-    ] as const) {
-      await cluster.write(`sys/mounts/${path}`, { type: "pki", config: { max_lease_ttl: ttl } });
-    }
-    await cluster.write("top/root/generate/internal", { common_name: "Top CA", ttl: "87600h" });
-    const asked = await read("mid/intermediate/generate/internal", { common_name: "Mid CA" });
-    const signed = await read("top/root/sign-intermediate", {
-      csr: asked.csr,
-      common_name: "Mid CA",
-      ttl: "40000h",
-    });
-    await cluster.write("mid/intermediate/set-signed", {
-      certificate: `${signed.certificate}\n${signed.issuing_ca}`,
-    });
-    await cluster.write("mid/roles/any", {
-      allow_any_name: true,
-      enforce_hostnames: false,
-      key_type: "any",
-      ttl: "24h",
-    });
-  });
-
-  async function read(path: string, body: object): Promise<Record<string, unknown>> {
-    const answer = await cluster.admin.ask({
-      method: "POST",
-      path,
-      body,
-      capability: "update",
-      repeatable: false,
-    });
-    return { ...answer.object("data").fields };
-  }
-  const subjects = (path: string) =>
-    readCertificates(readFileSync(path, "utf8"), "it").map((it) => it.commonName);
-
-  test("shows the intermediate with the certificate, and with --ca-chain trusts the root", async () => {
-    await using host = await startWorker();
-    expect((await issueAs(host, sign, "--ca-chain")).code).toBe(0);
-    expect(subjects(`${host.destination}.pem`)).toEqual([commonName, "Mid CA"]);
-    expect(subjects(`${host.destination}-ca.pem`)).toEqual(["Mid CA", "Top CA"]);
-    await expectMatching(host);
-    // What a client that trusts the root alone does with what the server shows.
-    const root = join(host.path, "root.pem");
-    await Bun.write(root, readCertificates(host.read(`${host.destination}-ca.pem`), "it")[1]?.pem ?? "");
-    expect(
-      openssl([
-        "verify",
-        "-CAfile",
-        root,
-        "-untrusted",
-        `${host.destination}.pem`,
-        `${host.destination}.pem`,
-      ]),
-    ).toContain(": OK");
-    expect((await issueAs(host, sign, "--ca-chain", "--if-due")).stdout).toContain("is not due");
-  });
-
-  test("without --ca-chain trusts the signer alone", async () => {
-    await using host = await startWorker();
-    expect((await issueAs(host, sign)).code).toBe(0);
-    expect(subjects(`${host.destination}-ca.pem`)).toEqual(["Mid CA"]);
-    expect((await issueAs(host, sign, "--if-due")).stdout).toContain("is not due");
-  });
-});
-
-describe("issue-cert says in one sentence why not, and leaves what stands:", () => {
-  const cases: ReadonlyArray<
-    readonly [name: string, args: (host: Host) => readonly string[], code: number, words: string]
-  > = [
-    [
-      "a name that the role refuses",
-      (host) => [kubelet, commonName, host.destination, "-s", "a.example.com"],
-      65,
-      "a.example.com not allowed by this role",
-    ],
-    [
-      "a path whose role is missing, which the token may not use",
-      (host) => ["demo/pki/k8s/sign/nothing", commonName, host.destination],
-      77,
-      '"create" and "update" on demo/pki/k8s/sign/nothing',
-    ],
-    [
-      "a path that the token may not use",
-      (host) => ["demo/pki/k8s/sign/admin", commonName, host.destination],
-      77,
-      "permission denied",
-    ],
-  ];
-  test.each(cases)("%s", async (_name, args, code, words) => {
-    await using host = await startWorker();
-    await issue(host);
-    const before = treeOf(host.path);
-    const run = await host.run("issue-cert", args(host));
-    expect([run.code, run.stdout]).toEqual([code, ""]);
-    expect(run.stderr).toContain(words);
-    expect(run.stderr).toMatch(/^issue-cert: [^\n]+\n( {2}[^\n]+\n)?$/);
-    expect(treeOf(host.path)).toEqual(before);
-  });
-
-  test.each([
-    ["a role that is not there", "demo/pki/k8s/sign/nothing", 78, "unknown role: nothing"],
-    ["a mount that is not there", "other/pki/k8s/sign/kubelet", 78, "no handler for route"],
-    ["a mount without a CA", "bare/sign/any", 78, "no default issuer"],
-  ])("%s", async (_name, path, code, words) => {
-    await cluster.write("sys/mounts/bare", { type: "pki" }).catch(() => {});
-    await cluster.write("bare/roles/any", {
-      allow_any_name: true,
-      enforce_hostnames: false,
-      key_type: "any",
-    });
-    await using host = await startWorker();
-    const run = await issueAs(host, path);
-    expect([run.code, run.stdout]).toEqual([code, ""]);
-    expect(run.stderr).toContain(words);
-  });
-
-  test("a server that is down", async () => {
-    await using host = await startWorker();
-    await issue(host);
-    const before = treeOf(host.path);
-    const env = { VAULT_ADDR: "http://127.0.0.1:1", VAULT_MAX_RETRIES: "0" };
-    const run = await host.run("issue-cert", [kubelet, commonName, host.destination], env);
-    expect(run.code).toBe(75);
-    expect(treeOf(host.path)).toEqual(before);
-  });
-
-  test("a key that is broken, until --force", async () => {
-    await using host = await startWorker();
-    await issue(host);
-    await Bun.write(`${host.destination}-key.pem`, opensslEcKey("P-256").slice(0, 120));
-    const before = treeOf(host.path);
-    for (const flags of [[], ["--if-due"], ["-t", "rsa"]]) {
-      const run = await issue(host, ...flags);
-      expect(run.code).toBe(65);
-      expect(run.stderr).toContain(`${host.destination}-key.pem holds a PEM block that is cut off`);
-      expect(run.stderr).toContain("--force");
-    }
-    expect(treeOf(host.path)).toEqual(before);
-    expect((await issue(host, "--force")).code).toBe(0);
-    await expectMatching(host);
   });
 });
 

@@ -1,0 +1,237 @@
+import { afterAll, describe, expect, test } from "bun:test";
+import { mkdirSync, symlinkSync, writeFileSync } from "node:fs";
+import { dirname } from "node:path";
+import { ExitCode } from "../../lib/failure.ts";
+import { createVaultClient } from "../../lib/vault/client.ts";
+import { startCluster } from "../support/cluster-server.ts";
+import { failureOf } from "../support/failure.ts";
+import { makeFifo } from "../support/folder.ts";
+import { openssl, opensslEcKey, opensslRsaKey } from "../support/openssl.ts";
+import { type Fault, startRelay } from "../support/relay.ts";
+import { createCa } from "../support/set.ts";
+import { treeOf } from "../support/tree.ts";
+import { expectMatching, names, type Place, placeOn } from "./issuing.ts";
+
+const cluster = await startCluster();
+afterAll(() => cluster[Symbol.asyncDispose]());
+
+const place = (fault?: Fault) => placeOn(cluster, fault);
+
+describe("issueCertificate() leaves everything as it is, and asks nobody, for", () => {
+  const refused: ReadonlyArray<
+    readonly [name: string, code: number, words: string, make: (it: Place) => void]
+  > = [
+    [
+      "a key that is cut off",
+      65,
+      "holds a PEM block that is cut off",
+      (it) => it.put({ key: opensslEcKey("P-256").slice(0, 150) }),
+    ],
+    [
+      "a key that is encrypted",
+      65,
+      "holds a key that is encrypted",
+      (it) => it.put({ key: openssl(["ec", "-aes128", "-passout", "pass:x"], opensslEcKey("P-256")) }),
+    ],
+    ["a key file that is empty", 65, "holds no private key in PEM", (it) => it.put({ key: "" })],
+    ["a key file that is binary", 65, "holds no private key in PEM", (it) => it.put({ key: "\0\xff\0" })],
+    [
+      "a key file without end",
+      65,
+      "is longer than 262144 bytes",
+      (it) => it.put({ key: "x".repeat(300_000) }),
+    ],
+    ["a weak key", 65, "holds an RSA key of 1024 bits", (it) => it.put({ key: opensslRsaKey(1024) })],
+    [
+      "a stranger's link in the key's place",
+      73,
+      "is a symbolic link to /etc/hostname, which this tool did not make",
+      (it) => {
+        it.put({});
+        symlinkSync("/etc/hostname", it.path("key"));
+      },
+    ],
+    [
+      "a stranger's link in the certificate's place",
+      73,
+      "is a symbolic link to nowhere, which this tool did not make",
+      (it) => {
+        it.put({ key: opensslEcKey("P-256") });
+        symlinkSync("nowhere", it.path("certificate"));
+      },
+    ],
+    [
+      "a folder in the key's place",
+      65,
+      "is not a plain file",
+      (it) => {
+        it.put({});
+        mkdirSync(it.path("key"));
+      },
+    ],
+    [
+      "a FIFO in the CA's place",
+      65,
+      "is not a plain file",
+      (it) => {
+        it.put({});
+        makeFifo(it.path("ca"));
+      },
+    ],
+    [
+      "a file in the folder's place",
+      73,
+      "is not a folder",
+      (it) => writeFileSync(dirname(it.destination), "x"),
+    ],
+  ];
+  test.each(refused)("%s", async (_name, code, words, make) => {
+    await using it = place();
+    make(it);
+    const before = contentOf(it);
+    const failure = await failureOf(() => it.issue());
+    expect(failure.message).toContain(words);
+    expect(failure.message).toContain(it.folder);
+    expect(failure.exitCode).toBe(code as ExitCode);
+    expect(it.relay.passed).toEqual([]);
+    expect(contentOf(it)).toEqual(before);
+  });
+
+  test("a broken key, until it is told to make a new one", async () => {
+    await using it = place();
+    it.put({ key: "broken" });
+    const failure = await failureOf(() => it.issue({ ifDue: true }));
+    expect(failure.exitCode).toBe(ExitCode.data);
+    expect(failure.hint).toContain("--force");
+    expect(it.read("key")).toBe("broken");
+    await it.issue({ force: true });
+    await expectMatching(it);
+  });
+
+  /** Without what a lock leaves. */
+  function contentOf(it: Place) {
+    const ours = /^ssl$|^ssl\/\.etcd\.set(\/lock)?$|^\.$/;
+    return Object.entries(treeOf(it.folder)).filter(([name]) => !ours.test(name));
+  }
+});
+
+describe("issueCertificate() changes nothing on disk when", () => {
+  const otherCa = createCa();
+  /** Signs with a CA of our own in the server's place, whatever key is asked for. */
+  const answer =
+    (certificate: string, issuingCa: string, caChain: string[] = []): Fault =>
+    () =>
+      Response.json({ data: { certificate, issuing_ca: issuingCa, ca_chain: caChain, serial_number: "1" } });
+  const json =
+    (status: number, body: unknown): Fault =>
+    () =>
+      Response.json(body, { status });
+
+  const faults: ReadonlyArray<readonly [name: string, code: number, words: string, fault: Fault]> = [
+    [
+      "the certificate is for another key",
+      65,
+      "is for another key",
+      answer(otherCa.sign(opensslEcKey("P-256"), names), otherCa.pem),
+    ],
+    [
+      "the answer is HTML",
+      69,
+      "",
+      () => new Response("<html>", { headers: { "Content-Type": "text/html" } }),
+    ],
+    ["the answer holds no certificate", 69, "", json(200, { data: { issuing_ca: otherCa.pem } })],
+    ["the certificate is no PEM", 65, "holds no certificate", answer("nothing", otherCa.pem)],
+    ["the server is sealed", 75, "sealed", json(503, { errors: ["Vault is sealed"] })],
+    ["the token may not sign", 77, "permission denied", json(403, { errors: ["permission denied"] })],
+  ];
+  test.each(faults)("%s", async (_name, code, words, fault) => {
+    let spoiled = false;
+    await using it = place((...seen) => (spoiled ? fault(...seen) : undefined));
+    await it.issue();
+    const before = treeOf(it.folder);
+    spoiled = true;
+    for (const more of [{}, { force: true }]) {
+      const failure = await failureOf(() => it.issue(more));
+      expect(failure.message).toContain(words);
+      expect(failure.exitCode).toBe(code as ExitCode);
+    }
+    expect(treeOf(it.folder)).toEqual(before);
+  });
+
+  test.each([
+    [
+      "is signed by another CA than the one beside it",
+      "is not signed by the CA",
+      { issuing_ca: otherCa.pem },
+    ],
+    ["came with another", "is for another key", undefined],
+  ])("the certificate %s", async (_name, words, swap) => {
+    let previous: Record<string, unknown> = {};
+    await using it = place(async (_seen, number, pass) => {
+      const response = await pass();
+      const body = JSON.parse(await response.text());
+      if (number === 1) previous = body.data;
+      else Object.assign(body.data, swap ?? previous);
+      return Response.json(body);
+    });
+    await it.issue();
+    const before = treeOf(it.folder);
+    const failure = await failureOf(() => it.issue({ force: true }));
+    expect(failure.exitCode).toBe(ExitCode.data);
+    expect(failure.message).toContain(words);
+    expect(treeOf(it.folder)).toEqual(before);
+  });
+
+  test("a role leaves names out", async () => {
+    await cluster.write("demo/pki/etcd-k8s/roles/own-names", {
+      allow_any_name: true,
+      enforce_hostnames: false,
+      key_type: "any",
+      allow_ip_sans: true,
+      use_csr_sans: false,
+      use_csr_common_name: false,
+      ttl: "1h",
+    });
+    // The request's names are what this role takes: swapped on the way, they are another host's.
+    await using it = place();
+    await it.issue();
+    const before = treeOf(it.folder);
+    await using relay = startRelay(cluster.address, async (_seen, _number) => {
+      const csr = openssl(["req", "-new", "-key", it.path("key"), "-subj", "/CN=etcd-1"]);
+      const data = await cluster.admin.request({
+        method: "POST",
+        path: "demo/pki/etcd-k8s/sign/own-names",
+        body: { csr, common_name: "etcd-1" },
+        capability: "update",
+        repeatable: true,
+      });
+      return Response.json(data);
+    });
+    const client = createVaultClient({ address: relay.address, token: cluster.rootToken });
+    const failure = await failureOf(() => it.issue({ client }));
+    expect(failure.exitCode).toBe(ExitCode.data);
+    expect(failure.message).toEndWith("lacks what was asked for: a.example.com, 10.0.0.1");
+    expect(treeOf(it.folder)).toEqual(before);
+  });
+
+  test("the certificate is over already", async () => {
+    await cluster.write("demo/pki/etcd-k8s/roles/moment", {
+      allow_any_name: true,
+      enforce_hostnames: false,
+      key_type: "any",
+      ttl: "1s",
+    });
+    await using it = place(async (_seen, number, pass) => {
+      const response = await pass();
+      if (number > 1) await Bun.sleep(1500);
+      return response;
+    });
+    await it.issue();
+    const before = treeOf(it.folder);
+    const failure = await failureOf(() => it.issue({ signPath: "demo/pki/etcd-k8s/sign/moment" }));
+    expect(failure.exitCode).toBe(ExitCode.data);
+    expect(failure.message).toMatch(/ended .* before it began to be used/);
+    expect(treeOf(it.folder)).toEqual(before);
+  });
+});
