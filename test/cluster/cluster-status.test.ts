@@ -11,7 +11,7 @@ import { api, fields } from "./api.ts";
 import { clusterFile } from "./file.ts";
 import { type Rights, tokenWith } from "./limited.ts";
 import { storedTokens } from "./objects.ts";
-import { clientOf, makeMounts, run, storeServiceAccountKey } from "./run.ts";
+import { clientOf, prepareRoles, run } from "./run.ts";
 
 const { server } = await devServer();
 const admin = api(server.address, server.rootToken);
@@ -34,9 +34,8 @@ async function addCa(mount: string, more: Fields = {}): Promise<string> {
 
 async function makeCluster(id: string, chosen: Partial<Cluster> = {}): Promise<Cluster> {
   const cluster = defineCluster(id, chosen);
-  await makeMounts(admin, cluster);
+  await prepareRoles(admin, cluster);
   for (const { path } of pkiMounts(cluster)) await addCa(path);
-  await storeServiceAccountKey(admin, cluster);
   await run("write-roles", client, cluster);
   return cluster;
 }

@@ -3,7 +3,7 @@ import { type Cluster, defineCluster } from "../../lib/cluster/cluster.ts";
 import { Failure } from "../../lib/failure.ts";
 import { relayedServer } from "../support/dev-server.ts";
 import { api, fields } from "./api.ts";
-import { clientOf, type Half, halves, makeMounts, run, storeServiceAccountKey } from "./run.ts";
+import { clientOf, type Half, halves, makeMounts, prepareRoles, run } from "./run.ts";
 
 const { server, relay } = await relayedServer();
 const admin = api(server.address, server.rootToken);
@@ -83,8 +83,7 @@ describe("a token that may not write", () => {
     ["auth/token/create-orphan", `"create" and "update" and "sudo"`],
   ])("at %s stops write-roles there", async (pattern, capability) => {
     const cluster = defineCluster(`r-${pattern.replace(/[^a-z]+/g, "-").toLowerCase()}`);
-    await makeMounts(admin, cluster);
-    await storeServiceAccountKey(admin, cluster);
+    await prepareRoles(admin, cluster);
     const path = pattern.replace("ID", cluster.id);
     const token = await tokenWithout(path, "create", "update");
     const { failure, done, writes } = await runAs(token, "write-roles", cluster);
@@ -98,8 +97,7 @@ describe("a token that may not write", () => {
 
   test("tokens with an id of our choice, for want of sudo, stops write-roles there", async () => {
     const cluster = defineCluster("no-sudo");
-    await makeMounts(admin, cluster);
-    await storeServiceAccountKey(admin, cluster);
+    await prepareRoles(admin, cluster);
     const token = await tokenWithout("auth/token/create-orphan", "sudo");
     const { failure } = await runAs(token, "write-roles", cluster);
     expectRefusal(failure, "POST auth/token/create-orphan", `"create" and "update" and "sudo"`);

@@ -4,7 +4,7 @@ import { Failure } from "../../lib/failure.ts";
 import { relayedServer } from "../support/dev-server.ts";
 import { api } from "./api.ts";
 import { goldenTokens, readObjects, storedTokens, wantedObjects } from "./objects.ts";
-import { clientOf, makeMounts, renewals, run, storeServiceAccountKey } from "./run.ts";
+import { clientOf, prepareRoles, renewals, run } from "./run.ts";
 
 const { server, relay } = await relayedServer();
 const admin = api(server.address, server.rootToken);
@@ -14,8 +14,7 @@ const writes = () => relay.writes().map(({ path }) => path);
 /** A cluster that stands but for its roles, with init tokens of these ids asked for. */
 async function prepared(id: string, initTokens: Cluster["initTokens"]): Promise<Cluster> {
   const cluster = defineCluster(id, { initTokens });
-  await makeMounts(admin, cluster);
-  await storeServiceAccountKey(admin, cluster);
+  await prepareRoles(admin, cluster);
   await admin.write("sys/auth/token/tune", { max_lease_ttl: "157680000s" });
   return cluster;
 }

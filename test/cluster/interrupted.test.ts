@@ -5,7 +5,7 @@ import { devServer } from "../support/dev-server.ts";
 import { type Fault, startRelay } from "../support/relay.ts";
 import { api, fields } from "./api.ts";
 import { readObjects, storedTokens, wantedObjects } from "./objects.ts";
-import { clientOf, type Half, makeMounts, run, storeServiceAccountKey } from "./run.ts";
+import { clientOf, type Half, makeMounts, prepareRoles, run, storeServiceAccountKey } from "./run.ts";
 
 const { server } = await devServer();
 const admin = api(server.address, server.rootToken);
@@ -80,8 +80,7 @@ describe.each(ways)("a set-up whose server fails %s", (way) => {
     let count = 0;
     for (; ; count++) {
       const cluster = defineCluster(`roles-${name}-${count}`);
-      await makeMounts(admin, cluster);
-      await storeServiceAccountKey(admin, cluster);
+      await prepareRoles(admin, cluster);
       if (!(await interrupt("write-roles", cluster, count, way))) break;
       await run("write-roles", client, cluster);
       expect(await run("write-roles", client, cluster)).toEqual([]);

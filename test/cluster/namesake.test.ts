@@ -3,7 +3,7 @@ import { defineCluster } from "../../lib/cluster/cluster.ts";
 import { devServer } from "../support/dev-server.ts";
 import { failureOf } from "../support/failure.ts";
 import { api } from "./api.ts";
-import { clientOf, type halves, makeMounts, run, storeServiceAccountKey } from "./run.ts";
+import { clientOf, type halves, makeMounts, prepareRoles, run } from "./run.ts";
 import { readWholeServer } from "./whole-server.ts";
 
 const { server } = await devServer();
@@ -16,8 +16,7 @@ test("a cluster whose id has a capital is set up once, too", async () => {
   // Somebody's, and no cluster's.
   await admin.write("sys/mounts/demo", { type: "kv" });
   await admin.write("sys/mounts/DEMO/secrets-2", { type: "kv" });
-  await makeMounts(admin, cluster);
-  await storeServiceAccountKey(admin, cluster);
+  await prepareRoles(admin, cluster);
   await run("write-roles", client, cluster);
   expect(await run("write-roles", client, cluster)).toEqual([]);
   await admin.remove("sys/mounts/demo");

@@ -9,7 +9,7 @@ import { failureOf } from "../support/failure.ts";
 import { type Api, ApiError, api, fields } from "./api.ts";
 import { clusterFile, exampleFile } from "./file.ts";
 import { readObjects, storedTokens, wantedObjects } from "./objects.ts";
-import { clientOf, makeMounts, run, storeServiceAccountKey } from "./run.ts";
+import { clientOf, prepareRoles, run, storeServiceAccountKey } from "./run.ts";
 
 const { server, relay } = await relayedServer();
 const admin = api(server.address, server.rootToken);
@@ -248,8 +248,7 @@ describe("a new cluster with a file", () => {
     ["ed25519", ""],
   ])("stands as it should after one run with key_type %s %s", async (type, bits) => {
     const its = defineCluster(`keys-${type}-${bits.replace(/\D/g, "")}x`);
-    await makeMounts(admin, its);
-    await storeServiceAccountKey(admin, its);
+    await prepareRoles(admin, its);
     const choice = { file: clusterFile(`key_type = "${type}"\n${bits}`) };
     await run("write-roles", client, its, choice);
     expect(await run("write-roles", client, its, choice)).toEqual([]);
@@ -275,8 +274,7 @@ describe("a new cluster with a file", () => {
 describe("what a cluster was set up with", () => {
   const its = defineCluster("spoilt");
   beforeAll(async () => {
-    await makeMounts(admin, its);
-    await storeServiceAccountKey(admin, its);
+    await prepareRoles(admin, its);
   });
 
   test.each([

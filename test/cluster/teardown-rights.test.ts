@@ -6,7 +6,7 @@ import { failureOf } from "../support/failure.ts";
 import { api } from "./api.ts";
 import { type Rights, tokenWith } from "./limited.ts";
 import { storedTokens } from "./objects.ts";
-import { clientOf, makeMounts, run, storeServiceAccountKey } from "./run.ts";
+import { clientOf, prepareRoles, run } from "./run.ts";
 import { readWholeServer } from "./whole-server.ts";
 
 const { server, relay } = await relayedServer();
@@ -14,8 +14,7 @@ const admin = api(server.address, server.rootToken);
 const cluster = defineCluster("demo");
 
 async function makeCluster({ id }: Cluster): Promise<void> {
-  await makeMounts(admin, cluster);
-  await storeServiceAccountKey(admin, cluster);
+  await prepareRoles(admin, cluster);
   await run("write-roles", clientOf(server.address, server.rootToken), cluster);
   const { worker = "" } = await storedTokens(admin, id);
   await admin.as(worker).write(`auth/token/create/${id}-worker`, {});

@@ -7,7 +7,7 @@ import { type Fault, startRelay } from "../support/relay.ts";
 import { api, fields } from "./api.ts";
 import { clusterFile, exampleFile } from "./file.ts";
 import { storedTokens } from "./objects.ts";
-import { clientOf, makeMounts, run, storeServiceAccountKey } from "./run.ts";
+import { clientOf, makeMounts, prepareRoles, run, storeServiceAccountKey } from "./run.ts";
 import { readWholeServer } from "./whole-server.ts";
 
 const { server } = await devServer();
@@ -19,8 +19,7 @@ await admin.write("sys/auth/token/tune", { max_lease_ttl: "157680000s" });
 /** A whole cluster, its CAs aside, which take the server a while. */
 async function makeCluster(id: string): Promise<Cluster> {
   const cluster = defineCluster(id);
-  await makeMounts(admin, cluster);
-  await storeServiceAccountKey(admin, cluster);
+  await prepareRoles(admin, cluster);
   await run("write-roles", client, cluster);
   return cluster;
 }
@@ -179,8 +178,7 @@ describe("a teardown", () => {
     const before = await readWholeServer(admin);
     const cluster = defineCluster("filed");
     const file = clusterFile(exampleFile.replace('"demo"', '"filed"'));
-    await makeMounts(admin, cluster);
-    await storeServiceAccountKey(admin, cluster);
+    await prepareRoles(admin, cluster);
     await run("write-roles", client, cluster, { file });
     const others = async () => {
       const { removals } = await planTeardown(client, cluster, () => {});
