@@ -95,6 +95,7 @@ function flagName(name: string, argument: Argument): string {
   return `${short}${long}${argument.type === "boolean" ? "" : ` ${argument.valueHint ?? "VALUE"}`}`;
 }
 
+/** What a flag is for, with its default and the variable that sets it. */
 export function flagText(argument: Argument): string {
   const about = [
     argument.default === undefined ? [] : `default ${argument.default === true ? "on" : argument.default}`,
@@ -127,6 +128,7 @@ function widest(cells: readonly string[]): number {
   return Math.max(0, ...cells.map((cell) => cell.length));
 }
 
+/** A text in lines, broken between words; a word that is longer than a line has one of its own. */
 export function wrap(text: string, width = lineWidth): string[] {
   const lines: string[] = [];
   for (const word of text.split(" ")) {

@@ -60,6 +60,7 @@ export function countStates(rows: readonly StatusRow[]): string {
   return counts.join(", ");
 }
 
+/** `2026-11-24 10:15`, or `now` for what is past. */
 export function moment(date: Date, now: Date): string {
   return date <= now ? "now" : formatMinute(date);
 }

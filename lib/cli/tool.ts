@@ -28,6 +28,7 @@ export interface Tool {
   readonly examples: HelpPage["examples"];
 }
 
+/** A script as a command of a tool. */
 export function command<T extends ArgsDef & Arguments>(script: Script<T>): Command {
   return { page: script, run: (words, calledAs) => runScript(script, words, calledAs) };
 }

@@ -6,7 +6,11 @@ import type { clusterFields } from "./file-fields.ts";
 
 type Name<T> = keyof T & string;
 
-/** In seconds. */
+/**
+ * In seconds; undefined where the file says nothing of it.
+ *
+ * @throws Failure (configuration) for what is no duration, or none that a server can keep
+ */
 export function readValidity<T extends FieldTable>(read: Reader<T>, field: Name<T>): number | undefined {
   const text = read.optionalText(field);
   if (text === undefined) return undefined;
@@ -24,6 +28,10 @@ const sizes: Readonly<Record<KeyRule["type"], readonly number[]>> = {
   ed25519: [],
 };
 
+/**
+ * @returns undefined where the file says nothing of it
+ * @throws Failure (configuration) for a size that the type does not have, or one without a type
+ */
 export function readKeyRule<T extends FieldTable>(
   read: Reader<T>,
   typeField: Name<T>,
@@ -41,6 +49,7 @@ export function readKeyRule<T extends FieldTable>(
   throw read.wrong(bitsField, `can't be ${bits}: ${typeField} ${type} ${offer}`);
 }
 
+/** @throws Failure (configuration) for what is no part of a host name */
 export function readKubeletDomains(read: Reader<typeof clusterFields>): readonly string[] {
   const domains = read.texts("kubelet_domains");
   const wrong = domains.find((domain) => !/^[\w*.-]+$/.test(domain) || !/[A-Za-z0-9]/.test(domain));

@@ -12,6 +12,7 @@ export interface WantedMount {
   readonly leaseTtlSeconds: number;
 }
 
+/** `demo/pki/k8s` */
 export function pkiMountPath(cluster: Cluster, name: PkiMountName): string {
   return `${cluster.id}/pki/${name}`;
 }

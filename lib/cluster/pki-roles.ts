@@ -152,6 +152,7 @@ export function isEveryClusters(mount: PkiMountName, name: string): boolean {
   return roles.some(([itsMount, itsName]) => itsMount === mount && itsName === name);
 }
 
+/** Those that every cluster has, then those of its file. */
 export function pkiRoles(cluster: Cluster): readonly WantedPkiRole[] {
   return [
     ...roles.map(([mount, name, fields]) => {
@@ -171,6 +172,7 @@ function pkiRole(cluster: Cluster, mount: PkiMountName, name: string, fields: Fi
   return { path: pkiRolePath(cluster, { mount, name }), fields: { ...everyRole, ...fields } };
 }
 
+/** `demo/pki/k8s/roles/kubelet` */
 export function pkiRolePath(
   cluster: Cluster,
   role: { readonly mount: PkiMountName; readonly name: string },

@@ -54,10 +54,12 @@ export function creatorPolicyName(cluster: Cluster, role: HostRole): string {
   return policyName(cluster, `${role}-creator`);
 }
 
+/** `demo-worker` */
 export function tokenRoleName(cluster: Cluster, role: HostRole): string {
   return `${cluster.id}-${role}`;
 }
 
+/** What hosts of each role may do, then what each role's init token may. */
 export function policies(cluster: Cluster): readonly WantedPolicy[] {
   return [
     ...policyRoles.map((role) => ({

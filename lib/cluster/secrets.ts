@@ -12,6 +12,7 @@ export interface WantedSecret {
   readonly make: () => Promise<string>;
 }
 
+/** The service accounts' key, and the key by which kube-apiserver encrypts what it keeps in etcd. */
 export function secrets(cluster: Cluster): readonly WantedSecret[] {
   return [
     { path: `${cluster.id}/secrets/service-accounts`, field: "key", make: makeServiceAccountKey },

@@ -13,6 +13,7 @@ export interface ServerView {
   secret(path: string): Promise<Fields | undefined>;
 }
 
+/** Asks nothing before it is asked; what it was told once it does not ask again, so it is for one plan. */
 export function createServerView(client: VaultClient): ServerView {
   let mounts: Promise<ReadonlyMap<string, MountInfo>> | undefined;
   const secrets = new Map<string, Promise<Fields | undefined>>();

@@ -15,6 +15,7 @@ const policyNames: Readonly<Record<HostRole, readonly string[]>> = {
   all: ["etcd", "master", "worker"],
 };
 
+/** One for each host role: what a host's own token is made by. */
 export function tokenRoles(cluster: Cluster): readonly WantedTokenRole[] {
   return hostRoles.map((role) => ({
     name: tokenRoleName(cluster, role),
@@ -47,6 +48,7 @@ export interface WantedInitToken {
   readonly periodSeconds: number;
 }
 
+/** One for each host role. */
 export function initTokens(cluster: Cluster): readonly WantedInitToken[] {
   return hostRoles.map((role) => ({
     role,

@@ -9,6 +9,7 @@ import { fileError, printable } from "../host/file-error.ts";
 import { fullPath } from "../host/full-path.ts";
 import { createVaultClient, type VaultClient } from "../vault/client.ts";
 import { readSecret } from "../vault/kv.ts";
+import { shellQuoted } from "../words.ts";
 import { resolveServerBinary } from "./binary.ts";
 import { type Server, startServer } from "./server.ts";
 
@@ -100,12 +101,8 @@ async function tokenVariables(
     }),
   );
   const variables = [["VAULT_ADDR", address], ["VAULT_TOKEN", rootToken], ...ids] as const;
-  return variables.map(([name, value]) => `${name}=${quoted(value)}\n`).join("");
-}
-
-/** An id of one's own choice may hold what a shell would act on; systemd reads the same quoting. */
-function quoted(value: string): string {
-  return `'${value.replaceAll("'", "'\\''")}'`;
+  // An id of one's own choice may hold what a shell would act on; systemd reads the same quoting.
+  return variables.map(([name, value]) => `${name}=${shellQuoted(value)}\n`).join("");
 }
 
 function tell(path: string, variables: string): void {

@@ -14,6 +14,7 @@ export const caReason: Readonly<Partial<Record<CaOnServer, string>>> = {
   renewed: "the server's CA has a new certificate",
 };
 
+/** @param issuer the server's CA; undefined where it was not asked for */
 export function compareCa(
   { ca }: StoredSet,
   certificate: Certificate | undefined,

@@ -1,5 +1,6 @@
 import { dirname } from "node:path";
 import type { Manifest } from "../manifest/manifest.ts";
+import { shellQuoted } from "../words.ts";
 import type { Names } from "../x509/names.ts";
 
 /** Renews the token, or trades the init token for one. */
@@ -86,5 +87,5 @@ export function directCall({ signPath, names, caChain, destination, ...options }
 
 /** A word of a command line as a shell takes it. */
 function shellWord(word: string): string {
-  return /^[\w%+,./:=@-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`;
+  return /^[\w%+,./:=@-]+$/.test(word) ? word : shellQuoted(word);
 }

@@ -120,6 +120,7 @@ export function entriesOf({ map }: Root, kind: Kind): YAMLMap[] {
   return isSeq(list) ? list.items.filter((it) => isMap(it)) : [];
 }
 
+/** The first entry of a name; undefined where there is none. */
 export function entryOf(root: Root, kind: Kind, name: string): YAMLMap | undefined {
   return entriesOf(root, kind).find((entry) => textOf(entry.get("name", true)) === name);
 }

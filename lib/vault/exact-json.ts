@@ -28,6 +28,7 @@ export function parseExactly(text: string): unknown {
   );
 }
 
+/** Whether a value is what `parseExactly` gives for such a number. */
 export function isWrittenNumber(value: unknown): value is WrittenNumber {
   return json.isRawJSON(value);
 }
