@@ -2,7 +2,6 @@ import { afterAll, describe, expect, test } from "bun:test";
 import { chmodSync, chownSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { parse } from "yaml";
-import { takeLock } from "../../lib/host/lock.ts";
 import { readCertificates } from "../../lib/x509/certificate.ts";
 import { normalIp } from "../../lib/x509/ip-address.ts";
 import { trace } from "../crash/strace.ts";
@@ -20,15 +19,11 @@ import {
   write,
   written,
 } from "../support/kubeconfig-host.ts";
-import { opensslEcKey } from "../support/openssl.ts";
 import { scriptPath } from "../support/script.ts";
 import { modeOf, treeOf } from "../support/tree.ts";
-import { until } from "../support/wait.ts";
 
 const cluster = await startCluster();
 afterAll(() => cluster[Symbol.asyncDispose]());
-
-const lockOf = (host: Master) => join(dirname(host.kubeconfig), ".config.lock/lock");
 
 describe("write-kubeconfig", () => {
   test("writes the certificate and the kubeconfig: one renewal of the token, one signature", async () => {
@@ -219,67 +214,6 @@ describe("write-kubeconfig", () => {
     });
     const again = JSON.parse((await write(host, "--json", "--if-due")).stdout);
     expect(again).toMatchObject({ outcome: "not due", kubeconfig: { written: false, server: api } });
-  });
-
-  test("keeps what else is in it with --merge, and whoever's current context", async () => {
-    await using host = await startMaster(cluster);
-    const others = `# mine\nkind: Config\ncurrent-context: other\ncontexts:\n- name: other\n  context: {cluster: other, user: o}\nusers:\n- name: o\n  user: {token: 007} # keep\n`;
-    put(host, others);
-    const made = await written(host, "--merge");
-    expect(made["current-context"]).toBe("other");
-    expect(made.contexts.map(({ name }: { name: string }) => name)).toEqual(["other", "demo"]);
-    expect(host.read(host.kubeconfig)).toContain("  user: { token: 007 } # keep\n");
-    const before = treeOf(dirname(host.kubeconfig));
-    await written(host, "--merge", "--if-due");
-    expect(treeOf(dirname(host.kubeconfig))).toEqual(before);
-  });
-
-  test("writes one kubeconfig for several clusters at once", async () => {
-    await using host = await startMaster(cluster);
-    const names = ["a", "b", "c", "d"];
-    const runs = names.map((name) =>
-      host.run("write-kubeconfig", [
-        ...["--merge", "--cluster-name", name, signPath, commonName],
-        ...[`${host.destination}-${name}`, host.kubeconfig],
-      ]),
-    );
-    expect((await Promise.all(runs)).map(({ code, stderr }) => [code, stderr])).toEqual(
-      names.map(() => [0, ""]),
-    );
-    const { users, contexts } = parse(host.read(host.kubeconfig));
-    expect(contexts.map(({ name }: { name: string }) => name).toSorted()).toEqual(names);
-    expect(new Set(users.map((it: { user: object }) => JSON.stringify(it.user))).size).toBe(4);
-  });
-
-  test("shows the certificate that stands, after several runs at once for the same", async () => {
-    await using host = await startMaster(cluster);
-    const runs = await Promise.all(["--force", "-tec", "-trsa", "--if-due"].map((flag) => write(host, flag)));
-    expect(runs.map(({ code, stderr }) => [code, stderr])).toEqual(runs.map(() => [0, ""]));
-    expectEmbedded(host);
-  });
-
-  test("waits for a run that holds the kubeconfig, and gives up in its time", async () => {
-    await using host = await startMaster(cluster);
-    await written(host);
-    const lock = lockOf(host);
-    using _ = await takeLock(lock, { signal: new AbortController().signal });
-    const run = await write(host, "--if-due", "--timeout", "500ms");
-    expect(run).toMatchObject({ code: 75, stderr: expect.stringContaining(`another run holds ${lock}`) });
-  });
-
-  test("shows no key beside another key's certificate, which a change in between could leave", async () => {
-    await using host = await startMaster(cluster);
-    await written(host);
-    const [certificate, kubeconfig] = [host.read(`${host.destination}.pem`), host.read(host.kubeconfig)];
-    const lock = await takeLock(lockOf(host), { signal: new AbortController().signal });
-    const running = write(host);
-    await until(() => host.read(`${host.destination}.pem`) !== certificate);
-    rmSync(`${host.destination}-key.pem`);
-    writeFileSync(`${host.destination}-key.pem`, opensslEcKey("P-256"), { mode: 0o600 });
-    lock[Symbol.dispose]();
-    const run = await running;
-    expect(run.stderr).toContain(`the files of ${host.destination} did not belong together`);
-    expect([run.code, host.read(host.kubeconfig)]).toEqual([75, kubeconfig]);
   });
 
   test("has it narrow from its first byte, whole at each moment, and on the disk", async () => {
