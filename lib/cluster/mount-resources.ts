@@ -1,7 +1,7 @@
 import { ExitCode, Failure } from "../failure.ts";
 import type { VaultClient } from "../vault/client.ts";
 import { isNotMounted } from "../vault/error.ts";
-import { generateRoot, listIssuers } from "../vault/pki.ts";
+import { generateRoot, hasDefaultIssuer, listIssuers, readIssuer, writeDefaultIssuer } from "../vault/pki.ts";
 import type { Fields } from "../vault/shape.ts";
 import {
   enableMount,
@@ -145,7 +145,10 @@ function refuseOtherType(wanted: WantedMount, { type }: Fields): void {
   });
 }
 
-/** Any issuer will do: a CA that an admin brought, or rotated, is not ours to change. */
+/**
+ * Any issuer will do: a CA that an admin brought, or rotated, is not ours to change. But the server names a CA that it
+ * makes the default as the last step, and ends before it where nobody waits any more: such a one signs nothing.
+ */
 function certificateAuthority(cluster: Cluster, mount: WantedMount): Resource {
   return {
     kind: "CA",
@@ -154,9 +157,13 @@ function certificateAuthority(cluster: Cluster, mount: WantedMount): Resource {
     async read(view) {
       // One of another type has no issuers to list; the mount's own resource refuses it.
       if ((await view.mounts()).get(mount.path)?.type !== mount.type) return undefined;
-      const issuers = await listIssuers(view.client, mount.path);
-      return issuers.length === 0 ? undefined : {};
+      const [first, ...more] = await listIssuers(view.client, mount.path);
+      if (first === undefined) return undefined;
+      const isHalfMade = more.length === 0 && (await isUnused(view.client, mount.path, first));
+      return isHalfMade ? { default_issuer: "none", issuer: first } : {};
     },
+    differences: ({ default_issuer: from, issuer: to }) =>
+      from === undefined ? [] : [{ field: "default_issuer", from, to }],
     async create(client) {
       // Another admin's run may have made one since the plan; a second would not be taken for wrong by anybody.
       if ((await listIssuers(client, mount.path)).length > 0) return;
@@ -166,6 +173,13 @@ function certificateAuthority(cluster: Cluster, mount: WantedMount): Resource {
         key: cluster.caKey,
       });
     },
-    async update() {},
+    async update(client, [change]) {
+      await writeDefaultIssuer(client, mount.path, String(change?.to));
+    },
   };
+}
+
+/** Whether the only issuer of a mount could sign, and is not asked to. */
+async function isUnused(client: VaultClient, mount: string, id: string): Promise<boolean> {
+  return !(await hasDefaultIssuer(client, mount)) && (await readIssuer(client, mount, id))?.hasKey === true;
 }

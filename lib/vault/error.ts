@@ -65,6 +65,14 @@ export function isNotMounted(error: unknown): error is VaultError {
   return error instanceof VaultError && error.status === 404 && wasSaid(error, /no handler for route/);
 }
 
+/** Of a mount that has no issuer to sign with, or none that it is told to sign with. */
+export const noIssuerWords = /no default issuer currently configured/;
+
+/** No issuer of a PKI mount is its default. */
+export function isWithoutIssuer(error: unknown): error is VaultError {
+  return error instanceof VaultError && wasSaid(error, noIssuerWords);
+}
+
 function wasSaid(error: VaultError, pattern: RegExp): boolean {
   return error.serverErrors?.some((words) => pattern.test(words)) ?? false;
 }

@@ -1,5 +1,6 @@
 import type { VaultClient } from "./client.ts";
 import { deleteData, listNames, readData, writeData } from "./data.ts";
+import { isWithoutIssuer } from "./error.ts";
 import type { Fields } from "./shape.ts";
 
 /**
@@ -19,6 +20,16 @@ export async function listIssuers(client: VaultClient, mount: string): Promise<r
 export async function readDefaultIssuer(client: VaultClient, mount: string): Promise<string | undefined> {
   const data = await readData(client, `${mount}/config/issuers`);
   return data?.text("default") || undefined;
+}
+
+/**
+ * Names the issuer that signs for roles that name none.
+ *
+ * @param id of an issuer of the mount
+ * @see https://developer.hashicorp.com/vault/api-docs/secret/pki/issuance#set-issuers-configuration
+ */
+export async function writeDefaultIssuer(client: VaultClient, mount: string, id: string): Promise<void> {
+  await writeData(client, `${mount}/config/issuers`, { default: id });
 }
 
 /** An issuer of a PKI mount, as an admin sees it. */
@@ -73,6 +84,17 @@ export async function readIssuerChain(client: VaultClient, mount: string): Promi
   const data = answer.object("data");
   const certificate = data.filledText("certificate");
   return [certificate, ...data.texts("ca_chain").filter((pem) => pem.trim() !== certificate.trim())];
+}
+
+/** Whether a mount has a default issuer. Needs no token. */
+export async function hasDefaultIssuer(client: VaultClient, mount: string): Promise<boolean> {
+  try {
+    await readIssuerChain(client, mount);
+    return true;
+  } catch (error) {
+    if (isWithoutIssuer(error)) return false;
+    throw error;
+  }
 }
 
 export interface RootRequest {

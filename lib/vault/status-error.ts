@@ -1,5 +1,5 @@
 import { ExitCode } from "../failure.ts";
-import { type RequestName, unknownTokenWords, VaultError } from "./error.ts";
+import { noIssuerWords, type RequestName, unknownTokenWords, VaultError } from "./error.ts";
 
 interface StatusRule {
   readonly exitCode: ExitCode;
@@ -8,10 +8,9 @@ interface StatusRule {
   readonly untouched?: boolean;
 }
 
-const noIssuer = /no default issuer currently configured/;
 const mountWithoutCa: StatusRule = {
   exitCode: ExitCode.config,
-  hint: "the mount has no CA: run setup-mounts for this cluster",
+  hint: "the mount has no CA, or none that it signs with: run setup-mounts for this cluster",
 };
 
 const rules: ReadonlyArray<readonly [status: number, words: RegExp, rule: StatusRule]> = [
@@ -23,9 +22,9 @@ const rules: ReadonlyArray<readonly [status: number, words: RegExp, rule: Status
       hint: "the CA ends before this certificate would: give the mount a new issuer, or the role a shorter TTL",
     },
   ],
-  [400, noIssuer, mountWithoutCa],
+  [400, noIssuerWords, mountWithoutCa],
   // So says `sign`; it won't pass, whatever the status promises.
-  [500, noIssuer, mountWithoutCa],
+  [500, noIssuerWords, mountWithoutCa],
   [
     400,
     /unknown role/,

@@ -43,6 +43,29 @@ describe("a CA", () => {
     expect(await admin.list(`${path}/issuers`)).toHaveLength(1);
   });
 
+  test("that the server made and did not come to name the default is named so", async () => {
+    const path = `${id}/pki/k8s`;
+    // What a set-up leaves that is killed before the server is done, as it stands after these two.
+    const { default: first } = await admin.find(`${path}/config/issuers`);
+    await admin.write(`${path}/root/rotate/internal`, { common_name: "another", ttl: "72h" });
+    await admin.remove(`${path}/issuer/${first}`);
+    const issuers = await admin.list(`${path}/issuers`);
+    expect(issuers).toHaveLength(1);
+    expect(await admin.find(`${path}/config/issuers`)).toMatchObject({ default: "" });
+    expect(await repair("setup-mounts")).toEqual([`${path}/config/issuers`]);
+    expect(await admin.find(`${path}/config/issuers`)).toMatchObject({ default: issuers[0] });
+  });
+
+  test("whose key is elsewhere is not named the default", async () => {
+    const path = `${id}/pki/k8s-api-proxy`;
+    const { certificate } = await admin.find(`${id}/pki/k8s/issuer/default`);
+    await admin.remove(`${path}/root`);
+    await admin.write(`${path}/issuers/import/cert`, { pem_bundle: String(certificate) });
+    expect(await repair("setup-mounts")).toEqual([]);
+    await admin.remove(`${path}/root`);
+    await repair("setup-mounts");
+  });
+
   test("that an admin added is kept beside the first", async () => {
     const path = `${id}/pki/k8s`;
     await admin.write(`${path}/root/rotate/internal`, { common_name: "another", ttl: "1h" });

@@ -150,7 +150,7 @@ describe("signCsr()", () => {
     await writePkiRole(client, "empty/roles/any", dayRole);
     expect(await refused("empty/sign/any")).toEqual({
       exitCode: ExitCode.config,
-      hint: "the mount has no CA: run setup-mounts for this cluster",
+      hint: "the mount has no CA, or none that it signs with: run setup-mounts for this cluster",
       retries: 0,
     });
   });
