@@ -2,16 +2,32 @@ import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { hostScenarios } from "./host-scenarios.ts";
 import { setupScenarios } from "./setup-scenarios.ts";
 import type { Call } from "./strace.ts";
-import { callsOf, failAt, killAt, type Stage, setStage, writeErrors, writingCalls } from "./sweep.ts";
+import {
+  callsOf,
+  failAt,
+  killAt,
+  killDuring,
+  momentsOf,
+  type Stage,
+  setStage,
+  writeErrors,
+  writingCalls,
+} from "./sweep.ts";
+import { teardownScenarios } from "./teardown-scenario.ts";
 
 // A sample, to keep it short: `npm run test:crash` tries every point.
 const killSample = 12;
 
 let stage: Stage;
+/** For one scenario at a time. */
+let ownStage: Stage;
 beforeAll(async () => {
-  stage = await setStage();
+  [stage, ownStage] = await Promise.all([setStage(), setStage("raft")]);
 });
-afterAll(() => stage[Symbol.asyncDispose]());
+afterAll(async () => {
+  await stage[Symbol.asyncDispose]();
+  await ownStage[Symbol.asyncDispose]();
+});
 
 /** Every so many, the last one too. */
 function sample<T>(all: readonly T[], count: number): T[] {
@@ -45,11 +61,25 @@ describe.each(hostScenarios.map((scenario) => [scenario.name, scenario] as const
   });
 });
 
-describe.each(setupScenarios.map((scenario) => [scenario.name, scenario] as const))("%s", (_, scenario) => {
+const admins = [...setupScenarios, ...teardownScenarios];
+describe.each(admins.map((scenario) => [scenario.name, scenario] as const))("%s", (_, scenario) => {
+  const its = () => (scenario.onDisk === true ? ownStage : stage);
+
   test("killed at a call, is done by the next run", async () => {
-    const { calls } = await callsOf(stage, scenario);
+    const { calls } = await callsOf(its(), scenario);
     const findings = [];
-    for (const call of sample(calls, killSample)) findings.push(await killAt(stage, scenario, call));
+    for (const call of sample(calls, killSample)) findings.push(await killAt(its(), scenario, call));
+    expect(findings.filter((it) => it !== undefined)).toEqual([]);
+  });
+
+  test("killed while the server is at a request, which it gives up, is done by the next run", async () => {
+    const moments = await momentsOf(its(), scenario);
+    // What a teardown is at for long.
+    const longest = moments.filter(({ name }) => name === "DELETE sys/mounts/C/pki/k8s");
+    expect(longest.length > 0).toBe(scenario.script === "teardown");
+    const findings = [];
+    for (const moment of [...longest, ...sample(moments, killSample)])
+      findings.push(await killDuring(its(), scenario, moment));
     expect(findings.filter((it) => it !== undefined)).toEqual([]);
   });
 });

@@ -3,8 +3,9 @@ import { copyFileSync, rmSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { dropInitToken, initToken, issueArgs, paths, tokenArgs, trade } from "./host-world.ts";
 import { kubeconfig, kubeconfigArgs } from "./kubeconfig-scenario.ts";
-import { manifest } from "./manifest-scenario.ts";
+import { manifest, pendingHooks } from "./manifest-scenario.ts";
 import type { Scenario, World } from "./scenario.ts";
+import { oldSecret, secret } from "./secret-scenario.ts";
 import { findSet, promise, promiseMatching, promiseNarrow, promiseTidy, readIfThere } from "./world.ts";
 
 function tokensMade({ relay }: World): number {
@@ -106,9 +107,12 @@ export const hostScenarios: readonly Scenario[] = [
   issue("plain files, key kept", [], plainFiles),
   issue("plain files, new key", ["--force"], plainFiles),
   manifest(),
+  pendingHooks(),
   // A wish: where the certificate was there in time, the next run has only the kubeconfig to write.
   kubeconfig("first kubeconfig, if due", "--if-due", none),
   kubeconfig("kubeconfig, new key", "--force", (world) =>
     world.run("write-kubeconfig", kubeconfigArgs(world, "--force")),
   ),
+  secret("first file of a secret", undefined),
+  secret("file of a secret that has changed", oldSecret),
 ];

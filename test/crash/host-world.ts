@@ -3,6 +3,8 @@ import { join } from "node:path";
 import type { World } from "./scenario.ts";
 
 export const initToken = "w-init-token";
+/** Of a master, which may read the cluster's secrets. */
+export const masterToken = "w-init-token-of-a-master";
 export const signPath = "demo/pki/k8s/sign/kubelet";
 
 export const paths = ({ folder }: World) => ({
@@ -11,11 +13,12 @@ export const paths = ({ folder }: World) => ({
   initToken: join(folder, "vault/init-token"),
   certificate: join(folder, "ssl/kubelet"),
   kubeconfig: join(folder, "kube/config"),
+  secret: join(folder, "kube/service-accounts.pem"),
 });
 
-export function dropInitToken(world: World): void {
+export function dropInitToken(world: World, token = initToken): void {
   mkdirSync(paths(world).config, { mode: 0o700 });
-  writeFileSync(paths(world).initToken, `${initToken}\n`, { mode: 0o600 });
+  writeFileSync(paths(world).initToken, `${token}\n`, { mode: 0o600 });
 }
 
 export async function trade(world: World): Promise<void> {

@@ -6,58 +6,93 @@ import {
   type Finding,
   failAt,
   killAt,
+  killDuring,
+  momentsOf,
   type Stage,
   setStage,
   writeErrors,
   writingCalls,
 } from "./sweep.ts";
+import { teardownScenarios } from "./teardown-scenario.ts";
 
-// Disturbs each scenario at every one of its calls, and prints what held: `npm run test:crash`.
+// Disturbs each scenario at every one of its calls, and prints what held: `npm run test:crash`; with words, those
+// scenarios alone whose names hold one: `npm run test:crash -- teardown`.
 
 interface Row {
   readonly scenario: string;
   readonly killed: number;
+  /** While the server was at a request. */
+  readonly cutOff: number;
   readonly refused: number;
   readonly findings: readonly Finding[];
 }
 
-async function sweep(stage: Stage, scenario: Scenario): Promise<Row> {
-  const { calls } = await callsOf(stage, scenario);
+type Try = (stage: Stage) => Promise<Finding | undefined>;
+
+/** @param stages one for each try that is under way */
+async function sweep(stages: readonly [Stage, ...Stage[]], scenario: Scenario): Promise<Row> {
+  const { calls } = await callsOf(stages[0], scenario);
   const writing = writingCalls(calls);
-  const kills = calls.map((call) => () => killAt(stage, scenario, call));
-  const refusals = writing.flatMap((call) =>
-    writeErrors.map((error) => () => failAt(stage, scenario, call, error)),
+  const kills = calls.map(
+    (call): Try =>
+      (stage) =>
+        killAt(stage, scenario, call),
   );
-  const findings = await inParallel([...kills, ...refusals], 2);
-  return { scenario: scenario.name, killed: kills.length, refused: refusals.length, findings };
+  const refusals = writing.flatMap((call) =>
+    writeErrors.map(
+      (error): Try =>
+        (stage) =>
+          failAt(stage, scenario, call, error),
+    ),
+  );
+  const moments = scenario.isAdmins === true ? await momentsOf(stages[0], scenario) : [];
+  const cuts = moments.map(
+    (moment): Try =>
+      (stage) =>
+        killDuring(stage, scenario, moment),
+  );
+  const findings = await inParallel([...kills, ...cuts, ...refusals], stages);
+  return {
+    scenario: scenario.name,
+    killed: kills.length,
+    cutOff: cuts.length,
+    refused: refusals.length,
+    findings,
+  };
 }
 
-async function inParallel(
-  tries: ReadonlyArray<() => Promise<Finding | undefined>>,
-  lanes: number,
-): Promise<Finding[]> {
+async function inParallel(tries: readonly Try[], stages: readonly Stage[]): Promise<Finding[]> {
   const findings: Finding[] = [];
   const queue = tries.values();
-  const lane = async () => {
+  const lane = async (stage: Stage) => {
     for (const attempt of queue) {
-      const finding = await attempt();
+      const finding = await attempt(stage);
       if (finding !== undefined) findings.push(finding);
     }
   };
-  await Promise.all(Array.from({ length: lanes }, lane));
+  await Promise.all(stages.map(lane));
   return findings;
 }
 
 async function main(): Promise<number> {
   const began = performance.now();
   await using stage = await setStage();
+  await using one = await setStage("raft");
+  await using other = await setStage("raft");
   let [points, broken] = [0, 0];
-  console.log("| scenario | killed at | refused a write | held |\n| --- | --- | --- | --- |");
-  for (const scenario of [...hostScenarios, ...setupScenarios]) {
-    const { killed, refused, findings } = await sweep(stage, scenario);
-    points += killed + refused;
+  console.log(
+    "| scenario | killed at | killed during | refused a write | held |\n| --- | --- | --- | --- | --- |",
+  );
+  const words = process.argv.slice(2);
+  for (const scenario of [...hostScenarios, ...setupScenarios, ...teardownScenarios]) {
+    if (words.length > 0 && !words.some((word) => scenario.name.includes(word))) continue;
+    const stages = scenario.onDisk === true ? ([one, other] as const) : ([stage, stage] as const);
+    const { killed, cutOff, refused, findings } = await sweep(stages, scenario);
+    const all = killed + cutOff + refused;
+    points += all;
     broken += findings.length;
-    console.log(`| ${scenario.name} | ${killed} | ${refused} | ${killed + refused - findings.length} |`);
+    const row = [scenario.name, killed, cutOff, refused, all - findings.length];
+    console.log(`| ${row.join(" | ")} |`);
     for (const { point, sentence } of findings) console.error(`  ${point}: ${sentence}`);
   }
   const seconds = Math.round((performance.now() - began) / 1000);

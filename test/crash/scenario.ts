@@ -1,4 +1,5 @@
 import type { VaultClient } from "../../lib/vault/client.ts";
+import type { Api } from "../cluster/api.ts";
 import type { Relay } from "../support/relay.ts";
 
 /** What a scenario plays in: a folder of its own, and a server (with cluster `demo`) that counts what it is asked. */
@@ -9,6 +10,8 @@ export interface World {
   run(script: string, args: readonly string[]): Promise<void>;
   /** For a scenario of an admin's. */
   readonly admin: VaultClient;
+  /** The same, as plain calls. */
+  readonly api: Api;
   /** A cluster of this world's own, not set up. */
   readonly cluster: string;
 }
@@ -16,8 +19,10 @@ export interface World {
 export interface Scenario {
   readonly name: string;
   readonly script: string;
-  /** With an admin's token, as a host's commands never are. */
+  /** With an admin's token, as a host's commands never are, and with no relay, which would ask on when the run is dead. */
   readonly isAdmins?: true;
+  /** In a server that takes its time, and cuts off what it does for a run that dies; nothing else plays in it meanwhile. */
+  readonly onDisk?: true;
   args(world: World): readonly string[];
   /** Makes what stands before the run. */
   prepare(world: World): Promise<void>;

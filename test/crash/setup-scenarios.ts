@@ -2,7 +2,7 @@ import { defineCluster } from "../../lib/cluster/cluster.ts";
 import { pkiMounts } from "../../lib/cluster/mounts.ts";
 import { planMounts, planRoles } from "../../lib/cluster/setup.ts";
 import { writeSecret } from "../../lib/vault/kv.ts";
-import { listIssuers } from "../../lib/vault/pki.ts";
+import { hasDefaultIssuer, listIssuers } from "../../lib/vault/pki.ts";
 import type { Scenario } from "./scenario.ts";
 import { promise } from "./world.ts";
 
@@ -12,6 +12,7 @@ export const setupScenarios: readonly Scenario[] = [
     name: "set-up of mounts and CAs",
     script: "setup-mounts",
     isAdmins: true,
+    onDisk: true,
     args: ({ cluster }) => [cluster],
     async prepare() {},
     stopped() {},
@@ -20,6 +21,7 @@ export const setupScenarios: readonly Scenario[] = [
       promise((await planMounts(admin, defined)).changes.length === 0, "something still has to change");
       for (const { path } of pkiMounts(defined)) {
         promise((await listIssuers(admin, path)).length === 1, `${path} has not one issuer`);
+        promise(await hasDefaultIssuer(admin, path), `${path} has an issuer that signs nothing`);
       }
     },
   },

@@ -3,25 +3,27 @@ import { join } from "node:path";
 import { randomHex } from "../../lib/host/durable.ts";
 import { startServer } from "../../lib/server/server.ts";
 import { createVaultClient } from "../../lib/vault/client.ts";
+import { api } from "../cluster/api.ts";
 import { temporaryFolder } from "../support/folder.ts";
 import { startRelay } from "../support/relay.ts";
 import { runScript, scriptPath } from "../support/script.ts";
-import { initToken } from "./host-world.ts";
+import { initToken, masterToken } from "./host-world.ts";
 import type { Scenario, World } from "./scenario.ts";
 import { type Call, type TracedRun, trace } from "./strace.ts";
 
-/** A real server with cluster `demo`, for any number of worlds. */
+/** A real server with cluster `demo`, for any number of worlds, or for one at a time. */
 export interface Stage extends AsyncDisposable {
   readonly address: string;
   readonly rootToken: string;
 }
 
-export async function setStage(): Promise<Stage> {
-  const server = await startServer({ mode: "dev" });
+/** @param mode one with a disk takes its time, and what it does for a run that dies is cut off */
+export async function setStage(mode: "dev" | "raft" = "dev"): Promise<Stage> {
+  const server = await (mode === "dev" ? startServer({ mode }) : startServer({ mode }));
   const env = { VAULT_ADDR: server.address, VAULT_TOKEN: server.rootToken };
   for (const [script, args] of [
     ["setup-mounts", ["demo"]],
-    ["write-roles", ["demo", "--init-token-worker", initToken]],
+    ["write-roles", ["demo", "--init-token-worker", initToken, "--init-token-master", masterToken]],
   ] as const) {
     const { code, stderr } = await runScript(script, args, { env });
     if (code !== 0) throw new Error(`${script}: ${stderr}`);
@@ -33,25 +35,40 @@ export async function setStage(): Promise<Stage> {
   };
 }
 
-/** Plays a scenario in a fresh world, and gives the world back before it goes. */
-async function play<T>(
-  stage: Stage,
-  scenario: Scenario,
-  act: (world: World, env: Record<string, string>) => Promise<T>,
-): Promise<T> {
+type Act<T> = (world: World, env: Record<string, string>) => Promise<T>;
+
+const playLimitMs = 60_000;
+
+/**
+ * Plays a scenario in a fresh world.
+ *
+ * @param point how it is disturbed, for the error of a server that answers nobody any more
+ */
+async function play<T>(stage: Stage, scenario: Scenario, point: string, act: Act<T>): Promise<T> {
+  const { promise: late, reject } = Promise.withResolvers<never>();
+  const words = `${scenario.name}, ${point}: not done within ${playLimitMs / 1000} s`;
+  const timer = setTimeout(() => reject(new Error(words)), playLimitMs);
+  try {
+    return await Promise.race([playOut(stage, scenario, act), late]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+async function playOut<T>(stage: Stage, scenario: Scenario, act: Act<T>): Promise<T> {
   using root = temporaryFolder();
   await using relay = startRelay(stage.address);
-  const env = {
-    VAULT_ADDR: relay.address,
-    VAULT_INIT_ROLE: "demo-worker",
-    ...(scenario.isAdmins === true ? { VAULT_TOKEN: stage.rootToken } : {}),
-  };
+  const env =
+    scenario.isAdmins === true
+      ? { VAULT_ADDR: stage.address, VAULT_TOKEN: stage.rootToken }
+      : { VAULT_ADDR: relay.address, VAULT_INIT_ROLE: "demo-worker" };
   const folder = join(root.path, "host");
   mkdirSync(folder);
   const world: World = {
     folder,
     relay,
     admin: createVaultClient({ address: stage.address, token: stage.rootToken }),
+    api: api(stage.address, stage.rootToken),
     cluster: `c${randomHex(6)}`,
     async run(script, args) {
       const { code, stderr } = await runScript(script, args, { env });
@@ -78,9 +95,11 @@ async function traceScenario(
   });
 }
 
+const undisturbed = "undisturbed";
+
 /** The calls that an undisturbed run of a scenario makes on its files and on the network. */
 export function callsOf(stage: Stage, scenario: Scenario): Promise<TracedRun> {
-  return play(stage, scenario, (world, env) => traceScenario(scenario, world, env));
+  return play(stage, scenario, undisturbed, (world, env) => traceScenario(scenario, world, env));
 }
 
 /** One finding: where the run was disturbed, and which promise broke. */
@@ -91,9 +110,62 @@ export interface Finding {
 
 /** Kills a run at one call, looks at what stands, runs it again, and looks once more. */
 export async function killAt(stage: Stage, scenario: Scenario, call: Call): Promise<Finding | undefined> {
-  return await play(stage, scenario, async (world, env) => {
+  const point = `killed at ${describe(call)}`;
+  return await play(stage, scenario, point, async (world, env) => {
     await traceScenario(scenario, world, env, { call, what: "signal=KILL" });
-    return await judge(`killed at ${describe(call)}`, world, scenario);
+    return await judge(point, world, scenario);
+  });
+}
+
+/** How long the server has been at a request, in milliseconds, when the run is killed: it makes a CA in some 100. */
+const servedMs = [1, 10, 100, 200] as const;
+
+/** Every moment at which the server is at something for a run, and has nobody to tell once that is killed. */
+export async function momentsOf(stage: Stage, scenario: Scenario): Promise<readonly Moment[]> {
+  return await play(stage, scenario, undisturbed, async (world, env) => {
+    await using relay = startRelay(stage.address);
+    await runScript(scenario.script, scenario.args(world), { env: { ...env, VAULT_ADDR: relay.address } });
+    return relay.writes().flatMap(({ method, path }, index) => {
+      const name = `${method} ${path.replace(world.cluster, "C")}`;
+      return servedMs.map((afterMs) => ({ name, nth: index + 1, afterMs }));
+    });
+  });
+}
+
+interface Moment {
+  /** Of the request. */
+  readonly name: string;
+  /** Among those that may change something. */
+  readonly nth: number;
+  readonly afterMs: number;
+}
+
+/** Kills a run while the server is at a request of its, which the server may then give up half done. */
+export async function killDuring(
+  stage: Stage,
+  scenario: Scenario,
+  { name, nth, afterMs }: Moment,
+): Promise<Finding | undefined> {
+  const point = `killed ${afterMs} ms after ${name}`;
+  return await play(stage, scenario, point, async (world, env) => {
+    const end = new AbortController();
+    let writes = 0;
+    await using relay = startRelay(stage.address, async ({ method }, _, pass) => {
+      if (method === "GET" || ++writes !== nth) return undefined;
+      const answer = pass(end.signal).catch(() => {});
+      await Bun.sleep(afterMs);
+      end.abort();
+      await answer;
+      return new Response(null, { status: 503 });
+    });
+    const child = Bun.spawn([await scriptPath(scenario.script), ...scenario.args(world)], {
+      env: { ...env, VAULT_ADDR: relay.address },
+      stdio: ["ignore", "ignore", "ignore"],
+      signal: end.signal,
+      killSignal: "SIGKILL",
+    });
+    await child.exited;
+    return await judge(point, world, scenario);
   });
 }
 
@@ -130,9 +202,9 @@ export async function failAt(
   call: Call,
   error: string,
 ): Promise<Finding | undefined> {
-  return await play(stage, scenario, async (world, env) => {
+  const point = `${error} from ${describe(call)}`;
+  return await play(stage, scenario, point, async (world, env) => {
     const { code, stderr } = await traceScenario(scenario, world, env, { call, what: `error=${error}` });
-    const point = `${error} from ${describe(call)}`;
     if (code !== 0 && code !== 73) return { point, sentence: `it ended with ${code}: ${stderr}` };
     if (code === 73 && !stderr.includes(world.folder))
       return { point, sentence: `no path is named: ${stderr}` };

@@ -19,12 +19,12 @@ export interface Relay {
 
 /**
  * A fault to play in a request's place or after it; undefined lets it through. `pass` sends the request on: call it
- * first to have the server act, and then lose its answer.
+ * first to have the server act, and then lose its answer. Its signal has the server see that nobody waits any more.
  */
 export type Fault = (
   request: Passed,
   number: number,
-  pass: () => Promise<Response>,
+  pass: (signal?: AbortSignal) => Promise<Response>,
 ) => Response | undefined | Promise<Response | undefined>;
 
 /** Stands before a real server, and sees (or spoils) what a client sends it. */
@@ -42,12 +42,13 @@ export function startRelay(upstream: string, fault?: Fault): Relay {
       const headers = new Headers(request.headers);
       headers.delete("host");
       headers.delete("accept-encoding");
-      const pass = () =>
+      const pass = (signal?: AbortSignal) =>
         fetch(new URL(url.pathname + url.search, upstream), {
           method: request.method,
           headers,
           redirect: "manual",
           ...(body === undefined ? {} : { body }),
+          ...(signal === undefined ? {} : { signal }),
         });
       return (await fault?.(seen, passed.length, pass)) ?? (await pass());
     },

@@ -1,0 +1,77 @@
+import { type Cluster, defineCluster } from "../../lib/cluster/cluster.ts";
+import { secretsMount } from "../../lib/cluster/mounts.ts";
+import type { Api } from "../cluster/api.ts";
+import { makeMounts, run, storeServiceAccountKey } from "../cluster/run.ts";
+import { readWholeServer, type WholeServer } from "../cluster/whole-server.ts";
+import type { Scenario, World } from "./scenario.ts";
+import { promise } from "./world.ts";
+
+/**
+ * One cluster of a server goes, and all else in it stays as it was.
+ *
+ * @param make what stands of the cluster before
+ */
+function teardown(name: string, make: (world: World, cluster: Cluster) => Promise<void>): Scenario {
+  const before = new WeakMap<World, WholeServer>();
+  return {
+    name,
+    script: "teardown",
+    isAdmins: true,
+    onDisk: true,
+    args: ({ cluster }) => ["--yes", cluster, "--revoke-hosts", cluster],
+    async prepare(world) {
+      before.set(world, await readWholeServer(world.api));
+      await make(world, defineCluster(world.cluster));
+    },
+    stopped() {},
+    async done(world) {
+      const [was, is] = [before.get(world), await readWholeServer(world.api)];
+      for (const part of ["mounts", "contents", "policies", "tokenRoles", "tokens"] as const) {
+        promise(Bun.deepEquals(was?.[part], is[part]), `the server's ${part} are not those of before`);
+      }
+    },
+  };
+}
+
+/** So that the server is at the mount's removal for a while. */
+async function makeCertificates(api: Api, mount: string, count: number): Promise<void> {
+  await api.write(`${mount}/root/generate/internal`, { common_name: "CA", key_type: "ec", ttl: "72h" });
+  await api.write(`${mount}/roles/hand`, { allow_any_name: true, key_type: "ec", ttl: "1h" });
+  const issue = () => api.write(`${mount}/issue/hand`, { common_name: "x.example" });
+  await Promise.all(Array.from({ length: count }, issue));
+}
+
+async function makeCluster({ api, admin }: World, cluster: Cluster): Promise<void> {
+  await makeMounts(api, cluster);
+  await storeServiceAccountKey(api, cluster);
+  await run("write-roles", admin, cluster);
+  await makeCertificates(api, `${cluster.id}/pki/k8s`, 4);
+  for (const role of ["etcd", "worker"]) await api.write(`auth/token/create/${cluster.id}-${role}`, {});
+}
+
+/** A PKI mount that the server has begun to take away, and its secrets: what a teardown that was killed there leaves. */
+async function cutOff({ api }: World, cluster: Cluster): Promise<void> {
+  const { path, type } = secretsMount(cluster);
+  await api.write(`sys/mounts/${path}`, { type });
+  const mount = `${cluster.id}/pki/k8s`;
+  // The server may be done before it is cut off.
+  do await beginRemoval(api, mount);
+  while ((await api.find("sys/mounts"))[`${mount}/`] === undefined);
+}
+
+async function beginRemoval(api: Api, mount: string): Promise<void> {
+  await api.write(`sys/mounts/${mount}`, { type: "pki" });
+  await makeCertificates(api, mount, 12);
+  const cut = new AbortController();
+  const request = { method: "DELETE", headers: { "X-Vault-Token": api.token }, signal: cut.signal };
+  const removal = fetch(`${api.address}/v1/sys/mounts/${mount}`, request).catch(() => {});
+  // From the moment on at which it answers nothing.
+  for (let issuers = 1; issuers > 0; ) issuers = (await api.list(`${mount}/issuers`)).length;
+  cut.abort();
+  await removal;
+}
+
+export const teardownScenarios: readonly Scenario[] = [
+  teardown("teardown", makeCluster),
+  teardown("teardown that was cut off before", cutOff),
+];
