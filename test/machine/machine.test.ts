@@ -115,6 +115,8 @@ describeBooted("a booted machine, at its first boot and after,", () => {
     });
     writeHostFile(host.disk, elsewhere, { content });
     await host.output("install", "-d", "-m", "0750", "-o", "etcd", "-g", "etcd", "/srv/tls");
+    // The tests before may have used up the starts that it has in ten seconds.
+    await host.output("systemctl", "reset-failed", "cert.service");
     expect((await host.run("systemctl", "start", "cert.service")).code).not.toBe(0);
     expect(await host.show("cert.service", "ExecMainStatus")).toBe("73");
     const example = readFileSync(join(import.meta.dir, "../../units/examples/destination.conf"), "utf8");

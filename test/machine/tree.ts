@@ -4,7 +4,8 @@ import { homedir } from "node:os";
 import { join } from "node:path";
 import { installMissing } from "../../tools/debian.ts";
 
-const suite = "bookworm";
+/** Debian's release that is booted. */
+const suite = process.env.VAULT_HELPER_SUITE || "bookworm";
 /**
  * etcd stands for what uses the certificates; its package makes a user of that name. cloud-init comes with what an image
  * of a cloud has beside it. (debootstrap does not see that python3-cffi-backend is what python3-cryptography needs.)
