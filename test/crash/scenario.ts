@@ -27,7 +27,7 @@ export interface Scenario {
   /** Makes what stands before the run. */
   prepare(world: World): Promise<void>;
   /** What must hold the moment the run was stopped, wherever that was. */
-  stopped(world: World): void;
+  stopped(world: World): void | Promise<void>;
   /** What must hold after one more run. */
   done(world: World): void | Promise<void>;
 }

@@ -1,8 +1,10 @@
 import { defineCluster } from "../../lib/cluster/cluster.ts";
 import { pkiMounts } from "../../lib/cluster/mounts.ts";
 import { planMounts, planRoles } from "../../lib/cluster/setup.ts";
+import type { VaultClient } from "../../lib/vault/client.ts";
 import { writeSecret } from "../../lib/vault/kv.ts";
 import { hasDefaultIssuer, listIssuers } from "../../lib/vault/pki.ts";
+import { until } from "../support/wait.ts";
 import type { Scenario } from "./scenario.ts";
 import { promise } from "./world.ts";
 
@@ -15,7 +17,8 @@ export const setupScenarios: readonly Scenario[] = [
     onDisk: true,
     args: ({ cluster }) => [cluster],
     async prepare() {},
-    stopped() {},
+    // A CA is made to its end for a run that has died; one that starts in that moment would make another.
+    stopped: ({ admin, cluster }) => until(async () => !(await isAtSomething(admin, cluster))),
     async done({ admin, cluster }) {
       const defined = defineCluster(cluster);
       promise((await planMounts(admin, defined)).changes.length === 0, "something still has to change");
@@ -42,3 +45,14 @@ export const setupScenarios: readonly Scenario[] = [
     },
   },
 ];
+
+/** Whether the server has not ended a request that is about a cluster. */
+async function isAtSomething(admin: VaultClient, cluster: string): Promise<boolean> {
+  const requests = await admin.request({
+    method: "GET",
+    path: "sys/in-flight-req",
+    capability: "read",
+    repeatable: true,
+  });
+  return JSON.stringify(requests).includes(cluster);
+}

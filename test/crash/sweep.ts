@@ -171,7 +171,7 @@ export async function killDuring(
 
 async function judge(point: string, world: World, scenario: Scenario): Promise<Finding | undefined> {
   try {
-    scenario.stopped(world);
+    await scenario.stopped(world);
     await world.run(scenario.script, scenario.args(world));
     await scenario.done(world);
     return undefined;
