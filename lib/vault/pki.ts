@@ -121,7 +121,7 @@ export async function generateRoot(client: VaultClient, mount: string, root: Roo
       ...(key === undefined ? {} : { key_type: key.type, key_bits: key.bits }),
     },
     capability: "create update",
-    // A repeat of one that took effect would add a second issuer and make it the default.
+    // A repeat of one that took effect would add a second issuer.
     repeatable: false,
   });
 }
