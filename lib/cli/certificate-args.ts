@@ -1,4 +1,5 @@
 import { ExitCode, Failure } from "../failure.ts";
+import { certificatePaths } from "../host/certificate-place.ts";
 import { resolveOwnership } from "../host/owner.ts";
 import type { IssueOptions } from "../tasks/issue-certificate.ts";
 import { encodePath } from "../vault/path.ts";
@@ -121,6 +122,7 @@ export function certificateOrder(
 ): Order {
   const { signPath, commonName, destination } = words;
   encodePath(signPath);
+  certificatePaths(destination);
   refuseIdleRefresh(args);
   const names = checkNames({
     commonName,

@@ -6,7 +6,7 @@ import { errorCode, fileError, printable } from "./file-error.ts";
 import { isFilePath } from "./file-path.ts";
 import { type Folder, type Folders, openFolder, openInside } from "./folder.ts";
 import { fullPath } from "./full-path.ts";
-import { setFolderName } from "./set-folder.ts";
+import { refuseSets, setFolderName } from "./set-folder.ts";
 
 /**
  * A key, its certificate and the CA, kept so that all three change at one moment:
@@ -74,6 +74,7 @@ function parseDestination(destination: string): Destination {
       },
     );
   }
+  refuseSets(folder.split("/"), folder);
   return { folder, base };
 }
 

@@ -57,6 +57,8 @@ describe("issue-cert refuses with 64, and does nothing, for", () => {
     ],
     ["a path that is none", ["demo//sign", "kubelet", "x"], '"demo//sign" is not a path in Vault'],
     ["a path upwards", ["demo/../sys/seal", "kubelet", "x"], "is not a path in Vault"],
+    ["a destination that is none", [path, "kubelet", "ssl/.."], "can't be a certificate's destination"],
+    ["one among another's sets", [path, "kubelet", "ssl/.a.set/b"], "/ssl/.a.set is where the files of one"],
     ["a common name that is none", [path, "a\nb", "x"], '"a\\nb" can\'t be the common name'],
     ["a host name that is none", ["-s", "a,,b", ...good], '"" can\'t be the host name'],
     ["an address that is none", ["-i", "10.0.0.0/8", ...good], '"10.0.0.0/8" can\'t be the IP address'],

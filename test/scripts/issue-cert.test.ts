@@ -143,6 +143,18 @@ describe("issue-cert", () => {
     await expectMatching(host);
   });
 
+  test.each(["..", ".etcd.set/a"])(
+    "keeps the init token for what can't be a destination: %s",
+    async (path) => {
+      await using host = startHost(cluster.address);
+      host.put("init-token", await cluster.initToken("worker"));
+      const before = treeOf(host.path);
+      const { code } = await host.run("issue-cert", [kubelet, commonName, `${host.path}/ssl/${path}`]);
+      expect([code, host.relay.passed]).toEqual([64, []]);
+      expect(treeOf(host.path)).toEqual(before);
+    },
+  );
+
   test("issues when the one that stands has expired, with --if-due", async () => {
     const role = {
       allow_any_name: true,
