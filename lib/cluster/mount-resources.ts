@@ -179,7 +179,9 @@ function certificateAuthority(cluster: Cluster, mount: WantedMount): Resource {
   };
 }
 
-/** Whether the only issuer of a mount could sign, and is not asked to. */
+/** Whether the only issuer of a mount could sign, and is not asked to. One that an admin has forbidden to could not. */
 async function isUnused(client: VaultClient, mount: string, id: string): Promise<boolean> {
-  return !(await hasDefaultIssuer(client, mount)) && (await readIssuer(client, mount, id))?.hasKey === true;
+  if (await hasDefaultIssuer(client, mount)) return false;
+  const issuer = await readIssuer(client, mount, id);
+  return issuer?.hasKey === true && issuer.mayIssue;
 }

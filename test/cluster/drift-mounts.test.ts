@@ -66,6 +66,19 @@ describe("a CA", () => {
     await repair("setup-mounts");
   });
 
+  test("that an admin has forbidden to sign is not named the default", async () => {
+    const path = `${id}/pki/etcd-overlay`;
+    const { default: first } = await admin.find(`${path}/config/issuers`);
+    await admin.write(`${path}/root/rotate/internal`, { common_name: "another", ttl: "72h" });
+    await admin.remove(`${path}/issuer/${first}`);
+    const [last] = await admin.list(`${path}/issuers`);
+    await admin.write(`${path}/issuer/${last}`, { usage: "read-only,crl-signing" });
+    expect(await repair("setup-mounts")).toEqual([]);
+    expect(await admin.find(`${path}/config/issuers`)).toMatchObject({ default: "" });
+    await admin.remove(`${path}/root`);
+    await repair("setup-mounts");
+  });
+
   test("that an admin added is kept beside the first", async () => {
     const path = `${id}/pki/k8s`;
     await admin.write(`${path}/root/rotate/internal`, { common_name: "another", ttl: "1h" });
