@@ -2,7 +2,7 @@ import { join } from "node:path";
 import { Failure } from "../failure.ts";
 import { readEnvironmentFile } from "../host/environment-file.ts";
 import { refuseForeignLinks } from "../host/folder.ts";
-import type { Environment } from "./environment.ts";
+import { type Environment, variable } from "./environment.ts";
 
 /** What the host's units have as their environment. */
 export interface ConfigFile {
@@ -15,16 +15,21 @@ export interface ConfigFile {
 
 /**
  * Reads the `EnvironmentFile` of a host's units, for who runs a command of theirs by hand. What the environment says
- * itself goes before it, whatever the name: of `VAULT_` and `BAO_`, of CA file and CA folder. No token is taken from it,
- * and nothing but what tells where the server is and how it is talked to.
+ * itself goes before it, whatever the name: of `VAULT_` and `BAO_`, of CA file and CA folder. The file has no other
+ * server believed than its own, nor without the CA that the environment names. No token is taken from it, and nothing but
+ * what tells where the server is and how it is talked to.
  */
 export function readConfigFile(configPath: string, env: Environment): ConfigFile {
   const path = join(configPath, "config");
   try {
     refuseForeignLinks(configPath);
-    const given = new Set(Object.entries(env).map(([name, value]) => (value ? subjectOf(name) : undefined)));
-    const found = [...(readEnvironmentFile(path) ?? [])];
-    const wanted = found.filter(([name]) => subjectOf(name) !== undefined && !given.has(subjectOf(name)));
+    const found = readEnvironmentFile(path) ?? new Map<string, string>();
+    const left = subjectsOf(env);
+    if (left.has("CA")) left.add("verification");
+    if (left.has("address") && variable(env, "ADDR") !== variable(Object.fromEntries(found), "ADDR")) {
+      for (const subject of ofOneServer) left.add(subject);
+    }
+    const wanted = [...found].filter(([name]) => subjectOf(name) !== undefined && !left.has(subjectOf(name)));
     return { path, variables: Object.fromEntries(wanted) };
   } catch (error) {
     if (!(error instanceof Failure)) throw error;
@@ -45,6 +50,14 @@ const subjects: Readonly<Record<string, string>> = {
   CLIENT_TIMEOUT: "time limit",
   MAX_RETRIES: "retries",
 };
+
+/** What is so of the server that the file names: another's certificate is to be checked, and for its own name. */
+const ofOneServer = ["server name", "verification"];
+
+/** What an environment speaks of. */
+function subjectsOf(env: Environment): Set<string | undefined> {
+  return new Set(Object.entries(env).map(([name, value]) => (value ? subjectOf(name) : undefined)));
+}
 
 function subjectOf(name: string): string | undefined {
   if (name === "SSL_CERT_FILE") return name;

@@ -56,6 +56,24 @@ describe("readConfigFile()", () => {
     expect(added([line, "VAULT_MAX_RETRIES=7"], env)).toEqual({ VAULT_MAX_RETRIES: "7" });
   });
 
+  const ofOneServer = ["VAULT_TLS_SERVER_NAME=theirs", "BAO_SKIP_VERIFY=true"];
+
+  test.each<[string, Environment, readonly string[]]>([
+    ["another server", { VAULT_ADDR: "https://b" }, ["VAULT_NAMESPACE"]],
+    [
+      "the same server",
+      { VAULT_ADDR: "https://a" },
+      ["BAO_SKIP_VERIFY", "VAULT_NAMESPACE", "VAULT_TLS_SERVER_NAME"],
+    ],
+    ["a CA", { VAULT_CACERT: "mine" }, ["VAULT_ADDR", "VAULT_NAMESPACE", "VAULT_TLS_SERVER_NAME"]],
+  ])(
+    "has no server trusted that the file does not speak of, where the environment names %s",
+    (_, env, left) => {
+      const lines = ["VAULT_ADDR=https://a", "VAULT_NAMESPACE=n", ...ofOneServer];
+      expect(Object.keys(added(lines, env)).sort()).toEqual([...left]);
+    },
+  );
+
   test("takes one that is empty in the environment, which is as none", () => {
     expect(added(["VAULT_ADDR=theirs"], { VAULT_ADDR: "", BAO_ADDR: "" })).toEqual({ VAULT_ADDR: "theirs" });
   });
