@@ -60,18 +60,18 @@ function load(file: string, host: HostFacts, taken: Map<string, string>): Manife
   requireOurs(file, content.stats, hookRisk);
   if (content.text.includes("\ufffd")) throw new Failure(ExitCode.config, `${printable(file)} is not UTF-8`);
   const manifest = parseManifest(content.text, file, host);
-  const mine = Object.values(certificatePaths(manifest.destination));
   const folder = identityOf(dirname(manifest.destination));
-  const identity = (path: string) => join(folder, basename(path));
-  const shared = mine.find((path) => taken.has(identity(path)));
-  if (shared !== undefined) {
+  const paths = Object.values(certificatePaths(manifest.destination));
+  const mine = paths.map((path) => ({ path, identity: join(folder, basename(path)) }));
+  for (const { path, identity } of mine) {
+    const other = taken.get(identity);
+    if (other === undefined) continue;
     const place = placeOf("destination", content.text, file);
-    const other = printable(taken.get(identity(shared)) ?? "");
-    throw new Failure(ExitCode.config, `${place} has ${printable(shared)} in common with ${other}`, {
+    throw new Failure(ExitCode.config, `${place} has ${printable(path)} in common with ${printable(other)}`, {
       hint: "give each certificate a destination of its own",
     });
   }
-  for (const path of mine) taken.set(identity(path), file);
+  for (const { identity } of mine) taken.set(identity, file);
   return manifest;
 }
 
