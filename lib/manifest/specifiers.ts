@@ -31,7 +31,10 @@ export function hostFacts(): HostFacts {
  * A text with its specifiers resolved: `%H` host name, `%l` host name up to its first dot (both as systemd has
  * them), `%4` and `%6` the host's first IPv4 and IPv6 address, `%%` a percent sign.
  *
- * @throws Failure (configuration) for another letter, and for an address that the host does not have
+ * A host's name may end up in a path, and whoever may set it need not be root: so it has to be one name.
+ *
+ * @throws Failure (configuration) for another letter, for an address that the host does not have, and for a host name
+ *   that is none
  * @see https://www.freedesktop.org/software/systemd/man/latest/systemd.unit.html#Specifiers
  */
 export function resolveSpecifiers(text: string, host: HostFacts): string {
@@ -50,9 +53,9 @@ export function resolveSpecifiers(text: string, host: HostFacts): string {
 function specifierValue(letter: string, host: HostFacts): string | undefined {
   switch (letter) {
     case "H":
-      return host.hostName;
+      return checkedName(letter, host);
     case "l":
-      return host.hostName.split(".")[0];
+      return checkedName(letter, host).split(".")[0];
     case "4":
       return host.ipv4;
     case "6":
@@ -61,4 +64,16 @@ function specifierValue(letter: string, host: HostFacts): string | undefined {
       return "%";
   }
   return undefined;
+}
+
+/** As systemd takes one, with a trailing dot: labels of letters, digits, hyphens and underscores (RFC 1123, section 2.1). */
+const hostNamePattern = /^[A-Za-z0-9_][\w-]*(?:\.[A-Za-z0-9_][\w-]*)*\.?$/;
+
+function checkedName(letter: string, { hostName }: HostFacts): string {
+  if (hostNamePattern.test(hostName)) return hostName;
+  throw new Failure(
+    ExitCode.config,
+    `%${letter} can't be resolved: this host's name is ${JSON.stringify(hostName)}, which is not a host name`,
+    { hint: "set it with hostnamectl: letters, digits, hyphens and dots" },
+  );
 }

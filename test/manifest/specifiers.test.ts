@@ -1,4 +1,4 @@
-import { expect, test } from "bun:test";
+import { describe, expect, test } from "bun:test";
 import { hostname, networkInterfaces } from "node:os";
 import { hostFacts, resolveSpecifiers } from "../../lib/manifest/specifiers.ts";
 import { failureOf } from "../support/failure.ts";
@@ -29,6 +29,40 @@ test.each([
 
 test("resolveSpecifiers() gives a host name without a dot for %l", () => {
   expect(resolveSpecifiers("%l", { ...host, hostName: "plain" })).toBe("plain");
+});
+
+describe("a host name that is not one name", () => {
+  test.each([
+    "../elsewhere/x",
+    "a/b",
+    "/",
+    ".",
+    "..",
+    ".a",
+    "a..b",
+    "a b",
+    "a\nb",
+    "a\0",
+    "-a",
+    "a.-b",
+    "ä",
+    "\u202ea",
+  ])("%j is refused, and stops nothing that does not ask for it", async (hostName) => {
+    const odd = { ...host, hostName };
+    for (const text of ["/etc/%H", "%l"]) {
+      const { exitCode, message, hint } = await failureOf(() => resolveSpecifiers(text, odd));
+      expect([exitCode, message]).toEqual([
+        78,
+        `${text.slice(-2)} can't be resolved: this host's name is ${JSON.stringify(hostName)}, which is not a host name`,
+      ]);
+      expect(hint).toContain("hostnamectl");
+    }
+    expect(resolveSpecifiers("/etc/%4", odd)).toBe("/etc/10.0.0.7");
+  });
+
+  test.each(["a", "node-7", "node_7.example.com", "7.example.com.", "NODE"])("%j is one", (hostName) => {
+    expect(resolveSpecifiers("%H", { ...host, hostName })).toBe(hostName);
+  });
 });
 
 test("hostFacts() gives this machine's name, and addresses that others can reach", () => {
