@@ -32,6 +32,8 @@ export type ExitCode = (typeof ExitCode)[keyof typeof ExitCode];
 export interface FailureOptions {
   /** What the reader can do about it: a second line, printed below the sentence. */
   hint?: string | undefined;
+  /** The last lines that a program said, printed below the sentence. */
+  details?: readonly string[];
   cause?: unknown;
 }
 
@@ -43,10 +45,12 @@ export class Failure extends Error {
   override readonly name: string = "Failure";
   readonly exitCode: ExitCode;
   readonly hint: string | undefined;
+  readonly details: readonly string[];
 
   constructor(exitCode: ExitCode, sentence: string, options: FailureOptions = {}) {
     super(sentence, options.cause === undefined ? undefined : { cause: options.cause });
     this.exitCode = exitCode;
     this.hint = options.hint;
+    this.details = options.details ?? [];
   }
 }

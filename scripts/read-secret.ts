@@ -1,13 +1,14 @@
 #!/usr/bin/env bun
 import type { ParsedArgs } from "citty";
 import { hostClient } from "../lib/cli/host-client.ts";
-import { printJson, printText } from "../lib/cli/log.ts";
+import { type Log, printJson, printText } from "../lib/cli/log.ts";
 import { commonArgs, general, hostArgs, runScript, type Script } from "../lib/cli/script.ts";
 import { ExitCode, Failure } from "../lib/failure.ts";
 import { resolveOwnership } from "../lib/host/owner.ts";
 import { openSecretPlace, storeSecret } from "../lib/host/secret-file.ts";
 import { isSameAnswer, readSecretText } from "../lib/tasks/read-secret.ts";
 import { encodePath } from "../lib/vault/path.ts";
+import { visibleLines } from "../lib/visible.ts";
 
 const args = {
   path: {
@@ -82,7 +83,7 @@ export const readSecretScript: Script<typeof args> = {
       onNote: run.log.note,
     });
     if (place === undefined) {
-      printText(endsLine(args) ? `${text}\n` : text);
+      printText(shown(endsLine(args) ? `${text}\n` : text, run.log));
       return ExitCode.ok;
     }
     const isSame = args.field === undefined ? { isSame: isSameAnswer } : {};
@@ -111,6 +112,16 @@ function destinationOf(args: Args): string | undefined {
 /** A field goes to a pipe as it is; a person's next prompt starts on a line of its own. */
 function endsLine({ field, json }: Args): boolean {
   return field === undefined || json === true || process.stdout.isTTY === true;
+}
+
+/** To the letter for a file, a pipe or a program; on a terminal, what it would act on is not. */
+function shown(text: string, log: Log): string {
+  if (process.stdout.isTTY !== true) return text;
+  const safe = visibleLines(text);
+  if (safe !== text) {
+    log.note("a terminal would act on some characters of it, shown as \ufffd: lead it to a file or a pipe");
+  }
+  return safe;
 }
 
 if (import.meta.main) void runScript(readSecretScript);

@@ -86,6 +86,19 @@ test("no file of lib/ has a default export", () => {
   expect(withDefault).toEqual([]);
 });
 
+test("nothing is printed but through the log, which shows no character that a terminal would act on", () => {
+  const prints =
+    /\bconsole\.|\.std(?:out|err)\.write\b|\bBun\.std(?:out|err)\b|\bwriteSync\((?:1|2)\b|\bprintText\(/;
+  const ours = FILES.filter((path) => /^(lib|scripts)\//.test(path));
+  expect(ours.filter((path) => prints.test(readFileSync(join(ROOT, path), "utf8"))).sort()).toEqual([
+    "lib/cli/log.ts",
+    // Tells a developer that a server is built.
+    "lib/server/binary.ts",
+    // A secret, which is filtered on a terminal alone.
+    "scripts/read-secret.ts",
+  ]);
+});
+
 test("no test is left out, put off, or preferred to others", () => {
   // The linter knows `skip` and `only`; what a machine can't do is under `skipIf`, which asks at each run.
   const left = /^\s*(?:test|it|describe)\.(?:todo|skip|only|if|todoIf)\b/m;

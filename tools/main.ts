@@ -10,6 +10,7 @@ export async function runMain(main: () => Promise<number>): Promise<void> {
     process.exitCode = await main();
   } catch (error) {
     console.error(error instanceof Error ? error.message : error);
+    if (error instanceof Failure) for (const line of error.details) console.error(line);
     if (error instanceof Failure && error.hint) console.error(error.hint);
     process.exitCode = error instanceof Failure ? error.exitCode : 1;
   }

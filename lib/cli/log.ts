@@ -1,6 +1,7 @@
 import { writeSync } from "node:fs";
 import { ExitCode, Failure } from "../failure.ts";
 import { errorCode, fileError } from "../host/file-error.ts";
+import { visible, visibleJson, visibleLines } from "../visible.ts";
 import { paintPattern } from "./colour.ts";
 
 const levels = ["errors", "information", "debug"] as const;
@@ -25,8 +26,8 @@ export interface Log {
  * Rules for sentences: one line, lower case, no full stop at the end; what to do about it on a line below.
  */
 export function createLog(name: string, level: LogLevel): Log {
-  const tell = (text: string) => console.error(visible(text, "\n"));
-  const print = (line: string) => tell(`${name}: ${line}`);
+  const print = (line: string) => printErrors(`${name}: ${visible(line)}`);
+  const below = (line: string) => printErrors(`  ${visible(line)}`);
   return {
     level,
     done: (line) => (level >= 1 ? printText(`${visible(line, paintPattern)}\n`) : undefined),
@@ -35,38 +36,49 @@ export function createLog(name: string, level: LogLevel): Log {
     error(failure) {
       if (failure instanceof Failure) {
         print(failure.message);
-        if (failure.hint !== undefined) tell(`  ${failure.hint}`);
+        for (const line of failure.details) below(line);
+        if (failure.hint !== undefined) below(failure.hint);
       } else {
         print(`a fault in this tool: ${failure instanceof Error ? failure.message : String(failure)}`);
-        console.error("  run it with --log-level debug for where it happened, and report it");
+        below("run it with --log-level debug for where it happened, and report it");
       }
-      if (level >= 2 && failure instanceof Error) console.error(failure.stack);
+      if (level >= 2 && failure instanceof Error) for (const frame of framesOf(failure)) below(frame);
     },
   };
 }
 
-/**
- * Lines hold what others have named or said, a field of a secret, say: none of that may write on the terminal as it
- * likes, nor turn round what stands beside it.
- *
- * @param ours what we put there ourselves, as a pattern
- */
-function visible(text: string, ours: string): string {
-  return text.replaceAll(
-    new RegExp(`(${ours})|[^\\P{Cc}\\t]|\\p{Bidi_C}`, "gu"),
-    (_, kept = "\ufffd") => kept,
-  );
+/** Where an error happened. Its stack begins with its words, which are others' and may look like frames of it. */
+function framesOf({ message, stack = "" }: Error): string[] {
+  const words = stack.indexOf(message);
+  return stack
+    .slice(words === -1 ? 0 : words + message.length)
+    .split("\n")
+    .map((line) => line.trim())
+    .filter((line) => line.startsWith("at "));
+}
+
+/** Lines for a person on standard error. */
+export function printErrors(text: string): void {
+  console.error(visibleLines(text));
+}
+
+/** Lines for a person on standard output: a help page, say. */
+export function printLines(text: string): void {
+  printText(`${visibleLines(text)}\n`);
 }
 
 /** Prints an answer for a machine. Where that can't be done, `tellOutput` tells it at the end of the run. */
 export function printJson(value: unknown, indent = 0): void {
-  printText(`${JSON.stringify(value, undefined, indent)}\n`);
+  printText(`${visibleJson(JSON.stringify(value, undefined, indent))}\n`);
 }
 
 /** Why standard output could not be written: the first error, after which nothing more is. */
 let lost: unknown;
 
-/** The same, of an answer that is no JSON; no line feed is added. */
+/**
+ * Writes a text to standard output as it is, with no line feed added. What is not ours to the letter goes through
+ * `visible` first: all but a secret that is led to a file or a pipe.
+ */
 export function printText(answer: string): void {
   if (lost !== undefined) return;
   const text = Buffer.from(answer);

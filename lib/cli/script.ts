@@ -8,7 +8,7 @@ import { createVaultClient, type VaultClient } from "../vault/client.ts";
 import { type Arguments, checkArguments } from "./arguments.ts";
 import { type Environment, serverSettings } from "./environment.ts";
 import { type HelpPage, renderHelp } from "./help.ts";
-import { createLog, type Log, parseLogLevel, printText, tellOutput } from "./log.ts";
+import { createLog, type Log, parseLogLevel, printLines, tellOutput } from "./log.ts";
 
 /** What a script's `run` is given beside its arguments. */
 export interface Run {
@@ -125,7 +125,7 @@ export async function runScript<T extends ArgsDef & Arguments>(
 
 /** What was asked for instead of the work. */
 function answer(text: string): ExitCode {
-  printText(`${text}\n`);
+  printLines(text);
   return ExitCode.ok;
 }
 

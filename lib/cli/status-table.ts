@@ -1,6 +1,7 @@
 import { formatMinute } from "../duration.ts";
 import { ExitCode } from "../failure.ts";
 import { type State, states } from "../finding.ts";
+import { visible } from "../visible.ts";
 import type { Colour, Paint } from "./colour.ts";
 import { tableLines } from "./table.ts";
 
@@ -39,14 +40,14 @@ const heading = ["STATE", "WHAT", "LEFT", "DUE (UTC)", "ABOUT"] as const;
 /** A table, the most urgent first. Facts that would make a line longer than 100 columns, or the terminal, are left out. */
 export function statusTable(rows: readonly StatusRow[], paint: Paint, columns = 0): string[] {
   const sorted = rows.toSorted(byUrgency);
-  const cells = sorted.map(({ state, what, left = "", due = "" }) => [state, what, left, due].map(visible));
+  const cells = sorted.map(({ state, what, left = "", due = "" }) => [state, what, left, due].map(cell));
   const [empty = ""] = tableLines([[...heading.slice(0, -1), "|"], ...cells]);
   const room = Math.max(100, columns) - (Bun.stringWidth(empty) - 1);
   return tableLines([
     [...heading],
     ...sorted.map((row, i) => {
       const [state = "", ...others] = cells[i] ?? [];
-      return [paint(state, colours[row.state]), ...others, visible(aboutText(row, room))];
+      return [paint(state, colours[row.state]), ...others, cell(aboutText(row, room))];
     }),
   ]);
 }
@@ -85,7 +86,7 @@ function aboutText({ reasons, facts }: StatusRow, room: number): string {
   return text(told);
 }
 
-/** A certificate's names are others' words: none of them may write on the terminal as it likes. */
-function visible(text: string): string {
-  return text.replaceAll(/[\p{Cc}\p{Cf}]/gu, "\ufffd");
+/** A certificate's names are others' words. A tab would shift the columns. */
+function cell(text: string): string {
+  return visible(text.replaceAll("\t", " "));
 }

@@ -2,7 +2,7 @@ import { version } from "../../package.json";
 import { ExitCode, Failure } from "../failure.ts";
 import { checkArguments } from "./arguments.ts";
 import { columns, renderHelp } from "./help.ts";
-import { createLog, printText, tellOutput } from "./log.ts";
+import { createLog, printErrors, printLines, tellOutput } from "./log.ts";
 import { commonArgs } from "./script.ts";
 import { nearest } from "./suggest.ts";
 import { findCommand, splitWords, type Tool } from "./tool.ts";
@@ -30,10 +30,10 @@ export async function answer(
   const log = createLog(tool.name, 1);
   try {
     if (name === undefined && rest.length === 0) {
-      console.error(await renderTool(tool));
+      printErrors(await renderTool(tool));
       return ExitCode.usage;
     }
-    printText(`${await answerOf(tool, name, rest)}\n`);
+    printLines(await answerOf(tool, name, rest));
     return tellOutput(ExitCode.ok, log);
   } catch (error) {
     log.error(error);

@@ -1,6 +1,7 @@
 import { join, resolve } from "node:path";
 import { ExitCode, Failure } from "../failure.ts";
 import { isExecutable } from "../host/executable.ts";
+import { visible } from "../visible.ts";
 import { ensureProgram, type Program, pinnedVersion, programFolder } from "./build.ts";
 
 /** The executable of a real server: OpenBao's `bao` or HashiCorp's `vault`. */
@@ -31,7 +32,7 @@ const SOURCE = "github.com/hashicorp/vault";
  */
 export async function resolveServerBinary(options: ResolveOptions = {}): Promise<ServerBinary> {
   const env = options.env ?? process.env;
-  const progress = options.progress ?? ((line) => process.stderr.write(`${line}\n`));
+  const progress = options.progress ?? ((line) => process.stderr.write(`${visible(line)}\n`));
   return named(env) ?? onPath(env) ?? (await cached(env, progress));
 }
 

@@ -37,7 +37,7 @@ export async function startDevServer(options: DevOptions): Promise<Server> {
       get pid() {
         return process.pid;
       },
-      log: (lines) => process.log(lines),
+      log: (lines) => process.log(lines).join("\n"),
       stop: () => process.end("SIGTERM"),
       kill: () => process.end("SIGKILL"),
       [Symbol.asyncDispose]: () => process.close(),
@@ -57,7 +57,7 @@ async function runOn(
   try {
     await process.run(args([port]), env);
   } catch (error) {
-    const why = /listen tcp\S* \S+: bind: (.+)/.exec(process.log())?.[1];
+    const why = /listen tcp\S* \S+: bind: (.+)/.exec(process.log().join("\n"))?.[1];
     if (why === undefined) throw error;
     throw new Failure(ExitCode.unavailable, `the server can't listen at 127.0.0.1:${port}: ${why}`, {
       hint: "end what listens there, or choose another port",

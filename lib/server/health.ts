@@ -22,7 +22,8 @@ export async function untilReady(process: ServerProcess, endpoint: Endpoint): Pr
     if (Date.now() > deadline) {
       throw new Failure(
         ExitCode.unavailable,
-        `${endpoint.address} wasn't ready in ${READY_SECONDS} s. Its log:\n${process.log()}`,
+        `${endpoint.address} wasn't ready in ${READY_SECONDS} s; its log:`,
+        { details: process.log() },
       );
     }
     await Bun.sleep(50);

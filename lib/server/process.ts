@@ -28,12 +28,9 @@ export class ServerProcess {
   }
 
   /** The end of what the server wrote since its last start, without the keys that one in dev mode tells. */
-  log(lines = 30): string {
+  log(lines = 30): readonly string[] {
     const all = readFileSync(this.#logFile, "utf8").trimEnd().split("\n");
-    return all
-      .filter((line) => !/^(Unseal Key|Root Token)\b/.test(line))
-      .slice(-lines)
-      .join("\n");
+    return all.filter((line) => !/^(Unseal Key|Root Token)\b/.test(line)).slice(-lines);
   }
 
   /** Finds free ports, and starts the server with the arguments made of them; resolves when it listens. */
@@ -45,7 +42,7 @@ export class ServerProcess {
         return ports;
       } catch (error) {
         // Another process may take a port between our look and the server's.
-        if (attemptsLeft === 0 || !this.log().includes("address already in use")) throw error;
+        if (attemptsLeft === 0 || !this.log().join("\n").includes("address already in use")) throw error;
       }
     }
   }
@@ -76,7 +73,9 @@ export class ServerProcess {
   /** Throws, with the end of the log, when the server has ended by itself. */
   assertRunning() {
     if (this.#isRunning()) return;
-    throw new Failure(ExitCode.unavailable, `${this.binary.path} ended by itself. Its log:\n${this.log()}`);
+    throw new Failure(ExitCode.unavailable, `${this.binary.path} ended by itself; its log:`, {
+      details: this.log(),
+    });
   }
 
   /** Ends the server and waits; one that doesn't heed the signal is killed. */
@@ -112,7 +111,8 @@ export class ServerProcess {
         await this.end("SIGKILL");
         throw new Failure(
           ExitCode.unavailable,
-          `${this.binary.path} didn't start in ${START_SECONDS} s. Its log:\n${this.log()}`,
+          `${this.binary.path} didn't start in ${START_SECONDS} s; its log:`,
+          { details: this.log() },
         );
       }
       await Bun.sleep(20);

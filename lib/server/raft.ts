@@ -51,7 +51,7 @@ export async function startRaftServer(options: RaftOptions): Promise<RaftServer>
       get pid() {
         return process.pid;
       },
-      log: (lines) => process.log(lines),
+      log: (lines) => process.log(lines).join("\n"),
       unseal,
       seal: async () => {
         await demand(endpoint, "POST", "sys/seal", { token: keys.rootToken });

@@ -1,6 +1,7 @@
 import type { ChildProcessByStdio } from "node:child_process";
 import type { Readable } from "node:stream";
 import { errorCode } from "../host/file-error.ts";
+import { visible } from "../visible.ts";
 
 export interface HookOptions {
   readonly signal: AbortSignal;
@@ -90,7 +91,7 @@ const longestLine = 4096;
 /** Resolves when there is no more. */
 function forwardLines(stream: Readable, onLine: (line: string) => void): Promise<void> {
   const tell = (line: string) => {
-    if (line !== "") onLine(line.replaceAll(/[^\P{Cc}\t]/gu, "\ufffd"));
+    if (line !== "") onLine(visible(line));
   };
   let rest = "";
   stream.setEncoding("utf8").on("data", (text: string) => {
