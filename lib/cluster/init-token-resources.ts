@@ -1,10 +1,11 @@
 import { randomUUID } from "node:crypto";
 import { ExitCode, Failure } from "../failure.ts";
 import { revokeAccessor, revokeAccessorPath } from "../vault/accessor.ts";
-import { isNotRenewable, isUnknownToken } from "../vault/error.ts";
+import { means } from "../vault/error.ts";
 import { readSecret } from "../vault/kv.ts";
 import type { Fields } from "../vault/shape.ts";
 import { createOrphan, lookupSelf, renewSelf, type TokenInfo, type TokenLease } from "../vault/token.ts";
+import { isUnknownToken } from "../vault/unknown-token.ts";
 import type { Cluster, HostRole } from "./cluster.ts";
 import type { Resource } from "./plan.ts";
 import { missingField, writeIfMissing } from "./secrets.ts";
@@ -105,7 +106,7 @@ async function lookUp({ client }: ServerView, id: string): Promise<TokenInfo | u
   try {
     return await lookupSelf(client, id);
   } catch (error) {
-    if (isUnknownToken(error)) return undefined;
+    if (await isUnknownToken(client, id, error)) return undefined;
     throw error;
   }
 }
@@ -152,7 +153,7 @@ export async function renewInitTokens(
       try {
         return id === undefined ? [] : [{ role, ...(await renewSelf(view.client, id)) }];
       } catch (error) {
-        if (isNotRenewable(error)) return [];
+        if (means(error, "notRenewable")) return [];
         throw error;
       }
     }),

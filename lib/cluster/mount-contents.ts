@@ -2,7 +2,7 @@ import { X509Certificate } from "node:crypto";
 import type { VaultClient } from "../vault/client.ts";
 import { listNames } from "../vault/data.ts";
 import { each, type OnProgress } from "../vault/each.ts";
-import { isNotMounted } from "../vault/error.ts";
+import { means } from "../vault/error.ts";
 import { listCertificates, listIssuers, readStoredCertificate } from "../vault/pki.ts";
 import type { Cluster } from "./cluster.ts";
 import { pkiMounts, secretsMount } from "./mounts.ts";
@@ -47,7 +47,7 @@ export async function readMountContents(
       otherRoles: othersOf(await listNames(client, `${path}/roles`), `${path}/roles`, made).length,
     };
   } catch (error) {
-    if (isNotMounted(error)) return undefined;
+    if (means(error, "notMounted")) return undefined;
     throw error;
   }
 }

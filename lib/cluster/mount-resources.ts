@@ -1,6 +1,6 @@
 import { ExitCode, Failure } from "../failure.ts";
 import type { VaultClient } from "../vault/client.ts";
-import { isNotMounted } from "../vault/error.ts";
+import { means } from "../vault/error.ts";
 import { generateRoot, hasDefaultIssuer, listIssuers, readIssuer, writeDefaultIssuer } from "../vault/pki.ts";
 import type { Fields } from "../vault/shape.ts";
 import {
@@ -109,7 +109,7 @@ async function answers(client: VaultClient, mount: string): Promise<boolean> {
     await listIssuers(client, mount);
     return true;
   } catch (error) {
-    if (isNotMounted(error)) return false;
+    if (means(error, "notMounted")) return false;
     throw error;
   }
 }

@@ -2,7 +2,7 @@ import { ExitCode, Failure } from "../failure.ts";
 import { revokeAccessor, revokeAccessorPath } from "../vault/accessor.ts";
 import type { VaultClient } from "../vault/client.ts";
 import { each, type OnProgress } from "../vault/each.ts";
-import { isNotMounted, VaultError } from "../vault/error.ts";
+import { means, VaultError } from "../vault/error.ts";
 import type { Fields } from "../vault/shape.ts";
 import { readCapabilities } from "../vault/sys.ts";
 import { lookupSelf } from "../vault/token.ts";
@@ -121,7 +121,7 @@ function tolerantView(view: ServerView, cluster: Cluster): ServerView {
       try {
         return await view.secret(path);
       } catch (error) {
-        if (isNotMounted(error)) return undefined;
+        if (means(error, "notMounted")) return undefined;
         throw error;
       }
     },

@@ -4,6 +4,7 @@ import type { VaultClient } from "../vault/client.ts";
 import { VaultError } from "../vault/error.ts";
 import { readIssuerChain } from "../vault/pki.ts";
 import { lookupSelf, type TokenInfo } from "../vault/token.ts";
+import { isUnknownToken } from "../vault/unknown-token.ts";
 import { type Certificate, readCertificates } from "../x509/certificate.ts";
 import { clockNote, learnServerTime, serverTime } from "./clock.ts";
 
@@ -23,7 +24,7 @@ export interface Answers {
   readonly clock: ClockStatus;
   /** What time it is, by the server's clock where this host's is off. */
   readonly now: Date;
-  readonly token: TokenInfo | Failure | undefined;
+  readonly token: TokenInfo | "unknown" | Failure | undefined;
   /** The certificate of each mount's default issuer. */
   readonly issuers: ReadonlyMap<string, Certificate | Failure>;
 }
@@ -48,12 +49,12 @@ export async function askServer(
     return { server, clock, now: new Date(), token: undefined, issuers };
   }
   let client: VaultClient | undefined;
-  let found: TokenInfo | Failure | undefined;
+  let found: Answers["token"];
   let away: Failure | undefined;
   try {
     const asked = connect();
     client = asked;
-    if (token !== undefined) found = await answerOf(() => lookupSelf(asked, token));
+    if (token !== undefined) found = await readToken(asked, token);
     for (const mount of mounts) issuers.set(mount, await answerOf(() => readIssuer(asked, mount)));
     await learnServerTime(asked);
   } catch (error) {
@@ -81,6 +82,12 @@ async function answerOf<T>(ask: () => Promise<T>): Promise<T | Failure> {
 
 function isAway({ serverErrors, exitCode }: VaultError): boolean {
   return serverErrors === undefined || exitCode === ExitCode.tryLater;
+}
+
+/** "unknown" where the server does not know it. */
+async function readToken(client: VaultClient, token: string): Promise<Answers["token"]> {
+  const found = await answerOf(() => lookupSelf(client, token));
+  return (await isUnknownToken(client, token, found)) ? "unknown" : found;
 }
 
 async function readIssuer(client: VaultClient, mount: string): Promise<Certificate> {

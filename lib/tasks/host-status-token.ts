@@ -3,7 +3,6 @@ import type { Finding, State } from "../finding.ts";
 import { isDenied } from "../host/file-error.ts";
 import { refuseForeignLinks } from "../host/folder.ts";
 import { readTokenFile, type TokenFile, tokenPaths } from "../host/token-files.ts";
-import { isUnknownToken } from "../vault/error.ts";
 import type { TokenInfo } from "../vault/token.ts";
 import { renewCall } from "./host-status-mend.ts";
 import type { Answers } from "./host-status-server.ts";
@@ -54,7 +53,7 @@ export function heldToken({ token }: HeldTokens): string | undefined {
 /** How the host's token stands, by its file and by what the server says of it. */
 export function tokenStatus(held: HeldTokens, answers: Answers): TokenStatus {
   const { configPath, token: file, initToken } = held;
-  const info = answers.token instanceof Failure ? undefined : answers.token;
+  const info = isTold(answers.token) ? answers.token : undefined;
   const times = info && timesOf(info, answers.now);
   const [judged, ...reasons] = judge(held, answers, times?.dueAt);
   const isWide = "isWide" in file && file.isWide;
@@ -71,6 +70,10 @@ export function tokenStatus(held: HeldTokens, answers: Answers): TokenStatus {
     reasons: [...reasons, ...(isWide ? ["others may read its file"] : [])],
     ...(state === "due" ? { mend: renewCall(configPath) } : {}),
   };
+}
+
+function isTold(found: Answers["token"]): found is TokenInfo {
+  return found !== undefined && found !== "unknown" && !(found instanceof Failure);
 }
 
 function isWaiting(initToken: HeldTokens["initToken"]): boolean {
@@ -93,7 +96,7 @@ function judge(
     const none = file.state === "missing" ? "there is none" : `its file is ${file.state}`;
     return waits ? ["due", "init token waiting"] : ["wrong", none, ...noInitToken(initToken)];
   }
-  if (isUnknownToken(found)) {
+  if (found === "unknown") {
     const unknown = "the server does not know it: it expired, was revoked, or is another server's";
     return waits ? ["due", unknown, "init token waiting"] : ["wrong", unknown, ...noInitToken(initToken)];
   }

@@ -13,8 +13,9 @@ import {
   tokenPaths,
 } from "../host/token-files.ts";
 import type { VaultClient } from "../vault/client.ts";
-import { isNotRenewable, isUnknownToken, VaultError } from "../vault/error.ts";
+import { means, VaultError } from "../vault/error.ts";
 import { createFromRole, lookupSelf, type NewToken, renewSelf, revokeSelf } from "../vault/token.ts";
+import { isUnknownToken } from "../vault/unknown-token.ts";
 
 export interface HostTokenOptions {
   /** Without a token of its own. */
@@ -79,8 +80,8 @@ async function renew(
     if (isInitTokenLeftOver(paths)) removeInitToken(paths.initToken);
     return { token, accessor, ttlSeconds: leaseSeconds, how: "renewed" };
   } catch (error) {
-    if (isUnknownToken(error)) return undefined;
-    if (!isNotRenewable(error)) throw error;
+    if (await isUnknownToken(client, token, error)) return undefined;
+    if (!means(error, "notRenewable")) throw error;
     const { accessor, ttlSeconds } = await lookupSelf(client, token);
     return { token, accessor, ttlSeconds, how: "not renewable" };
   }
@@ -183,9 +184,11 @@ async function create(init: InitToken, { client }: HostTokenOptions): Promise<Ne
     if (!(error instanceof VaultError) || error.exitCode !== ExitCode.noPermission) throw error;
     const { message, hint } = error;
     const unknown = `the server does not know the init token in ${init.path}: it expired, was revoked, or is another server's`;
-    throw isUnknownToken(error)
+    throw (await isUnknownToken(client, init.token, error))
       ? new Failure(ExitCode.noPermission, unknown, {
-          hint: "run write-roles for the cluster, which makes its init tokens anew; check VAULT_ADDR",
+          hint:
+            "an admin finds the present one in CLUSTER/secrets/init_token_ROLE; write-roles makes a new one if the server " +
+            "does not know that either; check VAULT_ADDR",
           cause: error,
         })
       : new Failure(ExitCode.noPermission, message, {

@@ -1,6 +1,6 @@
 import type { VaultClient } from "./client.ts";
 import { listNames } from "./data.ts";
-import { isUnknownAccessor, isUnknownToken, VaultError } from "./error.ts";
+import { means, VaultError } from "./error.ts";
 import { readCapabilities } from "./sys.ts";
 
 /**
@@ -46,7 +46,7 @@ export async function lookupAccessor(client: VaultClient, accessor: string): Pro
       ttlSeconds: data.number("ttl"),
     };
   } catch (error) {
-    if (isUnknownAccessor(error) || (await isLeftOver(client, error))) return undefined;
+    if (means(error, "unknownAccessor") || (await isLeftOver(client, error))) return undefined;
     throw error;
   }
 }
@@ -56,7 +56,7 @@ export async function lookupAccessor(client: VaultClient, accessor: string): Pro
  * lookup itself were not permitted.
  */
 async function isLeftOver(client: VaultClient, error: unknown): Promise<boolean> {
-  if (!(error instanceof VaultError) || error.status !== 403 || isUnknownToken(error)) return false;
+  if (!(error instanceof VaultError) || error.status !== 403) return false;
   const granted = await readCapabilities(client, [lookupAccessorPath]).catch(() => undefined);
   return granted?.get(lookupAccessorPath)?.some((it) => it === "root" || it === "update") ?? false;
 }
@@ -79,6 +79,6 @@ export async function revokeAccessor(client: VaultClient, accessor: string): Pro
       repeatable: true,
     });
   } catch (error) {
-    if (!isUnknownAccessor(error)) throw error;
+    if (!means(error, "unknownAccessor")) throw error;
   }
 }

@@ -1,4 +1,5 @@
 import { type ExitCode, Failure, type FailureOptions } from "../failure.ts";
+import { isSaid, type Meaning } from "./meaning.ts";
 
 /** What a request was, for sentences: never its body, which may hold a secret. */
 export interface RequestName {
@@ -42,39 +43,13 @@ export class VaultError extends Failure {
   }
 }
 
-/** Vault and OpenBao add "invalid token" to "permission denied" (HTTP 403); `lookup` of another says "bad token". */
-export const unknownTokenWords = /invalid token|bad token|token not found/;
-
-/** The server does not know the token that was sent: expired, revoked, or made by another server. */
-export function isUnknownToken(error: unknown): error is VaultError {
-  return error instanceof VaultError && error.status === 403 && wasSaid(error, unknownTokenWords);
-}
-
-/** The token lives on to its end and can't be renewed: a root token, or one made so. */
-export function isNotRenewable(error: unknown): error is VaultError {
-  return error instanceof VaultError && error.status === 400 && wasSaid(error, /not renewable/);
-}
-
-/** No token of the server has that accessor: it expired, or was revoked, this moment it may be. */
-export function isUnknownAccessor(error: unknown): error is VaultError {
-  return error instanceof VaultError && wasSaid(error, /invalid accessor|token not found/);
-}
-
-/** Nothing is mounted at the path, or what is there is being taken away. */
-export function isNotMounted(error: unknown): error is VaultError {
-  return error instanceof VaultError && error.status === 404 && wasSaid(error, /no handler for route/);
-}
-
-/** Of a mount that has no issuer to sign with, or none that it is told to sign with. */
-export const noIssuerWords = /no default issuer currently configured/;
-
-/** No issuer of a PKI mount is its default. */
-export function isWithoutIssuer(error: unknown): error is VaultError {
-  return error instanceof VaultError && wasSaid(error, noIssuerWords);
-}
-
-function wasSaid(error: VaultError, pattern: RegExp): boolean {
-  return error.serverErrors?.some((words) => pattern.test(words)) ?? false;
+/** Whether the server said that, by its status and words. */
+export function means(error: unknown, meaning: Meaning): error is VaultError {
+  return (
+    error instanceof VaultError &&
+    error.status !== undefined &&
+    isSaid(meaning, error.status, error.serverErrors ?? [])
+  );
 }
 
 /**

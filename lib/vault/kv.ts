@@ -1,7 +1,7 @@
 import { ExitCode, Failure } from "../failure.ts";
 import type { VaultClient } from "./client.ts";
 import { deleteData, readData, writeData } from "./data.ts";
-import { isNothingThere, isUnknownToken, VaultError } from "./error.ts";
+import { isNothingThere, VaultError } from "./error.ts";
 import { type Fields, isFields } from "./shape.ts";
 import { findMount } from "./sys.ts";
 
@@ -86,9 +86,7 @@ function isBelowApi(name: string): boolean {
 }
 
 function isRefusedOrNothing(error: unknown): error is VaultError {
-  return (
-    isNothingThere(error) || (error instanceof VaultError && error.status === 403 && !isUnknownToken(error))
-  );
+  return isNothingThere(error) || (error instanceof VaultError && error.status === 403);
 }
 
 function orNothing(error: unknown, path: string, isVersioned: boolean): unknown {

@@ -1,6 +1,6 @@
 import type { VaultClient } from "./client.ts";
 import { deleteData, listNames, readData, writeData } from "./data.ts";
-import { isWithoutIssuer } from "./error.ts";
+import { means } from "./error.ts";
 import type { Fields } from "./shape.ts";
 
 /**
@@ -92,7 +92,7 @@ export async function hasDefaultIssuer(client: VaultClient, mount: string): Prom
     await readIssuerChain(client, mount);
     return true;
   } catch (error) {
-    if (isWithoutIssuer(error)) return false;
+    if (means(error, "noIssuer")) return false;
     throw error;
   }
 }

@@ -1,5 +1,6 @@
 import { ExitCode } from "../failure.ts";
-import { noIssuerWords, type RequestName, unknownTokenWords, VaultError } from "./error.ts";
+import { type RequestName, VaultError } from "./error.ts";
+import { isSaid, type Meaning } from "./meaning.ts";
 
 interface StatusRule {
   readonly exitCode: ExitCode;
@@ -8,115 +9,68 @@ interface StatusRule {
   readonly untouched?: boolean;
 }
 
-const mountWithoutCa: StatusRule = {
-  exitCode: ExitCode.config,
-  hint: "the mount has no CA, or none that it signs with: run setup-mounts for this cluster",
-};
-
-const rules: ReadonlyArray<readonly [status: number, words: RegExp, rule: StatusRule]> = [
+/** What to make of an answer whose words tell what it means. */
+const byMeaning: ReadonlyArray<readonly [Meaning, StatusRule]> = [
   [
-    400,
-    /would result in notAfter .* beyond the expiration of the CA/,
+    "outlivesCa",
     {
       exitCode: ExitCode.unavailable,
       hint: "the CA ends before this certificate would: give the mount a new issuer, or the role a shorter TTL",
     },
   ],
-  [400, noIssuerWords, mountWithoutCa],
-  // So says `sign`; it won't pass, whatever the status promises.
-  [500, noIssuerWords, mountWithoutCa],
   [
-    400,
-    /unknown role/,
+    // With 500, too: it won't pass, whatever the status promises.
+    "noIssuer",
     {
       exitCode: ExitCode.config,
-      hint: "check the sign path, or run write-roles for this cluster",
+      hint: "the mount has no CA, or none that it signs with: run setup-mounts for this cluster",
     },
   ],
   [
-    400,
-    /only signing/,
+    "unknownRole",
+    { exitCode: ExitCode.config, hint: "check the sign path, or run write-roles for this cluster" },
+  ],
+  [
+    "signsOnly",
     { exitCode: ExitCode.config, hint: "its keys stay on the host: use the sign path, MOUNT/sign/ROLE" },
   ],
   [
-    400,
-    /role requires (keys|a key|.*key) (of|type)|key type/i,
+    "otherKey",
     {
       exitCode: ExitCode.data,
       hint: "run write-roles for this cluster to let its roles sign every key type, or ask for --key-type rsa",
     },
   ],
   [
-    400,
-    /\bis sealed\b|not (yet )?initialized/i,
-    {
-      exitCode: ExitCode.tryLater,
-      hint: "the server is not initialized or sealed: an operator has to open it",
-      transient: true,
-      untouched: true,
-    },
-  ],
-  [400, /(?:)/, { exitCode: ExitCode.data }],
-  [
-    404,
-    /no handler for route/,
+    "notMounted",
     {
       exitCode: ExitCode.config,
       hint: "nothing is mounted at that path on this server: check the path, VAULT_ADDR and VAULT_NAMESPACE",
     },
   ],
-  [412, /(?:)/, { exitCode: ExitCode.tryLater, transient: true, untouched: true }],
-  [
-    429,
-    /(?:)/,
-    {
-      exitCode: ExitCode.tryLater,
-      transient: true,
-      untouched: true,
-      hint: "the server limits the rate of requests",
-    },
-  ],
-  [
-    472,
-    /(?:)/,
-    {
-      exitCode: ExitCode.tryLater,
-      transient: true,
-      untouched: true,
-      hint: "this node is a disaster recovery standby",
-    },
-  ],
-  [
-    473,
-    /(?:)/,
-    {
-      exitCode: ExitCode.tryLater,
-      transient: true,
-      untouched: true,
-      hint: "this node is a performance standby",
-    },
-  ],
-  [
-    500,
-    /local node not active|no active|node is not|standby/,
-    {
-      exitCode: ExitCode.tryLater,
-      transient: true,
-      untouched: true,
-      hint: "the cluster has no leader at the moment",
-    },
-  ],
-  [
-    503,
-    /sealed/,
-    {
-      exitCode: ExitCode.tryLater,
-      transient: true,
-      untouched: true,
-      hint: "an operator has to unseal the server",
-    },
-  ],
+  ["sealed", notYet("an operator has to unseal the server")],
+  ["notInitialized", notYet("the server is not initialized or sealed: an operator has to open it")],
+  ["noLeader", notYet("the cluster has no leader at the moment")],
 ];
+
+/** What to make of one by its status alone. */
+const byStatus: Readonly<Record<number, StatusRule>> = {
+  400: { exitCode: ExitCode.data },
+  412: notYet(),
+  429: notYet("the server limits the rate of requests"),
+  472: notYet("this node is a disaster recovery standby"),
+  473: notYet("this node is a performance standby"),
+};
+
+/** The server has not acted, and may later. */
+function notYet(hint?: string): StatusRule {
+  return {
+    exitCode: ExitCode.tryLater,
+    transient: true,
+    untouched: true,
+    ...(hint === undefined ? {} : { hint }),
+  };
+}
 
 /**
  * The error for an answer with a status that is not a success.
@@ -134,20 +88,34 @@ export function statusError(
   const said = words === "" ? `HTTP ${status}` : `HTTP ${status}, ${words}`;
   const about = { status, serverErrors, retryAfterMs };
   // A token made with an id of our choice needs sudo, and for want of it the answer is 400.
-  if (status === 403 || (status === 400 && /sudo privileges required/.test(words))) {
-    const unknown = unknownTokenWords.test(words);
-    return new VaultError(ExitCode.noPermission, request, `permission denied (${said})`, {
+  if (status === 403 || isSaid("needsSudo", status, serverErrors)) {
+    const sentence = `permission denied (${said})`;
+    return new VaultError(ExitCode.noPermission, request, sentence, {
       ...about,
-      hint: unknown
-        ? "the server does not know this token: it expired, was revoked, or belongs to another server"
-        : `the token needs a policy with the ${capabilities(request.capability)} on ${request.path}`,
+      hint: refusalHint(request, status, serverErrors),
     });
   }
-  const rule = rules.find(([of, pattern]) => of === status && pattern.test(words))?.[2];
+  const meant = byMeaning.find(([meaning]) => isSaid(meaning, status, serverErrors))?.[1];
+  const rule = meant ?? byStatus[status];
   if (rule !== undefined) return new VaultError(rule.exitCode, request, said, { ...about, ...rule });
   return status >= 500
     ? new VaultError(ExitCode.tryLater, request, said, { ...about, transient: true })
     : new VaultError(ExitCode.unavailable, request, said, about);
+}
+
+/** A refusal without more words may be of either: see `isUnknownToken`, which asks. */
+function refusalHint(
+  { path, capability }: Parameters<typeof statusError>[0],
+  status: number,
+  serverErrors: readonly string[],
+): string {
+  const needs = `the token needs a policy with the ${capabilities(capability)} on ${path}`;
+  if (isSaid("unknownToken", status, serverErrors)) {
+    return "the server does not know this token: it expired, was revoked, or belongs to another server";
+  }
+  return isSaid("refused", status, serverErrors)
+    ? `either the server does not know this token (it expired, was revoked, or belongs to another server), or ${needs}`
+    : needs;
 }
 
 function capabilities(names: string): string {

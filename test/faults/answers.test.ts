@@ -75,9 +75,10 @@ describe.concurrent("a server in trouble is asked three times at most, and may b
 });
 
 describe.concurrent("a server that says no is asked once", () => {
+  const notGranted = "1 error occurred:\n\t* permission denied\n\n";
   run([
     ["400", errors(400, "missing client token"), badData, /HTTP 400, missing client token$/],
-    ["403", errors(403, "permission denied"), refused, /permission denied/, /needs a policy/],
+    ["403", errors(403, notGranted), refused, /permission denied/, /needs a policy/],
     ["403 with a page", page(403), noUse, /HTTP 403 came with an HTML page$/, /other than Vault/],
     ["404", errors(404), noUse, /HTTP 404$/],
     [

@@ -3,7 +3,7 @@ import { ExitCode } from "../../lib/failure.ts";
 import { startServer } from "../../lib/server/server.ts";
 import { lookupAccessor } from "../../lib/vault/accessor.ts";
 import { createVaultClient } from "../../lib/vault/client.ts";
-import { isNotRenewable, isUnknownToken } from "../../lib/vault/error.ts";
+import { means } from "../../lib/vault/error.ts";
 import {
   createFromRole,
   createOrphan,
@@ -14,6 +14,7 @@ import {
   revokeSelf,
   writeTokenRole,
 } from "../../lib/vault/token.ts";
+import { isUnknownToken } from "../../lib/vault/unknown-token.ts";
 import { devServer } from "../support/dev-server.ts";
 import { vaultErrorOf } from "../support/vault.ts";
 
@@ -79,13 +80,13 @@ describe("renewSelf()", () => {
   });
 
   test("is refused for a token that can't be renewed", async () => {
-    expect(isNotRenewable(await vaultErrorOf(() => renewSelf(client)))).toBe(true);
+    expect(means(await vaultErrorOf(() => renewSelf(client)), "notRenewable")).toBe(true);
   });
 
   test("is refused for one that the server does not know", async () => {
     const error = await vaultErrorOf(() => renewSelf(client, "never-made"));
-    expect(isUnknownToken(error)).toBe(true);
-    expect(isNotRenewable(error)).toBe(false);
+    expect(await isUnknownToken(client, "never-made", error)).toBe(true);
+    expect(means(error, "notRenewable")).toBe(false);
   });
 });
 
@@ -137,7 +138,8 @@ describe("revokeSelf()", () => {
   test("ends the token that is given", async () => {
     const token = await orphan("revoked");
     await revokeSelf(client, token);
-    expect(isUnknownToken(await vaultErrorOf(() => lookupSelf(client, token)))).toBe(true);
+    const error = await vaultErrorOf(() => lookupSelf(client, token));
+    expect(await isUnknownToken(client, token, error)).toBe(true);
     expect((await lookupSelf(client)).policies).toEqual(["root"]);
   });
 });
