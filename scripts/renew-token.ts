@@ -29,7 +29,7 @@ export const renewToken: Script<typeof args> = {
     ["renew-token --config-path ./vault --json", "tokens in another folder, and an answer for a machine"],
   ],
   async run(args, run) {
-    const kept = await keepHostToken({ ...hostTokenOptions(args, run), client: run.client() });
+    const kept = await keepHostToken(hostTokenOptions(args, run));
     const { accessor, ttlSeconds, how } = kept;
     if (args.json === true) printJson({ how, accessor, ttlSeconds });
     else run.log.done(sentence(kept));

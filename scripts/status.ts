@@ -26,11 +26,7 @@ const args = {
     valueHint: "PATHS",
     group: "Host",
   },
-  "config-path": {
-    ...hostArgs["config-path"],
-    description:
-      "folder of the host's token, init-token and config, the units' EnvironmentFile, which is read, too",
-  },
+  "config-path": hostArgs["config-path"],
   offline: { type: "boolean", description: "ask no server", group: "Host" },
   prometheus: {
     type: "string",

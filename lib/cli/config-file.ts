@@ -1,23 +1,25 @@
 import { join } from "node:path";
 import { Failure } from "../failure.ts";
 import { readEnvironmentFile } from "../host/environment-file.ts";
+import { isDenied } from "../host/file-error.ts";
 import { refuseForeignLinks } from "../host/folder.ts";
 import { type Environment, variable } from "./environment.ts";
+import type { Run } from "./script.ts";
 
-/** What the host's units have as their environment. */
+/** What a host's own commands go by, beside their environment. */
 export interface ConfigFile {
   readonly path: string;
-  /** Those that speak of the server and that the environment does not. */
+  /** Those that speak of what the environment does not. */
   readonly variables: Readonly<Record<string, string>>;
   /** Why the file is not used. */
   readonly failure?: Failure;
 }
 
 /**
- * Reads the `EnvironmentFile` of a host's units, for who runs a command of theirs by hand. What the environment says
- * itself goes before it, whatever the name: of `VAULT_` and `BAO_`, of CA file and CA folder. The file has no other
- * server believed than its own, nor without the CA that the environment names. No token is taken from it, and nothing but
- * what tells where the server is and how it is talked to.
+ * Reads `config` in a host's configuration directory, by systemd's rules for an `EnvironmentFile`: the Go tool's units
+ * load it so. What the environment says itself goes before it, whatever the name: of `VAULT_` and `BAO_`, of CA file and
+ * CA folder. The file has no other server believed than its own, nor without the CA that the environment names. No token
+ * is taken from it, and nothing but what tells where the server is, how it is talked to, and the host's role.
  */
 export function readConfigFile(configPath: string, env: Environment): ConfigFile {
   const path = join(configPath, "config");
@@ -37,7 +39,25 @@ export function readConfigFile(configPath: string, env: Environment): ConfigFile
   }
 }
 
-/** Variables of the server's own command line, and what each is about: two with one subject go together. */
+/**
+ * Adds what the configuration says to the environment of a run.
+ *
+ * @throws Failure where it can't be used; one that this user may not read is another's, and passed over
+ */
+export function useConfigFile(configPath: string, run: Run): void {
+  const { path, variables, failure } = readConfigFile(configPath, run.env);
+  if (failure !== undefined && !(isDenied(failure) && process.geteuid?.() !== 0)) throw failure;
+  addVariables({ path, variables }, run);
+}
+
+/** Adds to the environment of a run what a configuration says. */
+export function addVariables({ path, variables }: ConfigFile, { log, setVariables }: Run): void {
+  const names = Object.keys(variables);
+  if (names.length > 0) log.debug(`${path} gives ${names.join(", ")}`);
+  setVariables(variables);
+}
+
+/** Variables of the server's own command line and the role, and what each is about: two with one subject go together. */
 const subjects: Readonly<Record<string, string>> = {
   ADDR: "address",
   NAMESPACE: "namespace",
@@ -49,6 +69,7 @@ const subjects: Readonly<Record<string, string>> = {
   SKIP_VERIFY: "verification",
   CLIENT_TIMEOUT: "time limit",
   MAX_RETRIES: "retries",
+  INIT_ROLE: "role",
 };
 
 /** What is so of the server that the file names: another's certificate is to be checked, and for its own name. */

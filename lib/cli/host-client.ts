@@ -1,5 +1,6 @@
 import { type HostTokenOptions, keepHostToken } from "../tasks/host-token.ts";
 import type { VaultClient } from "../vault/client.ts";
+import { useConfigFile } from "./config-file.ts";
 import { credentialsPath, givenToken, variable } from "./environment.ts";
 import type { Run } from "./script.ts";
 
@@ -9,12 +10,15 @@ export interface HostArgs {
   readonly "init-role"?: string | undefined;
 }
 
-/** Where a host's tokens are, and the role that its init token is traded for: by the flags, else the environment. */
-export function hostTokenOptions(
-  args: HostArgs,
-  { env, signal, log }: Run,
-): Omit<HostTokenOptions, "client"> {
+/**
+ * What a command that keeps the host's token goes by: the flags, else the environment, else the host's configuration,
+ * which is read here.
+ */
+export function hostTokenOptions(args: HostArgs, run: Run): HostTokenOptions {
+  useConfigFile(args["config-path"], run);
+  const { env, signal, log } = run;
   return {
+    client: run.client(),
     configPath: args["config-path"],
     credentialsPath: credentialsPath(env),
     initRole: args["init-role"] ?? variable(env, "INIT_ROLE"),
@@ -26,8 +30,11 @@ export function hostTokenOptions(
 /** A client with an admin's token as the environment gives it, else with the host's own, which is kept alive first. */
 export async function hostClient(args: HostArgs, run: Run): Promise<VaultClient> {
   const given = givenToken(run.env);
-  if (given !== undefined) return run.client(given);
-  const client = run.client();
-  const { token } = await keepHostToken({ ...hostTokenOptions(args, run), client });
-  return client.withToken(token);
+  if (given !== undefined) {
+    useConfigFile(args["config-path"], run);
+    return run.client(given);
+  }
+  const options = hostTokenOptions(args, run);
+  const { token } = await keepHostToken(options);
+  return options.client.withToken(token);
 }

@@ -5,11 +5,11 @@ import { certificatePaths } from "../host/certificate-place.ts";
 import { printable } from "../host/file-error.ts";
 import { type HostStatus, hostStatus } from "../tasks/host-status.ts";
 import type { CertificateStatus } from "../tasks/host-status-certificates.ts";
-import { asksServer, loadCall, withoutRepeats } from "../tasks/host-status-mend.ts";
+import { withoutRepeats } from "../tasks/host-status-mend.ts";
 import type { TokenStatus } from "../tasks/host-status-token.ts";
 import type { UnitStatus } from "../tasks/host-status-units.ts";
 import { painter } from "./colour.ts";
-import { type ConfigFile, readConfigFile } from "./config-file.ts";
+import { addVariables, readConfigFile } from "./config-file.ts";
 import { credentialsPath } from "./environment.ts";
 import { hostMetrics } from "./host-metrics.ts";
 import { hostStatusJson } from "./host-status-json.ts";
@@ -47,9 +47,7 @@ export async function runHostStatus(args: HostStatusArgs & ValidityArgs, run: Ru
     });
   }
   const config = readConfigFile(args["config-path"], run.env);
-  const names = Object.keys(config.variables);
-  if (names.length > 0) run.log.debug(`${config.path} gives ${names.join(", ")}`);
-  run.setVariables(config.variables);
+  addVariables(config, run);
   const status = await hostStatus({
     connect: args.offline === true ? undefined : () => run.client(),
     configPath: args["config-path"],
@@ -64,7 +62,7 @@ export async function runHostStatus(args: HostStatusArgs & ValidityArgs, run: Ru
   else {
     for (const line of statusTable(rowsOf(status), painter(run.env), process.stdout.columns))
       run.log.done(line);
-    run.log.done(summary(status, config));
+    run.log.done(summary(status));
   }
   return exitCodes[status.state];
 }
@@ -159,17 +157,14 @@ function secondsUntil(date: Date, now: Date): number {
 const shownCommands = 3;
 
 /** `1 wrong, 2 due, 6 ok; to mend it: issue-cert --config-dir /etc/vault/certs.d` */
-function summary(status: HostStatus, config: ConfigFile): string {
+function summary(status: HostStatus): string {
   const rows = rowsOf(status);
   const all = [status.token, ...status.certificates, ...status.hooks, ...status.units];
   const commands = withoutRepeats(all.flatMap(({ mend }) => mend ?? []));
-  // The other commands go by the environment alone.
-  const isWanted = commands.some(asksServer) && Object.keys(config.variables).length > 0;
-  const variables = isWanted ? `${loadCall(config.path)}; ` : "";
   const more =
     commands.length > shownCommands ? `; and ${commands.length - shownCommands} more, see --json` : "";
   const shown = commands.slice(0, shownCommands).join("; ");
-  const mend = commands.length === 0 ? "" : `; to mend it: ${variables}${shown}${more}`;
+  const mend = commands.length === 0 ? "" : `; to mend it: ${shown}${more}`;
   const none = rows.some(({ what }) => /^(certificate|manifest)/.test(what))
     ? ""
     : "; no certificate is known here: name those of direct calls with --destination";

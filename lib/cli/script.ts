@@ -58,7 +58,7 @@ export const hostArgs = {
   "config-path": {
     type: "string",
     alias: "p",
-    description: "folder of the host's token and init-token",
+    description: "folder of the host's config, token and init-token",
     default: "/etc/vault",
     valueHint: "FOLDER",
     group: "Host",

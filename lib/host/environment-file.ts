@@ -1,6 +1,6 @@
 import { ExitCode, Failure } from "../failure.ts";
 import { printable } from "./file-error.ts";
-import { readSmallFile, requireOurs } from "./read-file.ts";
+import { readOurFile } from "./read-file.ts";
 
 const maxBytes = 64 * 1024;
 
@@ -8,13 +8,17 @@ const maxBytes = 64 * 1024;
  * Reads a file of variables, as systemd's `EnvironmentFile=` does: nothing in it is run.
  *
  * @returns undefined where there is none
- * @throws Failure (configuration) when others may write it, or it is no text; what `readSmallFile` throws
+ * @throws Failure (configuration) when others may write it, or it is no text; else as `readOurFile`
  */
 export function readEnvironmentFile(path: string): ReadonlyMap<string, string> | undefined {
-  const file = readSmallFile(path, maxBytes);
-  if (file === undefined) return undefined;
-  requireOurs(path, file.stats, "whoever writes it decides which server is sent the token");
-  if (!/[\0\ufffd]/.test(file.text)) return parseEnvironment(file.text);
+  try {
+    const file = readOurFile(path, maxBytes, "whoever writes it decides which server is sent the token");
+    if (file === undefined) return undefined;
+    if (!/[\0\ufffd]/.test(file.text)) return parseEnvironment(file.text);
+  } catch (error) {
+    if (!(error instanceof Failure) || error.exitCode !== ExitCode.data) throw error;
+    throw new Failure(ExitCode.config, error.message, { hint: error.hint, cause: error.cause });
+  }
   throw new Failure(ExitCode.config, `${printable(path)} is not UTF-8`);
 }
 

@@ -1,7 +1,18 @@
-import { closeSync, constants, fstatSync, openSync, readSync, type Stats } from "node:fs";
+import {
+  closeSync,
+  constants,
+  fstatSync,
+  lstatSync,
+  openSync,
+  readlinkSync,
+  readSync,
+  type Stats,
+} from "node:fs";
+import { basename, dirname, join, resolve } from "node:path";
 import { ExitCode, Failure } from "../failure.ts";
 import { errorCode, fileError, printable } from "./file-error.ts";
-import { isOurs } from "./trust.ts";
+import { keepFoldersOpen } from "./folder.ts";
+import { isOurs, isTrusted } from "./trust.ts";
 
 export interface FileContent {
   readonly text: string;
@@ -60,6 +71,58 @@ export function readSmallFile(path: string, maxBytes: number, name = path): File
   } finally {
     closeSync(fd);
   }
+}
+
+/**
+ * Reads a small file that decides what is done: one that nobody but root and the running user can write. It may be a
+ * symbolic link of theirs to such a file, where nobody else can put another link or file in its place.
+ *
+ * @param risk what others would decide
+ * @returns undefined where there is none
+ * @throws Failure (configuration) for another's file or link, and for a link to nothing; else as `readSmallFile`
+ */
+export function readOurFile(path: string, maxBytes: number, risk: string): FileContent | undefined {
+  const found = throughOurLinks(path);
+  const file = readSmallFile(found, maxBytes, path);
+  if (file !== undefined) requireOurs(path, file.stats, risk);
+  else if (found !== path) throw linkFailure(path, `leads to no file: ${printable(found)}`);
+  return file;
+}
+
+/** As many as the kernel follows. */
+const maxLinks = 40;
+
+/** The path itself where it is no link. What can't be looked at is for the call that reads it to tell. */
+function throughOurLinks(path: string): string {
+  if (lookAt(path)?.isSymbolicLink() !== true) return path;
+  using folders = keepFoldersOpen();
+  let found = path;
+  for (let links = 0; links <= maxLinks; links++) {
+    const stats = lookAt(found);
+    if (stats === undefined) return found;
+    const folder = folders.open(dirname(found));
+    if (folder.isLasting !== true || !isTrusted(stats.uid)) {
+      throw linkFailure(path, `is not followed, since others can replace ${printable(found)}`);
+    }
+    const real = join(folder.path, basename(found));
+    if (!stats.isSymbolicLink()) return real;
+    found = resolve(folder.path, readlinkSync(real));
+  }
+  throw linkFailure(path, "leads to another without end");
+}
+
+function lookAt(path: string): Stats | undefined {
+  try {
+    return lstatSync(path);
+  } catch {
+    return undefined;
+  }
+}
+
+function linkFailure(path: string, why: string): Failure {
+  return new Failure(ExitCode.config, `${printable(path)} is a symbolic link that ${why}`, {
+    hint: "put the file itself there, or let root's own link lead to a file that only root can write",
+  });
 }
 
 /**

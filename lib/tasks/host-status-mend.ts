@@ -18,16 +18,6 @@ export function manifestsCall({ file }: Manifest, { configPath, refreshCa }: Cal
   return `${folderCall(dirname(file), configPath)}${refreshCa ? andCa : ""}`;
 }
 
-/** Has a shell load variables as units have them. */
-export function loadCall(file: string): string {
-  return `set -a; . ${shellWord(file)}; set +a`;
-}
-
-/** A command of ours that has to know where the server is. */
-export function asksServer(command: string): boolean {
-  return /^(renew-token|issue-cert)( |$)/.test(command) && !command.endsWith(onlyHooks);
-}
-
 const onlyHooks = " --hooks only";
 const andCa = " --refresh-ca";
 

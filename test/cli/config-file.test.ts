@@ -15,10 +15,10 @@ function added(lines: readonly string[], env: Environment = {}) {
 }
 
 describe("readConfigFile()", () => {
-  test("takes all that tells how the server is talked to", () => {
+  test("takes all that tells how the server is talked to, and the host's role", () => {
     const names = [
       ...["ADDR", "NAMESPACE", "CACERT", "CAPATH", "CLIENT_CERT", "CLIENT_KEY"],
-      ...["TLS_SERVER_NAME", "SKIP_VERIFY", "CLIENT_TIMEOUT", "MAX_RETRIES"],
+      ...["TLS_SERVER_NAME", "SKIP_VERIFY", "CLIENT_TIMEOUT", "MAX_RETRIES", "INIT_ROLE"],
     ].flatMap((name) => [`VAULT_${name}`, `BAO_${name}`]);
     const proxies = ["HTTPS_PROXY", "HTTP_PROXY", "NO_PROXY", "https_proxy", "http_proxy", "no_proxy"];
     const all = [...names, "SSL_CERT_FILE", ...proxies];
@@ -28,7 +28,7 @@ describe("readConfigFile()", () => {
 
   test("takes nothing else: no token, and nothing that turns TLS off or has code run", () => {
     const others = [
-      ...["VAULT_TOKEN", "BAO_TOKEN", "VAULT_TOKEN_FILE", "VAULT_INIT_ROLE", "CREDENTIALS_DIRECTORY", "HOME"],
+      ...["VAULT_TOKEN", "BAO_TOKEN", "VAULT_TOKEN_FILE", "BAO_TOKEN_FILE", "CREDENTIALS_DIRECTORY", "HOME"],
       ...["NODE_TLS_REJECT_UNAUTHORIZED", "BUN_OPTIONS", "BUN_CONFIG_VERBOSE_FETCH", "NODE_OPTIONS", "PATH"],
       ...[
         "LD_PRELOAD",
@@ -52,6 +52,7 @@ describe("readConfigFile()", () => {
     [{ VAULT_SKIP_VERIFY: "false" }, "VAULT_SKIP_VERIFY=true"],
     [{ https_proxy: "mine" }, "HTTPS_PROXY=theirs"],
     [{ SSL_CERT_FILE: "mine" }, "SSL_CERT_FILE=theirs"],
+    [{ BAO_INIT_ROLE: "mine" }, "VAULT_INIT_ROLE=theirs"],
   ])("leaves it to the environment where that says %j, beside %s", (env, line) => {
     expect(added([line, "VAULT_MAX_RETRIES=7"], env)).toEqual({ VAULT_MAX_RETRIES: "7" });
   });

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "bun:test";
-import { chmodSync, chownSync, symlinkSync, writeFileSync } from "node:fs";
+import { chmodSync, chownSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { ExitCode } from "../../lib/failure.ts";
 import { parseEnvironment, readEnvironmentFile } from "../../lib/host/environment-file.ts";
@@ -44,8 +44,7 @@ describe("readEnvironmentFile()", () => {
     ["what all may write", (path) => write(path, 0o646), ExitCode.config, "can be written by others"],
     ["what a group may write", (path) => write(path, 0o660), ExitCode.config, "can be written by others"],
     ["another user's", foreign, ExitCode.config, "can be written by others"],
-    ["a link", (path) => symlinkSync("/etc/hostname", path), ExitCode.data, "it is a symbolic link"],
-    ["a FIFO", makeFifo, ExitCode.data, "is not a plain file"],
+    ["a FIFO", makeFifo, ExitCode.config, "is not a plain file"],
     ["what is no text", (path) => write(path, 0o600, "A=\0"), ExitCode.config, "is not UTF-8"],
     [
       "another encoding",
@@ -53,7 +52,7 @@ describe("readEnvironmentFile()", () => {
       ExitCode.config,
       "is not UTF-8",
     ],
-    ["a long one", (path) => write(path, 0o600, "#".repeat(70_000)), ExitCode.data, "is longer than"],
+    ["a long one", (path) => write(path, 0o600, "#".repeat(70_000)), ExitCode.config, "is longer than"],
   ];
   test.each(bad)("refuses %s", async (_, make, code, words) => {
     using folder = temporaryFolder();

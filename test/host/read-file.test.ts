@@ -1,8 +1,8 @@
 import { describe, expect, test } from "bun:test";
-import { chmodSync, mkdirSync, symlinkSync, writeFileSync } from "node:fs";
+import { chmodSync, lchownSync, linkSync, mkdirSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { ExitCode } from "../../lib/failure.ts";
-import { readSmallFile } from "../../lib/host/read-file.ts";
+import { readOurFile, readSmallFile } from "../../lib/host/read-file.ts";
 import { failureOf } from "../support/failure.ts";
 import { makeFifo, temporaryFolder } from "../support/folder.ts";
 import { snippet } from "../support/snippet.ts";
@@ -71,5 +71,115 @@ describe("readSmallFile()", () => {
       process.getuid?.() === 0 ? ["setpriv", "--bounding-set", "-dac_override,-dac_read_search"] : [];
     const run = Bun.spawnSync([...unprivileged, ...snippet("{ readSmallFile }", "host/read-file.ts", code)]);
     expect(run.stdout.toString()).toBe("77 can't read /etc/vault/token: permission denied (EACCES)\n");
+  });
+});
+
+describe("readOurFile()", () => {
+  const read = (path: string) => readOurFile(path, 100, "they would decide")?.text;
+  const stranger = 1234;
+
+  /** `config`, and beside it a folder with a file in it. */
+  function world() {
+    const folder = temporaryFolder();
+    const inner = join(folder.path, "default");
+    mkdirSync(inner, { mode: 0o755 });
+    writeFileSync(join(inner, "file"), "inner", { mode: 0o644 });
+    return {
+      path: join(folder.path, "config"),
+      inner,
+      target: join(inner, "file"),
+      [Symbol.dispose]: () => folder[Symbol.dispose](),
+    };
+  }
+
+  test("reads a file, and gives nothing where there is none", () => {
+    using it = world();
+    expect(read(it.path)).toBeUndefined();
+    writeFileSync(it.path, "plain", { mode: 0o600 });
+    expect(read(it.path)).toBe("plain");
+  });
+
+  test("follows our own links to such a file, by whatever way they name it", () => {
+    using it = world();
+    symlinkSync(it.inner, `${it.inner}-link`);
+    symlinkSync("default-link/file", `${it.path}-2`);
+    for (const to of [
+      it.target,
+      "default/file",
+      "default-link/file",
+      "./default/../default/file",
+      "config-2",
+    ]) {
+      Bun.spawnSync(["ln", "-sfn", to, it.path]);
+      expect([to, read(it.path)]).toEqual([to, "inner"]);
+    }
+  });
+
+  const refused: ReadonlyArray<
+    readonly [name: string, words: string, make: (it: ReturnType<typeof world>) => void]
+  > = [
+    ["a link to nothing", "leads to no file", (it) => symlinkSync("nothing", it.path)],
+    ["a link into no folder", "leads to no file", (it) => symlinkSync("no/file", it.path)],
+    ["a link to itself", "leads to another without end", (it) => symlinkSync("config", it.path)],
+    ["a link to a folder", "is not a plain file", (it) => symlinkSync("default", it.path)],
+    [
+      "another user's link",
+      "others can replace DIR/config",
+      (it) => {
+        symlinkSync(it.target, it.path);
+        lchownSync(it.path, stranger, 0);
+      },
+    ],
+    [
+      "a link to another user's file",
+      "others can replace DIR/default/file",
+      (it) => {
+        symlinkSync(it.target, it.path);
+        lchownSync(it.target, stranger, 0);
+      },
+    ],
+    [
+      "a link to a file that a group can write",
+      "DIR/config can be written by others",
+      (it) => {
+        symlinkSync(it.target, it.path);
+        chmodSync(it.target, 0o664);
+      },
+    ],
+    [
+      "a link into another user's folder, where they have put a file of ours by a second name",
+      "others can replace DIR/default/file",
+      (it) => {
+        writeFileSync(`${it.path}-ours`, "ours", { mode: 0o644 });
+        Bun.spawnSync(["rm", it.target]);
+        linkSync(`${it.path}-ours`, it.target);
+        lchownSync(it.inner, stranger, 0);
+        symlinkSync(it.target, it.path);
+      },
+    ],
+    [
+      "a link into a folder that a group can write",
+      "others can replace DIR/default/file",
+      (it) => {
+        chmodSync(it.inner, 0o775);
+        symlinkSync(it.target, it.path);
+      },
+    ],
+    [
+      "a link by way of another user's link",
+      "is a symbolic link",
+      (it) => {
+        symlinkSync(it.inner, `${it.inner}-link`);
+        lchownSync(`${it.inner}-link`, stranger, 0);
+        symlinkSync("default-link/file", it.path);
+      },
+    ],
+  ];
+  test.each(refused)("refuses %s", async (_name, words, make) => {
+    using it = world();
+    make(it);
+    const failure = await failureOf(() => read(it.path));
+    expect(failure.message).toContain(words.replace("DIR", it.path.replace("/config", "")));
+    expect(failure.message).toContain(it.path.replace(/config$/, ""));
   });
 });

@@ -159,7 +159,7 @@ describe("renew-token", () => {
       77,
       "there is no token at {}/missing/token, and there is no init token at {}/missing/init-token",
     ],
-    ["file", 65, "can't read {}/file/token: a part of the path is not a folder (ENOTDIR)"],
+    ["file", 78, "can't read {}/file/config: a part of the path is not a folder (ENOTDIR)"],
   ])("names the path where the configuration directory is a %s", async (name, code, words) => {
     await using host = startHost(cluster.address);
     await Bun.write(join(host.path, "file"), "x");

@@ -45,7 +45,7 @@ describe("status by hand", () => {
     expect(stdout).toContain(host.relay.address);
     expect(treeOf(host.path)).toEqual(before);
     const debug = await host.status(["-l2"]);
-    expect(debug.stderr).toContain(`status: ${host.file} gives VAULT_ADDR\n`);
+    expect(debug.stderr).toContain(`status: ${host.file} gives VAULT_ADDR, VAULT_INIT_ROLE\n`);
   });
 
   test("goes by its own environment first", async () => {
@@ -82,7 +82,7 @@ describe("status by hand", () => {
     const [, mend = ""] = /; to mend it: (.*)\n$/.exec(stdout) ?? [];
     expect([code, mend]).toEqual([
       2,
-      `set -a; . ${host.file}; set +a; renew-token --config-path ${host.config}; ` +
+      `renew-token --config-path ${host.config}; ` +
         `issue-cert --config-path ${host.config} --config-dir ${host.certs}`,
     ]);
     const path = `${join(await scriptPath("status"), "..")}:${process.env.PATH}`;
@@ -94,7 +94,7 @@ describe("status by hand", () => {
     expect((await host.status()).code).toBe(0);
   });
 
-  test("names no file before hooks, which ask no server", async () => {
+  test("names the call that runs the hooks that are left", async () => {
     await using host = await configuredHost();
     host.write("etcd", `san_hosts = ["hooked"]\n${host.onChange("true")}`);
     await host.issue("--hooks", "later");
