@@ -1,8 +1,20 @@
-import { rmSync, type Stats, statSync } from "node:fs";
+import {
+  closeSync,
+  constants,
+  fchmodSync,
+  fstatSync,
+  fsyncSync,
+  ftruncateSync,
+  openSync,
+  rmSync,
+  type Stats,
+  statSync,
+  writeSync,
+} from "node:fs";
 import { dirname, join } from "node:path";
 import { ExitCode, Failure } from "../failure.ts";
 import { removeTemporaries, replaceFile, setAttributes, syncFolder } from "./durable.ts";
-import { fileError, printable } from "./file-error.ts";
+import { errorCode, fileError, printable } from "./file-error.ts";
 import { readSmallFile } from "./read-file.ts";
 import { isTrusted } from "./trust.ts";
 
@@ -47,6 +59,8 @@ export function readTokenFile(path: string): TokenFile {
   if (file === undefined) return { state: "missing" };
   requireOwner(path, file.stats);
   if (file.text === "") return { state: "empty" };
+  // A power cut leaves zeros where the content had not reached the disk.
+  if (/^[\x21-\x7e\s]*\0[\x21-\x7e\s\0]*$/.test(file.text)) return { state: "blank" };
   const token = file.text.trim();
   if (token === "") return { state: "blank" };
   if (!/^[\x21-\x7e]+$/.test(token)) {
@@ -85,50 +99,87 @@ function requireOwner(path: string, { uid }: Stats): void {
 }
 
 /**
- * Stores the host's token; it is on the disk, whole, when this returns.
+ * Stores the host's token; it is on the disk, whole, when this returns. It is replaced at one moment, or, where only the
+ * file itself can be written, in place: what a power cut leaves of that is no token that the server knows, so the init
+ * token is traded again.
  *
  * @throws Failure (can't write)
  */
 export function storeToken(path: string, token: string): void {
+  const content = `${token}\n`;
   try {
-    replaceFile(path, `${token}\n`, { mode: 0o600 });
+    replaceFile(path, content, { mode: 0o600 });
   } catch (error) {
-    throw fileError(ExitCode.cantCreate, "write", path, error);
+    if (!isFileAlone(error)) throw fileError(ExitCode.cantCreate, "write", path, error);
+    changeInPlace("write", path, (fd, sizeBytes) => {
+      fchmodSync(fd, 0o600);
+      // Over all that is there: a reader meets no token with the end of a longer one behind it.
+      const bytes = Buffer.from(content.padEnd(sizeBytes, "\n"));
+      for (let done = 0; done < bytes.length; ) done += writeSync(fd, bytes, done, bytes.length - done, done);
+      ftruncateSync(fd, content.length);
+    });
   }
 }
 
-/** Removes what a killed run left of a token file. */
+/** A unit's sandbox has its folder read-only, and the file as a mount: it can be written, and not be replaced. */
+function isFileAlone(error: unknown): boolean {
+  return ["EROFS", "EBUSY"].includes(errorCode(error));
+}
+
+/** @throws Failure (can't write) */
+function changeInPlace(tried: string, path: string, change: (fd: number, sizeBytes: number) => void): void {
+  try {
+    const fd = openSync(path, constants.O_WRONLY | constants.O_NONBLOCK | constants.O_NOFOLLOW);
+    try {
+      change(fd, fstatSync(fd).size);
+      fsyncSync(fd);
+    } finally {
+      closeSync(fd);
+    }
+  } catch (error) {
+    throw fileError(ExitCode.cantCreate, tried, path, error);
+  }
+}
+
+/** Removes what a killed run left of a token file, where that can be. */
 export function removeTokenTemporaries(path: string): void {
   try {
     removeTemporaries(path);
   } catch (error) {
-    throw fileError(ExitCode.cantCreate, "clean up beside", path, error);
+    if (!isFileAlone(error)) throw fileError(ExitCode.cantCreate, "clean up beside", path, error);
   }
 }
 
 /**
- * Removes the init token, for good.
+ * Removes the init token, for good; where only the file itself can be written, empties it.
  *
  * @throws Failure (can't write)
  */
 export function removeInitToken(path: string): void {
+  const tried = "remove the init token";
   try {
     rmSync(path, { force: true });
     syncFolder(dirname(path));
   } catch (error) {
-    throw fileError(ExitCode.cantCreate, "remove the init token", path, error);
+    if (!isFileAlone(error)) throw fileError(ExitCode.cantCreate, tried, path, error);
+    if (lookAt(path)?.size !== 0) changeInPlace(tried, path, (fd) => ftruncateSync(fd, 0));
   }
 }
 
+/** A shell makes a file before the command that fills it. */
+const beingFilledMs = 60_000;
+
 /**
- * Whether an init token is left over from the trade that gave the host its token: it was there first. One that was
- * put there later is an admin's, for the day when the token is gone.
+ * Whether an init token is left over from the trade that gave the host its token: it was there first, or was emptied.
+ * One that was put there later is an admin's, for the day when the token is gone.
  *
  * @throws Failure (can't write) where the disk or the system fails
  */
 export function isInitTokenLeftOver(paths: TokenPaths): boolean {
   const [initToken, token] = [lookAt(paths.initToken), lookAt(paths.token)];
-  return initToken !== undefined && token !== undefined && initToken.mtimeMs <= token.mtimeMs;
+  if (initToken === undefined || token === undefined) return false;
+  if (initToken.mtimeMs <= token.mtimeMs) return true;
+  return initToken.size === 0 && Date.now() - initToken.mtimeMs > beingFilledMs;
 }
 
 function lookAt(path: string): Stats | undefined {

@@ -139,7 +139,7 @@ function requireInitToken(held: TokenFile, paths: TokenPaths, options: HostToken
     const words: Record<TokenFile["state"], string> = {
       missing: `there is no token at ${paths.token}`,
       empty: `the token file ${paths.token} is empty`,
-      blank: `the token file ${paths.token} holds nothing but white space`,
+      blank: `the token file ${paths.token} holds no token`,
       filled: `the server does not know the token in ${paths.token}: it expired, was revoked, or is another server's`,
     };
     const init = own.state === "missing" ? "there is no init token" : `the init token is ${own.state}`;

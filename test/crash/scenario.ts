@@ -23,6 +23,8 @@ export interface Scenario {
   readonly isAdmins?: true;
   /** In a server that takes its time, and cuts off what it does for a run that dies; nothing else plays in it meanwhile. */
   readonly onDisk?: true;
+  /** A command that runs another, which stands behind it. */
+  readonly within?: (world: World) => readonly string[];
   args(world: World): readonly string[];
   /** Makes what stands before the run. */
   prepare(world: World): Promise<void>;

@@ -6,7 +6,7 @@ import { createVaultClient } from "../../lib/vault/client.ts";
 import { api } from "../cluster/api.ts";
 import { temporaryFolder } from "../support/folder.ts";
 import { startRelay } from "../support/relay.ts";
-import { runScript, scriptPath } from "../support/script.ts";
+import { runCommand, runScript, scriptPath } from "../support/script.ts";
 import { initToken, masterToken } from "./host-world.ts";
 import type { Scenario, World } from "./scenario.ts";
 import { type Call, type TracedRun, trace } from "./strace.ts";
@@ -85,14 +85,18 @@ async function traceScenario(
   env: Record<string, string>,
   fault?: { call: Call; what: string },
 ): Promise<TracedRun> {
-  const command = [await scriptPath(scenario.script), ...scenario.args(world)];
-  return await trace(command, {
+  return await trace(await commandOf(scenario, world), {
     env,
     folder: world.folder,
     ...(fault === undefined
       ? {}
       : { fault: { call: fault.call.name, nth: fault.call.nth, what: fault.what } }),
   });
+}
+
+async function commandOf(scenario: Scenario, world: World): Promise<readonly string[]> {
+  const within = scenario.within?.(world) ?? [];
+  return [...within, await scriptPath(scenario.script), ...scenario.args(world)];
 }
 
 const undisturbed = "undisturbed";
@@ -113,7 +117,7 @@ export async function killAt(stage: Stage, scenario: Scenario, call: Call): Prom
   const point = `killed at ${describe(call)}`;
   return await play(stage, scenario, point, async (world, env) => {
     await traceScenario(scenario, world, env, { call, what: "signal=KILL" });
-    return await judge(point, world, scenario);
+    return await judge(point, world, env, scenario);
   });
 }
 
@@ -165,14 +169,20 @@ export async function killDuring(
       killSignal: "SIGKILL",
     });
     await child.exited;
-    return await judge(point, world, scenario);
+    return await judge(point, world, env, scenario);
   });
 }
 
-async function judge(point: string, world: World, scenario: Scenario): Promise<Finding | undefined> {
+async function judge(
+  point: string,
+  world: World,
+  env: Record<string, string>,
+  scenario: Scenario,
+): Promise<Finding | undefined> {
   try {
     await scenario.stopped(world);
-    await world.run(scenario.script, scenario.args(world));
+    const { code, stderr } = await runCommand(await commandOf(scenario, world), { env });
+    if (code !== 0) return { point, sentence: `the next run ended with ${code}: ${stderr}` };
     await scenario.done(world);
     return undefined;
   } catch (error) {
@@ -185,7 +195,10 @@ export const writeErrors = ["ENOSPC", "EIO", "EDQUOT", "EROFS", "EACCES", "EMFIL
 
 /** Those calls on files that change something, or bring it to the disk. */
 export function writingCalls(calls: readonly Call[]): readonly Call[] {
-  const names = ["mkdir", "symlink", "rename", "unlink", "write", "fsync", "fchmod", "fchown", "chmod"];
+  const names = [
+    ...["mkdir", "symlink", "rename", "unlink", "write", "pwrite64", "ftruncate", "fsync"],
+    ...["fchmod", "fchown", "chmod"],
+  ];
   return calls.filter(
     ({ name, path, line }) =>
       path !== undefined && (names.includes(name) || (name === "openat" && line.includes("O_CREAT"))),
@@ -208,7 +221,7 @@ export async function failAt(
     if (code !== 0 && code !== 73) return { point, sentence: `it ended with ${code}: ${stderr}` };
     if (code === 73 && !stderr.includes(world.folder))
       return { point, sentence: `no path is named: ${stderr}` };
-    return await judge(point, world, scenario);
+    return await judge(point, world, env, scenario);
   });
 }
 
