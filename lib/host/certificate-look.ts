@@ -1,6 +1,7 @@
 import { currentName, findPlace, isOurLink, memberNames } from "./certificate-place.ts";
 import { lookBeside, readRequest, readSet, type StoredSet } from "./certificate-set.ts";
 import type { Folders } from "./folder.ts";
+import { keyOrigin } from "./key-origin.ts";
 import { sealOf, statMembers } from "./seal.ts";
 
 /**
@@ -33,6 +34,7 @@ export function lookAtSet(destination: string, folders?: Folders): StoredSet {
     },
     attributes: stats,
     owner: stats.key,
+    keyOrigin: keyOrigin(place, stats.key, true),
     seal: sealOf(stats),
     request: readRequest(place),
     ...lookBeside(set, stats.ca),

@@ -6,6 +6,7 @@ import { errorCode, fileError, printable } from "./file-error.ts";
 import { isFilePath } from "./file-path.ts";
 import { type Folder, type Folders, openFolder, openInside } from "./folder.ts";
 import { fullPath } from "./full-path.ts";
+import type { LockedThing } from "./host-lock.ts";
 import { refuseSets, setFolderName } from "./set-folder.ts";
 
 /**
@@ -44,7 +45,12 @@ export interface Place extends Disposable {
   readonly base: string;
 }
 
-/** The longest path of a file that SQLite opens, the lock here, less the rest of its name and its journal's. */
+/** What is locked by whoever changes the certificate, or acts on a change. */
+export function lockedThing({ folder, base }: Place, kind: "set" | "hooks"): LockedThing {
+  return { kind, folder: folder.path, base, name: `${folder.name}/${base}` };
+}
+
+/** What release 1.0.0 can lock, should a host go back to it: its lock was in the folder of the sets. */
 const longestPath = 511 - "/..set/lock-journal".length;
 
 /** NAME_MAX, less what the longest name adds: `.` and `-key.pem.tmp-0123456789ab`. */

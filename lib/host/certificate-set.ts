@@ -15,6 +15,7 @@ import {
 import type { Ownership } from "./durable.ts";
 import { fileError } from "./file-error.ts";
 import type { Folder, Folders } from "./folder.ts";
+import { type KeyOrigin, keyOrigin } from "./key-origin.ts";
 import { isPending } from "./pending.ts";
 import { type FileContent, readSmallFile } from "./read-file.ts";
 import { isTrusted } from "./trust.ts";
@@ -34,6 +35,8 @@ export interface StoredSet extends Optional<SetFiles> {
   readonly seal?: string;
   /** Of the key; undefined where there is none. */
   readonly owner?: Ownership;
+  /** Who could have put the key there; undefined where there is none. */
+  readonly keyOrigin?: KeyOrigin;
   /** Mode and owner of each of the three that is there. */
   readonly attributes?: Readonly<Partial<Record<Member, Ownership & { readonly mode: number }>>>;
   /** When the CA was last known to be the server's; undefined for plain files. */
@@ -88,10 +91,12 @@ export function readPlace(place: Place): StoredSet {
     found.map(([member, { stats }]) => [member, { mode: stats.mode, uid: stats.uid, gid: stats.gid }]),
   );
   const { key } = attributes;
+  const keyStats = found.find(([member]) => member === "key")?.[1].stats;
   return {
     ...Object.fromEntries(found.map(([member, { text }]) => [member, text])),
     attributes,
     ...(key === undefined ? {} : { owner: { uid: key.uid, gid: key.gid } }),
+    ...(keyStats === undefined ? {} : { keyOrigin: keyOrigin(place, keyStats, linked.includes("key")) }),
     // Plain files that were put in the links' place are not what the request beside the set speaks of.
     request: linked.length === memberNames.length ? readRequest(place) : undefined,
     ...(place.set === undefined

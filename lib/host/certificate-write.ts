@@ -6,6 +6,7 @@ import {
   findPlace,
   isOurLink,
   linkTarget,
+  lockedThing,
   type Member,
   makePlace,
   memberNames,
@@ -20,6 +21,7 @@ import { readMember, readPlace, type SetFiles, type StoredSet } from "./certific
 import {
   compareAttributes,
   createFile,
+  type Mended,
   type Ownership,
   randomHex,
   removeTemporaries,
@@ -30,14 +32,16 @@ import {
 } from "./durable.ts";
 import { errorCode, fileError } from "./file-error.ts";
 import type { Folder } from "./folder.ts";
-import { type LockOptions, takeLock } from "./lock.ts";
+import { takeHostLock } from "./host-lock.ts";
+import { type SetHome, setHome } from "./key-origin.ts";
+import type { LockOptions } from "./lock.ts";
 import { addPending } from "./pending.ts";
 import { sealOf, statMembers } from "./seal.ts";
 
 /** A set to be put in place. */
 interface NewSet extends Omit<SetFiles, "request"> {
-  /** Is given the seal of the three as they stand then; undefined where that can't be told. */
-  readonly request: string | ((seal: string | undefined) => string);
+  /** Is given the seal of the three as they stand then (undefined where that can't be told), and where they are. */
+  readonly request: string | ((seal: string | undefined, home: SetHome) => string);
 }
 
 /** A place that no other run changes meanwhile. */
@@ -50,7 +54,7 @@ export interface LockedPlace extends Disposable {
    * @param pending what somebody has to act on, kept durably from before the change; see `readPending`
    * @throws Failure (can't write); then the old files stand
    */
-  replace(files: NewSet, owner: Ownership | undefined, pending: readonly string[]): void;
+  replace(files: NewSet, owner: Ownership | undefined, pending: readonly Member[]): void;
   /** Notes that the CA is the server's at this time. */
   markChecked(): void;
 }
@@ -67,7 +71,7 @@ export async function lockPlace(
 ): Promise<LockedPlace> {
   const place = makePlace(destination, owner);
   try {
-    const lock = await takeLock(`${place.set.path}/lock`, options, `${place.set.name}/lock`);
+    const lock = await takeHostLock(lockedThing(place, "set"), options);
     return {
       read: () => readPlace(place),
       replace: (files, newOwner, pending) =>
@@ -88,7 +92,7 @@ export async function lockPlace(
 }
 
 function replace(place: Place, set: Folder, files: NewSet, owner: Ownership | undefined): void {
-  for (const member of memberNames) removeTemporaries(outerPath(place, member));
+  for (const member of memberNames) removeTemporaries(outerPath(place, member), { owner });
   removeTemporaries(`${set.path}/${currentName}`);
   const before = currentVersion(set);
   removeVersions(set, [before]);
@@ -100,7 +104,7 @@ function replace(place: Place, set: Folder, files: NewSet, owner: Ownership | un
     }
     const stats = statMembers(folder);
     const { request } = files;
-    const noted = typeof request === "string" ? request : request(stats && sealOf(stats));
+    const noted = typeof request === "string" ? request : request(stats && sealOf(stats), setHome(place));
     // Root's: whoever owns it decides what is due, and what `status` says to run.
     createFile(`${folder}/${requestName}`, noted, { mode: 0o644 });
   });
@@ -181,22 +185,31 @@ export function isMendDue({ attributes = {} }: StoredSet, owner: Ownership | und
   });
 }
 
+/** Paths of files whose mode or owner was not right: those that were mended, and those that had to be left. */
+export interface MendedFiles {
+  readonly mended: readonly string[];
+  readonly linked: readonly string[];
+}
+
 /**
  * Sets mode and owner of the three files where they are not as they should be, and touches nothing else.
  *
- * @returns the paths that were mended
  * @throws Failure (can't write)
  */
-export function mendAttributes(destination: string, owner: Ownership | undefined): readonly string[] {
+export function mendAttributes(destination: string, owner: Ownership | undefined): MendedFiles {
   using place = findPlace(destination);
-  if (place === undefined) return [];
-  return memberNames.flatMap((member) =>
+  if (place === undefined) return { mended: [], linked: [] };
+  const found = memberNames.map((member) =>
     guard(place, member, () => {
-      const path = memberPath(place, member);
-      const isMended = path !== undefined && setAttributes(path, { mode: members[member].mode, owner });
-      return isMended ? [outerName(place, member)] : [];
+      const isLinked = isOurLink(place, member);
+      const path = memberPath(place, member, isLinked);
+      const wanted = { mode: members[member].mode, owner };
+      const how = path === undefined ? "right" : setAttributes(path, wanted, isLinked);
+      return { how, name: outerName(place, member) };
     }),
   );
+  const of = (wanted: Mended) => found.flatMap(({ how, name }) => (how === wanted ? [name] : []));
+  return { mended: of("mended"), linked: of("linked") };
 }
 
 function guard<T>(place: Place, member: Member, call: () => T): T {

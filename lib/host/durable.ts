@@ -57,20 +57,27 @@ function writeAll(fd: number, content: Buffer): void {
   for (let done = 0; done < content.length; ) done += writeSync(fd, content, done);
 }
 
+/** What came of `setAttributes`. */
+export type Mended = "right" | "mended" | "linked";
+
 /**
  * Takes from a file's mode what is too wide, and gives it to its owner, where either is not so. Never through a
- * symbolic link, which could lead to any file.
+ * symbolic link, nor on a file with a second name (a hard link): either could be any file.
  *
- * @returns whether something had to change
+ * @param isOurFolder nobody else can make names in its folder, so a second name is its owner's matter
+ * @returns "linked" for one that was left because of its second name
  * @throws the system's error
  */
-export function setAttributes(path: string, { mode, owner }: FileAttributes): boolean {
+export function setAttributes(path: string, { mode, owner }: FileAttributes, isOurFolder = false): Mended {
   const fd = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOFOLLOW);
   try {
-    const { isWide, isForeign } = compareAttributes(fstatSync(fd), { mode, owner });
+    const stats = fstatSync(fd);
+    const { isWide, isForeign } = compareAttributes(stats, { mode, owner });
+    if (!isWide && !isForeign) return "right";
+    if (stats.nlink > 1 && !isOurFolder) return "linked";
     if (isWide) fchmodSync(fd, mode);
     if (isForeign && owner !== undefined) fchownSync(fd, owner.uid, owner.gid);
-    return isWide || isForeign;
+    return "mended";
   } finally {
     closeSync(fd);
   }
@@ -150,17 +157,26 @@ export function randomHex(bytes: number): string {
   return crypto.getRandomValues(new Uint8Array(bytes)).toHex();
 }
 
+export interface LeftOver {
+  /** Spares those of a run that is under way, where no lock keeps others out. @default 0 */
+  readonly olderThanSeconds?: number;
+  /** Whom the file was for: one that was killed may have given it away already. */
+  readonly owner?: Ownership | undefined;
+}
+
 /**
- * Removes what runs that were killed in the middle of `replaceFile` or `replaceLink` left of a path.
- *
- * @param olderThanSeconds spares those of a run that is under way, where no lock keeps others out
+ * Removes what runs that were killed in the middle of `replaceFile` or `replaceLink` left of a path. What has such a
+ * name and is another user's, or a folder, is left alone.
  */
-export function removeTemporaries(path: string, olderThanSeconds = 0): void {
+export function removeTemporaries(path: string, { olderThanSeconds = 0, owner }: LeftOver = {}): void {
   const start = `.${basename(path)}`;
   for (const name of readdirSync(dirname(path))) {
     if (!name.startsWith(start) || !temporarySuffix.test(name.slice(start.length))) continue;
     const temporary = join(dirname(path), name);
-    const ageMs = Date.now() - (lstatSync(temporary, { throwIfNoEntry: false })?.mtimeMs ?? 0);
+    const stats = lstatSync(temporary, { throwIfNoEntry: false });
+    if (stats === undefined || stats.isDirectory()) continue;
+    if (stats.uid !== process.geteuid?.() && stats.uid !== owner?.uid) continue;
+    const ageMs = Date.now() - stats.mtimeMs;
     if (olderThanSeconds === 0 || ageMs > olderThanSeconds * 1000) rmSync(temporary, { force: true });
   }
 }

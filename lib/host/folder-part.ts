@@ -9,7 +9,7 @@ import {
   openSync,
   readdirSync,
 } from "node:fs";
-import type { FileAttributes } from "./durable.ts";
+import type { FileAttributes, Ownership } from "./durable.ts";
 import { errorCode } from "./file-error.ts";
 
 const { O_DIRECTORY, O_NOFOLLOW, O_RDONLY } = constants;
@@ -25,9 +25,10 @@ export function openPart(parent: number, part: string, make: FileAttributes | un
   if (make !== undefined && makeFolder(path)) fsyncSync(parent);
   const fd = openDirectly(path);
   try {
-    if (make !== undefined && isUnfinished(fd, make)) {
-      fchmodSync(fd, make.mode);
+    if (make !== undefined && isUnfinished(fd, make.owner)) {
+      // The mode comes last: until then the folder is known as unfinished.
       if (make.owner !== undefined) fchownSync(fd, make.owner.uid, make.owner.gid);
+      fchmodSync(fd, make.mode);
     }
     return fd;
   } catch (error) {
@@ -41,10 +42,17 @@ export function openDirectly(path: string): number {
   return openSync(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
 }
 
-/** Closed to all others until its mode and owner are set. Tells whether it was missing. */
+/**
+ * The mode of a folder that has not got its owner yet. Nobody else makes one like this: it is closed to all others, and
+ * sticky, which says nothing where only one user may write. So a run that is stopped leaves one that the next can tell
+ * from a folder of an admin's.
+ */
+const unfinishedMode = 0o1700;
+
+/** Tells whether it was missing. */
 function makeFolder(path: string): boolean {
   try {
-    mkdirSync(path, { mode: 0o700 });
+    mkdirSync(path, { mode: unfinishedMode });
     return true;
   } catch (error) {
     if (errorCode(error) === "EEXIST") return false;
@@ -52,15 +60,11 @@ function makeFolder(path: string): boolean {
   }
 }
 
-/**
- * Whether a folder still has to get its mode and owner: it was made just now, or by a run that was stopped between
- * the two, which leaves it empty, its maker's, and with one of these modes.
- */
-function isUnfinished(fd: number, { mode, owner }: FileAttributes): boolean {
-  const stats = fstatSync(fd);
-  const found = stats.mode & 0o7777;
-  const isRight =
-    found === mode && (owner === undefined || (stats.uid === owner.uid && stats.gid === owner.gid));
-  if (isRight || stats.uid !== process.geteuid?.() || (found !== 0o700 && found !== mode)) return false;
-  return readdirSync(`/proc/self/fd/${fd}`).length === 0;
+/** Whether a folder still has to get its mode: this run, or one that was stopped, has made it, and it is empty. */
+function isUnfinished(fd: number, owner: Ownership | undefined): boolean {
+  const { mode, uid } = fstatSync(fd);
+  // A folder in one with the setgid bit has it, too.
+  if ((mode & 0o5777) !== unfinishedMode) return false;
+  const isOurs = uid === process.geteuid?.() || uid === owner?.uid;
+  return isOurs && readdirSync(`/proc/self/fd/${fd}`).length === 0;
 }

@@ -1,4 +1,4 @@
-import { closeSync, fstatSync, lstatSync, readlinkSync } from "node:fs";
+import { closeSync, fchmodSync, fstatSync, lstatSync, readlinkSync, type Stats } from "node:fs";
 import { basename } from "node:path";
 import { ExitCode, Failure } from "../failure.ts";
 import type { FileAttributes } from "./durable.ts";
@@ -17,6 +17,10 @@ export interface Folder extends Disposable {
   readonly path: string;
   /** For people. */
   readonly name: string;
+  /** As it was when it was opened. */
+  readonly stats: Stats;
+  /** Nobody but root and ourselves can put another folder on its path; who may write in it, `stats` tells. */
+  readonly isSteady: boolean;
   /** Not held open: nobody but root and ourselves can put another in its place, or in that of what is in it. */
   readonly isLasting?: true;
 }
@@ -33,18 +37,14 @@ const maxLinks = 40;
  * @throws the system's error, or a Failure: (can't write) for another user's link, (usage) for the sets of a certificate
  */
 export function openFolder(path: string, make?: FileAttributes): Folder {
-  const { fd, name } = walk(path, make);
-  return heldOpen(fd, name);
+  return heldOpen(walk(path, make));
 }
 
 /** A folder that was walked to. */
-interface Found {
+interface Found extends Pick<Folder, "name" | "stats" | "isSteady"> {
   readonly fd: number;
-  readonly name: string;
   /** Its path without links. */
   readonly path: string;
-  /** Every folder on its path is lasting, and so is it. */
-  readonly isLasting: boolean;
 }
 
 function walk(path: string, make?: FileAttributes): Found {
@@ -52,12 +52,12 @@ function walk(path: string, make?: FileAttributes): Found {
   const rest = name.split("/").filter(Boolean);
   refuseSets(rest, name);
   let fd = openDirectly("/");
-  let [way, lasts, links] = ["", true, 0];
+  let [way, isSteady, links] = ["", true, 0];
   try {
     for (let part = rest.shift(); part !== undefined; part = rest.shift()) {
       const target = ownLinkTarget(fd, name, part);
       if (target === undefined) {
-        lasts &&= isLasting(fstatSync(fd));
+        isSteady &&= isLasting(fstatSync(fd));
         const next = openPart(fd, part, make);
         closeSync(fd);
         fd = next;
@@ -75,7 +75,7 @@ function walk(path: string, make?: FileAttributes): Found {
         way = "";
       }
     }
-    return { fd, name, path: way, isLasting: lasts && isLasting(fstatSync(fd)) };
+    return { fd, name, path: way, stats: fstatSync(fd), isSteady };
   } catch (error) {
     closeSync(fd);
     throw error;
@@ -108,9 +108,9 @@ export function keepFoldersOpen(): Folders {
 
 function openToLook(path: string): Folder {
   const found = walk(path);
-  if (!found.isLasting) return heldOpen(found.fd, found.name);
+  if (!found.isSteady || !isLasting(found.stats)) return heldOpen(found);
   closeSync(found.fd);
-  return lasting(found.path, found.name);
+  return lasting(found.path, found.name, found.stats);
 }
 
 /**
@@ -136,11 +136,15 @@ export function openInside(outer: Folder, part: string, make?: FileAttributes): 
   const [path, name] = [`${outer.path}/${part}`, `${outer.name}/${part}`];
   if (outer.isLasting === true) {
     const stats = lstatSync(path);
-    if (stats.isDirectory() && isOurs(stats)) return lasting(path, name);
+    if (stats.isDirectory() && isOurs(stats)) return lasting(path, name, stats);
   }
   const fd = make === undefined ? openDirectly(path) : openPart(Number(basename(outer.path)), part, make);
   const stats = fstatSync(fd);
-  if (isOurs(stats)) return heldOpen(fd, name);
+  if (isOurs(stats)) {
+    // Made by a run that was stopped before it had opened it to readers.
+    if (make !== undefined && (stats.mode & 0o077) === 0) fchmodSync(fd, make.mode);
+    return heldOpen({ fd, name, stats, isSteady: outer.isSteady && isLasting(outer.stats) });
+  }
   closeSync(fd);
   throw new Failure(
     ExitCode.cantCreate,
@@ -151,12 +155,12 @@ export function openInside(outer: Folder, part: string, make?: FileAttributes): 
   );
 }
 
-function lasting(path: string, name: string): Folder {
-  return { path, name, isLasting: true, [Symbol.dispose]() {} };
+function lasting(path: string, name: string, stats: Stats): Folder {
+  return { path, name, stats, isSteady: true, isLasting: true, [Symbol.dispose]() {} };
 }
 
-function heldOpen(fd: number, name: string): Folder {
-  return { path: `/proc/self/fd/${fd}`, name, [Symbol.dispose]: () => closeSync(fd) };
+function heldOpen({ fd, name, stats, isSteady }: Omit<Found, "path">): Folder {
+  return { path: `/proc/self/fd/${fd}`, name, stats, isSteady, [Symbol.dispose]: () => closeSync(fd) };
 }
 
 /** Undefined where the part is no link. */

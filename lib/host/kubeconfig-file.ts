@@ -4,9 +4,10 @@ import { ExitCode, Failure } from "../failure.ts";
 import { compareAttributes, type Ownership, removeTemporaries, replaceFile } from "./durable.ts";
 import { errorCode, fileError, printable } from "./file-error.ts";
 import { isFilePath, isSamePlace } from "./file-path.ts";
-import { type Folder, openFolder, openInside } from "./folder.ts";
+import { type Folder, openFolder } from "./folder.ts";
 import { fullPath } from "./full-path.ts";
-import { type LockOptions, takeLock } from "./lock.ts";
+import { takeHostLock } from "./host-lock.ts";
+import type { LockOptions } from "./lock.ts";
 import { readSmallFile } from "./read-file.ts";
 import { isTrusted } from "./trust.ts";
 
@@ -32,7 +33,7 @@ export interface LockedFile extends Disposable {
 /** A thousand clusters' worth. */
 const maxBytes = 4 * 1024 * 1024;
 
-/** NAME_MAX, and the longest path that SQLite opens, less what our names beside it add. */
+/** NAME_MAX, less what our temporary name beside it adds; and what release 1.0.0 can lock, should a host go back to it. */
 const longestName = 255 - ".".length - ".tmp-0123456789ab".length;
 const longestPath = 511 - "/..lock/lock-journal".length;
 
@@ -95,10 +96,8 @@ export async function lockKubeconfigFile(
   let folder: Folder | undefined;
   try {
     folder = openFolder(path, { mode: 0o750, owner });
-    // A folder of ours alone: whoever may write in the outer one could put a link in a lock's place.
-    using ours = openInside(folder, `.${basename(name)}.lock`, { mode: 0o755 });
-    const lock = await takeLock(`${ours.path}/lock`, options, `${ours.name}/lock`);
-    return locked(folder, lock, name, owner);
+    const thing = { kind: "kubeconfig", folder: folder.path, base: basename(name), name } as const;
+    return locked(folder, await takeHostLock(thing, options), name, owner);
   } catch (error) {
     folder?.[Symbol.dispose]();
     throw fileError(ExitCode.cantCreate, "make the folder", path, error);
@@ -111,7 +110,7 @@ function locked(folder: Folder, lock: Disposable, name: string, owner: Ownership
     read: () => read(folder, name, owner),
     replace(text) {
       try {
-        removeTemporaries(path);
+        removeTemporaries(path, { owner });
         replaceFile(path, text, { mode: 0o600, owner: owner ?? inherited(path) });
       } catch (error) {
         throw fileError(ExitCode.cantCreate, "write", name, error);

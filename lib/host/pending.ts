@@ -1,18 +1,18 @@
 import { rmSync, statSync } from "node:fs";
 import { ExitCode } from "../failure.ts";
-import { findPlace } from "./certificate-place.ts";
+import { findPlace, lockedThing, type Member, memberNames } from "./certificate-place.ts";
 import { randomHex, removeTemporaries, replaceFile, syncFolder } from "./durable.ts";
 import { fileError } from "./file-error.ts";
 import type { Folder, Folders } from "./folder.ts";
-import { type LockOptions, takeLock } from "./lock.ts";
+import { takeHostLock } from "./host-lock.ts";
+import type { LockOptions } from "./lock.ts";
 import { readSmallFile } from "./read-file.ts";
 
 /** What has changed at a destination, and who has acted on it so far. */
 export interface Pending {
   /** Another for each change: what was done for one is not done for the next. */
   readonly id: string;
-  /** `certificate`, `key`, `ca` */
-  readonly changed: readonly string[];
+  readonly changed: readonly Member[];
   /** The hooks that have succeeded since. */
   readonly done: readonly string[];
 }
@@ -38,7 +38,7 @@ export function isPending(set: Folder): boolean {
 }
 
 /** Notes a change, beside those that are noted; hooks that acted on those have to act again. Throws the system's error. */
-export function addPending(set: Folder, changed: readonly string[]): void {
+export function addPending(set: Folder, changed: readonly Member[]): void {
   if (changed.length === 0) return;
   removeTemporaries(`${set.path}/${pendingName}`);
   write(set, { id: randomHex(8), changed: [...new Set([...read(set).changed, ...changed])], done: [] });
@@ -52,10 +52,7 @@ export function addPending(set: Folder, changed: readonly string[]): void {
  */
 export async function lockHooks(destination: string, options: LockOptions): Promise<Disposable | undefined> {
   using place = findPlace(destination);
-  const set = place?.set;
-  return set === undefined
-    ? undefined
-    : await takeLock(`${set.path}/hooks-lock`, options, `${set.name}/hooks-lock`);
+  return place?.set === undefined ? undefined : await takeHostLock(lockedThing(place, "hooks"), options);
 }
 
 /**
@@ -72,9 +69,9 @@ export async function settlePending(
 ): Promise<void> {
   using place = findPlace(destination);
   const set = place?.set;
-  if (set === undefined) return;
+  if (place === undefined || set === undefined) return;
   // The lock of those who change the certificate: what one of them notes just now is not to be removed.
-  using _ = await takeLock(`${set.path}/lock`, options, `${set.name}/lock`);
+  using _ = await takeHostLock(lockedThing(place, "set"), options);
   if (read(set).id !== pending.id) return;
   try {
     if (done === undefined) {
@@ -92,17 +89,34 @@ function write(set: Folder, pending: Pending): void {
   replaceFile(`${set.path}/${pendingName}`, `${JSON.stringify(pending)}\n`, { mode: 0o644 });
 }
 
-/** Only root writes there; what it can't read any more is pending whole. */
+/**
+ * What is noted comes from a unit that talks to the network, and decides what a more privileged one tells hooks. So
+ * nothing but a fixed set of values is taken from it; what can't be read any more is pending whole.
+ */
 function read(set: Folder): Pending {
-  const file = readSmallFile(`${set.path}/${pendingName}`, maxBytes, `${set.name}/${pendingName}`);
-  if (file === undefined) return nothing;
+  const name = `${set.name}/${pendingName}`;
+  const file = readSmallFile(`${set.path}/${pendingName}`, maxBytes, name);
+  return file === undefined ? nothing : parsePending(file.text);
+}
+
+function parsePending(text: string): Pending {
   try {
-    const { id, changed, done } = JSON.parse(file.text);
-    if (typeof id === "string" && Array.isArray(changed) && Array.isArray(done)) {
-      return { id, changed: changed.map(String), done: done.map(String) };
+    const { id, changed, done }: Record<string, unknown> = JSON.parse(text);
+    if (typeof id === "string" && /^[0-9a-f]{16}$/.test(id) && isTexts(changed) && isTexts(done)) {
+      const members = memberNames.filter((member) => changed.includes(member));
+      if (members.length === new Set(changed).size) return { id, changed: inOrder(members), done };
     }
   } catch {
     // as below
   }
-  return { id: "", changed: ["certificate", "key", "ca"], done: [] };
+  return { id: "", changed: inOrder(memberNames), done: [] };
+}
+
+function isTexts(value: unknown): value is string[] {
+  return Array.isArray(value) && value.every((it) => typeof it === "string");
+}
+
+/** As hooks have always been told: the certificate first. */
+function inOrder(members: readonly Member[]): readonly Member[] {
+  return (["certificate", "key", "ca"] as const).filter((member) => members.includes(member));
 }

@@ -95,7 +95,7 @@ export function storeSecret({ path, name }: SecretPlace, text: string, options: 
   const owner = options.owner ?? { uid: process.geteuid?.() ?? 0, gid: process.getegid?.() ?? 0 };
   if (stands(path, name, text, { ...options, owner })) return false;
   try {
-    removeTemporaries(path, staleSeconds);
+    removeTemporaries(path, { olderThanSeconds: staleSeconds, owner });
     replaceFile(path, text, { mode: 0o600, owner });
     return true;
   } catch (error) {

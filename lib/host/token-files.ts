@@ -22,7 +22,6 @@ import { isTrusted } from "./trust.ts";
 export interface TokenPaths {
   readonly token: string;
   readonly initToken: string;
-  readonly lock: string;
   /** An init token that the service manager keeps for this unit: read only, and gone with the run. */
   readonly credential?: string;
 }
@@ -35,7 +34,6 @@ export function tokenPaths(configPath: string, credentialsPath?: string): TokenP
   return {
     token: join(configPath, "token"),
     initToken: join(configPath, "init-token"),
-    lock: join(configPath, ".lock"),
     ...(credentialsPath === undefined ? {} : { credential: join(credentialsPath, "init-token") }),
   };
 }

@@ -1,6 +1,6 @@
 import { ExitCode, Failure } from "../failure.ts";
 import { refuseForeignLinks } from "../host/folder.ts";
-import { takeLock } from "../host/lock.ts";
+import { takeHostLock } from "../host/host-lock.ts";
 import {
   isInitTokenLeftOver,
   narrowTokenFile,
@@ -89,7 +89,9 @@ async function renew(
 
 async function trade(held: TokenFile, paths: TokenPaths, options: HostTokenOptions): Promise<HostToken> {
   requireChance(held, paths, options);
-  using _ = await takeLock(paths.lock, { signal: options.signal, onWait: options.onNote });
+  const { configPath, signal, onNote } = options;
+  const thing = { kind: "token", folder: configPath, base: "token", name: paths.token } as const;
+  using _ = await takeHostLock(thing, { signal, onWait: onNote });
   // Another run may have traded while this one waited.
   const other = replacement(held, paths, options);
   if (other !== undefined) {

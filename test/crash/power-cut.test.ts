@@ -26,7 +26,7 @@ describe.each(hostScenarios.map((scenario) => [scenario.name, scenario] as const
     expect(lostByPowerCut(calls, reliedOn(calls))).toEqual([]);
     const modes = creationModes(calls);
     expect(modes.filter(([, mode]) => (mode & 0o077) !== 0)).toEqual([]);
-    const writes = scenario.name !== "token renewal";
+    const writes = !["token renewal", "hooks left by a run before"].includes(scenario.name);
     expect(modes.length > 0).toBe(writes);
   });
 });

@@ -84,11 +84,7 @@ export function createHost(job: Job, standing?: Host): Host {
   const write = (name: string, content: string) => writeFileSync(at(name), content, { mode: 0o600 });
   mkdirSync(at("vault"), { mode: 0o700 });
   if (job !== trade) write("vault/token", `${hostToken}\n`);
-  else {
-    write("vault/init-token", `${initToken}\n`);
-    // Once made, it stays.
-    write("vault/.lock", "");
-  }
+  else write("vault/init-token", `${initToken}\n`);
   if (standing !== undefined) execFileSync("cp", ["-a", join(standing.path, "ssl"), at("ssl")]);
   const destination = at("ssl/kubelet");
   return {

@@ -61,7 +61,7 @@ function asked({ relay }: Host) {
 async function expectOneToken(host: Host): Promise<void> {
   const token = host.read(`${host.config}/token`).trim();
   await lookupSelf(createVaultClient({ address: cluster.address }), token);
-  expect(readdirSync(host.config).sort()).toEqual([".lock", "token"]);
+  expect(readdirSync(host.config).sort()).toEqual(["token"]);
 }
 
 function expectOneSet({ path, destination }: Host): void {

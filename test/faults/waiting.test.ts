@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { mkdirSync, readdirSync, readlinkSync } from "node:fs";
 import { join } from "node:path";
-import { takeLock } from "../../lib/host/lock.ts";
+import { type LockedThing, takeHostLock } from "../../lib/host/host-lock.ts";
 import { type ClusterServer, startCluster } from "../support/cluster-server.ts";
 import { type Host, startHost } from "../support/host.ts";
 import { scriptPath } from "../support/script.ts";
@@ -22,7 +22,7 @@ afterAll(() => cluster[Symbol.asyncDispose]());
 interface Job {
   readonly script: string;
   readonly args: (host: Host) => readonly string[];
-  readonly lock: (host: Host) => string;
+  readonly locks: (host: Host) => LockedThing;
   /** Requests before it has to wait. */
   readonly before: number;
   readonly does: string;
@@ -33,7 +33,7 @@ interface Job {
 const trade: Job = {
   script: "renew-token",
   args: () => [],
-  lock: ({ config }) => join(config, ".lock"),
+  locks: ({ config }) => ({ kind: "token", folder: config, base: "token", name: join(config, "token") }),
   before: 0,
   does: "init token traded",
   says: /^renew-token: the init token got this host a token of its own, accessor \w+\n$/,
@@ -41,7 +41,12 @@ const trade: Job = {
 const issue: Job = {
   script: "issue-cert",
   args: ({ destination }) => ["demo/pki/k8s/sign/kubelet", "kubelet", destination],
-  lock: ({ path }) => join(path, "ssl/.kubelet.set/lock"),
+  locks: ({ path, destination }) => ({
+    kind: "set",
+    folder: join(path, "ssl"),
+    base: "kubelet",
+    name: destination,
+  }),
   before: 1,
   does: "kubelet.pem issued",
   says: /^$/,
@@ -61,7 +66,7 @@ async function expectWaiting({ relay }: Host, { before }: Job): Promise<void> {
   expect(relay.passed).toHaveLength(before);
 }
 
-const hold = (path: string) => takeLock(path, { signal: AbortSignal.timeout(1000) });
+const hold = (thing: LockedThing) => takeHostLock(thing, { signal: AbortSignal.timeout(1000) });
 
 describe.concurrent.each([
   ["renew-token", trade],
@@ -70,7 +75,7 @@ describe.concurrent.each([
   test("says on what it waits after two seconds, and gives up at its time limit with 75", async () => {
     await using host = await hostFor(job);
     // Not by this process, which loses it when it reads the file below: POSIX' locks are so.
-    using _ = await startHolder(job.lock(host));
+    using _ = await startHolder(job.locks(host));
     const before = treeOf(host.path);
     const command = [await scriptPath(job.script), "--config-path", host.config, "--timeout", "4s"];
     const began = performance.now();
@@ -80,10 +85,10 @@ describe.concurrent.each([
     for await (const text of child.stderr.pipeThrough(new TextDecoderStream())) {
       said.push([text, (performance.now() - began) / 1000]);
     }
-    const path = job.lock(host);
+    const { name } = job.locks(host);
     expect(said.map(([words]) => words)).toEqual([
-      `${job.script}: waiting for another run that holds ${path}\n`,
-      `${job.script}: another run holds ${path}, and did not end in time\n`,
+      `${job.script}: waiting for another run that holds ${name}\n`,
+      `${job.script}: another run holds ${name}, and did not end in time\n`,
     ]);
     const [[, told = 0] = [], [, ended = 0] = []] = said;
     expect(told).toBeWithin(2, 4);
@@ -95,7 +100,7 @@ describe.concurrent.each([
 
   test("does its job when that lets go", async () => {
     await using host = await hostFor(job);
-    const lock = await hold(job.lock(host));
+    const lock = await hold(job.locks(host));
     const waiting = host.run(job.script, job.args(host));
     await expectWaiting(host, job);
     lock[Symbol.dispose]();
@@ -108,7 +113,7 @@ describe.concurrent.each([
 
   test("does its job when that is killed", async () => {
     await using host = await hostFor(job);
-    using holder = await startHolder(job.lock(host));
+    using holder = await startHolder(job.locks(host));
     const waiting = host.run(job.script, job.args(host));
     await expectWaiting(host, job);
     holder.kill();
@@ -121,9 +126,10 @@ describe.concurrent.each([
 
   test("does its job when that is killed and a child of it lives on", async () => {
     await using host = await hostFor(job);
-    using holder = await startHolder(job.lock(host));
-    expect(openFiles(holder.pid)).toContain(job.lock(host));
-    expect(openFiles(holder.child)).not.toContain(job.lock(host));
+    using holder = await startHolder(job.locks(host));
+    const ofOurs = expect.stringMatching(/^\/run\/vault-helper\/.*\.lock$/);
+    expect(openFiles(holder.pid)).toContainEqual(ofOurs);
+    expect(openFiles(holder.child)).not.toContainEqual(ofOurs);
     holder.kill();
     await until(() => !isRunning(holder.pid));
     expect(isRunning(holder.child)).toBe(true);
@@ -137,14 +143,14 @@ describe.concurrent.each([
 });
 
 /** A process that holds a lock and has a child: until it is killed, which the child outlives. */
-async function startHolder(path: string) {
+async function startHolder(thing: LockedThing) {
   const code = `
-    const lock = await takeLock(${JSON.stringify(path)}, { signal: AbortSignal.timeout(5000) });
+    const lock = await takeHostLock(${JSON.stringify(thing)}, { signal: AbortSignal.timeout(5000) });
     const child = Bun.spawn(["sleep", "60"], { stdio: ["ignore", "ignore", "ignore"] });
     console.log(child.pid);
     await Bun.sleep(60_000);
     lock[Symbol.dispose]();`;
-  const holder = Bun.spawn(snippet("{ takeLock }", "host/lock.ts", code), { stdout: "pipe" });
+  const holder = Bun.spawn(snippet("{ takeHostLock }", "host/host-lock.ts", code), { stdout: "pipe" });
   const { value } = await holder.stdout.pipeThrough(new TextDecoderStream()).getReader().read();
   const child = Number(value);
   return {

@@ -171,14 +171,14 @@ describe("removeTemporaries()", () => {
 });
 
 describe("setAttributes()", () => {
-  test("takes away what is too wide, gives nothing, and tells whether it did", () => {
+  test("takes away what is too wide, gives nothing, and says if it did", () => {
     using folder = temporaryFolder();
     const path = join(folder.path, "file");
     for (const [found, wanted, mode, changed] of [
-      [0o644, 0o600, "600", true],
-      [0o600, 0o644, "600", false],
-      [0o400, 0o600, "400", false],
-      [0o4755, 0o644, "644", true],
+      [0o644, 0o600, "600", "mended"],
+      [0o600, 0o644, "600", "right"],
+      [0o400, 0o600, "400", "right"],
+      [0o4755, 0o644, "644", "mended"],
     ] as const) {
       createFile(path, "x", { mode: found });
       expect(setAttributes(path, { mode: wanted })).toBe(changed);

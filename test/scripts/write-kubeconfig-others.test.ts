@@ -1,8 +1,8 @@
 import { afterAll, describe, expect, test } from "bun:test";
 import { rmSync, writeFileSync } from "node:fs";
-import { dirname, join } from "node:path";
+import { basename, dirname } from "node:path";
 import { parse } from "yaml";
-import { takeLock } from "../../lib/host/lock.ts";
+import { takeHostLock } from "../../lib/host/host-lock.ts";
 import { startCluster } from "../support/cluster-server.ts";
 import {
   commonName,
@@ -21,7 +21,10 @@ import { until } from "../support/wait.ts";
 const cluster = await startCluster();
 afterAll(() => cluster[Symbol.asyncDispose]());
 
-const lockOf = (host: Master) => join(dirname(host.kubeconfig), ".config.lock/lock");
+function hold({ kubeconfig }: Master): Promise<Disposable> {
+  const thing = { kind: "kubeconfig", folder: dirname(kubeconfig), base: basename(kubeconfig) } as const;
+  return takeHostLock({ ...thing, name: kubeconfig }, { signal: new AbortController().signal });
+}
 
 describe("write-kubeconfig, with others in the file or at work,", () => {
   test("keeps what else is in it with --merge, and whoever's current context", async () => {
@@ -64,17 +67,19 @@ describe("write-kubeconfig, with others in the file or at work,", () => {
   test("waits for a run that holds the kubeconfig, and gives up in its time", async () => {
     await using host = await startMaster(cluster);
     await written(host);
-    const lock = lockOf(host);
-    using _ = await takeLock(lock, { signal: new AbortController().signal });
+    using _ = await hold(host);
     const run = await write(host, "--if-due", "--timeout", "500ms");
-    expect(run).toMatchObject({ code: 75, stderr: expect.stringContaining(`another run holds ${lock}`) });
+    expect(run).toMatchObject({
+      code: 75,
+      stderr: expect.stringContaining(`another run holds ${host.kubeconfig}`),
+    });
   });
 
   test("shows no key beside another key's certificate, which a change in between could leave", async () => {
     await using host = await startMaster(cluster);
     await written(host);
     const [certificate, kubeconfig] = [host.read(`${host.destination}.pem`), host.read(host.kubeconfig)];
-    const lock = await takeLock(lockOf(host), { signal: new AbortController().signal });
+    const lock = await hold(host);
     const running = write(host);
     await until(() => host.read(`${host.destination}.pem`) !== certificate);
     rmSync(`${host.destination}-key.pem`);

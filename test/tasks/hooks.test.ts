@@ -1,6 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import { existsSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import type { Member } from "../../lib/host/certificate-place.ts";
 import { lockPlace } from "../../lib/host/certificate-write.ts";
 import { readPending } from "../../lib/host/pending.ts";
 import { type Manifest, parseManifest } from "../../lib/manifest/manifest.ts";
@@ -45,7 +46,7 @@ function host() {
 
 async function change(
   { destination }: Manifest,
-  pending: readonly string[] = ["certificate"],
+  pending: readonly Member[] = ["certificate"],
 ): Promise<void> {
   using place = await lockPlace(destination, undefined, { signal });
   place.replace(files, undefined, pending);

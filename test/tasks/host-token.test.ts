@@ -90,7 +90,7 @@ describe("keepHostToken() trades the init token", () => {
     expect(kept).toMatchObject({ how: "traded", ttlSeconds: fiveYears });
     expect(it.stored()).toBe(`${kept.token}\n`);
     expect(modeOf(it.at("token"))).toBe("600");
-    expect(readdirSync(it.path).sort()).toEqual([".lock", "token"]);
+    expect(readdirSync(it.path).sort()).toEqual(["token"]);
     expect((await lookupSelf(cluster.admin, kept.token)).policies).toEqual(["default", "demo/worker"]);
     expect(it.relay.passed.filter(({ path }) => path.startsWith("auth/token/create"))).toHaveLength(1);
     // And then it is like any other.
@@ -124,7 +124,7 @@ describe("keepHostToken() trades the init token", () => {
       ".token.tmp-mine": "somebody's",
     });
     await it.keep();
-    expect(readdirSync(it.path).sort()).toEqual([".lock", ".token.tmp-mine", "token"]);
+    expect(readdirSync(it.path).sort()).toEqual([".token.tmp-mine", "token"]);
   });
 
   test("once, when several want to at one moment", async () => {

@@ -1,0 +1,84 @@
+import type { Stats } from "node:fs";
+import { basename } from "node:path";
+import type { Place } from "./certificate-place.ts";
+import type { Ownership } from "./durable.ts";
+import { fullPath } from "./full-path.ts";
+import { setFolderName } from "./set-folder.ts";
+import { isOurs, isTrusted } from "./trust.ts";
+
+/** Who could have put a key where it stands. */
+export interface KeyOrigin {
+  readonly uid: number;
+  /** Somebody other than its owner can write it. */
+  readonly isWide: boolean;
+  /** It is a plain file, and has a second name (a hard link). */
+  readonly isLinked: boolean;
+  /** Owner of the folder that services read in; undefined where others than the owner can write there. */
+  readonly folderUid: number | undefined;
+  /** Nobody but root and ourselves can put anything there. */
+  readonly isOurFolder: boolean;
+  /** The destination, to be compared with the one that the set was made for. */
+  readonly home: SetHome;
+}
+
+/** Which destination a set is made for: kept beside it, so that a set which was moved to another is noticed. */
+export interface SetHome {
+  /** From the root, as it was asked for. */
+  readonly path: string;
+  /** Its folder's numbers: the same by whatever path it is reached. */
+  readonly folder: string;
+}
+
+/** @param isLinked whether the key is in a set, and not a plain file */
+export function keyOrigin(place: Place, stats: Stats, isLinked: boolean): KeyOrigin {
+  const { folder } = place;
+  return {
+    uid: stats.uid,
+    isWide: (stats.mode & 0o022) !== 0,
+    isLinked: !isLinked && stats.nlink > 1,
+    folderUid: (folder.stats.mode & 0o022) === 0 ? folder.stats.uid : undefined,
+    isOurFolder: folder.isSteady && isOurs(folder.stats),
+    home: setHome(place),
+  };
+}
+
+export function setHome({ folder, base }: Place): SetHome {
+  return { path: fullPath(`${folder.name}/${base}`), folder: `${folder.stats.dev}:${folder.stats.ino}` };
+}
+
+/**
+ * Whether a set still is at the destination that it was made for. Its folder may have another name by now, or be another
+ * one at the same path (a backup that was restored, say).
+ */
+function isAtHome(made: SetHome, home: SetHome): boolean {
+  if (basename(made.path) !== basename(home.path)) return false;
+  return made.path === home.path || made.folder === home.folder;
+}
+
+/**
+ * Why a key that stands must not be signed: somebody who is not to have the certificate could know it. Its name says
+ * nothing; who owns it, and who could have put it there, does.
+ *
+ * @param owner of the files, where one is asked for
+ * @param made the destination that the set was made for; undefined where nobody has noted that
+ * @returns a few words; undefined for a key that may be signed
+ */
+export function keyFault(
+  origin: KeyOrigin,
+  owner: Ownership | undefined,
+  made: SetHome | undefined,
+): string | undefined {
+  const { uid, isOurFolder, folderUid, home } = origin;
+  if (origin.isWide) return "others can write it";
+  // Only root can have put it there, whoever is to read it.
+  if (isOurFolder) return undefined;
+  if (origin.isLinked) return "it has another name (a hard link)";
+  if (made !== undefined && !isAtHome(made, home)) {
+    return `${setFolderName(basename(home.path))} is the set of ${made.path}`;
+  }
+  if (isTrusted(uid) || uid === owner?.uid) return undefined;
+  if (owner === undefined && uid === folderUid) return undefined;
+  return owner === undefined && folderUid === undefined
+    ? `it belongs to user ${uid}, and its folder can be written by others`
+    : `it belongs to user ${uid}`;
+}
