@@ -16,7 +16,7 @@ import { dueAt, type Standing, standing } from "./due.ts";
 import { type CaOnServer, caReason, compareCa, replacementTime } from "./host-status-ca.ts";
 import { type CallOptions, directCall, manifestsCall } from "./host-status-mend.ts";
 import type { Answers } from "./host-status-server.ts";
-import { type CertificateRequest, recordedRequest } from "./request-record.ts";
+import { type CertificateRequest, foreignKey, recordedRequest } from "./request-record.ts";
 
 export interface CertificateStatus extends Finding {
   /** The manifest's, else the destination's last part. */
@@ -169,8 +169,10 @@ async function judge(
   const isNow = (time: Date | undefined) => time === undefined || time <= now;
   const waits = isDue && stands.isUsable && !isNow(replacedAt);
   const isWide = hasWideKey(wanted.destination);
+  const foreign = foreignKey(set, manifest?.owner);
   const told: ReadonlyArray<readonly [State, string | undefined]> = [
     ...stands.reasons.map((reason) => [stands.isUsable ? (waits ? "ok" : "due") : "wrong", reason] as const),
+    ["wrong", foreign && `its key is not used: ${foreign}`],
     ["ok", waits ? "it waits for its window" : undefined],
     ["ok", manifest?.renew === "always" ? "it is renewed at each run" : undefined],
     ["due", caReason[ca]],
@@ -183,7 +185,9 @@ async function judge(
   // One that looks at the server's CA now is kept back by its window alone.
   const refreshCa = caReason[ca] !== undefined;
   const isMendable = isNow(replacedAt) || (refreshCa && isNow(replacementAfter(new Date(0))));
-  const isMended = state === "wrong" || (state === "due" && (isWide || isMendable));
+  // For a key that somebody else may have put there no command mends it: somebody has to look.
+  const isMended =
+    foreign === undefined && (state === "wrong" || (state === "due" && (isWide || isMendable)));
   return {
     state,
     reasons: found.flatMap(([, reason]) => reason ?? []),

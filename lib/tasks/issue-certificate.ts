@@ -1,10 +1,12 @@
 import { formatMinute } from "../duration.ts";
 import { ExitCode, Failure } from "../failure.ts";
 import { lookAtSet } from "../host/certificate-look.ts";
-import { certificatePaths } from "../host/certificate-place.ts";
+import { certificatePaths, type Member } from "../host/certificate-place.ts";
 import type { StoredSet } from "../host/certificate-set.ts";
 import { isMendDue, type LockedPlace, lockPlace, mendAttributes } from "../host/certificate-write.ts";
 import type { Ownership } from "../host/durable.ts";
+import { printable } from "../host/file-error.ts";
+import type { SetHome } from "../host/key-origin.ts";
 import type { VaultClient } from "../vault/client.ts";
 import { mountOfSignPath, readIssuerChain, signCsr } from "../vault/pki.ts";
 import { type Certificate, isSameCertificate, isSignedBy, readCertificates } from "../x509/certificate.ts";
@@ -13,7 +15,7 @@ import { defaultKeyType, isSameKeyType, type KeyType } from "../x509/key-type.ts
 import { chainOf, checkSigned } from "./check-signed.ts";
 import { clockNote, learnServerTime, serverTime } from "./clock.ts";
 import { caCheckMs, dueAt, otherCa, standing } from "./due.ts";
-import { type CertificateRequest, requestRecord } from "./request-record.ts";
+import { type CertificateRequest, foreignKey, requestRecord } from "./request-record.ts";
 
 export interface IssueOptions extends CertificateRequest {
   /** With a token that may use the sign path. */
@@ -90,6 +92,7 @@ async function decide(
   set: StoredSet,
   options: IssueOptions,
 ): Promise<Issued | { reasons: readonly string[] }> {
+  if (!options.force) refuseForeignKey(set, options);
   // An order looks at nothing that stands; a wish at each run still has its window.
   if (options.force || (!options.ifDue && options.waitUntil === undefined)) return { reasons: [] };
   const now = serverTime(options.client);
@@ -102,14 +105,19 @@ async function decide(
     isPending: set.isPending === true,
   };
   if (options.ifDue && reasons.length === 0) {
-    const mended = isMendDue(set, options.owner) ? mendAttributes(options.destination, options.owner) : [];
-    for (const path of mended) {
-      options.onNote?.(`${path} has its owner and mode set again`);
-    }
+    if (isMendDue(set, options.owner)) mend(options);
     return { outcome: "not due", ...about };
   }
   const waitsUntil = isUsable ? options.waitUntil?.(certificate, now) : undefined;
   return waitsUntil === undefined ? { reasons } : { outcome: "waiting", waitsUntil, ...about };
+}
+
+function mend({ destination, owner, onNote }: IssueOptions): void {
+  const { mended, linked } = mendAttributes(destination, owner);
+  for (const path of mended) onNote?.(`${path} has its owner and mode set again`);
+  for (const path of linked) {
+    onNote?.(`${path} has another name (a hard link), so its owner and mode are left as they are`);
+  }
 }
 
 /** What the look may lead to, a new certificate say, has to wait for its window, too. */
@@ -186,9 +194,12 @@ async function issue(
   };
   const files = {
     ...signedFiles,
-    request: (seal?: string) => requestRecord(options, leaf, { files: signedFiles, keyType: key.type, seal }),
+    request: (seal?: string, home?: SetHome) =>
+      requestRecord(options, leaf, { files: signedFiles, keyType: key.type, seal }, home),
   };
-  const changed = ["certificate", ...(kept ? [] : ["key"]), ...(files.ca === set.ca ? [] : ["ca"])];
+  const changed: Member[] = ["certificate"];
+  if (!kept) changed.push("key");
+  if (files.ca !== set.ca) changed.push("ca");
   place.replace(files, options.owner ?? inherited(set), options.keepsPending === true ? changed : []);
   return {
     outcome: "issued",
@@ -211,6 +222,25 @@ async function chooseKey(
     if (keyType === undefined || isSameKeyType(key.type, keyType)) return { key, kept: true };
   }
   return { key: await generateKey(keyType ?? defaultKeyType), kept: false };
+}
+
+/**
+ * Refuses to have a key signed that somebody else may have put there.
+ *
+ * @throws Failure (data)
+ */
+export function refuseForeignKey(
+  set: StoredSet,
+  { destination, owner }: Pick<IssueOptions, "destination" | "owner">,
+): void {
+  const fault = foreignKey(set, owner);
+  if (fault === undefined) return;
+  const { key } = certificatePaths(destination);
+  throw new Failure(ExitCode.data, `${printable(key)} is not used: ${fault}`, {
+    hint:
+      "nothing was changed; look at how it came there, and give its user as the owner if that is right, " +
+      "or have a new key made: remove it, or use --force in a direct call",
+  });
 }
 
 async function readStandingKey(pem: string, path: string): Promise<PrivateKey> {

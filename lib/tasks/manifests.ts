@@ -10,7 +10,13 @@ import { readIssuerChain } from "../vault/pki.ts";
 import type { Certificate } from "../x509/certificate.ts";
 import { learnServerTime } from "./clock.ts";
 import { dueAt, lifeMs, standing } from "./due.ts";
-import { type CaLook, type Issued, type IssueOptions, issueCertificate } from "./issue-certificate.ts";
+import {
+  type CaLook,
+  type Issued,
+  type IssueOptions,
+  issueCertificate,
+  refuseForeignKey,
+} from "./issue-certificate.ts";
 
 /** What came of one manifest: each stands alone, and one that fails leaves the others done. */
 export type Outcome =
@@ -155,6 +161,7 @@ async function dueReasons(
   now: Date,
 ): Promise<readonly string[]> {
   if (found instanceof Failure) throw found;
+  if (found !== undefined) refuseForeignKey(found, manifest);
   const { reasons, certificate, isUsable } = await standing(found ?? {}, manifest, now, true);
   if (isUsable && certificate !== undefined && waitUntil(manifest, certificate, now) !== undefined) return [];
   return reasons.length === 0 && manifest.renew === "always" ? ["it is renewed at each run"] : reasons;

@@ -1,4 +1,6 @@
 import type { SetFiles, StoredSet } from "../host/certificate-set.ts";
+import type { Ownership } from "../host/durable.ts";
+import { keyFault, type SetHome } from "../host/key-origin.ts";
 import type { Certificate } from "../x509/certificate.ts";
 import type { KeyType } from "../x509/key-type.ts";
 import type { Names } from "../x509/names.ts";
@@ -19,6 +21,8 @@ export interface RequestRecord extends Omit<CertificateRequest, "keyType"> {
   /** SHA-256 fingerprint of the certificate that was given for it. */
   readonly certificate: string;
   readonly checked?: Checked | undefined;
+  /** The destination that the set was made for; sets of release 1.0.0 have none. */
+  readonly home?: SetHome | undefined;
 }
 
 /** What was known of the set when it was put there, whole and right. */
@@ -40,12 +44,14 @@ export function requestRecord(
   asked: CertificateRequest,
   given: Certificate,
   checked?: { readonly files: CheckedFiles; readonly keyType: KeyType; readonly seal?: string | undefined },
+  home?: SetHome,
 ): string {
   const record: RequestRecord = {
     signPath: asked.signPath,
     names: asked.names,
     caChain: asked.caChain,
     certificate: given.x509.fingerprint256,
+    home,
     checked: checked && {
       files: digest(checked.files),
       seal: checked.seal,
@@ -61,6 +67,15 @@ export function requestRecord(
 export function recordedRequest(set: StoredSet): CertificateRequest | undefined {
   const record = parseRecord(set.request);
   return record && { signPath: record.signPath, names: record.names, caChain: record.caChain };
+}
+
+/**
+ * Why the key that stands must not be signed, in a few words; undefined for one that may be, and where there is none.
+ *
+ * @param owner of the files, where one is asked for
+ */
+export function foreignKey(set: StoredSet, owner: Ownership | undefined): string | undefined {
+  return set.keyOrigin && keyFault(set.keyOrigin, owner, parseRecord(set.request)?.home);
 }
 
 /** The three files are those that were checked when they were put there, which need not be read to know that. */
@@ -84,17 +99,25 @@ function digest({ key, certificate, ca }: CheckedFiles): string {
 /** Undefined for anything but what `requestRecord` writes: then the certificate itself is compared. */
 export function parseRecord(text: string | undefined): RequestRecord | undefined {
   try {
-    const { signPath, names, caChain, certificate, checked } = JSON.parse(text ?? "null");
+    const { signPath, names, caChain, certificate, checked, home } = JSON.parse(text ?? "null");
     const lists = [names.organisations, names.dnsNames, names.ipAddresses];
     const texts = [signPath, certificate, names.commonName, ...lists.flat()];
     return lists.every(Array.isArray) &&
       texts.every((it) => typeof it === "string") &&
       typeof caChain === "boolean"
-      ? { signPath, names, caChain, certificate, checked: isRight(checked) ? checked : undefined }
+      ? {
+          ...{ signPath, names, caChain, certificate },
+          checked: isRight(checked) ? checked : undefined,
+          home: isHome(home) ? home : undefined,
+        }
       : undefined;
   } catch {
     return undefined;
   }
+}
+
+function isHome(value: SetHome | undefined): value is SetHome {
+  return typeof value?.path === "string" && typeof value.folder === "string";
 }
 
 function isRight(value: Checked | undefined): value is Checked {
