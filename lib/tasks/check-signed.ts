@@ -1,3 +1,4 @@
+import { isPlausibleNow } from "../calendar.ts";
 import { ExitCode, Failure } from "../failure.ts";
 import type { SignedCertificate } from "../vault/pki.ts";
 import {
@@ -11,7 +12,7 @@ import {
 import { normalIp } from "../x509/ip-address.ts";
 import type { PrivateKey } from "../x509/key.ts";
 import type { Names } from "../x509/names.ts";
-import { tolerableMs } from "./clock.ts";
+import { type Clocks, type Validity, validityOf } from "./clock.ts";
 
 /** What a server signed, read and checked. */
 export interface CheckedCertificate {
@@ -24,7 +25,7 @@ export interface CheckedCertificate {
 
 /**
  * Makes sure that what came back may replace what stands: it is for our key, signed by the CA that came with it,
- * holds the names that were asked for, and is valid now.
+ * holds the names that were asked for, and is valid now by one clock at least.
  *
  * @throws Failure (data) that says which of these does not hold
  */
@@ -32,7 +33,7 @@ export function checkSigned(
   signed: SignedCertificate,
   key: PrivateKey,
   names: Names,
-  now: Date,
+  now: Clocks,
 ): CheckedCertificate {
   const [leaf] = readCertificates(signed.certificate, "the server's answer");
   const [issuer] = readCertificates(signed.issuingCa, "the server's answer");
@@ -41,20 +42,9 @@ export function checkSigned(
   if (!isSignedBy(leaf, issuer)) throw refused("is not signed by the CA that came with it");
   const missing = missingNames(leaf, names);
   if (missing.length > 0) throw refused(`lacks what was asked for: ${missing.join(", ")}`);
-  if (leaf.notAfter <= now) {
-    throw refused(
-      `ended ${leaf.notAfter.toISOString()}, before it began to be used`,
-      "compare this host's clock with the server's",
-    );
-  }
-  // Both clocks count as right where they are no further apart than this.
-  if (leaf.notBefore.getTime() > now.getTime() + tolerableMs) {
-    throw refused(
-      `begins ${leaf.notBefore.toISOString()}, which is to come`,
-      "compare this host's clock with the server's",
-    );
-  }
-  if (issuer.notAfter <= now) {
+  const validity = validityOf(leaf, now);
+  if (validity !== "valid") throw outOfTime(leaf, validity, now);
+  if (validityOf(issuer, now) === "ended") {
     throw new Failure(
       ExitCode.unavailable,
       `the CA that signed the certificate ended ${issuer.notAfter.toISOString()}; nothing was changed here`,
@@ -82,6 +72,21 @@ export function chainOf(
   return all;
 }
 
+/** A clock that was never set will be: trying again helps then. */
+function outOfTime(
+  { notBefore, notAfter }: Certificate,
+  validity: Exclude<Validity, "valid">,
+  now: Clocks,
+): Failure {
+  const words = {
+    ended: `ended ${notAfter.toISOString()}, before it began to be used`,
+    "to come": `begins ${notBefore.toISOString()}, which is to come`,
+    neither: `begins ${notBefore.toISOString()} and ends ${notAfter.toISOString()}, and is valid by neither clock`,
+  };
+  const exitCode = isPlausibleNow(now.host.getTime()) ? ExitCode.data : ExitCode.tryLater;
+  return refused(words[validity], "compare this host's clock with the server's", exitCode);
+}
+
 function missingNames(leaf: Certificate, names: Names): string[] {
   const dns = leaf.dnsNames.map((name) => name.toLowerCase());
   return [
@@ -94,6 +99,7 @@ function missingNames(leaf: Certificate, names: Names): string[] {
 function refused(
   how: string,
   hint = "the role at the sign path decides what is signed; nothing was changed here",
+  exitCode: ExitCode = ExitCode.data,
 ): Failure {
-  return new Failure(ExitCode.data, `the certificate that the server signed ${how}`, { hint });
+  return new Failure(exitCode, `the certificate that the server signed ${how}`, { hint });
 }

@@ -1,19 +1,32 @@
+import { isPlausibleNow } from "../calendar.ts";
 import { formatDuration } from "../duration.ts";
 import type { VaultClient } from "../vault/client.ts";
 import { readSealed } from "../vault/sys.ts";
 
 /** A difference that a person should know of is longer: more than a slow answer and whole seconds explain. */
-export const tolerableMs = 60_000;
+const tolerableMs = 60_000;
 
 /**
- * What time it is where certificates are made. That clock decides what is valid; a host's own may be anywhere
- * before its time service has run.
- *
- * @returns the host's time where both agree within a minute, or the server was not asked yet; else the server's
+ * What time it is. No clock decides alone: a host's may be anywhere before its time service has run, and the server's
+ * is told by whoever answers, which a proxy may be. So a certificate is due if either clock says so, and valid if
+ * either says so.
  */
-export function serverTime(client: VaultClient): Date {
-  const aheadMs = client.clockAheadMs() ?? 0;
-  return new Date(Date.now() + (Math.abs(aheadMs) > tolerableMs ? aheadMs : 0));
+export interface Clocks {
+  readonly host: Date;
+  /** By the last answer that told it; the host's own where none did, or where both agree within a minute. */
+  readonly server: Date;
+}
+
+/**
+ * Both clocks, now. A host's clock that was never set says nothing beside a server's.
+ *
+ * @param client undefined asks this host's clock alone
+ */
+export function readClocks(client?: VaultClient, hostMs = Date.now()): Clocks {
+  const aheadMs = client?.clockAheadMs() ?? 0;
+  const server = new Date(hostMs + (Math.abs(aheadMs) > tolerableMs ? aheadMs : 0));
+  const isSet = isPlausibleNow(hostMs) || !isPlausibleNow(server.getTime());
+  return { host: isSet ? new Date(hostMs) : server, server };
 }
 
 /** Asks the server for nothing but its time, where it was asked for nothing yet: with an admin's token, say. */
@@ -27,4 +40,60 @@ export function clockNote(client: VaultClient): string | undefined {
   if (Math.abs(aheadMs) <= tolerableMs) return undefined;
   const apart = formatDuration(Math.abs(aheadMs) / 1000);
   return `this host's clock is ${apart} ${aheadMs > 0 ? "behind" : "ahead of"} the server's`;
+}
+
+/** How long it is until a moment, in milliseconds, by the clock that is closer to it; below zero for what is past. */
+export function untilMs({ host, server }: Clocks, moment: Date): number {
+  return moment.getTime() - Math.max(host.getTime(), server.getTime());
+}
+
+export interface Times {
+  readonly notBefore: Date;
+  readonly notAfter: Date;
+}
+
+/** What the clocks say of a certificate: `ended` and `to come` where that is what both say. */
+export type Validity = "valid" | "ended" | "to come" | "neither";
+
+/** Valid if either clock says so. Both clocks count as right where they are no further apart than a minute. */
+export function validityOf({ notBefore, notAfter }: Times, { host, server }: Clocks): Validity {
+  const says = (now: Date): Validity =>
+    now >= notAfter ? "ended" : now.getTime() + tolerableMs < notBefore.getTime() ? "to come" : "valid";
+  const [a, b] = [says(host), says(server)];
+  return a === "valid" || b === "valid" ? "valid" : a === b ? a : "neither";
+}
+
+/**
+ * The clocks as far as they can be right about a certificate. One that showed a time past its due date when it was
+ * issued, and alone did so, was ahead by what lay between that and its beginning, and is set back by as much. Else a
+ * clock that stays wrong would have a new certificate issued, and services restarted, at each run.
+ *
+ * @param issued what the clocks showed when it was issued; undefined where nobody has noted that
+ */
+export function correctedFor(
+  { notBefore, dueAt }: { readonly notBefore: Date; readonly dueAt: Date },
+  issued: Clocks | undefined,
+  now: Clocks,
+): Clocks {
+  if (issued === undefined) return now;
+  const corrected = (clock: keyof Clocks, other: keyof Clocks) => {
+    const wasAhead = issued[clock] >= dueAt && issued[other] < dueAt;
+    // One that shows less than it did has been set since.
+    return wasAhead && now[clock] >= issued[clock]
+      ? new Date(now[clock].getTime() - (issued[clock].getTime() - notBefore.getTime()))
+      : now[clock];
+  };
+  return { host: corrected("host", "server"), server: corrected("server", "host") };
+}
+
+/** Between two looks whether the server has another CA by now: a week. */
+const caCheckMs = 7 * 86_400_000;
+
+/**
+ * When the server's CA is to be looked at again, by this host's clock alone, which dated the last look. One that is yet
+ * to come, or is no date, was dated by a clock that has been set since, and says nothing.
+ */
+export function nextCaLook(checkedAt: Date, now: Date): Date {
+  const at = checkedAt.getTime();
+  return at <= now.getTime() + tolerableMs ? new Date(at + caCheckMs) : now;
 }

@@ -9,6 +9,7 @@ import {
 import { readKey } from "../x509/key.ts";
 import { isSameKeyType, type KeyType, keyTypeName } from "../x509/key-type.ts";
 import { isSameNames, type Names } from "../x509/names.ts";
+import { type Clocks, correctedFor, type Times, untilMs, validityOf } from "./clock.ts";
 import {
   type CertificateRequest,
   type CheckedFiles,
@@ -24,6 +25,8 @@ export interface Standing {
   readonly reasons: readonly string[];
   /** The one that stands, where it can be read. */
   readonly certificate?: Certificate;
+  /** What time it is, as far as the clocks can be right about that certificate. */
+  readonly clocks?: Clocks;
   /** It is of use still: for its key, of its CA, and not at its end. */
   readonly isUsable: boolean;
   /** What its files are to each other, where all of them can be read. */
@@ -38,7 +41,7 @@ export interface Standing {
 export async function standing(
   set: StoredSet,
   asked: CertificateRequest,
-  now: Date,
+  now: Clocks,
   halfOfShortLife = false,
 ): Promise<Standing> {
   const record = parseRecord(set.request);
@@ -58,22 +61,63 @@ export async function standing(
   }
 }
 
-function verdict(found: Found, asked: CertificateRequest, now: Date, halfOfShortLife: boolean): Standing {
+function verdict(found: Found, asked: CertificateRequest, now: Clocks, halfOfShortLife: boolean): Standing {
+  const { certificate, record } = found;
+  const age = ageOf(certificate, now, { halfOfShortLife, issued: record?.issued });
   const broken = [
     found.match.key ? [] : ["the key belongs to another certificate"],
     found.match.ca ? [] : ["the CA file's CA did not sign it"],
-    now < found.certificate.notAfter ? [] : ["it has expired"],
+    age.isValid ? [] : age.reasons,
   ].flat();
-  const late = broken.length === 0 && now >= dueAt(found.certificate, halfOfShortLife);
   const reasons = [
     broken,
     asked.keyType === undefined || isSameKeyType(found.keyType, asked.keyType)
       ? []
       : [`the key is ${keyTypeName(found.keyType)}, not ${keyTypeName(asked.keyType)}`],
     nameReasons(found, asked),
-    late ? [`less than ${fractionLeft(found.certificate, halfOfShortLife).words} of its life is left`] : [],
+    broken.length === 0 ? age.reasons : [],
   ].flat();
-  return { reasons, certificate: found.certificate, isUsable: broken.length === 0, match: found.match };
+  return { reasons, certificate, clocks: age.clocks, isUsable: broken.length === 0, match: found.match };
+}
+
+/** How old a certificate is. */
+interface Age {
+  /** By either clock. */
+  readonly isValid: boolean;
+  /** Why it is due for its age, by either clock: at most one. */
+  readonly reasons: readonly string[];
+  /** As far as they can be right about it. */
+  readonly clocks: Clocks;
+}
+
+/**
+ * A certificate by its times alone: due if either clock says so, and valid if either says so.
+ *
+ * @param issued what the clocks showed when it was issued
+ */
+export function ageOf(
+  certificate: Times,
+  now: Clocks,
+  { halfOfShortLife = false, issued }: { halfOfShortLife?: boolean; issued?: Clocks | undefined } = {},
+): Age {
+  const due = dueAt(certificate, halfOfShortLife);
+  const clocks = correctedFor({ notBefore: certificate.notBefore, dueAt: due }, issued, now);
+  const validity = validityOf(certificate, clocks);
+  if (validity !== "valid") {
+    const words = {
+      ended: "it has expired",
+      "to come": "it is not valid yet",
+      neither: "it is valid by no clock",
+    };
+    return { isValid: false, reasons: [words[validity]], clocks };
+  }
+  const isPast = (moment: Date) => untilMs(clocks, moment) <= 0;
+  if (isPast(certificate.notAfter)) {
+    const whose = clocks.host >= certificate.notAfter ? "this host's clock" : "the server's clock";
+    return { isValid: true, reasons: [`it has expired by ${whose}`], clocks };
+  }
+  const words = `less than ${fractionLeft(certificate, halfOfShortLife).words} of its life is left`;
+  return { isValid: true, reasons: isPast(due) ? [words] : [], clocks };
 }
 
 /** What a whole set holds. */
@@ -115,25 +159,27 @@ async function inspected(files: CheckedFiles, record: RequestRecord | undefined)
 /** Why a certificate is due whose own CA the server has no longer. */
 export const otherCa = "the server has another CA by now";
 
-/** Between two looks whether the server has another CA by now: a week. */
-export const caCheckMs = 7 * 86_400_000;
-
 const shortLifeMs = 10 * 86_400_000;
 
 /** When so little of its life is left that the next one is due: a third, or a half of a short one. */
-export function dueAt(certificate: Certificate, halfOfShortLife = false): Date {
+export function dueAt(certificate: Times, halfOfShortLife = false): Date {
   const { part } = fractionLeft(certificate, halfOfShortLife);
   return new Date(certificate.notAfter.getTime() - lifeMs(certificate) * part);
 }
 
-function fractionLeft(certificate: Certificate, halfOfShortLife: boolean): { part: number; words: string } {
+/** When so little is left that it is replaced outside its window, too: a tenth. */
+export function urgentAt(certificate: Times): Date {
+  return new Date(certificate.notAfter.getTime() - lifeMs(certificate) / 10);
+}
+
+function fractionLeft(certificate: Times, halfOfShortLife: boolean): { part: number; words: string } {
   return halfOfShortLife && lifeMs(certificate) < shortLifeMs
     ? { part: 1 / 2, words: "half" }
     : { part: 1 / 3, words: "a third" };
 }
 
 /** From first to last moment, in milliseconds. */
-export function lifeMs({ notBefore, notAfter }: Certificate): number {
+export function lifeMs({ notBefore, notAfter }: Times): number {
   return notAfter.getTime() - notBefore.getTime();
 }
 

@@ -12,7 +12,8 @@ import { ipText } from "../x509/ip-address.ts";
 import { keyTypeOf } from "../x509/key.ts";
 import { keyTypeName } from "../x509/key-type.ts";
 import type { Names } from "../x509/names.ts";
-import { dueAt, type Standing, standing } from "./due.ts";
+import type { Clocks } from "./clock.ts";
+import { ageOf, dueAt, type Standing, standing } from "./due.ts";
 import { type CaOnServer, caReason, compareCa, replacementTime } from "./host-status-ca.ts";
 import { type CallOptions, directCall, manifestsCall } from "./host-status-mend.ts";
 import type { Answers } from "./host-status-server.ts";
@@ -152,7 +153,7 @@ type Judged = Finding & Pick<CertificateStatus, "replacedAt" | "keyMatches" | "c
 async function judge(
   wanted: WantedCertificate,
   certificate: Certificate | undefined,
-  { now, issuers }: Answers,
+  { clocks: now, issuers }: Answers,
   configPath: string,
 ): Promise<Judged> {
   const { set, manifest } = wanted;
@@ -163,10 +164,12 @@ async function judge(
   // Beside a CA file that is wrong by itself, the server's says nothing.
   const ca = stands.match?.ca === false ? "unknown" : compareCa(set, certificate, issuer);
   /** By a run that looks at the server's CA again a week after that. */
-  const replacementAfter = (checkedAt: Date | undefined) =>
-    manifest && certificate && replacementTime(manifest, certificate, { isDue, ca, checkedAt }, now);
+  const replacementAfter = (checkedAt: Date | undefined) => {
+    const about = { isDue, ca, checkedAt, clocks: stands.clocks ?? now };
+    return manifest && certificate && replacementTime(manifest, certificate, about, now.host);
+  };
   const replacedAt = replacementAfter(set.checkedAt);
-  const isNow = (time: Date | undefined) => time === undefined || time <= now;
+  const isNow = (time: Date | undefined) => time === undefined || time <= now.host;
   const waits = isDue && stands.isUsable && !isNow(replacedAt);
   const isWide = hasWideKey(wanted.destination);
   const foreign = foreignKey(set, manifest?.owner);
@@ -192,11 +195,16 @@ async function judge(
     state,
     reasons: found.flatMap(([, reason]) => reason ?? []),
     ...(isMended ? { mend: mendCommand(wanted, certificate, { configPath, refreshCa }) } : {}),
-    replacedAt,
+    replacedAt: replacedAt && toldAt(replacedAt, now),
     keyMatches: stands.match?.key,
     caMatches: stands.match?.ca,
     caOnServer: ca,
   };
+}
+
+/** The times of a status are the server's, where this host's clock is off. */
+function toldAt(moment: Date, { host, server }: Clocks): Date {
+  return new Date(moment.getTime() + (server.getTime() - host.getTime()));
 }
 
 function unread({ message }: Failure, isDenied: boolean): Judged {
@@ -211,7 +219,7 @@ async function standingOf(
   { asked, manifest, isDenied }: WantedCertificate,
   set: StoredSet,
   certificate: Certificate | undefined,
-  now: Date,
+  now: Clocks,
 ): Promise<Standing> {
   const isManaged = manifest !== undefined;
   if (!isDenied) {
@@ -219,9 +227,8 @@ async function standingOf(
     return await standing(set, asked ?? same, now, isManaged);
   }
   if (certificate === undefined) return { reasons: [], isUsable: true };
-  const isUsable = now < certificate.notAfter;
-  const isDue = now >= dueAt(certificate, isManaged);
-  return { isUsable, reasons: isUsable ? (isDue ? ["it is near its end"] : []) : ["it has expired"] };
+  const { isValid, reasons, clocks } = ageOf(certificate, now, { halfOfShortLife: isManaged });
+  return { isUsable: isValid, reasons, clocks };
 }
 
 function namesOf(certificate: Certificate | undefined): Names {

@@ -6,7 +6,7 @@ import { readIssuerChain } from "../vault/pki.ts";
 import { lookupSelf, type TokenInfo } from "../vault/token.ts";
 import { isUnknownToken } from "../vault/unknown-token.ts";
 import { type Certificate, readCertificates } from "../x509/certificate.ts";
-import { clockNote, learnServerTime, serverTime } from "./clock.ts";
+import { type Clocks, clockNote, learnServerTime, readClocks } from "./clock.ts";
 
 export interface ServerStatus extends Finding {
   /** Undefined where it was not asked. */
@@ -22,8 +22,7 @@ export interface ClockStatus extends Finding {
 export interface Answers {
   readonly server: ServerStatus;
   readonly clock: ClockStatus;
-  /** What time it is, by the server's clock where this host's is off. */
-  readonly now: Date;
+  readonly clocks: Clocks;
   readonly token: TokenInfo | "unknown" | Failure | undefined;
   /** The certificate of each mount's default issuer. */
   readonly issuers: ReadonlyMap<string, Certificate | Failure>;
@@ -46,7 +45,7 @@ export async function askServer(
   if (connect === undefined) {
     const clock = { ...notAsked, aheadSeconds: undefined };
     const server = { ...notAsked, address: undefined };
-    return { server, clock, now: new Date(), token: undefined, issuers };
+    return { server, clock, clocks: readClocks(), token: undefined, issuers };
   }
   let client: VaultClient | undefined;
   let found: Answers["token"];
@@ -64,7 +63,7 @@ export async function askServer(
   return {
     server: serverStatus(client?.address, away),
     clock: client === undefined ? { ...notAsked, aheadSeconds: undefined } : clockStatus(client),
-    now: client === undefined ? new Date() : serverTime(client),
+    clocks: readClocks(client),
     token: found,
     issuers,
   };

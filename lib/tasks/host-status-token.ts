@@ -54,7 +54,7 @@ export function heldToken({ token }: HeldTokens): string | undefined {
 export function tokenStatus(held: HeldTokens, answers: Answers): TokenStatus {
   const { configPath, token: file, initToken } = held;
   const info = isTold(answers.token) ? answers.token : undefined;
-  const times = info && timesOf(info, answers.now);
+  const times = info && timesOf(info, answers.clocks.server);
   const [judged, ...reasons] = judge(held, answers, times?.dueAt);
   const isWide = "isWide" in file && file.isWide;
   const state = isWide && judged !== "wrong" ? "due" : judged;
@@ -83,7 +83,7 @@ function isWaiting(initToken: HeldTokens["initToken"]): boolean {
 /** The mode of its file aside. */
 function judge(
   { token: file, initToken }: HeldTokens,
-  { token: found, server, now }: Answers,
+  { token: found, server, clocks }: Answers,
   dueAt: Date | undefined,
 ): readonly [state: State, ...reasons: string[]] {
   const waits = isWaiting(initToken);
@@ -104,7 +104,7 @@ function judge(
   if (found === undefined) {
     return ["unknown", server.state === "wrong" ? "the server could not tell" : "not asked"];
   }
-  if (dueAt === undefined || now < dueAt) return ["ok"];
+  if (dueAt === undefined || clocks.server < dueAt) return ["ok"];
   return found.renewable
     ? ["due", "less than a third of its life is left"]
     : ["wrong", "it can't be renewed, and less than a third of its life is left"];

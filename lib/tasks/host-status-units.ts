@@ -1,4 +1,5 @@
 import { existsSync } from "node:fs";
+import { calendarDate } from "../calendar.ts";
 import type { Finding } from "../finding.ts";
 
 /** A timer with the service that it starts, or such a service by itself. */
@@ -121,7 +122,7 @@ function serviceStatus(id: string, service: Properties): UnitStatus {
 /** `Tue 2026-11-24 10:15:00 UTC`; undefined for an empty one, and for `n/a`. */
 function timeOf(text = ""): Date | undefined {
   const [, day, time] = /^\w{3} (\d{4}-\d\d-\d\d) (\d\d:\d\d:\d\d) UTC$/.exec(text) ?? [];
-  return day === undefined ? undefined : new Date(`${day}T${time}Z`);
+  return day === undefined ? undefined : calendarDate(`${day}T${time}Z`);
 }
 
 function latest(a: Date | undefined, b: Date | undefined): Date | undefined {

@@ -73,7 +73,7 @@ export async function hostStatus(options: HostStatusOptions): Promise<HostStatus
   const mounts = new Set(wanted.flatMap((one) => mountOf(one) ?? []));
   const asked = askServer(options.connect, heldToken(tokens), [...mounts]);
   const [answers, units] = await Promise.all([asked, unitStatuses()]);
-  const { server, clock, now } = answers;
+  const { server, clock } = answers;
   const config = options.configFailure === undefined ? [] : [options.configFailure];
   const token = tokenStatus(tokens, answers);
   const certificates = await Promise.all(
@@ -95,7 +95,12 @@ export async function hostStatus(options: HostStatusOptions): Promise<HostStatus
   };
   const lists = [found.manifests, found.hooks, units, found.config, found.permission].flat();
   const all = [server, clock, token, ...certificates, ...lists];
-  return { state: worstState(all.map(({ state }) => state)), host: hostname(), now, ...found };
+  return {
+    state: worstState(all.map(({ state }) => state)),
+    host: hostname(),
+    now: answers.clocks.server,
+    ...found,
+  };
 }
 
 function load({ configDir, isConfigDirOptional }: HostStatusOptions) {

@@ -13,8 +13,8 @@ import { type Certificate, isSameCertificate, isSignedBy, readCertificates } fro
 import { generateKey, type PrivateKey, readKey } from "../x509/key.ts";
 import { defaultKeyType, isSameKeyType, type KeyType } from "../x509/key-type.ts";
 import { chainOf, checkSigned } from "./check-signed.ts";
-import { clockNote, learnServerTime, serverTime } from "./clock.ts";
-import { caCheckMs, dueAt, otherCa, standing } from "./due.ts";
+import { type Clocks, clockNote, learnServerTime, nextCaLook, readClocks } from "./clock.ts";
+import { dueAt, otherCa, standing } from "./due.ts";
 import { type CertificateRequest, foreignKey, requestRecord } from "./request-record.ts";
 
 export interface IssueOptions extends CertificateRequest {
@@ -42,7 +42,7 @@ export interface IssueOptions extends CertificateRequest {
   /** Keeps on disk, from before the change, that somebody has to act on it: see `takePending`. */
   readonly keepsPending?: boolean;
   /** When a certificate that is due, and valid still, may be replaced; undefined for now. */
-  readonly waitUntil?: (standing: Certificate, now: Date) => Date | undefined;
+  readonly waitUntil?: (standing: Certificate, now: Clocks) => Date | undefined;
 }
 
 /** Of one that is not due: once a week, or whatever was looked at this week. */
@@ -95,9 +95,14 @@ async function decide(
   if (!options.force) refuseForeignKey(set, options);
   // An order looks at nothing that stands; a wish at each run still has its window.
   if (options.force || (!options.ifDue && options.waitUntil === undefined)) return { reasons: [] };
-  const now = serverTime(options.client);
-  const { reasons, certificate, isUsable } = await standing(set, options, now, options.halfOfShortLife);
-  if (certificate === undefined) return { reasons };
+  const now = readClocks(options.client);
+  const { reasons, certificate, clocks, isUsable } = await standing(
+    set,
+    options,
+    now,
+    options.halfOfShortLife,
+  );
+  if (certificate === undefined || clocks === undefined) return { reasons };
   const about = {
     certificate,
     dueAt: dueAt(certificate, options.halfOfShortLife),
@@ -108,7 +113,7 @@ async function decide(
     if (isMendDue(set, options.owner)) mend(options);
     return { outcome: "not due", ...about };
   }
-  const waitsUntil = isUsable ? options.waitUntil?.(certificate, now) : undefined;
+  const waitsUntil = isUsable ? options.waitUntil?.(certificate, clocks) : undefined;
   return waitsUntil === undefined ? { reasons } : { outcome: "waiting", waitsUntil, ...about };
 }
 
@@ -127,9 +132,10 @@ function isCaCheckDue(
   { client, caLook, waitUntil, onNote }: IssueOptions,
 ): boolean {
   if (caLook === undefined || outcome !== "not due") return false;
-  const isRecent = checkedAt === undefined || Math.abs(Date.now() - checkedAt.getTime()) <= caCheckMs;
+  const now = readClocks(client);
+  const isRecent = checkedAt === undefined || now.host < nextCaLook(checkedAt, now.host);
   if (caLook === "weekly" && isRecent) return false;
-  const opensAt = waitUntil?.(certificate, serverTime(client));
+  const opensAt = waitUntil?.(certificate, now);
   if (opensAt !== undefined && caLook === "now") {
     onNote?.(`the server's CA is not looked at before its window, at ${formatMinute(opensAt)} UTC`);
   }
@@ -180,7 +186,8 @@ async function issue(
   const { createCsr } = await import("../x509/csr.ts");
   const csr = createCsr(key, names);
   const signed = await signCsr(client, signPath, { csr, ...names });
-  const { leaf, intermediates, authorities } = checkSigned(signed, key, names, serverTime(client));
+  const now = readClocks(client);
+  const { leaf, intermediates, authorities } = checkSigned(signed, key, names, now);
   const ignored = names.organisations.filter((name) => !leaf.organisations.includes(name));
   if (ignored.length > 0) {
     options.onNote?.(
@@ -195,7 +202,7 @@ async function issue(
   const files = {
     ...signedFiles,
     request: (seal?: string, home?: SetHome) =>
-      requestRecord(options, leaf, { files: signedFiles, keyType: key.type, seal }, home),
+      requestRecord(options, leaf, { files: signedFiles, keyType: key.type, seal, issued: now }, home),
   };
   const changed: Member[] = ["certificate"];
   if (!kept) changed.push("key");

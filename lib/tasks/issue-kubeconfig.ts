@@ -5,7 +5,7 @@ import { printable } from "../host/file-error.ts";
 import { kubeconfigPath, lockKubeconfigFile, readKubeconfigFile } from "../host/kubeconfig-file.ts";
 import { tokenPaths } from "../host/token-files.ts";
 import type { VaultClient } from "../vault/client.ts";
-import { serverTime } from "./clock.ts";
+import { readClocks } from "./clock.ts";
 import { standing } from "./due.ts";
 import { type Issued, type IssueOptions, issueCertificate } from "./issue-certificate.ts";
 import type { AccessNames, Credentials } from "./kubeconfig.ts";
@@ -97,7 +97,7 @@ async function credentialsOf({ isByPath }: KubeconfigOptions, options: IssueOpti
   const paths = certificatePaths(options.destination);
   for (let triesLeft = 20; triesLeft > 0; triesLeft--) {
     const set = readSet(options.destination);
-    const { isUsable } = await standing(set, options, serverTime(options.client));
+    const { isUsable } = await standing(set, options, readClocks(options.client));
     const { key, certificate, ca } = set;
     if (isUsable && key !== undefined && certificate !== undefined && ca !== undefined) {
       return isByPath ? { isEmbedded: false, ...paths } : { isEmbedded: true, key, certificate, ca };

@@ -8,8 +8,8 @@ import { isOpen, nextOpening } from "../manifest/window.ts";
 import type { VaultClient } from "../vault/client.ts";
 import { readIssuerChain } from "../vault/pki.ts";
 import type { Certificate } from "../x509/certificate.ts";
-import { learnServerTime } from "./clock.ts";
-import { dueAt, lifeMs, standing } from "./due.ts";
+import { type Clocks, learnServerTime, readClocks, untilMs } from "./clock.ts";
+import { dueAt, lifeMs, standing, urgentAt } from "./due.ts";
 import {
   type CaLook,
   type Issued,
@@ -108,16 +108,18 @@ function issueOptions(
     keepsPending: manifest.hooks.length > 0,
     ...(manifest.windows.length === 0
       ? {}
-      : { waitUntil: (certificate: Certificate, now: Date) => waitUntil(manifest, certificate, now) }),
+      : { waitUntil: (certificate: Certificate, now: Clocks) => waitUntil(manifest, certificate, now) }),
     onNote: (sentence) => onNote(manifest, sentence),
   };
 }
 
-/** Outside its window a certificate is left alone while more than a tenth of its life is left. */
-function waitUntil({ windows }: Manifest, certificate: Certificate, now: Date): Date | undefined {
-  const leftMs = certificate.notAfter.getTime() - now.getTime();
-  if (isOpen(windows, now) || leftMs < lifeMs(certificate) / 10) return undefined;
-  return nextOpening(windows, now);
+/**
+ * Outside its window a certificate is left alone while more than a tenth of its life is left, by each clock. A window is
+ * one of this host's own time.
+ */
+function waitUntil({ windows }: Manifest, certificate: Certificate, now: Clocks): Date | undefined {
+  if (isOpen(windows, now.host) || untilMs(now, urgentAt(certificate)) < 0) return undefined;
+  return nextOpening(windows, now.host);
 }
 
 /** Of a timer that fires once a day: what may lie between two runs, with what the second may be late by. */
@@ -140,7 +142,7 @@ export type Due =
 
 /** What a run would issue, by this host's files and clock alone; those that are not due are left out. */
 export async function dueManifests(manifests: readonly Manifest[]): Promise<readonly Due[]> {
-  const now = new Date();
+  const now = readClocks();
   const found = lookAt(manifests);
   const all = await Promise.all(
     manifests.map(async (manifest): Promise<Due[]> => {
@@ -158,12 +160,13 @@ export async function dueManifests(manifests: readonly Manifest[]): Promise<read
 async function dueReasons(
   manifest: Manifest,
   found: Found | undefined,
-  now: Date,
+  now: Clocks,
 ): Promise<readonly string[]> {
   if (found instanceof Failure) throw found;
   if (found !== undefined) refuseForeignKey(found, manifest);
-  const { reasons, certificate, isUsable } = await standing(found ?? {}, manifest, now, true);
-  if (isUsable && certificate !== undefined && waitUntil(manifest, certificate, now) !== undefined) return [];
+  const { reasons, certificate, clocks = now, isUsable } = await standing(found ?? {}, manifest, now, true);
+  if (isUsable && certificate !== undefined && waitUntil(manifest, certificate, clocks) !== undefined)
+    return [];
   return reasons.length === 0 && manifest.renew === "always" ? ["it is renewed at each run"] : reasons;
 }
 

@@ -1,9 +1,11 @@
+import { calendarDate } from "../calendar.ts";
 import type { SetFiles, StoredSet } from "../host/certificate-set.ts";
 import type { Ownership } from "../host/durable.ts";
 import { keyFault, type SetHome } from "../host/key-origin.ts";
 import type { Certificate } from "../x509/certificate.ts";
 import type { KeyType } from "../x509/key-type.ts";
 import type { Names } from "../x509/names.ts";
+import type { Clocks } from "./clock.ts";
 
 /** What was asked for: kept beside the set, and compared with what is asked for now. */
 export interface CertificateRequest {
@@ -20,6 +22,8 @@ export interface CertificateRequest {
 export interface RequestRecord extends Omit<CertificateRequest, "keyType"> {
   /** SHA-256 fingerprint of the certificate that was given for it. */
   readonly certificate: string;
+  /** What the clocks showed when it was given. Older versions did not note that. */
+  readonly issued?: Clocks | undefined;
   readonly checked?: Checked | undefined;
   /** The destination that the set was made for; sets of release 1.0.0 have none. */
   readonly home?: SetHome | undefined;
@@ -43,7 +47,12 @@ export type CheckedFiles = Pick<SetFiles, "key" | "certificate" | "ca">;
 export function requestRecord(
   asked: CertificateRequest,
   given: Certificate,
-  checked?: { readonly files: CheckedFiles; readonly keyType: KeyType; readonly seal?: string | undefined },
+  checked?: {
+    readonly files: CheckedFiles;
+    readonly keyType: KeyType;
+    readonly seal?: string | undefined;
+    readonly issued?: Clocks;
+  },
   home?: SetHome,
 ): string {
   const record: RequestRecord = {
@@ -52,6 +61,7 @@ export function requestRecord(
     caChain: asked.caChain,
     certificate: given.x509.fingerprint256,
     home,
+    issued: checked?.issued,
     checked: checked && {
       files: digest(checked.files),
       seal: checked.seal,
@@ -99,7 +109,7 @@ function digest({ key, certificate, ca }: CheckedFiles): string {
 /** Undefined for anything but what `requestRecord` writes: then the certificate itself is compared. */
 export function parseRecord(text: string | undefined): RequestRecord | undefined {
   try {
-    const { signPath, names, caChain, certificate, checked, home } = JSON.parse(text ?? "null");
+    const { signPath, names, caChain, certificate, issued, checked, home } = JSON.parse(text ?? "null");
     const lists = [names.organisations, names.dnsNames, names.ipAddresses];
     const texts = [signPath, certificate, names.commonName, ...lists.flat()];
     return lists.every(Array.isArray) &&
@@ -107,6 +117,7 @@ export function parseRecord(text: string | undefined): RequestRecord | undefined
       typeof caChain === "boolean"
       ? {
           ...{ signPath, names, caChain, certificate },
+          issued: readIssued(issued),
           checked: isRight(checked) ? checked : undefined,
           home: isHome(home) ? home : undefined,
         }
@@ -125,7 +136,12 @@ function isRight(value: Checked | undefined): value is Checked {
     typeof value?.files === "string" &&
     typeof value.keyType?.type === "string" &&
     typeof value.keyType.bits === "number" &&
-    !Number.isNaN(Date.parse(value.notBefore)) &&
-    !Number.isNaN(Date.parse(value.notAfter))
+    calendarDate(value.notBefore) !== undefined &&
+    calendarDate(value.notAfter) !== undefined
   );
+}
+
+function readIssued(value: Readonly<Record<string, string>> | undefined): Clocks | undefined {
+  const [host, server] = [calendarDate(value?.host ?? ""), calendarDate(value?.server ?? "")];
+  return host && server && { host, server };
 }

@@ -1,7 +1,7 @@
 import { ExitCode } from "../failure.ts";
 import { type RequestName, VaultError } from "./error.ts";
 import { parseExactly } from "./exact-json.ts";
-import { parseRetryAfter } from "./retry.ts";
+import { retryAfterMs } from "./retry.ts";
 
 /** More than any answer that a host asks for, less than what hurts a small one. */
 const defaultMebibytes = 8;
@@ -51,7 +51,7 @@ export async function readJson(response: Response, request: BodyRequest): Promis
         status: response.status,
         transient,
         untouched: response.status === 429,
-        retryAfterMs: parseRetryAfter(response.headers.get("retry-after")),
+        retryAfterMs: retryAfterMs(response),
         hint: strangerHint,
         // The parser's error quotes the body; only the kind of it is kept.
         cause: cause instanceof Error ? cause.name : undefined,

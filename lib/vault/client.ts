@@ -1,3 +1,4 @@
+import { isPlausibleNow } from "../calendar.ts";
 import { ExitCode, Failure } from "../failure.ts";
 import { isLoopback, parseAddress, redirectTarget } from "./address.ts";
 import { readJson, strangerHint } from "./body.ts";
@@ -5,7 +6,7 @@ import { VaultError } from "./error.ts";
 import { gate } from "./gate.ts";
 import { networkError } from "./network-error.ts";
 import { encodePath } from "./path.ts";
-import { parseRetryAfter, retry } from "./retry.ts";
+import { retry, retryAfterMs } from "./retry.ts";
 import { Answer, isFields } from "./shape.ts";
 import { statusError } from "./status-error.ts";
 
@@ -161,10 +162,13 @@ export function createVaultClient(options: VaultClientOptions): VaultClient {
   return withToken(options.token);
 }
 
-/** By the answer's `Date` (RFC 9110, section 6.6.1), which is in whole seconds. */
+/**
+ * By the answer's `Date` (RFC 9110, section 6.6.1), which is in whole seconds; undefined where it tells none, or one
+ * that can't be. A proxy may have written it.
+ */
 function aheadMs(response: Response): number | undefined {
   const date = Date.parse(response.headers.get("date") ?? "");
-  return Number.isNaN(date) ? undefined : date - Date.now();
+  return isPlausibleNow(date) ? date - Date.now() : undefined;
 }
 
 /** A success's JSON; throws the error that the answer tells otherwise. */
@@ -185,7 +189,7 @@ async function read(response: Response, request: VaultRequest): Promise<unknown>
     request,
     response.status,
     errors.filter((words) => typeof words === "string"),
-    parseRetryAfter(response.headers.get("retry-after")),
+    retryAfterMs(response),
   );
 }
 

@@ -1,3 +1,4 @@
+import { isPlausibleNow } from "../calendar.ts";
 import { VaultError } from "./error.ts";
 
 export interface RetryOptions {
@@ -64,6 +65,13 @@ function wait(milliseconds: number, signal: AbortSignal, error: VaultError): Pro
     }, milliseconds);
     signal.addEventListener("abort", stop, { once: true });
   });
+}
+
+/** What an answer asks to wait: by its own clock, where this host's is off by more than a minute. */
+export function retryAfterMs({ headers }: Response): number | undefined {
+  const [date, now] = [Date.parse(headers.get("date") ?? ""), Date.now()];
+  const isOff = isPlausibleNow(date) && Math.abs(date - now) > 60_000;
+  return parseRetryAfter(headers.get("retry-after"), isOff ? date : now);
 }
 
 /**

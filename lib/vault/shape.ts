@@ -3,6 +3,9 @@ import { ExitCode, Failure } from "../failure.ts";
 /** A JSON object whose fields nobody looked at yet. */
 export type Fields = Readonly<Record<string, unknown>>;
 
+/** Those from 1970 to the end of the year 9999. */
+const mostSeconds = 253_402_300_799;
+
 /**
  * An answer, checked as it is read: each method gives the field in the type that it names, or throws a Failure
  * that names the request and the field, never the value.
@@ -37,9 +40,11 @@ export class Answer {
     return this.text(name) || this.#missing(name, "a text that is not empty");
   }
 
+  /** A number that a calendar can count in seconds: what is longer is no life, and no time. */
   number(name: string): number {
     const value = this.#fields[name];
-    return typeof value === "number" && Number.isFinite(value) ? value : this.#missing(name, "a number");
+    if (typeof value !== "number" || Number.isNaN(value)) return this.#missing(name, "a number");
+    return Math.abs(value) <= mostSeconds ? value : this.#missing(name, "a number in range");
   }
 
   truth(name: string): boolean {

@@ -73,7 +73,7 @@ export async function lookupSelf(client: VaultClient, token?: string): Promise<T
     accessor: data.text("accessor"),
     ttlSeconds: data.number("ttl"),
     // Left out where there is none.
-    lifeSeconds: Number(data.fields.period ?? 0) || data.number("creation_ttl"),
+    lifeSeconds: (data.fields.period == null ? 0 : data.number("period")) || data.number("creation_ttl"),
     // Left out of the root token that a server is initialized with.
     renewable: data.fields.renewable !== undefined && data.truth("renewable"),
     policies: data.texts("policies"),

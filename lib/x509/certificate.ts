@@ -1,4 +1,5 @@
 import type { KeyObject, X509Certificate } from "node:crypto";
+import { calendarDate } from "../calendar.ts";
 import { ExitCode, Failure } from "../failure.ts";
 import { normalIp } from "./ip-address.ts";
 import { publicKeyDer } from "./key.ts";
@@ -36,6 +37,8 @@ function readCertificate(der: Uint8Array<ArrayBuffer>, what: string): Certificat
   try {
     const x509 = new (nodeCrypto().X509Certificate)(Buffer.from(der));
     const names = splitNames(x509.subjectAltName ?? "");
+    const [notBefore, notAfter] = [calendarDate(x509.validFrom), calendarDate(x509.validTo)];
+    if (notBefore === undefined || notAfter === undefined) throw new RangeError("its times are no dates");
     return {
       pem: encodePem("CERTIFICATE", der),
       x509,
@@ -45,8 +48,8 @@ function readCertificate(der: Uint8Array<ArrayBuffer>, what: string): Certificat
       ipAddresses: names
         .filter(([kind]) => kind === "IP Address")
         .map(([, address]) => normalIp(address) ?? address),
-      notBefore: new Date(x509.validFrom),
-      notAfter: new Date(x509.validTo),
+      notBefore,
+      notAfter,
     };
   } catch (cause) {
     throw new Failure(ExitCode.data, `${what} holds a certificate that can't be read`, { cause });

@@ -1,6 +1,19 @@
 import { describe, expect, test } from "bun:test";
+import { rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { openssl } from "../support/openssl.ts";
+import { runScript } from "../support/script.ts";
 import { startScripted } from "../support/scripted.ts";
-import { createHost, expectNoSecret, hostToken, issue, type Outcome } from "./host.ts";
+import {
+  createHost,
+  dnsName,
+  expectNoSecret,
+  type Host,
+  hostToken,
+  ipAddress,
+  issue,
+  type Outcome,
+} from "./host.ts";
 import { createScriptedVault, type ScriptedVault } from "./scripted-vault.ts";
 
 // A host whose clock is wrong, as one is before its time service has run: here the server's is moved instead.
@@ -99,3 +112,101 @@ test("a certificate that is due by the server's clock alone is issued anew", asy
   expect(stdout).toContain("issued (less than a third of its life is left)");
   expect(stderr).toContain("behind the server's");
 });
+
+/** Each answer's Date is this, while the server's own clock, and the host's, are right. */
+async function withDate(date: string | ((number: number) => string | undefined)) {
+  const vault = await createScriptedVault();
+  const server = startScripted(async (seen, number) => {
+    const answer = await vault.good(seen, number);
+    const said = typeof date === "string" ? date : date(number);
+    // The runtime adds one of its own where there is none.
+    answer.headers.set("Date", said ?? "");
+    return answer;
+  });
+  return { vault, server };
+}
+const off = (seconds: number) => new Date(Date.now() + seconds * 1000).toUTCString();
+
+describe("a proxy whose Date is", () => {
+  test.each([
+    ["five minutes slow", -300],
+    ["twenty days slow", -20 * 86_400],
+    ["a year slow", -365 * 86_400],
+    ["five minutes fast", 300],
+    ["twenty days fast", 20 * 86_400],
+    ["a year fast", 365 * 86_400],
+    ["seven thousand years fast", 7000 * 365 * 86_400],
+  ])("%s keeps an expired certificate from nothing: it is issued anew, once", async (_, seconds) => {
+    const { vault, server } = await withDate(off(seconds));
+    using _vault = vault;
+    await using _server = server;
+    using host = createHost(issue, vault.standing);
+    const expired = vault.authority.sign(csrOfStanding(host.destination), {
+      from: new Date(Date.now() - 31 * dayMs),
+      until: new Date(Date.now() - dayMs),
+    });
+    writeFileSync(`${host.destination}.pem`, expired);
+    rmSync(join(host.path, "ssl/.kubelet.set/current/request.json"), { force: true });
+    const args = ["--if-due"];
+    const status = await runStatus(host, server.address);
+    expect(status.stdout).toMatch(
+      /^(wrong|due) +certificate kubelet .* it (has expired|is valid by no clock)/m,
+    );
+    const [first, second] = [
+      await host.run(server.address, { args }),
+      await host.run(server.address, { args }),
+    ];
+    expect(first.stderr).toContain("this host's clock is ");
+    expect({ code: first.code, stdout: first.stdout }).toEqual({
+      code: 0,
+      stdout: expect.stringMatching(/ issued \(it (has expired|is valid by no clock)/),
+    });
+    expect(second).toMatchObject({
+      code: 0,
+      stdout: expect.stringContaining("is not due"),
+      isUntouched: true,
+    });
+    expect((await runStatus(host, server.address)).stdout).toMatch(
+      /^unknown +certificate kubelet +\S.* the server's CA can't be read/m,
+    );
+    expectNoSecret(first);
+  });
+
+  test.each([
+    ["at the end of time", "Sat, 13 Sep 275760 00:00:00 GMT"],
+    ["of a year of five digits", "Fri, 01 Jan 10000 00:00:00 GMT"],
+    ["of the epoch", new Date(0).toUTCString()],
+    ["of before any server", "Sun, 06 Nov 1994 08:49:37 GMT"],
+    ["negative", "-1"],
+    ["long", "9".repeat(5000)],
+    ["empty", ""],
+  ])("%s is none: the host's own clock is taken, in a run and in a status", async (_, date) => {
+    const { vault, server } = await withDate(date);
+    using _vault = vault;
+    await using _server = server;
+    using host = createHost(issue);
+    expect(await host.run(server.address, { args: ["--if-due"] })).toMatchObject({ code: 0, stderr: "" });
+    const status = await runStatus(host, server.address);
+    expect(status.stdout).toMatch(/^unknown +certificate kubelet +\S.* the server's CA can't be read/m);
+    expect(status.stdout).not.toMatch(/ clock /);
+  });
+
+  test("another at each answer takes nothing of what the host's own says", async () => {
+    const { vault, server } = await withDate((number) => off((number % 2 === 0 ? -1 : 1) * 40 * 86_400));
+    using _vault = vault;
+    await using _server = server;
+    using host = createHost(issue);
+    const { code, stdout } = await host.run(server.address, { args: ["--if-due"] });
+    expect([code, stdout]).toEqual([0, expect.stringContaining("issued (there is none yet)")]);
+  });
+});
+
+function csrOfStanding(destination: string): string {
+  const args = ["req", "-new", "-key", `${destination}-key.pem`, "-subj", "/CN=kubelet"];
+  return openssl([...args, "-addext", `subjectAltName=DNS:${dnsName},IP:${ipAddress}`]);
+}
+
+async function runStatus({ path, destination }: Host, address: string) {
+  const args = ["-p", join(path, "vault"), "--config-dir", join(path, "none"), "--destination", destination];
+  return await runScript("status", args, { env: { VAULT_ADDR: address } });
+}

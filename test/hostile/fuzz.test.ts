@@ -16,6 +16,7 @@ import { ipBytes, normalIp } from "../../lib/x509/ip-address.ts";
 import { readKey } from "../../lib/x509/key.ts";
 import { checkNames } from "../../lib/x509/names.ts";
 import { decodePem, encodePem } from "../../lib/x509/pem.ts";
+import { bothAt } from "../support/clocks.ts";
 import { opensslEcKey, opensslKey } from "../support/openssl.ts";
 import { createCa } from "../support/set.ts";
 
@@ -346,7 +347,7 @@ describe("standing() compares with the request's record", () => {
   const certificate = new X509Certificate(set.certificate).fingerprint256;
 
   async function compare(request: string): Promise<void> {
-    const { reasons } = await standing({ ...set, request }, asked, new Date());
+    const { reasons } = await standing({ ...set, request }, asked, bothAt());
     const [first, ...rest] = reasons;
     const isSaid = rest.every((it) =>
       /^(it came from .*|the names are not those asked for|the CA file is to hold the signer alone)$/s.test(

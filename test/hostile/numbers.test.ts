@@ -1,8 +1,9 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "bun:test";
-import { readdirSync } from "node:fs";
+import { readdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { temporaryFolder } from "../support/folder.ts";
 import { runScript } from "../support/script.ts";
+import { startScripted } from "../support/scripted.ts";
 import { isOneSentence, type Stage, setStage, signPath } from "./stage.ts";
 
 let stage: Stage;
@@ -129,5 +130,64 @@ describe("a number at its edge is taken:", () => {
     const result = await runScript("setup-mounts", ["--timeout=1us", "demo"], { env: stage.admin });
     expect(result).toMatchObject({ code: 75, stdout: "" });
     expect(isOneSentence(result)).toBe(true);
+  });
+});
+
+describe("a number in an answer that is out of range ends in one sentence, and in no fault of ours:", () => {
+  const odd = ["1e300", "1e999", "253402300800", "-1e15", "9007199254740993", '"1h"', "[1]", "null"];
+  const good = { accessor: "a", ttl: 60, creation_ttl: 90, renewable: true, policies: ["default"] };
+  const auth = {
+    client_token: "t",
+    accessor: "a",
+    lease_duration: 60,
+    renewable: true,
+    policies: ["default"],
+  };
+  const body = (of: object, field: string, value: string) =>
+    JSON.stringify({ ...of, [field]: "HERE" }).replace('"HERE"', value);
+  const answering = (auth: string, data: string) =>
+    startScripted(
+      ({ path }) =>
+        new Response(path.includes("seal-status") ? '{"sealed":false}' : `{"auth":${auth},"data":${data}}`),
+    );
+  const run = async (script: string, address: string) => {
+    using folder = temporaryFolder();
+    writeFileSync(join(folder.path, "token"), "t", { mode: 0o600 });
+    const dir = script === "status" ? ["--destination", join(folder.path, "none")] : [];
+    return await runScript(script, ["-p", folder.path, ...dir], { env: { VAULT_ADDR: address } });
+  };
+
+  test.each(odd)("%s, as the lease of a token that is renewed", async (value) => {
+    await using server = answering(body(auth, "lease_duration", value), "{}");
+    const result = await run("renew-token", server.address);
+    expect(result).toMatchObject({ code: 69, stdout: "" });
+    expect(result.stderr).toContain("has no field lease_duration that is a number");
+    expect(isOneSentence(result)).toBe(true);
+  });
+
+  const fields = ["ttl", "creation_ttl", "period"];
+  // A token role without a period has null there, or nothing.
+  const rows = fields.flatMap((field) =>
+    odd.filter((value) => field !== "period" || value !== "null").map((value) => [field, value] as const),
+  );
+  test.each(rows)("as %s of a token in a status, %s", async (field, value) => {
+    await using server = answering("{}", body(good, field, value));
+    const { code, stdout, stderr } = await run("status", server.address);
+    expect([code, stderr]).toEqual([1, ""]);
+    expect(stdout).toContain(`has no field ${field} that is a number`);
+  });
+
+  test.each([
+    ["ttl", "0"],
+    ["ttl", "-1"],
+    ["ttl", "157680000"],
+    ["ttl", "253402300799"],
+    ["period", "null"],
+    ["creation_ttl", "253402300799"],
+  ])("%s of %s is one", async (field, value) => {
+    await using server = answering("{}", body(good, field, value));
+    const { code, stdout } = await run("status", server.address);
+    expect(code).not.toBe(70);
+    expect(stdout).toMatch(/ token .* accessor a/);
   });
 });

@@ -4,6 +4,7 @@ import { checkSigned } from "../../lib/tasks/check-signed.ts";
 import type { SignedCertificate } from "../../lib/vault/pki.ts";
 import { readKey } from "../../lib/x509/key.ts";
 import type { Names } from "../../lib/x509/names.ts";
+import { bothAt } from "../support/clocks.ts";
 import { failureOf } from "../support/failure.ts";
 import { opensslEcKey } from "../support/openssl.ts";
 import { createCa } from "../support/set.ts";
@@ -19,7 +20,7 @@ const other = createCa();
 const pem = opensslEcKey("P-256");
 const key = await readKey(pem, "it");
 const right: SignedCertificate = { certificate: ca.sign(pem, names), issuingCa: ca.pem, caChain: [ca.pem] };
-const check = (signed: SignedCertificate, now = new Date()) => checkSigned(signed, key, names, now);
+const check = (signed: SignedCertificate, now = new Date()) => checkSigned(signed, key, names, bothAt(now));
 
 describe("checkSigned()", () => {
   test("takes a certificate that is all that was asked for", () => {
@@ -103,6 +104,29 @@ describe("checkSigned()", () => {
     expect(failure.exitCode).toBe(ExitCode.data);
     expect(failure.message).toMatch(/ ended .*Z, before it began to be used$/);
     expect(failure.hint).toContain("clock");
+  });
+
+  const days = (count: number) => new Date(Date.now() + count * 86_400_000);
+  test.each([
+    ["a host's clock is a year behind", days(-365), days(0)],
+    ["a host's clock is a year ahead", days(365), days(0)],
+    ["a proxy's is five minutes slow", days(0), new Date(Date.now() - 300_000)],
+    ["a proxy's is a year fast", days(0), days(365)],
+  ])("takes one that is valid by one clock alone: %s", (_, host, server) => {
+    expect(checkSigned(right, key, names, { host, server }).leaf.pem).toBe(right.certificate);
+  });
+
+  test("refuses one that is valid by neither clock, and has a clock that was never set mended first", async () => {
+    const cases: ReadonlyArray<readonly [host: Date, server: Date, code: ExitCode, words: string]> = [
+      [days(-1), days(-2), ExitCode.data, "which is to come"],
+      [days(-1), days(31), ExitCode.data, "and is valid by neither clock"],
+      [new Date(0), new Date(0), ExitCode.tryLater, "which is to come"],
+    ];
+    for (const [host, server, code, words] of cases) {
+      const failure = await failureOf(() => checkSigned(right, key, names, { host, server }));
+      expect([failure.exitCode, failure.message]).toEqual([code, expect.stringContaining(words)]);
+      expect(failure.hint).toContain("clock");
+    }
   });
 
   test.each([

@@ -3,6 +3,7 @@ import type { SetFiles, StoredSet } from "../../lib/host/certificate-set.ts";
 import { standing } from "../../lib/tasks/due.ts";
 import { type CertificateRequest, requestRecord } from "../../lib/tasks/request-record.ts";
 import { readCertificates } from "../../lib/x509/certificate.ts";
+import { bothAt } from "../support/clocks.ts";
 import { opensslEcKey } from "../support/openssl.ts";
 import { createCa } from "../support/set.ts";
 
@@ -22,7 +23,7 @@ function recorded(files: Omit<SetFiles, "request">): StoredSet {
 
 const day = 86_400_000;
 const reasonsAt = async (set: StoredSet, days: number, wish = asked) =>
-  (await standing(set, wish, new Date(leaf.notBefore.getTime() + days * day))).reasons;
+  (await standing(set, wish, bothAt(new Date(leaf.notBefore.getTime() + days * day)))).reasons;
 
 describe("standing() of files that were checked when they were put there", () => {
   test("reads none of them again", async () => {
@@ -49,7 +50,7 @@ describe("standing() of files that were checked when they were put there", () =>
   });
 
   test("gives the certificate to whom asks for more of it", async () => {
-    const found = (await standing(recorded(real), asked, new Date())).certificate;
+    const found = (await standing(recorded(real), asked, bothAt())).certificate;
     for (const part of [
       "pem",
       "commonName",

@@ -3,6 +3,7 @@ import type { StoredSet } from "../../lib/host/certificate-set.ts";
 import { standing } from "../../lib/tasks/due.ts";
 import { type CertificateRequest, requestRecord } from "../../lib/tasks/request-record.ts";
 import { readCertificates } from "../../lib/x509/certificate.ts";
+import { bothAt } from "../support/clocks.ts";
 import { opensslEcKey } from "../support/openssl.ts";
 import { createCa } from "../support/set.ts";
 
@@ -46,7 +47,7 @@ function looked(
   return { set, reads: () => reads };
 }
 
-const after = (days: number) => new Date(leaf.notBefore.getTime() + days * day);
+const after = (days: number) => bothAt(new Date(leaf.notBefore.getTime() + days * day));
 
 describe("standing() of a set whose seal is the one that is noted", () => {
   test("says what one who reads it says, and reads nothing", async () => {

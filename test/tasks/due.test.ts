@@ -4,6 +4,7 @@ import { dueAt, standing } from "../../lib/tasks/due.ts";
 import { type CertificateRequest, requestRecord } from "../../lib/tasks/request-record.ts";
 import { type Certificate, readCertificates } from "../../lib/x509/certificate.ts";
 import type { Names } from "../../lib/x509/names.ts";
+import { bothAt } from "../support/clocks.ts";
 import { opensslEcKey, opensslRsaKey } from "../support/openssl.ts";
 import { createCa } from "../support/set.ts";
 
@@ -30,7 +31,7 @@ function after(days: number, it: Certificate = leaf): Date {
 }
 
 async function reasons(set: StoredSet, request: CertificateRequest = asked, now = new Date()) {
-  return (await standing(set, request, now)).reasons;
+  return (await standing(set, request, bothAt(now))).reasons;
 }
 
 const renamed = (more: Partial<Names>): CertificateRequest => ({ ...asked, names: { ...names, ...more } });
@@ -39,7 +40,7 @@ describe("standing() has no reason to issue", () => {
   test("where all is as asked, in a set of ours or in plain files", async () => {
     expect(await reasons(ours)).toEqual([]);
     expect(await reasons(plain)).toEqual([]);
-    expect((await standing(ours, asked, new Date())).certificate?.commonName).toBe("etcd-1");
+    expect((await standing(ours, asked, bothAt())).certificate?.commonName).toBe("etcd-1");
   });
 
   test("while more than a third of the life is left", async () => {

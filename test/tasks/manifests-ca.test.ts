@@ -41,6 +41,10 @@ describe("the server's CA", () => {
       [7.1, [chain]],
       [6.9, []],
       [7.1, [chain]],
+      // Noted by a clock that was ahead, and has been set since.
+      [-1, [chain]],
+      [-3000, [chain]],
+      [0, []],
     ] as const) {
       ageCa(manifest, days);
       const before = standingTree(host.folder);

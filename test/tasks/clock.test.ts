@@ -1,0 +1,137 @@
+import { describe, expect, test } from "bun:test";
+import {
+  type Clocks,
+  correctedFor,
+  nextCaLook,
+  readClocks,
+  untilMs,
+  validityOf,
+} from "../../lib/tasks/clock.ts";
+import { ageOf } from "../../lib/tasks/due.ts";
+import type { VaultClient } from "../../lib/vault/client.ts";
+
+const day = 86_400_000;
+const begin = Date.UTC(2026, 10, 1);
+/** So many days after the certificate began. */
+const at = (days: number) => new Date(begin + days * day);
+const clocks = (host: number, server = host): Clocks => ({ host: at(host), server: at(server) });
+const certificate = { notBefore: at(0), notAfter: at(30) };
+
+const late = "less than a third of its life is left";
+const never = 365 * 40;
+
+describe("ageOf(), a certificate of 30 days, by a host's clock and the server's at day", () => {
+  const rows: ReadonlyArray<readonly [host: number, server: number, isValid: boolean, ...reasons: string[]]> =
+    [
+      [1, 1, true],
+      [19.9, 19.9, true],
+      [20, 20, true, late],
+      [20, 1, true, late],
+      [1, 20, true, late],
+      [29.9, 9, true, late],
+      // A proxy is twenty days slow, and the certificate ended yesterday.
+      [31, 11, true, "it has expired by this host's clock"],
+      [11, 31, true, "it has expired by the server's clock"],
+      [31, 31, false, "it has expired"],
+      [400, 31, false, "it has expired"],
+      // A host's clock that has stood still, or that was never set.
+      [-365, 1, true],
+      [-365, 25, true, late],
+      [-never, 1, true],
+      [1, -365, true],
+      [25, -365, true, late],
+      [-1, -1, false, "it is not valid yet"],
+      [-365, -1, false, "it is not valid yet"],
+      [-1, 31, false, "it is valid by no clock"],
+      // A minute is none.
+      [-0.0005, -0.0005, true],
+      [-0.001, -0.001, false, "it is not valid yet"],
+    ];
+  const whole = rows.map(([host, server, isValid, ...reasons]) => [host, server, isValid, reasons] as const);
+  test.each(whole)("%p and %p: valid %p, %p", (host, server, isValid, reasons) => {
+    const found = ageOf(certificate, clocks(host, server));
+    expect([found.isValid, found.reasons]).toEqual([isValid, reasons]);
+  });
+});
+
+describe("ageOf(), with what the clocks showed at the issue, does not issue again at each run", () => {
+  type Row = readonly [name: string, issued: Clocks, now: Clocks, ...reasons: string[]];
+  const rows: readonly Row[] = [
+    ["while a host's clock is a year ahead", clocks(365, 0), clocks(366, 1)],
+    ["until it is due by what has passed", clocks(365, 0), clocks(365 + 21, 1), late],
+    ["until it is due by the other clock", clocks(365, 0), clocks(366, 21), late],
+    ["while a proxy's is a year ahead", clocks(0, 365), clocks(1, 366)],
+    ["while it is ahead by 25 days", clocks(0, 25), clocks(0.1, 25.1)],
+    ["but does once it is due by a clock that was set since", clocks(365, 0), clocks(21, 1), late],
+    ["but does where both showed it: its life was nearly over", clocks(25, 25), clocks(25, 25), late],
+    ["but does by a clock that was right at the issue", clocks(0, 0), clocks(1, 25), late],
+  ];
+  const whole = rows.map(([name, issued, now, ...reasons]) => [name, issued, now, reasons] as const);
+  test.each(whole)("%s", (_, issued, now, reasons) => {
+    const found = ageOf(certificate, now, { issued });
+    expect([found.isValid, found.reasons]).toEqual([true, reasons]);
+  });
+
+  test("and what it takes off is what the clock was ahead by", () => {
+    const issued = clocks(365, 0);
+    expect(correctedFor({ notBefore: at(0), dueAt: at(20) }, issued, clocks(370, 5))).toEqual(clocks(5));
+  });
+});
+
+describe("validityOf()", () => {
+  test.each([
+    [clocks(1), "valid"],
+    [clocks(-1, 1), "valid"],
+    [clocks(31, 1), "valid"],
+    [clocks(30), "ended"],
+    [clocks(-2), "to come"],
+    [clocks(-2, 31), "neither"],
+    [clocks(31, -2), "neither"],
+  ] as const)("of %j is %p", (now, validity) => {
+    expect(validityOf(certificate, now)).toBe(validity);
+  });
+});
+
+test("untilMs() counts by the clock that is closer", () => {
+  expect(untilMs(clocks(1, 3), at(5))).toBe(2 * day);
+  expect(untilMs(clocks(3, 1), at(2))).toBe(-day);
+});
+
+describe("readClocks()", () => {
+  const client = (aheadMs: number | undefined) => ({ clockAheadMs: () => aheadMs }) as VaultClient;
+  const of = (aheadMs: number | undefined, host = begin) => {
+    const { host: ours, server } = readClocks(client(aheadMs), host);
+    return [ours.getTime() - begin, server.getTime() - begin];
+  };
+
+  test.each([
+    [undefined, 0, 0],
+    [59_000, 0, 0],
+    [-59_000, 0, 0],
+    [61_000, 0, 61_000],
+    [-300_000, 0, -300_000],
+  ])("with a server that is %p ms ahead gives %p and %p", (aheadMs, host, server) => {
+    expect(of(aheadMs)).toEqual([host, server]);
+  });
+
+  test("takes the server's alone where the host's was never set", () => {
+    expect(of(begin, 0)).toEqual([0, 0]);
+    expect(of(undefined, 0)).toEqual([-begin, -begin]);
+  });
+});
+
+describe("nextCaLook(), a week after the last one,", () => {
+  test.each([
+    ["is to come", 6.9, 7],
+    ["is past", 7.1, 7],
+    // Set by a clock that was ahead, by a day or by a century.
+    ["is now where the last one is to come tomorrow", -1, -1],
+    ["is now where the last one is to come in a century", -36_500, -36_500],
+  ])("%s", (_, now, looks) => {
+    expect(nextCaLook(at(0), at(now))).toEqual(at(looks));
+  });
+
+  test("is now where the time of the last one is none", () => {
+    expect(nextCaLook(new Date(Number.NaN), at(1))).toEqual(at(1));
+  });
+});
