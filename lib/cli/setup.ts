@@ -136,7 +136,8 @@ export async function runSetup(
   if (setup.file === "stored") run.log.note(storedNote(cluster));
   const dry = args["dry-run"] === true || args.check === true;
   const show = (line: string) => (args.json === true ? undefined : run.log.done(line));
-  if (dry) for (const change of setup.changes) show(changeLine(change));
+  const showChange = (change: Change) => changeLines(change).forEach(show);
+  if (dry) setup.changes.forEach(showChange);
 
   const applied: Change[] = [];
   const report = (more: object) => {
@@ -150,7 +151,7 @@ export async function runSetup(
       ? []
       : await setup.apply((change) => {
           applied.push(change);
-          show(changeLine(change));
+          showChange(change);
         });
     for (const { role, leaseSeconds } of renewals)
       show(`renewed init token ${role}, ${formatDuration(leaseSeconds)} left`);
@@ -181,17 +182,43 @@ function countActions(changes: readonly Change[]): string {
   return `${many(changes.length, "change")} (${kinds})`;
 }
 
-/** `update PKI role demo/pki/k8s/roles/kubelet: key_type "rsa" -> "any"` */
-function changeLine({ action, resource, fields }: Change): string {
+/**
+ * `update PKI role demo/pki/k8s/roles/kubelet: key_type "rsa" -> "any"`; below a policy's, a line for each line of a
+ * rule that comes or goes: `  + demo/pki/k8s/sign/kubelet: denied_parameters = { "not_after" = [] }`
+ */
+function changeLines({ action, resource, fields }: Change): readonly string[] {
   const line = `${action} ${resource.kind} ${resource.path}`;
-  return fields.length === 0 ? line : `${line}: ${fields.map(fieldWords).join(", ")}`;
+  const words = fields.length === 0 ? line : `${line}: ${fields.map(fieldWords).join(", ")}`;
+  return [words, ...fields.flatMap(ruleChanges).map((it) => `  ${it}`)];
 }
 
 function fieldWords({ field, from, to }: FieldChange): string {
-  // A policy's text is too long for a line.
-  const words = (value: unknown) =>
-    typeof value === "string" && value.includes("\n") ? "(text)" : JSON.stringify(value);
-  return typeof to === "string" && to.includes("\n") ? field : `${field} ${words(from)} -> ${words(to)}`;
+  return isText(to) ? field : `${field} ${JSON.stringify(from)} -> ${JSON.stringify(to)}`;
+}
+
+/** Too long for a line. */
+function isText(value: unknown): value is string {
+  return typeof value === "string" && value.includes("\n");
+}
+
+function ruleChanges({ from, to }: FieldChange): readonly string[] {
+  if (!isText(to)) return [];
+  const [before, after] = [ruleLines(String(from)), ruleLines(to)];
+  return [
+    ...before.filter((it) => !after.includes(it)).map((it) => `- ${it}`),
+    ...after.filter((it) => !before.includes(it)).map((it) => `+ ${it}`),
+  ];
+}
+
+/** What a policy says of each path, line by line. */
+function ruleLines(policy: string): readonly string[] {
+  let path = "";
+  return policy.split("\n").flatMap((line) => {
+    const start = /^\s*path\s+"([^"]*)"\s*\{/.exec(line);
+    if (start?.[1] !== undefined) path = `${start[1]}: `;
+    const text = line.slice(start?.[0].length ?? 0).trim();
+    return text === "" || text === "}" ? [] : [path + text];
+  });
 }
 
 /** A change for machines. */

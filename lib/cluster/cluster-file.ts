@@ -5,8 +5,9 @@ import { createReader, type Source, toTexts } from "../toml/reader.ts";
 import type { Fields } from "../vault/shape.ts";
 import { type Choices, type Cluster, checkClusterId, defineCluster } from "./cluster.ts";
 import { clusterFields, mountFields, roleFields } from "./file-fields.ts";
+import { checkNames } from "./file-names.ts";
 import { readFurtherRoles, readPolicyRules } from "./file-tables.ts";
-import { readKeyRule, readKubeletDomains, readValidity } from "./file-values.ts";
+import { readKeyRule, readValidity } from "./file-values.ts";
 
 /** The two halves of a set-up; each keeps its part of the file. */
 export type Half = "mounts" | "roles";
@@ -22,12 +23,24 @@ export interface ClusterFile {
 }
 
 /**
- * Reads a cluster's file.
+ * Reads a cluster's file that a set-up goes by.
  *
  * @param name what people know it by
  * @throws Failure (configuration) that names the field and its place
  */
 export function readClusterFile(source: Source, name: string): ClusterFile {
+  const file = readFormerFile(source, name);
+  checkNames(createReader(clusterFields, source));
+  return file;
+}
+
+/**
+ * Reads a cluster's file that a set-up went by, for what has to go again: earlier versions took in more names.
+ *
+ * @param name what people know it by
+ * @throws Failure (configuration) that names the field and its place
+ */
+export function readFormerFile(source: Source, name: string): ClusterFile {
   const read = createReader(clusterFields, source);
   const id = read.optionalText("id");
   if (id !== undefined) read.as("id", () => checkClusterId(id));
@@ -37,7 +50,7 @@ export function readClusterFile(source: Source, name: string): ClusterFile {
     componentValiditySeconds: readValidity(read, "max_validity_components"),
     caKey: readKeyRule(read, "ca_key_type", "ca_key_bits"),
     key: readKeyRule(read, "key_type", "key_bits"),
-    kubeletDomains: readKubeletDomains(read),
+    kubeletDomains: read.texts("kubelet_domains"),
     kubeletIpSans: read.truth("kubelet_ip_sans"),
     pkiRoles: readFurtherRoles(read),
     policyRules: readPolicyRules(read),

@@ -86,7 +86,7 @@ function readRoleFields(read: RoleReader): Fields {
 /** A role that could never sign anything is one that its author did not mean. */
 function checkAllowedDomains(read: RoleReader): void {
   const domains = read.texts("allowed_domains");
-  const odd = domains.find((domain) => !/^[\w*.:-]+$/.test(domain) || !/[A-Za-z0-9]/.test(domain));
+  const odd = domains.find((domain) => !/^[\w*.:-]{1,253}$/.test(domain) || !/[A-Za-z0-9]/.test(domain));
   if (odd !== undefined) {
     const hint = "write it like ingress.example.com, or have allow_any_name";
     throw read.wrong("allowed_domains", `names ${JSON.stringify(odd)}, which is no name: ${hint}`);

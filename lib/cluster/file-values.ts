@@ -2,7 +2,6 @@ import { parseDuration } from "../duration.ts";
 import type { FieldTable } from "../toml/fields.ts";
 import type { Reader } from "../toml/reader.ts";
 import { checkValidity, type KeyRule, keyRuleTypes } from "./cluster.ts";
-import type { clusterFields } from "./file-fields.ts";
 
 type Name<T> = keyof T & string;
 
@@ -47,15 +46,4 @@ export function readKeyRule<T extends FieldTable>(
   if (bits === undefined || sizes[type].includes(bits)) return { type, bits: bits ?? usual };
   const offer = usual === 0 ? "has no sizes" : `has ${sizes[type].join(", ")}`;
   throw read.wrong(bitsField, `can't be ${bits}: ${typeField} ${type} ${offer}`);
-}
-
-/** @throws Failure (configuration) for what is no part of a host name */
-export function readKubeletDomains(read: Reader<typeof clusterFields>): readonly string[] {
-  const domains = read.texts("kubelet_domains");
-  const wrong = domains.find((domain) => !/^[\w*.-]+$/.test(domain) || !/[A-Za-z0-9]/.test(domain));
-  if (wrong === undefined) return domains;
-  throw read.wrong(
-    "kubelet_domains",
-    `names ${JSON.stringify(wrong)}, which is no part of a host's name: write it like *.nodes.example.com`,
-  );
 }

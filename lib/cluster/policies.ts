@@ -15,29 +15,66 @@ export interface WantedPolicy {
   readonly text: string;
 }
 
-type Rule = readonly [path: string, ...capabilities: Capability[]];
+interface Rule {
+  /** Below the cluster's own. */
+  readonly path: string;
+  readonly capabilities: readonly Capability[];
+  /** Which parameters of a request it takes. @default all */
+  readonly limit?: Limit | undefined;
+}
 
-/** Paths below the cluster's own. A role's `sign` takes a CSR; keys stay on the host. */
+/** The only parameters of a request that a rule takes, or the ones that it refuses; the server's names. */
+interface Limit {
+  readonly parameters: "allowed_parameters" | "denied_parameters";
+  readonly names: readonly string[];
+}
+
+const write: readonly Capability[] = ["create", "read", "update"];
+
+/**
+ * The server holds a request to its role's `max_ttl` by `ttl` alone: `not_after` may lie beyond it. What limits each
+ * parameter is in docs/security-parameters.md.
+ *
+ * @see https://developer.hashicorp.com/vault/docs/concepts/policies#parameter-constraints
+ */
+const signLimit: Limit = {
+  parameters: "allowed_parameters",
+  names: ["csr", "common_name", "alt_names", "ip_sans", "ttl"],
+};
+const furtherSignLimit: Limit = { parameters: "denied_parameters", names: ["not_after"] };
+
+/** Not `type`, by which a token could be one that nobody can revoke. */
+const creatorLimit: Limit = {
+  parameters: "allowed_parameters",
+  names: ["display_name", "num_uses", "meta"],
+};
+
+/** A role's `sign` takes a CSR; keys stay on the host. */
+function sign(path: string): Rule {
+  return { path, capabilities: write, limit: signLimit };
+}
+
+function read(path: string): Rule {
+  return { path, capabilities: ["read"] };
+}
+
 const workerRules: readonly Rule[] = [
-  ["pki/k8s/sign/kubelet", "create", "read", "update"],
-  ["pki/k8s/sign/kube-proxy", "create", "read", "update"],
-  ["pki/etcd-overlay/sign/client", "create", "read", "update"],
+  sign("pki/k8s/sign/kubelet"),
+  sign("pki/k8s/sign/kube-proxy"),
+  sign("pki/etcd-overlay/sign/client"),
 ];
 
 const rules: Readonly<Record<PolicyRole, readonly Rule[]>> = {
-  etcd: [
-    ["pki/etcd-k8s/sign/server", "create", "read", "update"],
-    ["pki/etcd-overlay/sign/server", "create", "read", "update"],
-  ],
+  etcd: [sign("pki/etcd-k8s/sign/server"), sign("pki/etcd-overlay/sign/server")],
   master: [
-    ["pki/etcd-k8s/sign/client", "create", "read", "update"],
-    ["secrets/service-accounts", "read"],
-    ["secrets/encryption-config", "read"],
-    ["pki/k8s/sign/kube-apiserver", "create", "read", "update"],
-    ["pki/k8s/sign/kube-scheduler", "create", "read", "update"],
-    ["pki/k8s/sign/kube-controller-manager", "create", "read", "update"],
-    ["pki/k8s/sign/admin", "create", "read", "update"],
-    ["pki/k8s-api-proxy/sign/kube-apiserver", "create", "read", "update"],
+    sign("pki/etcd-k8s/sign/client"),
+    read("secrets/service-accounts"),
+    read("secrets/encryption-config"),
+    sign("pki/k8s/sign/kube-apiserver"),
+    sign("pki/k8s/sign/kube-scheduler"),
+    sign("pki/k8s/sign/kube-controller-manager"),
+    sign("pki/k8s/sign/admin"),
+    sign("pki/k8s-api-proxy/sign/kube-apiserver"),
     // A master runs a kubelet and a proxy, too.
     ...workerRules,
   ],
@@ -65,30 +102,61 @@ export function policies(cluster: Cluster): readonly WantedPolicy[] {
     ...policyRoles.map((role) => ({
       name: policyName(cluster, role),
       text: policyText(
-        rulesOf(cluster, role).map(([path, ...can]): Rule => [`${cluster.id}/${path}`, ...can]),
+        rulesOf(cluster, role).map((rule) => ({ ...rule, path: `${cluster.id}/${rule.path}` })),
       ),
     })),
     ...hostRoles.map((role) => ({
       name: creatorPolicyName(cluster, role),
-      text: policyText([[`auth/token/create/${tokenRoleName(cluster, role)}`, "create", "read", "update"]]),
+      text: policyText([
+        {
+          path: `auth/token/create/${tokenRoleName(cluster, role)}`,
+          capabilities: write,
+          limit: creatorLimit,
+        },
+      ]),
     })),
   ];
 }
 
-/** Those that every cluster has come first; what another rule grants on the same path is added to it. */
+/**
+ * Those that every cluster has come first; what another rule grants on the same path is added to it, and the first
+ * limit stays: the server, too, lets a rule without one widen none.
+ */
 function rulesOf({ pkiRoles, policyRules }: Cluster, role: PolicyRole): readonly Rule[] {
   const all = [
     ...rules[role],
     ...pkiRoles
       .filter(({ hosts }) => hosts.includes(role))
-      .map(({ mount, name }): Rule => [`pki/${mount}/sign/${name}`, "create", "read", "update"]),
+      .map(({ mount, name }) => further(`pki/${mount}/sign/${name}`, write)),
     ...policyRules
       .filter(({ hosts }) => hosts.includes(role))
-      .map(({ path, capabilities }): Rule => [path, ...capabilities]),
+      .map(({ path, capabilities }) => further(path, capabilities)),
   ];
-  const granted = new Map<string, Set<Capability>>();
-  for (const [path, ...can] of all) granted.set(path, new Set([...(granted.get(path) ?? []), ...can]));
-  return [...granted].map(([path, can]): Rule => [path, ...can]);
+  const granted = new Map<string, Rule>();
+  for (const rule of all) {
+    const { path, capabilities, limit } = granted.get(rule.path) ?? rule;
+    granted.set(path, {
+      path,
+      capabilities: [...new Set([...capabilities, ...rule.capabilities])],
+      limit: limit ?? rule.limit,
+    });
+  }
+  return [...granted.values()];
+}
+
+/** A rule of the cluster's file. */
+function further(path: string, capabilities: readonly Capability[]): Rule {
+  return { path, capabilities, limit: maySign(path, capabilities) ? furtherSignLimit : undefined };
+}
+
+/**
+ * Whether a rule can have a certificate signed: in the cluster's own PKI mounts, or in another that an admin has made
+ * below the cluster's name. Everything below `secrets/` is in one mount, which signs nothing.
+ */
+function maySign(path: string, capabilities: readonly Capability[]): boolean {
+  const writes = capabilities.some((it) => it !== "read" && it !== "list");
+  const signs = path.endsWith("*") || path.split("/").some((it) => /^(sign|issue)/.test(it));
+  return writes && signs && !path.startsWith("secrets/");
 }
 
 /**
@@ -111,10 +179,12 @@ export function refuseNamesake(cluster: Cluster, mounts: Iterable<string>): void
 }
 
 function policyText(itsRules: readonly Rule[]): string {
+  const texts = (names: readonly string[]) => names.map((name) => `"${name}"`).join(", ");
   return itsRules
-    .map(([path, ...can]) => {
-      const list = can.map((name) => `"${name}"`).join(", ");
-      return `path "${path}" {\n  capabilities = [${list}]\n}\n`;
+    .map(({ path, capabilities, limit }) => {
+      const names = limit?.names.map((name) => `"${name}" = []`).join(", ");
+      const line = limit === undefined ? "" : `  ${limit.parameters} = { ${names} }\n`;
+      return `path "${path}" {\n  capabilities = [${texts(capabilities)}]\n${line}}\n`;
     })
     .join("\n");
 }

@@ -107,9 +107,10 @@ async function planHalf(
   { file, narrow }: FileChoice,
 ): Promise<Planned> {
   refuseNamesake(cluster, (await view.mounts()).keys());
-  const stored = await readStoredFile(view, cluster, half);
+  const isFormer = file !== undefined || narrow === true;
+  const stored = await readStoredFile(view, cluster, half, isFormer);
   // Without a file and with nothing said, what the cluster was set up with is what it should be.
-  const used = file ?? (narrow === true ? undefined : stored);
+  const used = file ?? (isFormer ? undefined : stored);
   const wanted = used === undefined ? cluster : withFile(cluster, used);
   const part = used?.parts[half] ?? {};
   const isKept = stored !== undefined || Object.keys(part).length > 0;

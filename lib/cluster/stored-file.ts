@@ -1,9 +1,10 @@
 import { isDeepStrictEqual } from "node:util";
 import { Failure } from "../failure.ts";
+import type { Source } from "../toml/reader.ts";
 import { deleteSecret, writeSecret } from "../vault/kv.ts";
 import type { Fields } from "../vault/shape.ts";
 import type { Cluster } from "./cluster.ts";
-import { type ClusterFile, type Half, readClusterFile } from "./cluster-file.ts";
+import { type ClusterFile, type Half, readClusterFile, readFormerFile } from "./cluster-file.ts";
 import type { FieldChange } from "./compare.ts";
 import { standsAsWanted } from "./mount-resources.ts";
 import { secretsMount } from "./mounts.ts";
@@ -18,35 +19,39 @@ export function storedFilePath(cluster: Cluster, half: Half): string {
 /**
  * What a half was set up with before; undefined where that was no file, or one that said nothing to it.
  *
+ * @param isFormer whether the half goes by it no longer
  * @throws Failure (configuration) where what is kept there can't be read
  */
 export async function readStoredFile(
   view: ServerView,
   cluster: Cluster,
   half: Half,
+  isFormer: boolean,
 ): Promise<ClusterFile | undefined> {
   // Another one is refused by its own resource.
   if (!standsAsWanted(await view.mounts(), secretsMount(cluster))) return undefined;
   const name = `secret ${storedFilePath(cluster, half)}`;
   const values = await view.secret(storedFilePath(cluster, half));
   if (values === undefined) return undefined;
-  try {
-    return readClusterFile(
-      {
-        what: "a cluster's file",
-        values,
-        place: (field, within) =>
-          `${name}: ${within === undefined ? "" : `${within.table}[${within.index}].`}${printableField(field)}`,
-      },
-      name,
-    );
-  } catch (error) {
-    if (!(error instanceof Failure)) throw error;
-    throw new Failure(error.exitCode, error.message, {
-      cause: error,
-      hint: "nothing was changed; mend that secret, or remove it and give --config",
-    });
-  }
+  const source: Source = {
+    what: "a cluster's file",
+    values,
+    place: (field, within) =>
+      `${name}: ${within === undefined ? "" : `${within.table}[${within.index}].`}${printableField(field)}`,
+  };
+  const hinted = (hint: string, read: typeof readFormerFile) => {
+    try {
+      return read(source, name);
+    } catch (error) {
+      if (!(error instanceof Failure)) throw error;
+      throw new Failure(error.exitCode, error.message, {
+        cause: error,
+        hint: `nothing was changed; ${hint}`,
+      });
+    }
+  };
+  const file = hinted("mend that secret, or remove it and give --config", readFormerFile);
+  return isFormer ? file : hinted("give --config with a file that is right, or --narrow", readClusterFile);
 }
 
 /** Whoever may write the secret names its fields: nothing of that is for the terminal to obey. */

@@ -130,7 +130,7 @@ function tolerantView(view: ServerView, cluster: Cluster): ServerView {
 
 /** Of all roles and secrets that set-up makes, by the file that it went by, too. */
 async function pathsOfSetup(view: ServerView, cluster: Cluster): Promise<ReadonlySet<string>> {
-  const file = await readStoredFile(view, cluster, "roles").catch(ignoreRefusal);
+  const file = await readStoredFile(view, cluster, "roles", true).catch(ignoreRefusal);
   const resources = roleResources(file === undefined ? cluster : withFile(cluster, file));
   const files = [storedFilePath(cluster, "mounts"), storedFilePath(cluster, "roles")];
   return new Set([...resources.map(({ path }) => path), ...files]);

@@ -34,7 +34,8 @@ export function tokenRoles(cluster: Cluster): readonly WantedTokenRole[] {
       token_explicit_max_ttl: 0,
       token_no_default_policy: false,
       token_num_uses: 0,
-      token_type: "default-service",
+      // Never a batch token, which has no accessor and can't be revoked.
+      token_type: "service",
     },
   }));
 }

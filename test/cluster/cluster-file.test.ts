@@ -147,11 +147,56 @@ describe("readClusterFile() refuses with file, line and field", () => {
     ["ca_key_bits = 384", "1: ca_key_bits needs ca_key_type beside it"],
     ['kubelet_ip_sans = "yes"', "1: kubelet_ip_sans has to be true or false"],
     ["kubelet_domains = [1]", "1: kubelet_domains has to be a list of texts"],
-    ...["*", "*.*", "a b", "a,b", "system:node", "{{x}}", "a/b", "é"].map(
+    ...["a b", "a,b", "system:node", "{{x}}", "a/b", "é", "a_b", ".a", "a.", "a..b", "-a", "a-"].map(
       (domain) =>
         [
-          `kubelet_domains = ["a", "${domain}"]`,
+          `kubelet_domains = ["node-1", "${domain}"]`,
           `1: kubelet_domains names "${domain}", which is no part of a host's name: write it like *.nodes.example.com`,
+        ] as const,
+    ),
+    ...(
+      [
+        ["*", "system:kube-controller-manager"],
+        ["s*", "system:kube-controller-manager"],
+        ["S*", "system:kube-controller-manager"],
+        ["*-manager", "system:kube-controller-manager"],
+        ["*r", "system:kube-controller-manager"],
+        ["s*scheduler", "system:kube-scheduler"],
+        ["*proxy", "system:kube-proxy"],
+        ["*controller", "system:serviceaccount:kube-system:clusterrole-aggregation-controller"],
+        ["system*kube-system*", "system:serviceaccount:kube-system:clusterrole-aggregation-controller"],
+        ["kube-apiserver", "kube-apiserver"],
+        ["Admin", "admin"],
+        ["kube*", "kube-controller-manager"],
+        ["kubernetes", "kubernetes"],
+        ["front-proxy-*", "front-proxy-client"],
+        ["local*", "localhost"],
+        ["default", "kubernetes.default"],
+        ["svc", "kubernetes.default.svc"],
+        ["*.default.svc", "kubernetes.default.svc"],
+        ["local", "kubernetes.default.svc.cluster.local"],
+        ["*.local", "kubernetes.default.svc.cluster.local"],
+        ["cluster.local", "kubernetes.default.svc.cluster.local"],
+      ] as const
+    ).map(
+      ([domain, name]) =>
+        [
+          `kubelet_domains = ["node-1", "${domain}"]`,
+          `1: kubelet_domains names "${domain}", which allows ${name}, a name of the control plane: write it like`,
+        ] as const,
+    ),
+    ...["node-*", "web.cluster.local", "*.web.svc", "*.svc.k8s.example.com", "web.svc.k8s.example.com"].map(
+      (domain) =>
+        [
+          `kubelet_domains = ["node-1", "${domain}"]`,
+          `1: kubelet_domains names "${domain}", which allows names of services, like web.default.svc: write it like`,
+        ] as const,
+    ),
+    ...["*-node", "node-*-a", "*.example*com", "*.*a"].map(
+      (domain) =>
+        [
+          `kubelet_domains = ["node-1", "${domain}"]`,
+          `1: kubelet_domains names "${domain}", which has a * without a domain behind it, and * stands for any text`,
         ] as const,
     ),
     ["pki_roles = 1", "1: pki_roles has to be a list of tables"],
@@ -198,6 +243,23 @@ describe("readClusterFile() refuses with file, line and field", () => {
       role("allow_glob_domains = true", 'allowed_domains = ["*"]'),
       '5: allowed_domains names "*", which is no name: write it like ingress.example.com, or have allow_any_name',
     ],
+    ...(
+      [
+        ["allow_glob_domains = true", "s*", "false", "system:kube-controller-manager"],
+        ["allow_glob_domains = true", "system:*", "false", "system:kube-controller-manager"],
+        ["allow_glob_domains = true", "*admin", "true", "admin"],
+        ["allow_glob_domains = true", "*-scheduler", "true", "kube-scheduler"],
+        ["allow_glob_domains = true", "*.svc", "true", "kubernetes.default.svc"],
+        ["allow_subdomains = true", "default", "true", "kubernetes.default"],
+        ["allow_subdomains = true", "svc.cluster.local", "true", "kubernetes.default.svc.cluster.local"],
+      ] as const
+    ).map(
+      ([how, domain, isHost, name]) =>
+        [
+          role(how, `enforce_hostnames = ${isHost}`, `allowed_domains = ["a.example", "${domain}"]`),
+          `6: allowed_domains has "${domain}", which allows ${name}, a name of the control plane: narrow it, and name`,
+        ] as const,
+    ),
     [
       `${ingress}\n${ingress.replace("ingress", "b")}\nkey_type = "x"`,
       "11: key_type has to be one of any, rsa, ec, ed25519",
@@ -281,10 +343,32 @@ describe("readClusterFile() refuses with file, line and field", () => {
     });
   });
 
+  test.each([
+    ["k8s", "allow_bare_domains = true", "system:kube-scheduler"],
+    ["k8s", "allow_bare_domains = true", "kubernetes.default.svc.cluster.local"],
+    ["k8s", "allow_subdomains = true", "web.svc.cluster.local"],
+    ["k8s", "allow_glob_domains = true", "*.ingress.example.com"],
+    ["k8s", "allow_glob_domains = true", "system:node:*"],
+    ["etcd-k8s", "allow_glob_domains = true", "kube*"],
+  ])("no name that is meant: in %s with %s, %s", (mount, how, domain) => {
+    const text = role(how, "enforce_hostnames = false", `allowed_domains = ["${domain}"]`);
+    expect(clusterFile(text.replace('"k8s"', `"${mount}"`)).choices.pkiRoles).toHaveLength(1);
+  });
+
+  test.each([
+    ...["*.nodes.example.com", "node-*.example.com", "NODE-*.Example.com", "*.*.example.com", "*a.b"],
+    ...["node-1", "a", "x1.example.com", "10.0.0.1", "kubelet", "*.eu-west-1.compute.internal", "*.lan"],
+  ])("no host names: %s", (domain) => {
+    expect(clusterFile(`kubelet_domains = ["${domain}"]`).choices.kubeletDomains).toEqual([domain]);
+  });
+
   test("a name as long as a file, in no time that grows with it", async () => {
     const long = JSON.stringify(`${"a".repeat(200_000)}!`);
     for (const text of [
       `kubelet_domains = ${long}`,
+      `kubelet_domains = ${JSON.stringify("*a".repeat(100_000))}`,
+      `kubelet_domains = ${JSON.stringify("*".repeat(253))}`,
+      role("allow_glob_domains = true", `allowed_domains = ${JSON.stringify("*a*r".repeat(50_000))}`),
       role("allow_bare_domains = true", `allowed_domains = ${long}`),
     ])
       expect((await failureOf(() => clusterFile(text))).exitCode).toBe(78);

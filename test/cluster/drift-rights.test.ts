@@ -46,7 +46,8 @@ describe("a token role", () => {
     ["token_num_uses", 3],
     ["token_bound_cidrs", ["10.0.0.0/8"]],
     ["bound_cidrs", ["10.0.0.0/8"]],
-    ["token_type", "service"],
+    ["token_type", "default-service"],
+    ["token_type", "default-batch"],
     ["token_type", "batch"],
   ])("whose %s is %p comes back", async (field, value) => {
     const before = await admin.find(worker);

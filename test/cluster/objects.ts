@@ -44,6 +44,12 @@ export function originalObjects(id: string, tokens: Readonly<Record<string, stri
   };
 }
 
+/** The parameters that rules of the original's do not limit, and ours do. */
+const limits = [
+  ["/sign/", ["csr", "common_name", "alt_names", "ip_sans", "ttl"]],
+  ["auth/token/create/", ["display_name", "num_uses", "meta"]],
+] as const;
+
 /** What we write: the original's, save the differences that are meant. */
 export function wantedObjects(id: string, tokens: Readonly<Record<string, string>>): ClusterObjects {
   const objects = originalObjects(id, tokens);
@@ -52,6 +58,14 @@ export function wantedObjects(id: string, tokens: Readonly<Record<string, string
     pki_roles: mapValues(objects.pki_roles, (roles) =>
       mapValues(roles, (role) => ({ ...role, key_type: "any", key_bits: 0, signature_bits: 0 })),
     ),
+    policies: mapValues(objects.policies, (policy) =>
+      policy.replaceAll(/path "(.*)" \{\n.*\n/g, (rule, path) => {
+        const [, names] = limits.find(([part]) => String(path).includes(part)) ?? [];
+        if (names === undefined) return rule;
+        return `${rule}  allowed_parameters = { ${names.map((name) => `"${name}" = []`).join(", ")} }\n`;
+      }),
+    ),
+    token_roles: mapValues(objects.token_roles, (role) => ({ ...role, token_type: "service" })),
   };
 }
 

@@ -1,9 +1,17 @@
 import { beforeAll, describe, expect, test } from "bun:test";
-import { api } from "../cluster/api.ts";
+import { api, fields } from "../cluster/api.ts";
 import { loadOriginal } from "../cluster/load-original.ts";
-import { goldenTokens, originalObjects, readObjects, wantedObjects } from "../cluster/objects.ts";
+import {
+  goldenTokens,
+  mapValues,
+  originalObjects,
+  readObjects,
+  storedTokens,
+  wantedObjects,
+} from "../cluster/objects.ts";
 import { renewals } from "../cluster/run.ts";
 import { relayedServer } from "../support/dev-server.ts";
+import { openssl, opensslRsaKey } from "../support/openssl.ts";
 import { runScript } from "../support/script.ts";
 
 const { server, relay } = await relayedServer();
@@ -22,7 +30,44 @@ describe("a cluster that the original set up", () => {
     Object.keys(itsRoles).map((name) => `golden/pki/${mount}/roles/${name}`),
   );
   const secrets = ["service-accounts", "encryption-config"].map((name) => `golden/secrets/${name}`);
-  beforeAll(() => loadOriginal(admin, original));
+  const wanted = wantedObjects("golden", goldenTokens);
+  const policies = Object.entries(original.policies).map(([name, policy]) => ({
+    action: "update",
+    kind: "policy",
+    path: name,
+    fields: [{ field: "policy", from: policy.trim(), to: wanted.policies[name]?.trim() }],
+  }));
+  const tokenRoles = Object.keys(original.token_roles).map((name) => ({
+    action: "update",
+    kind: "token role",
+    path: `auth/token/roles/${name}`,
+    fields: [{ field: "token_type", from: "default-service", to: "service" }],
+  }));
+  const writesOfRights = [
+    ...policies.map(({ path }) => `sys/policies/acl/${path}`),
+    ...tokenRoles.map(({ path }) => path),
+  ];
+
+  /** A token of a host, made as hosts make theirs, with what they may ask for beside. */
+  async function tokenOf(role: string, asked = {}) {
+    const init = String((await storedTokens(admin, "golden"))[role]);
+    const { auth } = await admin.as(init).write(`auth/token/create/golden-${role}`, asked);
+    return admin.as(String(fields(auth).client_token));
+  }
+
+  /** When a certificate of `admin` ends that a host asks for, to 2040 if it can be. */
+  async function endOf(host: typeof admin, more = {}): Promise<number> {
+    const csr = openssl(["req", "-new", "-key", "/dev/stdin", "-subj", "/CN=admin"], opensslRsaKey(2048));
+    const asked = { csr, common_name: "admin", ...more };
+    const { data } = await host.write("golden/pki/k8s/sign/admin", asked);
+    return new Date(Number(fields(data).expiration) * 1000).getUTCFullYear();
+  }
+
+  let master = admin;
+  beforeAll(async () => {
+    await loadOriginal(admin, original);
+    master = await tokenOf("master");
+  });
 
   test("stands as the golden file has it", async () => {
     expect(await readObjects(admin, "golden", original)).toEqual(original);
@@ -32,7 +77,7 @@ describe("a cluster that the original set up", () => {
     expect(await planOf("setup-mounts")).toEqual([]);
   });
 
-  test("has PKI roles whose key types are to change, and nothing else", async () => {
+  test("has PKI roles whose key types are to change, rights to be narrowed, and nothing else", async () => {
     const change = (path: string) => ({
       action: "update",
       kind: "PKI role",
@@ -43,7 +88,33 @@ describe("a cluster that the original set up", () => {
         { field: "signature_bits", from: 256, to: 0 },
       ],
     });
-    expect(await planOf("write-roles")).toEqual(roles.map(change));
+    const byPath = (changes: ReadonlyArray<{ path: string }>) => Map.groupBy(changes, ({ path }) => path);
+    const planned = [...roles.map(change), ...policies, ...tokenRoles];
+    expect(byPath(await planOf("write-roles"))).toEqual(byPath(planned));
+  });
+
+  test("shows what changes in its policies line by line", async () => {
+    const { stdout } = await runScript("write-roles", ["--dry-run", "golden"], { env });
+    const lines = stdout.split("\n");
+    const from = lines.indexOf("update policy golden/worker: policy");
+    const sign = '{ "csr" = [], "common_name" = [], "alt_names" = [], "ip_sans" = [], "ttl" = [] }';
+    expect(lines.slice(from + 1, from + 6)).toEqual([
+      `  + golden/pki/k8s/sign/kubelet: allowed_parameters = ${sign}`,
+      `  + golden/pki/k8s/sign/kube-proxy: allowed_parameters = ${sign}`,
+      `  + golden/pki/etcd-overlay/sign/client: allowed_parameters = ${sign}`,
+      "update policy golden/etcd-creator: policy",
+      '  + auth/token/create/golden-etcd: allowed_parameters = { "display_name" = [], "num_uses" = [], "meta" = [] }',
+    ]);
+    expect(lines).toContain(
+      'update token role auth/token/roles/golden-all: token_type "default-service" -> "service"',
+    );
+    expect(lines.filter((it) => it.startsWith("  - "))).toEqual([]);
+  });
+
+  test("lets a host have certificates that outlive its roles, and tokens that nobody can revoke", async () => {
+    expect(await endOf(master, { not_after: "2040-01-01T00:00:00Z" })).toBe(2040);
+    const batch = await tokenOf("worker", { type: "batch" });
+    expect(await batch.find("auth/token/lookup-self")).toMatchObject({ type: "batch", accessor: "" });
   });
 
   test("carries on with its secrets, tokens and CAs once adopted", async () => {
@@ -55,14 +126,25 @@ describe("a cluster that the original set up", () => {
       expect((await runScript(script, ["golden"], { env })).code).toBe(0);
     }
     const writes = relay.writes().map(({ path }) => path);
-    expect(writes).toEqual([...roles, ...renewals]);
-    const wanted = wantedObjects("golden", goldenTokens);
+    expect(writes.toSorted()).toEqual([...roles, ...writesOfRights, ...renewals].toSorted());
     expect(await readObjects(admin, "golden", wanted)).toEqual({
       ...wanted,
-      token_roles: original.token_roles,
+      // Untouched, else: Go's null for an empty list among them.
+      token_roles: mapValues(original.token_roles, (role) => ({ ...role, token_type: "service" })),
     });
     expect(await kept()).toEqual(before);
     expect(await planOf("write-roles")).toEqual([]);
+  });
+
+  test("lets its hosts have neither once adopted, and what they asked for before as they did", async () => {
+    const year = new Date().getUTCFullYear();
+    await expect(endOf(master, { not_after: "2040-01-01T00:00:00Z" })).rejects.toThrow("403");
+    expect(await endOf(master, { alt_names: "", ip_sans: "" })).toBeLessThanOrEqual(year + 1);
+    await expect(tokenOf("worker", { type: "batch" })).rejects.toThrow("403");
+    const renewed = fields((await master.write("auth/token/renew-self", {})).auth);
+    expect(renewed).toMatchObject({ lease_duration: 157_680_000, token_type: "service" });
+    const made = await tokenOf("worker", { display_name: "token", num_uses: 0 });
+    expect(await made.find("auth/token/lookup-self")).toMatchObject({ type: "service", renewable: true });
   });
 });
 
