@@ -309,3 +309,92 @@ describe("what a cluster was set up with", () => {
     expect(asked()).toEqual([]);
   });
 });
+
+describe("a file of an earlier version, whose kubelet_domains take in the control plane", () => {
+  const wide = { kubelet_domains: ["s*"], pki_roles: [{ mount: "k8s", name: "old", allow_any_name: true }] };
+  const stored = "wide/secrets/cluster-file-roles";
+  const its = defineCluster("wide");
+  const path = "wide/pki/k8s/sign/kubelet";
+  const names = ["system:kube-controller-manager", "system:kube-scheduler", "sub.domain"];
+  let worker: Api;
+  const signed = async () => {
+    const answers = await Promise.all(names.map(async (name) => sign(worker, path, { name })));
+    return names.filter((_, index) => answers[index] instanceof X509Certificate);
+  };
+  const widen = async () => {
+    const role = await admin.find("wide/pki/k8s/roles/kubelet");
+    const domains = [role.allowed_domains, "s*"].flat();
+    await admin.write("wide/pki/k8s/roles/kubelet", { ...role, allowed_domains: domains });
+    await admin.write("wide/pki/k8s/roles/old", { allow_any_name: true });
+    await admin.write(stored, wide);
+  };
+  beforeAll(async () => {
+    await mountsAndRoles(its);
+    worker = await hostOf(its, "worker");
+  });
+
+  test("stops a run without a file before it changes anything, and says what to give", async () => {
+    await widen();
+    expect(await signed()).toEqual(names);
+    relay.reset();
+    const { exitCode, message, hint } = await failureOf(() => run("write-roles", client, its));
+    expect({ exitCode, message, hint }).toEqual({
+      exitCode: 78,
+      message:
+        `secret ${stored}: kubelet_domains names "s*", which allows system:kube-controller-manager, a name of the ` +
+        "control plane: write it like *.nodes.example.com",
+      hint: "nothing was changed; give --config with a file that is right, or --narrow",
+    });
+    expect(relay.writes()).toEqual([]);
+  });
+
+  test.each([
+    ["another file", { file: clusterFile('kubelet_domains = ["*.domain"]') }, ["sub.domain"]],
+    ["none, once that is asked for", { narrow: true }, []],
+  ])("is no hindrance to %s", async (_, choice, left) => {
+    await widen();
+    expect(await signed()).toEqual(names);
+    const done = await run("write-roles", client, its, choice);
+    expect(done).toContain("update PKI role wide/pki/k8s/roles/kubelet");
+    expect(done).toContain("delete PKI role wide/pki/k8s/roles/old");
+    expect(await signed()).toEqual(left);
+    expect(await run("write-roles", client, its)).toEqual([]);
+  });
+});
+
+describe("kubelet_domains that a file may have", () => {
+  const its = defineCluster("hosts");
+  beforeAll(async () => {
+    await mountsAndRoles(its);
+  });
+
+  test.each([
+    ["*.nodes.example.com", "a.nodes.example.com"],
+    ["node-*.example.com", "node-1.example.com"],
+    ["node-1", "node-1"],
+    ["*a.b", "xa.b"],
+    ["kube-*.io", "kube-1.io"],
+    ["k*.default.example.com", "k1.default.example.com"],
+  ])("let a worker with %s have the name %s, and none of the control plane", async (domain, name) => {
+    await run("write-roles", client, its, { file: clusterFile(`kubelet_domains = ["${domain}"]`) });
+    const worker = await hostOf(its, "worker");
+    const path = "hosts/pki/k8s/sign/kubelet";
+    expect(await sign(worker, path, { name, hosts: [name] })).toBeInstanceOf(X509Certificate);
+    const others = [
+      ...["system:kube-controller-manager", "system:kube-scheduler", "system:kube-proxy", "system:apiserver"],
+      ...["system:serviceaccount:kube-system:namespace-controller", "system:masters", "kubernetes-admin"],
+      ...["admin", "kube-apiserver", "front-proxy-client", "localhost", "kubernetes", "kubernetes.default"],
+      ...["kubernetes.default.svc", "kubernetes.default.svc.cluster.local", "web.default.svc", "*.default"],
+      ...["*.svc", "*.svc.cluster.local", "*", "a@kubernetes.default"],
+    ];
+    for (const other of others) {
+      expect([other, await sign(worker, path, { name: other })]).toEqual([
+        other,
+        expect.stringContaining("not allowed"),
+      ]);
+      const beside = await sign(worker, path, { name, hosts: [other] });
+      if (typeof beside === "string") expect(beside).toContain("not allowed");
+      else expect(beside.subjectAltName).toBe(`DNS:${name}`);
+    }
+  });
+});
