@@ -146,7 +146,8 @@ export const roleFields = {
     type: "texts",
     default: "[]",
     example: '["*.nodes.example.com"]',
-    description: "host names of kubelets, with those below each and * for any part, beside AWS's",
+    description:
+      "host names of kubelets beside AWS's, with those below each; a * stands for any text and needs a domain behind it",
   },
   kubelet_ip_sans: { ...off, description: "whether kubelets' certificates may hold IP addresses" },
   pki_roles: {

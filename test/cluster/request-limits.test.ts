@@ -229,6 +229,41 @@ describe("a sign request", () => {
     }
   });
 
+  // What holds for rules of a cluster's file, too, which refuse not_after alone.
+  test.each([
+    ["uri_sans", "spiffe://a/b", 400],
+    ["other_sans", "1.3.6.1.4.1.311.20.2.3;UTF8:admin", 400],
+    ["serial_number", "1", 400],
+    ["user_ids", "admin", 400],
+    ["ip_sans", "10.0.0.1", 400],
+    ["alt_names", "kubernetes.default", 400],
+    ["common_name", "admin", 400],
+    ["exclude_cn_from_sans", true, 200],
+    ["private_key_format", "pkcs8", 200],
+    ["remove_roots_from_chain", true, 200],
+    ["format", "pem_bundle", 200],
+    ["issuer_ref", "other", 200],
+    ["key_usage", ["CertSign"], 200],
+    ["ext_key_usage", ["CodeSigning"], 200],
+    ["signature_bits", 512, 200],
+    ["use_pss", true, 200],
+    ["organization", "system:masters", 200],
+    ["basic_constraints_valid_for_non_ca", true, 200],
+    ["max_path_length", 1, 200],
+    ["not_before_duration", 999999, 200],
+  ])("is held by the role itself where it has %s, or takes nothing of it", async (name, value, code) => {
+    const signed = await post(admin, kubelet, json({ ...body, [name]: value }));
+    if (code !== 200) return expect(signed).toBe(code);
+    if (typeof signed === "number") throw new Error(`refused: ${signed}`);
+    const { subject: its, ca, keyUsage } = signed;
+    expect({ its, ca, keyUsage, days: days(signed).toFixed(1) }).toEqual({
+      its: "O=system:nodes\nCN=kubelet",
+      ca: false,
+      keyUsage: ["1.3.6.1.5.5.7.3.1", "1.3.6.1.5.5.7.3.2"],
+      days: "30.0",
+    });
+  });
+
   test("as the Go tool sends it is signed: as JSON, with its four parameters", async () => {
     const goTool = { csr, common_name: "kubelet", alt_names: "kubelet,system:node:a", ip_sans: "" };
     const signed = await post(host("plain worker"), kubelet, json(goTool));
