@@ -326,11 +326,28 @@ describe("readClusterFile() refuses with file, line and field", () => {
       "pki/k8s/root/generate/internal",
       "pki/k8s/sign/*",
       "p*",
+      "pki*",
       "pki/k8s/sign-verbatim",
+      "pki/k8s/sign-verbatim/kubelet",
+      "pki/k8s/issuer/default/sign/kubelet",
+      "pki/k8s/issuer/default/issue/kubelet",
+      "pki/k8s/root/sign-intermediate",
+      "pki/k8s/intermediate/cross-sign",
+      "pki/k8s/cel/sign/any",
+      "pki/k8s/sign/k*",
+      "pki/k8s/sign/kubelet/",
+      "pki/k8s/sign/kubelet/x",
     ].map(
       (path) =>
         [
           `${rule("path", `"${path}"`).replace("read", "update")}`,
+          "3: path may be written only as pki/MOUNT/sign/ROLE: the rest of pki is set-up's own",
+        ] as const,
+    ),
+    ...["create", "update", "patch", "delete"].map(
+      (can) =>
+        [
+          rule("path", '"pki/k8s/*"').replace('"read"', `"list", "${can}"`),
           "3: path may be written only as pki/MOUNT/sign/ROLE: the rest of pki is set-up's own",
         ] as const,
     ),

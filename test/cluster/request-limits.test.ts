@@ -190,6 +190,7 @@ describe("the end of a certificate's life", () => {
     ],
     ["sign-verbatim", kubelet.replace("/sign/", "/sign-verbatim/"), json({ ...body, not_after: far })],
     ["issue", kubelet.replace("/sign/", "/issue/"), json({ ...body, not_after: far })],
+    ["cel", kubelet.replace("/sign/", "/cel/sign/"), json({ ...body, not_after: far })],
   ])("can't be set by way of %s", async (_, path, init) => {
     for (const role of ["worker", "master", "all"]) {
       const signed = await post(host(`plain ${role}`), path, init);

@@ -136,6 +136,23 @@ describe("a cluster that the original set up", () => {
     expect(await planOf("write-roles")).toEqual([]);
   });
 
+  test("shows what goes again of a policy that a hand has widened", async () => {
+    const path = "sys/policies/acl/golden/worker";
+    const policy = String((await admin.find(path)).policy);
+    const wide = policy.replace(/ +allowed_parameters.*\n/, "").replace('"update"', '"update", "delete"');
+    await admin.write(path, { policy: `${wide}\npath "own/*" {\n  capabilities = ["read"]\n}\n` });
+    const { stdout } = await runScript("write-roles", ["golden"], { env });
+    const sign = '{ "csr" = [], "common_name" = [], "alt_names" = [], "ip_sans" = [], "ttl" = [] }';
+    expect(stdout.split("\n").slice(0, 5)).toEqual([
+      "update policy golden/worker: policy",
+      '  - golden/pki/k8s/sign/kubelet: capabilities = ["create", "read", "update", "delete"]',
+      '  - own/*: capabilities = ["read"]',
+      '  + golden/pki/k8s/sign/kubelet: capabilities = ["create", "read", "update"]',
+      `  + golden/pki/k8s/sign/kubelet: allowed_parameters = ${sign}`,
+    ]);
+    expect(await planOf("write-roles")).toEqual([]);
+  });
+
   test("lets its hosts have neither once adopted, and what they asked for before as they did", async () => {
     const year = new Date().getUTCFullYear();
     await expect(endOf(master, { not_after: "2040-01-01T00:00:00Z" })).rejects.toThrow("403");
