@@ -26,11 +26,11 @@ export interface Log {
  * Rules for sentences: one line, lower case, no full stop at the end; what to do about it on a line below.
  */
 export function createLog(name: string, level: LogLevel): Log {
-  const print = (line: string) => printErrors(`${name}: ${visible(line)}`);
-  const below = (line: string) => printErrors(`  ${visible(line)}`);
+  const print = (line: string) => printErrors(`${name}: ${visible(short(line))}`);
+  const below = (line: string) => printErrors(`  ${visible(short(line))}`);
   return {
     level,
-    done: (line) => (level >= 1 ? printText(`${visible(line, paintPattern)}\n`) : undefined),
+    done: (line) => (level >= 1 ? printText(`${visible(short(line), paintPattern)}\n`) : undefined),
     note: (line) => (level >= 1 ? print(line) : undefined),
     debug: (line) => (level >= 2 ? print(line) : undefined),
     error(failure) {
@@ -45,6 +45,13 @@ export function createLog(name: string, level: LogLevel): Log {
       if (level >= 2 && failure instanceof Error) for (const frame of framesOf(failure)) below(frame);
     },
   };
+}
+
+/** Nobody reads a longer line to its end, and a journal breaks it. */
+const longestLine = 16_384;
+
+function short(line: string): string {
+  return line.length <= longestLine ? line : `${line.slice(0, longestLine)}…`;
 }
 
 /** Where an error happened. Its stack begins with its words, which are others' and may look like frames of it. */

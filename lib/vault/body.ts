@@ -1,10 +1,14 @@
 import { ExitCode } from "../failure.ts";
 import { type RequestName, VaultError } from "./error.ts";
 import { parseExactly } from "./exact-json.ts";
+import { findExcess } from "./json-limits.ts";
 import { retryAfterMs } from "./retry.ts";
 
 /** More than any answer that a host asks for, less than what hurts a small one. */
 const defaultMebibytes = 8;
+
+/** Of the longest answer: names in a list are longer than that on average, and a value takes some 100 bytes of memory. */
+const valuesPerMebibyte = 62_500;
 
 export const strangerHint =
   "something other than Vault answers there: check VAULT_ADDR and the proxy between";
@@ -21,11 +25,14 @@ interface BodyRequest extends RequestName {
  * Reads an answer's body as JSON, and no more of it than we would ever want.
  *
  * @returns the value; undefined for an empty body
- * @throws VaultError when it is too long, or not JSON
+ * @throws VaultError when it is too long, too deep, holds too many values, or is not JSON
  */
 export async function readJson(response: Response, request: BodyRequest): Promise<unknown> {
   const body = await readText(response, request);
   if (body.trim() === "") return undefined;
+  const { maxMebibytes = defaultMebibytes } = request;
+  const excess = findExcess(body, maxMebibytes * valuesPerMebibyte);
+  if (excess !== undefined) throw unreadable(response, request, `the answer is ${excess}`);
   try {
     return request.exactNumbers === true ? parseExactly(body) : JSON.parse(body);
   } catch (cause) {
@@ -41,23 +48,26 @@ export async function readJson(response: Response, request: BodyRequest): Promis
       );
     }
     const html = /^\s*</.test(body) || /html/i.test(response.headers.get("content-type") ?? "");
-    // A proxy's page for 429, 502 or 503 goes away; one for 200 is where we were sent.
-    const transient = response.status >= 500 || response.status === 429;
-    throw new VaultError(
-      transient ? ExitCode.tryLater : ExitCode.unavailable,
-      request,
-      `HTTP ${response.status} came with ${html ? "an HTML page" : "a body that is not JSON"}`,
-      {
-        status: response.status,
-        transient,
-        untouched: response.status === 429,
-        retryAfterMs: retryAfterMs(response),
-        hint: strangerHint,
-        // The parser's error quotes the body; only the kind of it is kept.
-        cause: cause instanceof Error ? cause.name : undefined,
-      },
-    );
+    // The parser's error quotes the body; only the kind of it is kept.
+    const kind = cause instanceof Error ? cause.name : undefined;
+    const what = html ? "an HTML page" : "a body that is not JSON";
+    throw unreadable(response, request, `HTTP ${response.status} came with ${what}`, kind);
   }
+}
+
+/** The error of an answer that can't be read. A proxy's for 429, 502 or 503 goes away; one for 200 is where we were sent. */
+function unreadable(response: Response, request: RequestName, sentence: string, cause?: string): VaultError {
+  const { status } = response;
+  const transient = status >= 500 || status === 429;
+  const exitCode = transient ? ExitCode.tryLater : ExitCode.unavailable;
+  return new VaultError(exitCode, request, sentence, {
+    status,
+    transient,
+    untouched: status === 429,
+    retryAfterMs: retryAfterMs(response),
+    hint: strangerHint,
+    cause,
+  });
 }
 
 async function readText(response: Response, request: BodyRequest): Promise<string> {
@@ -70,10 +80,7 @@ async function readText(response: Response, request: BodyRequest): Promise<strin
     bytes += chunk.byteLength;
     // Leaving the loop cancels the stream, and with it the connection.
     if (bytes > maxMebibytes * 1024 * 1024) {
-      throw new VaultError(ExitCode.unavailable, request, `the answer is longer than ${maxMebibytes} MiB`, {
-        status: response.status,
-        hint: strangerHint,
-      });
+      throw unreadable(response, request, `the answer is longer than ${maxMebibytes} MiB`);
     }
     text += decoder.decode(chunk, { stream: true });
   }

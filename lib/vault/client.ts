@@ -188,7 +188,10 @@ async function read(response: Response, request: VaultRequest): Promise<unknown>
   throw statusError(
     request,
     response.status,
-    errors.filter((words) => typeof words === "string"),
+    errors
+      .filter((words) => typeof words === "string")
+      .slice(0, 20)
+      .map((words) => words.slice(0, 2_000)),
     retryAfterMs(response),
   );
 }

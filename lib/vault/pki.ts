@@ -1,7 +1,7 @@
 import type { VaultClient } from "./client.ts";
 import { deleteData, listNames, readData, writeData } from "./data.ts";
 import { means } from "./error.ts";
-import type { Fields } from "./shape.ts";
+import type { Answer, Fields } from "./shape.ts";
 
 /**
  * The ids of a PKI mount's issuers, none for a new mount. Needs no token.
@@ -83,7 +83,10 @@ export async function readIssuerChain(client: VaultClient, mount: string): Promi
   });
   const data = answer.object("data");
   const certificate = data.filledText("certificate");
-  return [certificate, ...data.texts("ca_chain").filter((pem) => pem.trim() !== certificate.trim())];
+  return withinChain(data, [
+    certificate,
+    ...data.texts("ca_chain").filter((pem) => pem.trim() !== certificate.trim()),
+  ]);
 }
 
 /** Whether a mount has a default issuer. Needs no token. */
@@ -232,10 +235,24 @@ export async function signCsr(
   });
   const data = answer.object("data");
   const issuingCa = data.filledText("issuing_ca");
-  return {
+  const signed = {
     certificate: data.filledText("certificate"),
     issuingCa,
     // A text before Vault 1.11; absent where the issuer has no chain.
     caChain: typeof data.fields.ca_chain === "string" ? [data.fields.ca_chain] : data.texts("ca_chain"),
   };
+  withinChain(data, [signed.certificate, issuingCa, ...signed.caChain]);
+  return signed;
+}
+
+/** Longer than any chain. Each certificate is compared with each, and the files that hold them are read as short ones. */
+const mostCertificates = 32;
+const mostCharacters = 128 * 1024;
+
+/** @throws Failure for PEM texts that hold more than a chain does */
+function withinChain<T extends readonly string[]>(data: Answer, pems: T): T {
+  const begun = pems.reduce((sum, pem) => sum + pem.split("-----BEGIN ", mostCertificates + 2).length - 1, 0);
+  const length = pems.reduce((sum, pem) => sum + pem.length, 0);
+  if (pems.length <= mostCertificates && begun <= mostCertificates && length <= mostCharacters) return pems;
+  throw data.mismatch("holds more certificates than a chain has");
 }

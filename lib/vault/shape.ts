@@ -17,7 +17,7 @@ export class Answer {
   /** @param what the request, for sentences: `GET sys/mounts` */
   constructor(what: string, value: unknown) {
     this.#what = what;
-    if (!isFields(value)) throw this.#mismatch("is not a JSON object");
+    if (!isFields(value)) throw this.mismatch("is not a JSON object");
     this.#fields = value;
   }
 
@@ -62,10 +62,11 @@ export class Answer {
   }
 
   #missing(name: string, kind: string): never {
-    throw this.#mismatch(`has no field ${name} that is ${kind}`);
+    throw this.mismatch(`has no field ${name} that is ${kind}`);
   }
 
-  #mismatch(how: string): Failure {
+  /** The error of an answer that is none of Vault's. */
+  mismatch(how: string): Failure {
     return new Failure(ExitCode.unavailable, `the answer to ${this.#what} ${how}`, {
       hint: "this is not what Vault or OpenBao answers: check VAULT_ADDR, and the proxy between",
     });

@@ -171,3 +171,36 @@ describe("client.ask() on a body without end", () => {
     expect(await listNames(createVaultClient({ address: server.address }), "x")).toEqual(keys);
   });
 });
+
+describe("client.ask() on JSON that costs more than its bytes", () => {
+  const answer = (text: string) => () => new Response(text);
+
+  test.each([
+    ["nested too deep", "[".repeat(4 * 1024 * 1024)],
+    ["nested too deep", `{"data":${'{"a":'.repeat(300)}1${"}".repeat(301)}`],
+    ["made of too many values", `{"data":{"keys":[${"{},".repeat(600_000)}{}]}}`],
+  ])("says that it is %s", async (excess, text) => {
+    const { error, sent } = await failed(answer(text));
+    expect([error.message, error.exitCode, sent]).toEqual([
+      `GET sys/mounts: the answer is ${excess}`,
+      ExitCode.unavailable,
+      1,
+    ]);
+  });
+
+  test("is tried again where a proxy in trouble sent it", async () => {
+    const { error, sent } = await failed(() => new Response("[".repeat(1000), { status: 503 }));
+    expect([error.exitCode, sent]).toEqual([ExitCode.tryLater, 3]);
+  });
+
+  test("gives what is as deep as people write, and as long as a mount of a million names", async () => {
+    const deep = `{"data":${'{"a":'.repeat(150)}1${"}".repeat(151)}`;
+    const names = Array.from({ length: 1_000_000 }, (_, i) => `a-name-${i}`);
+    await using server = startScripted(({ path }) =>
+      path.includes("list=true") ? Response.json({ data: { keys: names } }) : new Response(deep),
+    );
+    const client = createVaultClient({ address: server.address });
+    expect((await readData(client, "it"))?.fields.a).toBeObject();
+    expect((await listNames(client, "it")).length).toBe(names.length);
+  });
+});
