@@ -17,6 +17,7 @@ export function lookAtSet(destination: string, folders?: Folders): StoredSet {
   const linked = set !== undefined && memberNames.every((member) => isOurLink(place, member));
   const stats = linked ? statMembers(`${set.path}/${currentName}`) : undefined;
   if (set === undefined || stats === undefined) return readSet(destination, folders);
+  const request = readRequest(place);
   let read: StoredSet | undefined;
   const whole = () => {
     read ??= readSet(destination);
@@ -36,7 +37,8 @@ export function lookAtSet(destination: string, folders?: Folders): StoredSet {
     owner: stats.key,
     keyOrigin: keyOrigin(place, stats.key, true),
     seal: sealOf(stats),
-    request: readRequest(place),
+    request,
+    noted: request,
     ...lookBeside(set, stats.ca),
   };
 }

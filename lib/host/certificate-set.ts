@@ -31,6 +31,8 @@ export interface SetFiles {
 
 /** A set as it stands: those of its files that are there. */
 export interface StoredSet extends Optional<SetFiles> {
+  /** The request beside the set, also where plain files are in the place of its links. */
+  readonly noted?: string | undefined;
   /** See `sealOf`; undefined where the files were read at once. */
   readonly seal?: string;
   /** Of the key; undefined where there is none. */
@@ -91,6 +93,7 @@ export function readPlace(place: Place): StoredSet {
     found.map(([member, { stats }]) => [member, { mode: stats.mode, uid: stats.uid, gid: stats.gid }]),
   );
   const { key } = attributes;
+  const noted = readRequest(place);
   const keyStats = found.find(([member]) => member === "key")?.[1].stats;
   return {
     ...Object.fromEntries(found.map(([member, { text }]) => [member, text])),
@@ -98,7 +101,8 @@ export function readPlace(place: Place): StoredSet {
     ...(key === undefined ? {} : { owner: { uid: key.uid, gid: key.gid } }),
     ...(keyStats === undefined ? {} : { keyOrigin: keyOrigin(place, keyStats, linked.includes("key")) }),
     // Plain files that were put in the links' place are not what the request beside the set speaks of.
-    request: linked.length === memberNames.length ? readRequest(place) : undefined,
+    request: linked.length === memberNames.length ? noted : undefined,
+    noted,
     ...(place.set === undefined
       ? { isPending: false }
       : lookBeside(place.set, found.find(([member]) => member === "ca")?.[1].stats)),

@@ -11,7 +11,9 @@ export interface KeyOrigin {
   readonly uid: number;
   /** Somebody other than its owner can write it. */
   readonly isWide: boolean;
-  /** It is a plain file, and has a second name (a hard link). */
+  /** It is in a set, and no plain file. */
+  readonly isInSet: boolean;
+  /** It has a second name (a hard link). */
   readonly isLinked: boolean;
   /** Owner of the folder that services read in; undefined where others than the owner can write there. */
   readonly folderUid: number | undefined;
@@ -29,13 +31,13 @@ export interface SetHome {
   readonly folder: string;
 }
 
-/** @param isLinked whether the key is in a set, and not a plain file */
-export function keyOrigin(place: Place, stats: Stats, isLinked: boolean): KeyOrigin {
+export function keyOrigin(place: Place, stats: Stats, isInSet: boolean): KeyOrigin {
   const { folder } = place;
   return {
     uid: stats.uid,
     isWide: (stats.mode & 0o022) !== 0,
-    isLinked: !isLinked && stats.nlink > 1,
+    isInSet,
+    isLinked: stats.nlink > 1,
     folderUid: (folder.stats.mode & 0o022) === 0 ? folder.stats.uid : undefined,
     isOurFolder: folder.isSteady && isOurs(folder.stats),
     home: setHome(place),
@@ -68,12 +70,12 @@ export function keyFault(
   owner: Ownership | undefined,
   made: SetHome | undefined,
 ): string | undefined {
-  const { uid, isOurFolder, folderUid, home } = origin;
+  const { uid, isInSet, isOurFolder, folderUid, home } = origin;
   if (origin.isWide) return "others can write it";
   // Only root can have put it there, whoever is to read it.
   if (isOurFolder) return undefined;
-  if (origin.isLinked) return "it has another name (a hard link)";
-  if (made !== undefined && !isAtHome(made, home)) {
+  if (!isInSet && origin.isLinked) return "it has another name (a hard link)";
+  if (isInSet && made !== undefined && !isAtHome(made, home)) {
     return `${setFolderName(basename(home.path))} is the set of ${made.path}`;
   }
   if (isTrusted(uid) || uid === owner?.uid) return undefined;

@@ -4,6 +4,7 @@ import { Failure } from "../failure.ts";
 import { type Finding, type State, worstState } from "../finding.ts";
 import { certificatePaths } from "../host/certificate-place.ts";
 import { readPublicSet, readSet, type StoredSet } from "../host/certificate-set.ts";
+import type { Ownership } from "../host/durable.ts";
 import { isDenied } from "../host/file-error.ts";
 import type { Manifest } from "../manifest/manifest.ts";
 import { mountOfSignPath } from "../vault/pki.ts";
@@ -17,7 +18,7 @@ import { ageOf, dueAt, type Standing, standing } from "./due.ts";
 import { type CaOnServer, caReason, compareCa, replacementTime } from "./host-status-ca.ts";
 import { type CallOptions, directCall, manifestsCall } from "./host-status-mend.ts";
 import type { Answers } from "./host-status-server.ts";
-import { type CertificateRequest, foreignKey, recordedRequest } from "./request-record.ts";
+import { type CertificateRequest, foreignKey, recordedOwner, recordedRequest } from "./request-record.ts";
 
 export interface CertificateStatus extends Finding {
   /** The manifest's, else the destination's last part. */
@@ -52,6 +53,8 @@ export interface WantedCertificate {
   readonly isDenied: boolean;
   /** What it was asked for; undefined where nobody has noted that. */
   readonly asked: CertificateRequest | undefined;
+  /** Of its files, where one was asked for. */
+  readonly owner: Ownership | undefined;
 }
 
 /** @param manifest undefined for a certificate of a direct call */
@@ -64,6 +67,7 @@ export function readWanted(destination: string, manifest?: Manifest): WantedCert
     set,
     isDenied: denied,
     asked: manifest ?? (set instanceof Failure ? undefined : recordedRequest(set)),
+    owner: manifest !== undefined || set instanceof Failure ? manifest?.owner : recordedOwner(set),
   };
 }
 
@@ -172,7 +176,7 @@ async function judge(
   const isNow = (time: Date | undefined) => time === undefined || time <= now.host;
   const waits = isDue && stands.isUsable && !isNow(replacedAt);
   const isWide = hasWideKey(wanted.destination);
-  const foreign = foreignKey(set, manifest?.owner);
+  const foreign = foreignKey(set, wanted.owner);
   const told: ReadonlyArray<readonly [State, string | undefined]> = [
     ...stands.reasons.map((reason) => [stands.isUsable ? (waits ? "ok" : "due") : "wrong", reason] as const),
     ["wrong", foreign && `its key is not used: ${foreign}`],
@@ -246,11 +250,11 @@ function hasWideKey(destination: string): boolean {
 }
 
 function mendCommand(
-  { manifest, asked, destination }: WantedCertificate,
+  { manifest, asked, destination, owner }: WantedCertificate,
   certificate: Certificate | undefined,
   options: CallOptions,
 ): string {
   if (manifest !== undefined) return manifestsCall(manifest, options);
   const { signPath, names = namesOf(certificate), caChain = false } = asked ?? {};
-  return directCall({ signPath, names, caChain, destination, ...options });
+  return directCall({ signPath, names, caChain, destination, owner, ...options });
 }

@@ -1,4 +1,5 @@
 import { dirname } from "node:path";
+import type { Ownership } from "../host/durable.ts";
 import type { Manifest } from "../manifest/manifest.ts";
 import { shellQuoted } from "../words.ts";
 import type { Names } from "../x509/names.ts";
@@ -54,10 +55,13 @@ export interface DirectCall extends CallOptions {
   readonly names: Names;
   readonly caChain: boolean;
   readonly destination: string;
+  /** Of its files, where one was asked for. */
+  readonly owner: Ownership | undefined;
 }
 
 /** The call that has a certificate issued as it was before. */
-export function directCall({ signPath, names, caChain, destination, ...options }: DirectCall): string {
+export function directCall(wanted: DirectCall): string {
+  const { signPath, names, caChain, destination, owner, ...options } = wanted;
   const { commonName, dnsNames, ipAddresses, organisations } = names;
   const flags = [
     ["-s", dnsNames],
@@ -68,6 +72,7 @@ export function directCall({ signPath, names, caChain, destination, ...options }
     call("issue-cert", options.configPath),
     `--if-due${options.refreshCa ? andCa : ""}`,
     ...(caChain ? ["--ca-chain"] : []),
+    ...(owner === undefined ? [] : ["-o", String(owner.uid), "-g", String(owner.gid)]),
     ...flags.flatMap(([flag, values]) => (values.length === 0 ? [] : [flag, shellWord(values.join(","))])),
     signPath === undefined ? "SIGN-PATH" : shellWord(signPath),
     commonName === "" ? "COMMON-NAME" : shellWord(commonName),

@@ -27,6 +27,8 @@ export interface RequestRecord extends Omit<CertificateRequest, "keyType"> {
   readonly checked?: Checked | undefined;
   /** The destination that the set was made for; sets of release 1.0.0 have none. */
   readonly home?: SetHome | undefined;
+  /** Of the files, where one was asked for. */
+  readonly owner?: Ownership | undefined;
 }
 
 /** What was known of the set when it was put there, whole and right. */
@@ -45,7 +47,7 @@ export type CheckedFiles = Pick<SetFiles, "key" | "certificate" | "ca">;
 
 /** The record to keep beside a set; with its files, which the caller has checked, they need not be read again. */
 export function requestRecord(
-  asked: CertificateRequest,
+  asked: CertificateRequest & { readonly owner?: Ownership | undefined },
   given: Certificate,
   checked?: {
     readonly files: CheckedFiles;
@@ -62,6 +64,7 @@ export function requestRecord(
     certificate: given.x509.fingerprint256,
     home,
     issued: checked?.issued,
+    owner: asked.owner,
     checked: checked && {
       files: digest(checked.files),
       seal: checked.seal,
@@ -79,13 +82,20 @@ export function recordedRequest(set: StoredSet): CertificateRequest | undefined 
   return record && { signPath: record.signPath, names: record.names, caChain: record.caChain };
 }
 
+/** The owner that was asked for when the set was issued; undefined where none was, or there is no record of it. */
+export function recordedOwner(set: StoredSet): Ownership | undefined {
+  const record = parseRecord(set.noted);
+  // Release 1.0.0 noted neither: the key's owner was asked for, then.
+  return record === undefined || record.home !== undefined ? record?.owner : set.owner;
+}
+
 /**
  * Why the key that stands must not be signed, in a few words; undefined for one that may be, and where there is none.
  *
  * @param owner of the files, where one is asked for
  */
 export function foreignKey(set: StoredSet, owner: Ownership | undefined): string | undefined {
-  return set.keyOrigin && keyFault(set.keyOrigin, owner, parseRecord(set.request)?.home);
+  return set.keyOrigin && keyFault(set.keyOrigin, owner, parseRecord(set.noted)?.home);
 }
 
 /** The three files are those that were checked when they were put there, which need not be read to know that. */
@@ -109,7 +119,7 @@ function digest({ key, certificate, ca }: CheckedFiles): string {
 /** Undefined for anything but what `requestRecord` writes: then the certificate itself is compared. */
 export function parseRecord(text: string | undefined): RequestRecord | undefined {
   try {
-    const { signPath, names, caChain, certificate, issued, checked, home } = JSON.parse(text ?? "null");
+    const { signPath, names, caChain, certificate, issued, checked, home, owner } = JSON.parse(text ?? "null");
     const lists = [names.organisations, names.dnsNames, names.ipAddresses];
     const texts = [signPath, certificate, names.commonName, ...lists.flat()];
     return lists.every(Array.isArray) &&
@@ -120,6 +130,7 @@ export function parseRecord(text: string | undefined): RequestRecord | undefined
           issued: readIssued(issued),
           checked: isRight(checked) ? checked : undefined,
           home: isHome(home) ? home : undefined,
+          owner: isOwner(owner) ? owner : undefined,
         }
       : undefined;
   } catch {
@@ -129,6 +140,10 @@ export function parseRecord(text: string | undefined): RequestRecord | undefined
 
 function isHome(value: SetHome | undefined): value is SetHome {
   return typeof value?.path === "string" && typeof value.folder === "string";
+}
+
+function isOwner(value: Ownership | undefined): value is Ownership {
+  return Number.isSafeInteger(value?.uid) && Number.isSafeInteger(value?.gid);
 }
 
 function isRight(value: Checked | undefined): value is Checked {

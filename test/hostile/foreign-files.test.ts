@@ -1,0 +1,235 @@
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import {
+  chmodSync,
+  chownSync,
+  linkSync,
+  lstatSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  symlinkSync,
+  utimesSync,
+  writeFileSync,
+} from "node:fs";
+import { join } from "node:path";
+import { temporaryFolder } from "../support/folder.ts";
+import { runScript, type ScriptResult } from "../support/script.ts";
+import { type Stage, setStage, signPath, stranger } from "./stage.ts";
+
+// Files and folders that only look as if they were this tool's, or that have another name elsewhere.
+
+let stage: Stage;
+let worker = "";
+beforeAll(async () => {
+  stage = await setStage();
+  worker = await stage.server.hostToken("worker");
+});
+afterAll(() => stage[Symbol.asyncDispose]());
+
+const { uid, gid } = stranger;
+const forStranger = ["-o", String(uid), "-g", String(gid)];
+
+function setScene(mode = 0o755, owner = 0) {
+  const root = temporaryFolder();
+  chmodSync(root.path, 0o755);
+  const folder = join(root.path, "d");
+  mkdirSync(folder);
+  chmodSync(folder, mode);
+  chownSync(folder, owner, owner);
+  return { root: root.path, folder, [Symbol.dispose]: () => root[Symbol.dispose]() };
+}
+
+function issue(destination: string, ...flags: string[]): Promise<ScriptResult> {
+  return runScript("issue-cert", [...flags, signPath, "etcd-1", destination], { env: stage.admin });
+}
+
+function look(path: string) {
+  const { uid, gid, mode, ino } = lstatSync(path);
+  return { uid, gid, mode: (mode & 0o7777).toString(8), ino };
+}
+
+describe("issue-cert gives away no folder that an admin has made:", () => {
+  test.each([0o700, 0o750, 0o755, 0o1777])(
+    "one of mode %o, empty, on the way to a destination",
+    async (mode) => {
+      using scene = setScene(mode);
+      const before = look(scene.folder);
+      const run = await issue(join(scene.folder, "ssl/etcd"), ...forStranger);
+      expect([run.code, run.stderr]).toEqual([0, ""]);
+      expect(look(scene.folder)).toEqual(before);
+      expect(look(join(scene.folder, "ssl"))).toMatchObject({ uid, gid, mode: "750" });
+    },
+  );
+
+  test("but goes on with one that a run of its own had begun to make", async () => {
+    using scene = setScene();
+    const ssl = join(scene.folder, "ssl");
+    mkdirSync(ssl);
+    chmodSync(ssl, 0o1700);
+    expect((await issue(join(ssl, "etcd"), ...forStranger)).code).toBe(0);
+    expect(look(ssl)).toMatchObject({ uid, gid, mode: "750" });
+  });
+});
+
+describe("a file with another name keeps its owner and mode:", () => {
+  /** Plain files, as the Go tool left them. */
+  async function plainFiles(folder: string): Promise<string> {
+    const destination = join(folder, "etcd");
+    expect((await issue(destination, ...forStranger)).code).toBe(0);
+    for (const end of ["-key.pem", ".pem", "-ca.pem"]) {
+      const text = readFileSync(destination + end, "utf8");
+      rmSync(destination + end);
+      writeFileSync(destination + end, text, { mode: 0o600 });
+      chownSync(destination + end, uid, gid);
+    }
+    return destination;
+  }
+
+  test.each(["-ca.pem", ".pem"])("etcd%s, a hard link to a file of root's", async (end) => {
+    using scene = setScene(0o755, uid);
+    const destination = await plainFiles(scene.folder);
+    const roots = join(scene.root, "roots");
+    writeFileSync(roots, readFileSync(destination + end));
+    chmodSync(roots, 0o664);
+    chownSync(roots, 0, 4321);
+    const before = look(roots);
+    rmSync(destination + end);
+    linkSync(roots, destination + end);
+    const run = await issue(destination, "--if-due", ...forStranger);
+    expect([run.code, run.stderr]).toEqual([
+      0,
+      `issue-cert: ${destination}${end} has another name (a hard link), so its owner and mode are left as they are\n`,
+    ]);
+    expect(look(roots)).toEqual(before);
+    // One without another name is mended.
+    rmSync(roots);
+    const mended = await issue(destination, "--if-due", ...forStranger);
+    expect(mended.stderr).toBe(`issue-cert: ${destination}${end} has its owner and mode set again\n`);
+    expect(look(destination + end)).toMatchObject({ uid, gid, mode: "644" });
+  });
+});
+
+describe("what another user has named like a temporary file is left alone, and in nobody's way:", () => {
+  const names = [".etcd.pem", ".etcd-key.pem", ".secret", ".metrics.prom", ".config"].map(
+    (name) => `${name}.tmp-0123456789ab`,
+  );
+  const makes: Readonly<Record<string, (path: string) => void>> = {
+    folder: (path) => mkdirSync(path),
+    "folder with a file": (path) => {
+      mkdirSync(path);
+      writeFileSync(join(path, "file"), "");
+    },
+    file: (path) => writeFileSync(path, "mine"),
+    link: (path) => symlinkSync("/etc/passwd", path),
+  };
+  const day = Date.now() / 1000 - 86_400;
+
+  test.each(Object.entries(makes))("a %s", async (kind, make) => {
+    using scene = setScene(0o1777);
+    const paths = names.map((name) => join(scene.folder, name));
+    for (const path of paths) {
+      make(path);
+      if (kind === "link") continue;
+      chownSync(path, uid, gid);
+      utimesSync(path, day, day);
+    }
+    if (kind === "link") {
+      for (const path of paths) {
+        // lchown(2), which the runtime has by another name only.
+        Bun.spawnSync(["chown", "-h", `${uid}:${gid}`, path]);
+      }
+    }
+    const before = paths.map(look);
+    const at = (name: string) => join(scene.folder, name);
+    const config = join(scene.root, "vault");
+    mkdirSync(config, { mode: 0o700 });
+    writeFileSync(join(config, "token"), worker, { mode: 0o600 });
+    const env = { VAULT_ADDR: stage.relay.address };
+    const runs = [
+      await issue(at("etcd")),
+      await runScript("read-secret", ["-d", at("secret"), "demo/secrets/service-accounts"], {
+        env: stage.admin,
+      }),
+      await runScript("status", ["-p", config, "--config-dir", config, "--prometheus", at("metrics.prom")], {
+        env,
+      }),
+      await runScript("write-kubeconfig", [signPath, "etcd-2", at("kube"), at("config")], {
+        env: stage.admin,
+      }),
+    ];
+    expect(runs.map(({ stderr }) => stderr).filter((it) => it.includes("can't write"))).toEqual([]);
+    expect([runs[0]?.code, runs[1]?.code, runs[3]?.code]).toEqual([0, 0, 0]);
+    for (const name of ["etcd.pem", "secret", "metrics.prom", "config"]) {
+      expect(readFileSync(at(name), "utf8")).not.toBe("");
+    }
+    expect(paths.map(look)).toEqual(before);
+  });
+
+  test("but what a killed run of its own has left is removed", async () => {
+    using scene = setScene(0o755, uid);
+    const left = join(scene.folder, ".etcd-key.pem.tmp-0123456789ab");
+    const given = join(scene.folder, ".etcd.pem.tmp-0123456789ab");
+    for (const path of [left, given]) writeFileSync(path, "half a key");
+    chownSync(given, uid, gid);
+    expect((await issue(join(scene.folder, "etcd"), ...forStranger)).code).toBe(0);
+    expect(readdirSync(scene.folder).filter((name) => name.includes(".tmp-"))).toEqual([]);
+  });
+});
+
+test("hooks are told nothing that the note of changes says, but certificate, key and ca", async () => {
+  using scene = setScene();
+  const told = join(scene.root, "told");
+  const manifest = join(scene.root, "etcd.toml");
+  const command = `on_change = [["/bin/sh", "-c", "echo \\"[$VAULT_HELPER_CHANGED]\\" >> ${told}"]]`;
+  const lines = [
+    `sign_path = "${signPath}"`,
+    'common_name = "etcd-1"',
+    `destination = "${scene.folder}/etcd"`,
+    command,
+  ];
+  writeFileSync(manifest, `${lines.join("\n")}\n`, { mode: 0o600 });
+  const run = (...flags: string[]) =>
+    runScript("issue-cert", ["--config", manifest, ...flags], { env: stage.admin });
+  expect((await run()).code).toBe(0);
+  const notes = [
+    { id: "0123456789abcdef", changed: ["certificate", `ca $(id>${scene.root}/ran)`], done: [] },
+    { id: "0123456789abcdef", changed: ["key\nLINE"], done: [] },
+    { id: "x; id", changed: ["key"], done: [] },
+    { id: "0123456789abcdef", changed: [["ca"]], done: [] },
+    { id: "0123456789abcdef", changed: "ca", done: [] },
+    { id: "0123456789abcdef", changed: ["ca"], done: [{}] },
+    { id: "0123456789abcdef", changed: ["ca", "ca"], done: [] },
+  ];
+  for (const note of notes) {
+    writeFileSync(join(scene.folder, ".etcd.set/pending"), JSON.stringify(note));
+    expect((await run("--hooks", "only")).code).toBe(0);
+  }
+  const all = "[certificate key ca]";
+  expect(readFileSync(told, "utf8")).toBe(`${[all, all, all, all, all, all, all, "[ca]"].join("\n")}\n`);
+  expect(readdirSync(scene.root).toSorted()).toEqual(["d", "etcd.toml", "told"]);
+});
+
+test("a note of changes that a unit has replaced by something else is refused, and no hook runs", async () => {
+  using scene = setScene();
+  const manifest = join(scene.root, "etcd.toml");
+  writeFileSync(
+    manifest,
+    `sign_path = "${signPath}"\ncommon_name = "etcd-1"\ndestination = "${scene.folder}/etcd"\n` +
+      `on_change = [["/usr/bin/touch", "${scene.root}/ran"]]\n`,
+    { mode: 0o600 },
+  );
+  const run = (...flags: string[]) =>
+    runScript("issue-cert", ["--config", manifest, ...flags], { env: stage.admin });
+  expect((await run("--hooks", "later")).code).toBe(0);
+  const note = join(scene.folder, ".etcd.set/pending");
+  renameSync(note, `${note}.aside`);
+  symlinkSync("pending.aside", note);
+  const refused = await run("--hooks", "only");
+  expect([refused.code, readdirSync(scene.root).includes("ran")]).toEqual([65, false]);
+  rmSync(note);
+  renameSync(`${note}.aside`, note);
+  expect((await run("--hooks", "only")).code).toBe(0);
+  expect(readdirSync(scene.root).includes("ran")).toBe(true);
+});

@@ -1,0 +1,253 @@
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { createPrivateKey, X509Certificate } from "node:crypto";
+import {
+  chmodSync,
+  chownSync,
+  existsSync,
+  linkSync,
+  mkdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
+import { dirname, join } from "node:path";
+import { temporaryFolder } from "../support/folder.ts";
+import { opensslEcKey } from "../support/openssl.ts";
+import { runScript } from "../support/script.ts";
+import { treeOf } from "../support/tree.ts";
+import { isOneSentence, type Stage, setStage, signPath, stranger } from "./stage.ts";
+
+// Another user puts a key of his own where root has a certificate issued: he would hold the key of a certificate of root's.
+
+let stage: Stage;
+beforeAll(async () => {
+  stage = await setStage();
+});
+afterAll(() => stage[Symbol.asyncDispose]());
+
+const stranger2 = { uid: 4321, gid: 4321 } as const;
+
+/** A destination, and what is at it. */
+function setScene({ mode, owner }: { mode: number; owner: number }) {
+  const root = temporaryFolder();
+  chmodSync(root.path, 0o755);
+  const folder = join(root.path, "ssl");
+  mkdirSync(folder);
+  chmodSync(folder, mode);
+  chownSync(folder, owner, owner);
+  const destination = join(folder, "admin");
+  const issue = (...flags: string[]) =>
+    runScript("issue-cert", [...flags, signPath, "admin", destination], { env: stage.admin });
+  return {
+    root: root.path,
+    folder,
+    destination,
+    issue,
+    status: () =>
+      runScript(
+        "status",
+        ["--json", "--config-path", join(root.path, "none"), "--offline", "--destination", destination],
+        { env: stage.admin },
+      ),
+    [Symbol.dispose]: () => root[Symbol.dispose](),
+  };
+}
+
+type Scene = ReturnType<typeof setScene>;
+
+/** A plain file with a private key that its maker knows. */
+function plant(path: string, { uid, mode = 0o600 }: { uid: number; mode?: number }): string {
+  const key = opensslEcKey("P-256");
+  rmSync(path, { force: true });
+  writeFileSync(path, key);
+  chmodSync(path, mode);
+  chownSync(path, uid, uid);
+  return key;
+}
+
+function keyPath({ destination }: Scene): string {
+  return `${destination}-key.pem`;
+}
+
+/** That the certificate that stands is not for a key. */
+function expectNotSigned({ destination }: Scene, key: string): void {
+  if (!existsSync(`${destination}.pem`)) return;
+  const leaf = new X509Certificate(readFileSync(`${destination}.pem`));
+  expect(leaf.checkPrivateKey(createPrivateKey(key))).toBe(false);
+}
+
+async function expectRefused(scene: Scene, key: string, why: RegExp, ...flags: string[]): Promise<void> {
+  const before = treeOf(scene.folder);
+  const asked = stage.relay.passed.length;
+  const run = await scene.issue(...flags);
+  expect([run.code, isOneSentence(run), run.stderr]).toEqual([65, true, expect.stringMatching(why)]);
+  expect(run.stderr).toContain(`${keyPath(scene)} is not used: `);
+  expect(stage.relay.passed.slice(asked).filter(({ path }) => path.includes("/sign/"))).toEqual([]);
+  expect(treeOf(scene.folder)).toEqual(before);
+  expectNotSigned(scene, key);
+}
+
+async function expectForced(scene: Scene, key: string, ...flags: string[]): Promise<void> {
+  const run = await scene.issue("--force", ...flags);
+  expect([run.code, run.stderr]).toEqual([0, ""]);
+  expect(existsSync(`${scene.destination}.pem`)).toBe(true);
+  expectNotSigned(scene, key);
+}
+
+describe("a key that another user could have put there is refused with 65, and --force makes another:", () => {
+  interface Planted {
+    readonly mode: number;
+    readonly owner: number;
+    readonly key: { readonly uid: number; readonly mode?: number };
+    readonly flags?: readonly string[];
+    readonly why: RegExp;
+  }
+  const { uid } = stranger;
+  const planted: Readonly<Record<string, Planted>> = {
+    "in a folder like /tmp": { mode: 0o1777, owner: 0, key: { uid }, why: /it belongs to user 65534/ },
+    "in a folder that a group may write": {
+      ...{ mode: 0o770, owner: uid, key: { uid } },
+      why: /it belongs to user 65534, and its folder can be written by others/,
+    },
+    "of a third user, in the folder of another": {
+      ...{ mode: 0o755, owner: uid, key: { uid: stranger2.uid } },
+      why: /it belongs to user 4321/,
+    },
+    "of the folder's owner, where root is to own the files": {
+      ...{ mode: 0o755, owner: uid, key: { uid }, flags: ["-o", "0", "-g", "0"] },
+      why: /it belongs to user 65534/,
+    },
+    "of the folder's owner, where a third user is to own them": {
+      ...{ mode: 0o755, owner: uid, key: { uid }, flags: ["-o", "4321", "-g", "4321"] },
+      why: /it belongs to user 65534/,
+    },
+    "of root's, that a group may write": {
+      ...{ mode: 0o755, owner: uid, key: { uid: 0, mode: 0o660 } },
+      why: /others can write it/,
+    },
+    "of root's, that anybody may write, in a folder of root's": {
+      ...{ mode: 0o755, owner: 0, key: { uid: 0, mode: 0o602 } },
+      why: /others can write it/,
+    },
+  };
+
+  test.each(Object.entries(planted))("%s", async (_, { mode, owner, key: made, flags = [], why }) => {
+    using scene = setScene({ mode, owner });
+    const key = plant(keyPath(scene), made);
+    await expectRefused(scene, key, why, ...flags);
+    await expectRefused(scene, key, why, "--if-due", ...flags);
+    await expectForced(scene, key, ...flags);
+  });
+
+  test("a second name of a file of root's", async () => {
+    using scene = setScene({ mode: 0o755, owner: uid });
+    const key = plant(join(scene.root, "known"), { uid: 0 });
+    linkSync(join(scene.root, "known"), keyPath(scene));
+    await expectRefused(scene, key, /it has another name \(a hard link\)/);
+    await expectForced(scene, key);
+    expect(readFileSync(join(scene.root, "known"), "utf8")).toBe(key);
+  });
+
+  test("in place of the link of a certificate of root's", async () => {
+    using scene = setScene({ mode: 0o755, owner: uid });
+    const flags = ["-o", "0", "-g", "0"];
+    expect((await scene.issue(...flags)).code).toBe(0);
+    const key = plant(keyPath(scene), { uid });
+    await expectRefused(scene, key, /it belongs to user 65534/, ...flags);
+    expect(JSON.parse((await scene.status()).stdout).certificates).toEqual([
+      expect.objectContaining({
+        state: "wrong",
+        reasons: expect.arrayContaining(["its key is not used: it belongs to user 65534"]),
+      }),
+    ]);
+    await expectForced(scene, key, ...flags);
+    expect(JSON.parse((await scene.status()).stdout).certificates[0].state).toBe("ok");
+  });
+
+  test("in the set of another certificate, put in the place of this one's", async () => {
+    using scene = setScene({ mode: 0o755, owner: uid });
+    const mine = join(scene.folder, "mine");
+    const env = { env: stage.admin };
+    expect((await runScript("issue-cert", [signPath, "mine", mine, "-o", "65534"], env)).code).toBe(0);
+    expect((await scene.issue()).code).toBe(0);
+    const key = readFileSync(`${mine}-key.pem`, "utf8");
+    const sets = [".mine.set", ".admin.set"].map((name) => join(scene.folder, name));
+    const [one = "", other = ""] = sets;
+    renameSync(one, `${one}.aside`);
+    renameSync(other, one);
+    renameSync(`${one}.aside`, other);
+    expect(readFileSync(keyPath(scene), "utf8")).toBe(key);
+    const run = await scene.issue();
+    expect([run.code, run.stderr]).toEqual([
+      65,
+      expect.stringMatching(/\.admin\.set is the set of .*\/mine/),
+    ]);
+    expect(new X509Certificate(readFileSync(`${scene.destination}.pem`)).subject).toBe("CN=mine");
+    expect(JSON.parse((await scene.status()).stdout).certificates[0].state).toBe("wrong");
+    await expectForced(scene, key);
+  });
+
+  test("and so in a manifest, of which a check says the same", async () => {
+    using scene = setScene({ mode: 0o1777, owner: 0 });
+    const key = plant(keyPath(scene), { uid });
+    const manifest = join(scene.root, "admin.toml");
+    const fields = { sign_path: signPath, common_name: "admin", destination: scene.destination };
+    const lines = Object.entries(fields).map(([name, value]) => `${name} = "${value}"\n`);
+    writeFileSync(manifest, lines.join(""), { mode: 0o600 });
+    for (const flags of [["--check"], []]) {
+      const run = await runScript("issue-cert", ["--config", manifest, ...flags], { env: stage.admin });
+      expect([run.code, run.stderr]).toEqual([
+        65,
+        expect.stringContaining("is not used: it belongs to user"),
+      ]);
+    }
+    expectNotSigned(scene, key);
+  });
+});
+
+describe("a key is kept where nobody else could have put it:", () => {
+  interface Kept {
+    readonly mode: number;
+    readonly owner: number;
+    readonly uid: number;
+    readonly flags?: readonly string[];
+  }
+  const { uid } = stranger;
+  const kept: Readonly<Record<string, Kept>> = {
+    "root's, in another user's folder": { mode: 0o755, owner: uid, uid: 0 },
+    "the folder's owner's, where nobody else may write": { mode: 0o750, owner: uid, uid },
+    "any user's, in a folder that only root can write": { mode: 0o755, owner: 0, uid },
+    "another owner's than is asked for, in a folder that only root can write": {
+      ...{ mode: 0o755, owner: 0, uid },
+      flags: ["-o", "4321", "-g", "4321"],
+    },
+    "that of the owner who is asked for, wherever it is": {
+      ...{ mode: 0o1777, owner: 0, uid },
+      flags: ["-o", "65534", "-g", "65534"],
+    },
+  };
+
+  test.each(Object.entries(kept))("%s", async (_, { mode, owner, uid, flags = [] }) => {
+    using scene = setScene({ mode, owner });
+    const key = plant(keyPath(scene), { uid });
+    for (let i = 0; i < 2; i++) {
+      expect(await scene.issue(...flags)).toMatchObject({ code: 0, stderr: "" });
+      expect(readFileSync(keyPath(scene), "utf8")).toBe(key);
+    }
+    expect((await scene.issue("--if-due", ...flags)).stdout).toContain("is not due");
+  });
+
+  test("that of a set whose folder has another name by now", async () => {
+    using scene = setScene({ mode: 0o750, owner: uid });
+    expect((await scene.issue()).code).toBe(0);
+    const key = readFileSync(keyPath(scene), "utf8");
+    const moved = join(dirname(scene.folder), "moved");
+    renameSync(scene.folder, moved);
+    const run = await runScript("issue-cert", [signPath, "admin", join(moved, "admin")], {
+      env: stage.admin,
+    });
+    expect([run.code, run.stderr]).toEqual([0, ""]);
+    expect(readFileSync(join(moved, "admin-key.pem"), "utf8")).toBe(key);
+  });
+});
