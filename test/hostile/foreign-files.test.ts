@@ -14,7 +14,7 @@ import {
   writeFileSync,
 } from "node:fs";
 import { join } from "node:path";
-import { temporaryFolder } from "../support/folder.ts";
+import { makeFifo, temporaryFolder } from "../support/folder.ts";
 import { runScript, type ScriptResult } from "../support/script.ts";
 import { type Stage, setStage, signPath, stranger } from "./stage.ts";
 
@@ -121,6 +121,7 @@ describe("what another user has named like a temporary file is left alone, and i
       mkdirSync(path);
       writeFileSync(join(path, "file"), "");
     },
+    "folder of root's": (path) => mkdirSync(path),
     file: (path) => writeFileSync(path, "mine"),
     link: (path) => symlinkSync("/etc/passwd", path),
   };
@@ -131,7 +132,7 @@ describe("what another user has named like a temporary file is left alone, and i
     const paths = names.map((name) => join(scene.folder, name));
     for (const path of paths) {
       make(path);
-      if (kind === "link") continue;
+      if (kind === "link" || kind === "folder of root's") continue;
       chownSync(path, uid, gid);
       utimesSync(path, day, day);
     }
@@ -232,4 +233,19 @@ test("a note of changes that a unit has replaced by something else is refused, a
   renameSync(`${note}.aside`, note);
   expect((await run("--hooks", "only")).code).toBe(0);
   expect(readdirSync(scene.root).includes("ran")).toBe(true);
+});
+
+test("what is in the places where release 1.0.0 had its locks is not opened", async () => {
+  using scene = setScene(0o755, uid);
+  const destination = join(scene.folder, "etcd");
+  const call = () =>
+    runScript("write-kubeconfig", [signPath, "etcd-1", destination, join(scene.folder, "config")], {
+      env: stage.admin,
+    });
+  expect((await call()).code).toBe(0);
+  mkdirSync(join(scene.folder, ".config.lock"));
+  for (const lock of [".etcd.set/lock", ".etcd.set/hooks-lock", ".config.lock/lock"]) {
+    for (const end of ["", "-journal", "-wal"]) makeFifo(join(scene.folder, lock + end));
+  }
+  expect(await call()).toMatchObject({ code: 0, stderr: "" });
 });

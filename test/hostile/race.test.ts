@@ -30,7 +30,15 @@ function setScene() {
   const home = join(root.path, "home");
   mkdirSync(victim, { mode: 0o700 });
   mkdirSync(join(home, "ssl"), { recursive: true });
-  for (const name of ["etcd-key.pem", "etcd.pem", "etcd-ca.pem", "lock", "current", "request.json"]) {
+  for (const name of [
+    "etcd-key.pem",
+    "etcd.pem",
+    "etcd-ca.pem",
+    "lock",
+    "lock-journal",
+    "current",
+    "request.json",
+  ]) {
     writeFileSync(join(victim, name), `the victim's ${name}\n`, { mode: 0o600 });
   }
   for (const path of [home, join(home, "ssl")]) lchownSync(path, stranger.uid, stranger.gid);
