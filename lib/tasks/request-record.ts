@@ -119,7 +119,9 @@ function digest({ key, certificate, ca }: CheckedFiles): string {
 /** Undefined for anything but what `requestRecord` writes: then the certificate itself is compared. */
 export function parseRecord(text: string | undefined): RequestRecord | undefined {
   try {
-    const { signPath, names, caChain, certificate, issued, checked, home, owner } = JSON.parse(text ?? "null");
+    const { signPath, names, caChain, certificate, issued, checked, home, owner } = JSON.parse(
+      text ?? "null",
+    );
     const lists = [names.organisations, names.dnsNames, names.ipAddresses];
     const texts = [signPath, certificate, names.commonName, ...lists.flat()];
     return lists.every(Array.isArray) &&
