@@ -14,7 +14,7 @@ export interface UnitStatus extends Finding {
 
 const timers = ["token-renewal.timer", "cert.timer", "cert@*.timer"];
 const services = ["token-renewal.service", "cert.service", "cert@*.service"];
-const hooks = ["cert-hooks.service", "cert-hooks@*.service"];
+const hooks = ["cert-hooks.service", "cert-hooks@*.service", "hooks-again@*.service"];
 const properties = [
   ...["Id", "LoadState", "UnitFileState", "ActiveState", "Result", "Job"],
   ...["ExecMainStatus", "ExecMainExitTimestamp", "LastTriggerUSec", "NextElapseUSecRealtime"],
@@ -64,7 +64,7 @@ export function readUnitStatuses(text: string): readonly UnitStatus[] {
     // One with a timer is told with it.
     if (byId.has(id.replace(/service$/, "timer"))) return [];
     const status = serviceStatus(id, unit);
-    return status.state === "ok" && id.startsWith("cert-hooks") ? [] : [status];
+    return status.state === "ok" && /^(cert-hooks|hooks-again)/.test(id) ? [] : [status];
   });
   return found.toSorted((a, b) => (a.unit < b.unit ? -1 : 1));
 }

@@ -17,7 +17,6 @@ afterAll(() => stage[Symbol.asyncDispose]());
 
 const script = `
   mount --bind "$1" "$1" && mount --bind "$1/token" "$1/token" && mount --bind "$1/init-token" "$1/init-token" &&
-  { [ ! -e "$1/.lock" ] || mount --bind "$1/.lock" "$1/.lock"; } &&
   mount -o remount,bind,ro "$1" || exit 99
   shift; exec "$@"`;
 
@@ -49,7 +48,6 @@ function trade(name: string, token: string): Scenario {
     async prepare(world) {
       dropInitToken(world);
       writeFileSync(paths(world).token, token, { mode: 0o600 });
-      writeFileSync(`${paths(world).config}/.lock`, "", { mode: 0o600 });
     },
     stopped: promiseOneToken,
     async done(world) {

@@ -160,6 +160,12 @@ function enable(disk: string, unit: string): void {
   symlinkSync(file, join(folder, unit));
 }
 
+/** A token file's token; empty where there is none. */
+export function tokenIn(disk: string, name: "token" | "init-token"): string {
+  const path = `${disk}/etc/vault/${name}`;
+  return existsSync(path) ? readFileSync(path, "utf8").trim() : "";
+}
+
 /** Every file below a folder, with what a write, a rename or a new mode would change. */
 export function filesAsTheyAre(disk: string, folder: string): Readonly<Record<string, string>> {
   const entries = readdirSync(disk + folder, { recursive: true, withFileTypes: true });

@@ -14,6 +14,7 @@ import {
   matchingSerial,
   services,
   timers,
+  tokenIn,
   userOf,
   writeHostFile,
 } from "./host.ts";
@@ -36,7 +37,7 @@ describeBooted("a booted machine, at its first boot and after,", () => {
 
   test("trades its init token and has its certificate, before the service that needs it starts", async () => {
     expect(await host.settled()).toBe("running");
-    expect(existsSync(`${host.disk}/etc/vault/init-token`)).toBe(false);
+    expect(tokenIn(host.disk, "init-token")).toBe("");
     expect(statSync(`${host.disk}/etc/vault/token`).mode & 0o777).toBe(0o600);
     expect(matchingSerial(host.disk)).toMatch(/^[0-9A-F]+$/);
     const { uid, mode } = statSync(`${host.disk}${destination}-key.pem`);

@@ -1,5 +1,9 @@
 # What a unit's sandbox lets a program do that has been taken over. One line for each attempt: its name, and "done" or
-# the system's word for no. Run it as: perl probe.pl FILE-TO-WRITE...
+# the system's word for no. Run it as: perl probe.pl FILE, which has a line ATTEMPT:PATH for each, with
+#   write  opens the file to write, or makes it
+#   link   makes a symbolic link there, in the place of what is there
+#   move   gives what is there another name, and its old one again
+#   read   reads a byte of it
 # It tries to write on each mount, too: one that a setting made writable on the way is easily overlooked.
 use strict;
 use warnings;
@@ -11,20 +15,43 @@ sub report {
     print "$what: ", $done ? "done" : "no ($why)", "\n";
 }
 
+my %attempts = (
+    write => sub {
+        my ($path) = @_;
+        my $is_new = !-e $path && !-l $path;
+        my $done = open(my $file, ">>", $path);
+        unlink $path if $done && $is_new;
+        return $done;
+    },
+    link => sub {
+        my ($path) = @_;
+        my $was = -e $path || -l $path;
+        return 0 if $was && !rename($path, "$path.aside");
+        my $done = symlink("/etc/shadow", $path);
+        unlink $path if $done;
+        rename("$path.aside", $path) if $was;
+        return $done;
+    },
+    move => sub {
+        my ($path) = @_;
+        return rename($path, "$path.aside") && rename("$path.aside", $path);
+    },
+    read => sub {
+        my ($path) = @_;
+        my ($file, $byte);
+        return open($file, "<", $path) && read($file, $byte, 1);
+    },
+);
+
 open(my $mounts, "<", "/proc/self/mountinfo");
 my @mounts = grep { !m{^/(proc|sys|dev)(/|$)} } map { (split)[4] } <$mounts>;
+open(my $lines, "<", $ARGV[0]) or die "$ARGV[0]: $!";
+chomp(my @attempts = <$lines>);
 my %tried;
-for my $path (@ARGV, map { -d $_ ? "$_/probe" : $_ } @mounts) {
-    next if $tried{$path}++;
-    my $is_new = !-e $path;
-    my $done = open(my $file, ">>", $path);
-    report("write $path", $done);
-    unlink $path if $done && $is_new;
-}
-for my $path ("/root/secret", "/home/user/secret", "/etc/shadow") {
-    my $file;
-    my $done = open($file, "<", $path) && defined(readline $file);
-    report("read $path", $done);
+for my $attempt (@attempts, map { "write:" . (-d $_ ? "$_/probe" : $_) } @mounts) {
+    next if $tried{$attempt}++;
+    my ($how, $path) = split(/:/, $attempt, 2);
+    report("$how $path", $attempts{$how}->($path));
 }
 # ICMP, AF_PACKET and AF_NETLINK by their numbers, which are the same on every architecture.
 report("raw socket", socket(my $raw, AF_INET, SOCK_RAW, 1));

@@ -1,13 +1,109 @@
 import { afterAll, beforeAll, expect, test } from "bun:test";
-import { readFileSync } from "node:fs";
-import { dirname, join } from "node:path";
+import { lstatSync, readFileSync, readlinkSync } from "node:fs";
+import { dirname, join, resolve } from "node:path";
 import { describeBooted } from "./bootable.ts";
-import { createEtcdHost } from "./etcd-host.ts";
-import { destination, dropIn, type Installed, install, services, writeHostFile } from "./host.ts";
+import {
+  createHost,
+  destination,
+  dropIn,
+  type HostFile,
+  type Installed,
+  install,
+  unitFiles,
+  writeHostFile,
+} from "./host.ts";
+import type { Machine } from "./machine.ts";
 
 const minute = 60_000;
-/** What the units would ask of a server is no matter here. */
-const nobody = { server: { address: "http://127.0.0.1:1" }, initToken: "not asked for" };
+const network = ["token-renewal.service", "cert.service", "cert@etcd.service"];
+const hooks = ["cert-hooks.service", "cert-hooks@etcd.service"];
+const others = ["retry-delay@x.service", "hooks-again@x.service"];
+const script = "/usr/local/share/probe.pl";
+const list = "/usr/local/share/attempts";
+const folder = dirname(destination);
+
+/** What no unit of ours is to read. */
+const secrets = [
+  ...["/root/secret", "/home/user/secret", "/etc/shadow", "/etc/shadow-", "/etc/gshadow", "/etc/gshadow-"],
+  ...["/etc/ssh/ssh_host_key", "/etc/ssl/private/key.pem", "/etc/wireguard/wg0.conf", "/etc/krb5.keytab"],
+  ...["/etc/NetworkManager/system-connections/vpn", "/etc/security/opasswd", "/etc/ipsec.secrets"],
+  ...["/var/backups/shadow.bak", "/var/lib/cloud/instance/user-data.txt", "/etc/credstore/secret"],
+];
+/** And those that hooks may have a use for. */
+const keys = ["/etc/kubernetes/pki/ca.key", "/etc/kubernetes/admin.conf"];
+
+const vault = ["config", "ca.pem", "client-key.pem", "certs.d", "token", "init-token"].map(
+  (it) => `/etc/vault/${it}`,
+);
+const locks = "/run/vault-helper";
+
+/** What decides what root runs, and whom a host trusts. */
+const targets = [
+  ...[
+    "/etc/probe",
+    "/var/lib/probe",
+    "/root/probe",
+    "/run/probe",
+    "/etc/vault/probe",
+    "/etc/kubernetes/probe",
+  ],
+  ...["/usr/local/bin/probe", "/usr/local/bin/issue-cert", "/usr/local/bin/renew-token", "/bin/systemctl"],
+  ...[
+    "/etc/systemd/system/probe.service",
+    "/etc/systemd/system/cert.service",
+    "/run/systemd/system/probe.service",
+  ],
+  ...["/etc/vault/certs.d/probe.toml", "/etc/vault/certs.d/etcd.toml", "/var/lib/vault-helper/root/probe"],
+  ...[`${locks}/probe`, `${locks}/token.lock`, `${locks}/sets/probe`, `${locks}/private/probe`],
+  ...[`${destination}-probe`, "/etc/kubernetes/ssl/probe"],
+].map((path) => `write:${path}`);
+const attempts = [
+  ...targets,
+  ...vault.flatMap((path) => [
+    ...(path.endsWith(".d") ? [] : [`write:${path}`]),
+    `link:${path}`,
+    `move:${path}`,
+  ]),
+  ...[`move:${locks}`, `move:${locks}/token.lock`, `move:${locks}/sets`, "move:/etc/vault", `move:${folder}`],
+  ...[...secrets, ...keys, "/etc/vault/config", "/etc/vault/token", "/etc/vault/init-token"].map(
+    (it) => `read:${it}`,
+  ),
+];
+
+/** What each may do, and that is all. */
+const own = ["write /tmp/probe", "write /var/tmp/probe", "run a shell"];
+const manager = ["connect to /run/systemd/private", "connect to /run/dbus/system_bus_socket"];
+const tokens = [
+  "read /etc/vault/config",
+  ...["token", "init-token"].flatMap((it) => [`write /etc/vault/${it}`, `read /etc/vault/${it}`]),
+];
+const destinations = [
+  `write ${destination}-probe`,
+  `write ${folder}/probe`,
+  "write /etc/kubernetes/ssl/probe",
+];
+const allowed: Readonly<Record<string, readonly string[]>> = {
+  "token-renewal": [...own, ...tokens, `write ${locks}/token.lock`],
+  cert: [...own, ...tokens, `write ${locks}/token.lock`, `write ${locks}/sets/probe`, ...destinations],
+  // Whoever tells services has to reach the manager: that is why nothing from the network gets in there.
+  "cert-hooks": [
+    ...[...own, ...manager, ...destinations, ...keys.map((it) => `read ${it}`), "read /etc/vault/config"],
+    ...["/run/probe", "/run/lock/probe", "/run/systemd/system/probe.service"].map((it) => `write ${it}`),
+    ...["probe", "token.lock", "sets/probe", "private/probe"].map((it) => `write ${locks}/${it}`),
+    ...["", "/token.lock", "/sets"].map((it) => `move ${locks}${it}`),
+  ],
+  "retry-delay": [...own, ...manager],
+  "hooks-again": [...own, ...manager],
+};
+
+/** How an administrator may have left the configuration. */
+const states: Readonly<Record<string, string>> = {
+  "is a file": "",
+  "is missing": "cd /etc/vault && rm config ca.pem client-key.pem token init-token",
+  "is a link":
+    "mv /etc/vault/config /etc/default/vault-helper && ln -s ../default/vault-helper /etc/vault/config",
+  "has certs.d as a link": "mv /etc/vault/certs.d /srv/certs.d && ln -s /srv/certs.d /etc/vault/certs.d",
+};
 
 describeBooted("a booted machine", () => {
   let installed: Installed;
@@ -16,85 +112,101 @@ describeBooted("a booted machine", () => {
   }, 10 * minute);
   afterAll(() => installed[Symbol.dispose]());
 
-  test(
-    "has sandboxes that hold",
-    async () => {
-      const script = "/usr/local/share/probe.pl";
-      const targets = [
-        "/etc/probe",
-        "/etc/systemd/system/probe.service",
-        "/usr/local/bin/probe",
-        "/var/lib/probe",
-        "/etc/vault/config",
-        "/etc/vault/certs.d/probe.toml",
-        "/etc/vault/probe",
-        `${destination}-probe`,
-        "/run/probe",
-        "/root/probe",
-      ];
-      await using host = await createEtcdHost(
-        { installed, demo: nobody },
-        {
-          [script]: { content: readFileSync(join(import.meta.dir, "probe.pl"), "utf8") },
-          "/root/secret": { content: "secret\n" },
-          "/home/user/secret": { content: "secret\n" },
-        },
-      );
-      await host.boot();
-      const probe = async (unit: string) => {
-        const name = `probe-${unit.replace("@", "")}`;
-        const text = readFileSync(join(import.meta.dir, "../../units", unit), "utf8");
-        const mine = [
-          "[Service]",
-          "ExecStart=",
-          `ExecStart=/usr/bin/perl ${script} ${targets.join(" ")}`,
-          "ExecStopPost=",
-          "Restart=no",
-          "StandardOutput=journal",
-        ];
-        writeHostFile(host.disk, `/etc/systemd/system/${name}`, { content: text });
-        for (const [path, file] of Object.entries(dropIn(name, `${mine.join("\n")}\n`))) {
-          writeHostFile(host.disk, path, file);
-        }
-        await host.output("systemctl", "daemon-reload");
-        await host.output("systemctl", "start", name);
-        const lines = await host.journal([name]);
-        expect(lines.length).toBeGreaterThan(targets.length);
-        return lines.filter((line) => line.endsWith(": done")).map((line) => line.slice(0, -": done".length));
-      };
+  test("has a line here for each service", () => {
+    const kinds = unitFiles().filter((name) => name.endsWith(".service"));
+    expect(new Set(kinds.map((name) => name.replace(/@?\.service$/, "")))).toEqual(
+      new Set(Object.keys(allowed)),
+    );
+  });
 
-      const free = (await host.output("/usr/bin/perl", script, ...targets)).split("\n");
-      const onMounts = /^write \/run\/(host|credentials)\//;
-      expect(free.filter((line) => !line.endsWith(": done") && !onMounts.test(line))).toEqual([]);
-      expect(free.length).toBeGreaterThanOrEqual(targets.length + 9);
+  test.each(Object.entries(states))(
+    "has sandboxes that hold, whose configuration %s",
+    async (_, change) => {
+      await using host = await probedHost(installed);
+      if (change !== "") await host.output("/bin/sh", "-c", change);
+      const free = doneOf((await host.output("/usr/bin/perl", script, list)).split("\n"));
+      // Outside of a sandbox each attempt succeeds, so one that fails in there fails for the sandbox.
+      const possible = attempts.filter((it) => !/^(read|move):/.test(it) || sizeOf(host, it.slice(5)) > 0);
+      expect(possible.filter((it) => !free.includes(it.replace(":", " ")))).toEqual([]);
+      expect(possible.length).toBeGreaterThan(50);
 
-      const outcome: Record<string, readonly string[]> = {};
-      for (const unit of [...services, "retry-delay@.service"]) outcome[unit] = await probe(unit);
-      const own = ["write /tmp/probe", "write /var/tmp/probe"];
-      const inDestination = [`write ${destination}-probe`, `write ${dirname(destination)}/probe`];
-      expect(outcome).toEqual({
-        "token-renewal.service": ["write /etc/vault/probe", ...own, "run a shell"],
-        "cert.service": ["write /etc/vault/probe", ...inDestination, ...own, "run a shell"],
-        // Whoever tells services has to reach the manager: that is why nothing from the network gets in there.
-        "cert-hooks.service": [
-          `write ${destination}-probe`,
-          "write /run/probe",
-          "write /tmp/probe",
-          "write /run/lock/probe",
-          `write ${dirname(destination)}/probe`,
-          "write /var/tmp/probe",
-          "connect to /run/systemd/private",
-          "connect to /run/dbus/system_bus_socket",
-          "run a shell",
-        ],
-        "retry-delay@.service": [
-          ...own,
-          "connect to /run/systemd/private",
-          "connect to /run/dbus/system_bus_socket",
-          "run a shell",
-        ],
-      });
+      for (const unit of [...network, ...hooks, ...others]) {
+        const lines = await takenOver(host, unit, `/usr/bin/perl ${script} ${list}`);
+        expect(lines.length).toBeGreaterThan(attempts.length);
+        const wanted = (allowed[unit.replace(/(@.*)?\.service$/, "")] ?? []).filter((line) => {
+          const [, how, path = ""] = /^(read|write) (\/etc\/vault\/.*)$/.exec(line) ?? [];
+          return how === undefined || sizeOf(host, path) > (how === "read" ? 0 : -1);
+        });
+        expect({ unit, could: doneOf(lines).toSorted() }).toEqual({ unit, could: wanted.toSorted() });
+      }
     },
     2 * minute,
   );
 });
+
+/** What a program could do, by what the probe printed. */
+function doneOf(lines: readonly string[]): string[] {
+  return lines.filter((line) => line.endsWith(": done")).map((line) => line.slice(0, -": done".length));
+}
+
+/** Of what a path of the machine's leads to; -1 where there is nothing. */
+function sizeOf(host: Machine, path: string): number {
+  const seen = `/proc/${host.leader}/root${path}`;
+  const stats = lstatSync(seen, { throwIfNoEntry: false });
+  // A link's path is the machine's.
+  return stats?.isSymbolicLink()
+    ? sizeOf(host, resolve(dirname(path), readlinkSync(seen)))
+    : (stats?.size ?? -1);
+}
+
+async function probedHost(installed: Installed): Promise<Machine> {
+  const secret: HostFile = { content: "secret\n", mode: 0o600 };
+  const host = await createHost(installed, {
+    address: "http://127.0.0.1:1",
+    // Each is started here, and not at the boot.
+    enabled: [],
+    files: {
+      [script]: { content: readFileSync(join(import.meta.dir, "probe.pl"), "utf8") },
+      ...Object.fromEntries([...secrets, ...keys].map((path) => [path, secret])),
+      [list]: { content: attempts.join("\n") },
+      "/etc/vault/token": secret,
+      "/etc/vault/ca.pem": { content: "ca\n" },
+      "/etc/vault/client-key.pem": secret,
+      "/etc/vault/init-token": secret,
+      "/etc/kubernetes/ssl/kept": { content: "" },
+    },
+  });
+  try {
+    await host.boot();
+    // It has made the folder of locks as a unit does that was started before.
+    await host.output(
+      "/bin/sh",
+      "-c",
+      `mkdir -p -m 0700 ${locks} ${locks}/sets ${locks}/private /var/lib/vault-helper/root && touch ${locks}/token.lock /etc/vault/certs.d/etcd.toml`,
+    );
+    return host;
+  } catch (error) {
+    await host[Symbol.asyncDispose]();
+    throw error;
+  }
+}
+
+/** Runs a command in the place of a unit's own, under all of its settings, and gives what it printed. */
+async function takenOver(host: Machine, unit: string, command: string): Promise<readonly string[]> {
+  const name = `taken-${Bun.randomUUIDv7()}`;
+  const lines = [
+    "ExecStart=",
+    `ExecStart=${command}`,
+    "Restart=no",
+    "StandardOutput=journal",
+    `SyslogIdentifier=${name}`,
+  ];
+  for (const [path, file] of Object.entries(dropIn(unit, `[Service]\n${lines.join("\n")}\n`)))
+    writeHostFile(host.disk, path, file);
+  await host.output("systemctl", "daemon-reload");
+  await host.output("systemctl", "restart", unit);
+  await host.output("rm", "-r", `/etc/systemd/system/${unit}.d`);
+  await host.output("systemctl", "daemon-reload");
+  await host.output("journalctl", "--sync");
+  return (await host.output("journalctl", "-q", "--output=cat", "--identifier", name)).split("\n");
+}
