@@ -1,5 +1,13 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { copyFileSync, existsSync, lstatSync, readdirSync, statSync, writeFileSync } from "node:fs";
+import {
+  copyFileSync,
+  existsSync,
+  lstatSync,
+  readdirSync,
+  readFileSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
 import { join } from "node:path";
 import { version } from "../../package.json";
 import { linkNames } from "../../tools/build.ts";
@@ -100,6 +108,37 @@ function installed(): void {
     expect(await host.output("systemctl", "cat", "cert.service")).toContain("# of the next version");
   });
 
+  test(
+    "is upgraded with no run of the version before beside one of the next, and goes on with those whose timers run",
+    async () => {
+      const hang = "[Service]\\nExecStart=\\nExecStart=/bin/sleep 600\\n";
+      const running = ["cert.service", "cert-hooks.service", "cert@other.service"];
+      const folders = ["cert.service.d", "cert-hooks.service.d", "cert@.service.d"].map(
+        (it) => `/run/systemd/system/${it}`,
+      );
+      for (const folder of folders)
+        await host.output("sh", "-c", `mkdir -p ${folder} && printf '${hang}' > ${folder}/hang.conf`);
+      await host.output("systemctl", "daemon-reload");
+      await host.output("systemctl", "stop", "cert.service", "cert@etcd.service");
+      await host.output("systemctl", "restart", "--no-block", ...running);
+      const pids = () => Promise.all(running.map((unit) => host.show(unit, "ExecMainPID")));
+      const states = () => Promise.all(running.map((unit) => host.show(unit, "SubState")));
+      await until(async () => (await states()).every((state) => state === "start"));
+      const before = await pids();
+      await apt("install", "--reinstall", "/root/next.deb");
+      const lines = readFileSync(`${host.disk}/root/at-unpack`, "utf8").trim().split("\n");
+      expect(lines).toEqual(["inactive", "inactive", "inactive"]);
+      await until(async () => (await host.show("cert.service", "SubState")) === "start");
+      const after = await pids();
+      expect(after[0]).not.toBe(before[0]);
+      // No timer of its own runs.
+      expect([await host.show("cert@other.service", "SubState"), after[2]]).toEqual(["dead", before[2]]);
+      await host.output("sh", "-c", `rm -r ${folders.join(" ")} && systemctl daemon-reload`);
+      await host.output("systemctl", "stop", ...running);
+    },
+    minute,
+  );
+
   test("is removed with all that it brought and was started, and leaves the host's token", async () => {
     const brought = (await host.output("dpkg", "-L", "vault-helper")).split("\n");
     expect(brought.length).toBeGreaterThan(40);
@@ -118,7 +157,7 @@ function installed(): void {
     expect(
       await host.output(
         ...["systemctl", "list-units", "--all", "--plain", "-q"],
-        ...["cert*", "token-renewal*", "retry-delay*"],
+        ...["cert*", "token-renewal*", "retry-delay*", "hooks-again*"],
       ),
     ).toBe("");
     expect(wants(host)).toEqual([]);
@@ -194,6 +233,7 @@ function wants(host: Machine): string[] {
 async function nextVersion(deb: string, folder: string): Promise<string> {
   const script = `dpkg-deb --raw-extract "$0" "$1/next"
     sed -i "s/^Version: .*/Version: $2/" "$1/next/DEBIAN/control"
+    echo "systemctl is-active cert.service cert-hooks.service cert@other.service > /root/at-unpack || true" >> "$1/next/DEBIAN/preinst"
     echo "# of the next version" >> "$1/next/usr/lib/systemd/system/cert.service"
     dpkg-deb --root-owner-group -Zgzip -z1 --build "$1/next" "$1/next.deb"`;
   await output(["sh", "-e", "-c", script, deb, folder, newer]);

@@ -28,6 +28,7 @@ export async function makeContents(epochSeconds: number): Promise<Contents> {
     sbom: bom,
     documents: new Map([
       ["README.md", text(read("README.md"))],
+      ["CHANGELOG.md", text(read("CHANGELOG.md"))],
       ["LICENSE", text(read("LICENSE"))],
       ["THIRD-PARTY-LICENSES", text(thirdPartyLicenses())],
       ["sbom.cdx.json", text(bom)],

@@ -46,8 +46,14 @@ export async function makeDeb({ target, tree, work, output, epochSeconds }: Pack
     new Map([
       ["DEBIAN/control", text(control(target, sizeOf(files, work)))],
       ["DEBIAN/md5sums", text(md5sums(files, work))],
-      ["DEBIAN/postinst", script(`[ "$1" = configure ] || exit 0\n${part("reload")}`)],
-      ["DEBIAN/prerm", script(`[ "$1" = remove ] || exit 0\n${part("stop")}`)],
+      ["DEBIAN/preinst", script(`[ "$1" = upgrade ] || exit 0\n${part("units")}${part("halt")}`)],
+      [
+        "DEBIAN/postinst",
+        script(
+          `case "$1" in configure | abort-upgrade) ;; *) exit 0 ;; esac\n${part("reload")}${part("units")}${part("resume")}`,
+        ),
+      ],
+      ["DEBIAN/prerm", script(`[ "$1" = remove ] || exit 0\n${part("units")}${part("stop")}`)],
       ["DEBIAN/postrm", script(`[ "$1" = remove ] || exit 0\n${part("clear")}${part("reload")}`)],
     ]),
     work,
@@ -154,11 +160,14 @@ ${about.join("\n")}
 %install
 cp -a ${files}/. %{buildroot}/
 
+%pre
+[ "$1" -gt 1 ] || exit 0
+${part("units")}${part("halt")}
 %post
-${part("reload")}
+${part("reload")}${part("units")}${part("resume")}
 %preun
 [ "$1" = 0 ] || exit 0
-${part("stop")}
+${part("units")}${part("stop")}
 %postun
 ${part("reload")}[ "$1" = 0 ] || exit 0
 ${part("clear")}
