@@ -82,9 +82,12 @@ function walk(path: string, make?: FileAttributes): Found {
   }
 }
 
+/** Enough for most hosts, and far below what every system lets a program have open. */
+const mostHeld = 64;
+
 /** Folders that are opened once for all who look into them. */
 export interface Folders extends Disposable {
-  /** As `openFolder`; it stays open until all are closed. */
+  /** As `openFolder`; one of the first stays open until all are closed. */
   open(path: string): Folder;
 }
 
@@ -97,6 +100,7 @@ export function keepFoldersOpen(): Folders {
   return {
     open(path) {
       const folder = held.get(path) ?? openToLook(path);
+      if (!held.has(path) && held.size >= mostHeld) return folder;
       held.set(path, folder);
       return { ...folder, [Symbol.dispose]() {} };
     },

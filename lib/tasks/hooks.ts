@@ -1,6 +1,7 @@
 import { Failure } from "../failure.ts";
 import { type Folders, keepFoldersOpen } from "../host/folder.ts";
 import type { LockOptions } from "../host/lock.ts";
+import { roomFor } from "../host/open-files.ts";
 import { lockHooks, type Pending, readPending, settlePending } from "../host/pending.ts";
 import type { Manifest } from "../manifest/manifest.ts";
 import { type Act, commandActs, unitActs, type Waiting } from "./hook-acts.ts";
@@ -19,22 +20,65 @@ export interface HookResult {
 /** Every hook that was run, and the manifests of which what is pending could not be read, or not be noted. */
 export interface HookRun {
   readonly results: readonly HookResult[];
-  readonly failures: ReadonlyArray<{ readonly manifest: Manifest; readonly failure: Failure }>;
+  readonly failures: readonly HookFailure[];
 }
+
+interface HookFailure {
+  readonly manifest: Manifest;
+  readonly failure: Failure;
+}
+
+interface Done {
+  readonly act: Act;
+  readonly failure: string | undefined;
+}
+
+/** What is open for one whose hooks are run: its lock, and what SQLite opens beside it. */
+const filesOfLock = 2;
 
 /**
  * Acts on every change that is noted as pending: each command once for its certificate, each unit once for all that
  * name it. A hook that fails, hangs or is cut off is run again by the next run, without a new certificate; those that
  * succeeded are not, save units whose certificate had a command that failed: they are acted on again after it.
+ *
+ * Where more are pending than may be locked at one time, they are acted on in several lots, and a unit once in each.
  */
 export async function runPendingHooks(
   manifests: readonly Manifest[],
   options: HookOptions,
 ): Promise<HookRun> {
-  using locks = new DisposableStack();
   using folders = keepFoldersOpen();
-  const failures: Array<{ manifest: Manifest; failure: Failure }> = [];
-  const attempt = async <T>(manifest: Manifest, call: () => Promise<T>): Promise<T | undefined> => {
+  const results: HookResult[] = [];
+  const failures: HookFailure[] = [];
+  const room = roomFor(filesOfLock);
+  // In an order that each run keeps to, so that no two wait for each other.
+  const rest = manifests.toSorted((a, b) => (a.destination < b.destination ? -1 : 1));
+  while (rest.length > 0) {
+    using locks = new DisposableStack();
+    const attempt = attempts(failures);
+    const waiting: Waiting[] = [];
+    for (let one = rest.shift(); one !== undefined; one = waiting.length < room ? rest.shift() : undefined) {
+      const manifest = one;
+      const pending = await attempt(manifest, () => lockPending(manifest, locks, folders, options));
+      if (pending !== undefined) waiting.push({ manifest, pending });
+    }
+    const done = await actOn(waiting, options);
+    for (const one of waiting) {
+      const mine = done.flatMap(({ act, failure }) =>
+        act.wishes.flatMap(({ manifest, name }) => (manifest === one.manifest ? [{ name, failure }] : [])),
+      );
+      await attempt(one.manifest, () => settle(one, mine, options));
+    }
+    results.push(
+      ...done.map(({ act, failure }) => ({ ...planned(act), ...(failure === undefined ? {} : { failure }) })),
+    );
+  }
+  return { results, failures };
+}
+
+/** Calls for one manifest; what fails is noted, and the others go on. */
+function attempts(failures: HookFailure[]) {
+  return async <T>(manifest: Manifest, call: () => Promise<T>): Promise<T | undefined> => {
     try {
       return await call();
     } catch (error) {
@@ -43,13 +87,10 @@ export async function runPendingHooks(
       return undefined;
     }
   };
-  const waiting: Waiting[] = [];
-  // In an order that each run keeps to, so that no two wait for each other.
-  for (const manifest of manifests.toSorted((a, b) => (a.destination < b.destination ? -1 : 1))) {
-    const pending = await attempt(manifest, () => lockPending(manifest, locks, folders, options));
-    if (pending !== undefined) waiting.push({ manifest, pending });
-  }
-  const done: Array<{ act: Act; failure: string | undefined }> = [];
+}
+
+async function actOn(waiting: readonly Waiting[], options: HookOptions): Promise<Done[]> {
+  const done: Done[] = [];
   const run = async (acts: readonly Act[]) => {
     for (const act of acts) done.push({ act, failure: await runHook(act, options) });
   };
@@ -57,19 +98,7 @@ export async function runPendingHooks(
   const succeeded = done.filter(({ failure }) => failure === undefined);
   const prepared = succeeded.flatMap(({ act }) => act.wishes.map(({ manifest }) => manifest));
   await run(unitActs(waiting, new Set(prepared)));
-  for (const one of waiting) {
-    const mine = done.flatMap(({ act, failure }) =>
-      act.wishes.flatMap(({ manifest, name }) => (manifest === one.manifest ? [{ name, failure }] : [])),
-    );
-    await attempt(one.manifest, () => settle(one, mine, options));
-  }
-  return {
-    results: done.map(({ act, failure }) => ({
-      ...planned(act),
-      ...(failure === undefined ? {} : { failure }),
-    })),
-    failures,
-  };
+  return done;
 }
 
 /** The hooks that are still to run, by what is noted now. */

@@ -3,9 +3,11 @@ import { ExitCode, Failure } from "../failure.ts";
 import { lookAtSet } from "../host/certificate-look.ts";
 import type { StoredSet } from "../host/certificate-set.ts";
 import { keepFoldersOpen } from "../host/folder.ts";
+import { roomFor } from "../host/open-files.ts";
 import type { Manifest } from "../manifest/manifest.ts";
 import { isOpen, nextOpening } from "../manifest/window.ts";
 import type { VaultClient } from "../vault/client.ts";
+import { gate } from "../vault/gate.ts";
 import { readIssuerChain } from "../vault/pki.ts";
 import type { Certificate } from "../x509/certificate.ts";
 import { type Clocks, learnServerTime, readClocks, untilMs } from "./clock.ts";
@@ -51,7 +53,10 @@ export interface RunOptions {
   readonly onNote: (manifest: Manifest, sentence: string) => void;
 }
 
-/** Issues what is due of all manifests, at the same time and over the same connections. */
+/** What is open for one that is issued: its folders, its lock, and a file that is written. */
+const filesOfCertificate = 8;
+
+/** Issues what is due of all manifests, at the same time as far as files may be open, and over the same connections. */
 export async function issueManifests(
   manifests: readonly Manifest[],
   options: RunOptions,
@@ -60,9 +65,11 @@ export async function issueManifests(
   // Once, and not for each.
   const clock = learnServerTime(options.client);
   const readChain = chainReader(options.client);
+  const enter = gate(roomFor(filesOfCertificate));
   return await Promise.all(
     manifests.map(async (manifest): Promise<Outcome> => {
       try {
+        using _ = await enter();
         await clock;
         const found = options.found.get(manifest);
         if (found instanceof Failure) throw found;
