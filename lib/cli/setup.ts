@@ -60,6 +60,14 @@ export const roleArgs = {
   "init-token-master": initToken,
   "init-token-worker": initToken,
   "init-token-all": initToken,
+  "rotate-init-token": {
+    type: "string",
+    list: true,
+    description: "end this host role's init token and make another, as after a leak; repeat it for more",
+    valueHint: "ROLE",
+    choices: hostRoles,
+    group: "Init tokens",
+  },
 } as const satisfies Arguments;
 
 type TextFlag = "cluster" | "config" | keyof typeof mountArgs | keyof typeof roleArgs;
@@ -76,6 +84,18 @@ function initTokensOf(args: ClusterArgs): Cluster["initTokens"] {
     return id === undefined ? [] : [[role, id]];
   });
   return Object.fromEntries(chosen);
+}
+
+/** @throws Failure (usage) for a word that is no host role */
+function rotatedOf(text: string | undefined): readonly HostRole[] {
+  const words = text === undefined ? [] : text.split(",").map((word) => word.trim());
+  return words.map((word) => {
+    const role = hostRoles.find((it) => it === word);
+    if (role !== undefined) return role;
+    throw new Failure(ExitCode.usage, `--rotate-init-token takes a host role, and ${word} is none`, {
+      hint: `the host roles are ${hostRoles.join(", ")}`,
+    });
+  });
 }
 
 /** The cluster that a command line speaks of, and the file that it goes by. */
@@ -106,6 +126,7 @@ export function clusterOf(args: ClusterArgs): Asked {
   const cluster = defineCluster(idOf(args.cluster, file?.id), {
     ...Object.fromEntries(given),
     initTokens: initTokensOf(args),
+    rotatedInitTokens: rotatedOf(args["rotate-init-token"]),
   });
   // What the two say against each other is told before the server is asked.
   if (file !== undefined) withFile(cluster, file);

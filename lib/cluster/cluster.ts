@@ -23,6 +23,8 @@ export interface Cluster {
   readonly componentValiditySeconds: number;
   /** Ids that the init tokens must have; one without is given a random id when it is made. */
   readonly initTokens: Readonly<Partial<Record<HostRole, string>>>;
+  /** Host roles whose init tokens are to end, and to be replaced by others. */
+  readonly rotatedInitTokens: readonly HostRole[];
   /** Of CAs that are made; those that stand are kept. @default the server's choice */
   readonly caKey: KeyRule | undefined;
   /** Of what the roles sign. @default any */
@@ -88,6 +90,7 @@ const defaults = {
   adminValiditySeconds: 365 * day,
   componentValiditySeconds: 30 * day,
   initTokens: {},
+  rotatedInitTokens: [],
   caKey: undefined,
   key: { type: "any", bits: 0 },
   kubeletDomains: [],

@@ -1,75 +1,154 @@
 import { randomUUID } from "node:crypto";
 import { ExitCode, Failure } from "../failure.ts";
 import { revokeAccessor, revokeAccessorPath } from "../vault/accessor.ts";
+import type { VaultClient } from "../vault/client.ts";
 import { means } from "../vault/error.ts";
-import { readSecret } from "../vault/kv.ts";
+import { readSecret, writeSecret } from "../vault/kv.ts";
 import type { Fields } from "../vault/shape.ts";
-import { createOrphan, lookupSelf, renewSelf, type TokenInfo, type TokenLease } from "../vault/token.ts";
-import { isUnknownToken } from "../vault/unknown-token.ts";
+import { createOrphan, renewSelf, revokeSelf, type TokenInfo, type TokenLease } from "../vault/token.ts";
 import type { Cluster, HostRole } from "./cluster.ts";
-import type { Resource } from "./plan.ts";
+import type { Resource, Unwanted } from "./plan.ts";
 import { missingField, writeIfMissing } from "./secrets.ts";
-import type { ServerView } from "./server-view.ts";
+import { findToken, type ServerView } from "./server-view.ts";
 import { initTokens, type WantedInitToken } from "./token-roles.ts";
 
 const idField = "init_token";
 
-/**
- * Each init token is two: its id, kept as a secret, and the token itself. The id is stored first; stopped between
- * the two, the next run finds an id that the server does not know and makes its token.
- */
-export function initTokenResources(cluster: Cluster): readonly Resource[] {
-  const wanted = initTokens(cluster);
-  return [
-    ...wanted.map((token) => idResource(token, cluster.initTokens[token.role])),
-    ...wanted.map((token) => tokenResource(token, cluster.initTokens[token.role])),
-  ];
+/** What a command line asks of a host role's init token. */
+interface Asked {
+  /** The id that it is to have. */
+  readonly chosen: string | undefined;
+  /** The one that stands is to end. */
+  readonly isRotated: boolean;
 }
 
-function idResource({ role, secretPath }: WantedInitToken, chosen: string | undefined): Resource {
+function askedOf({ initTokens, rotatedInitTokens }: Cluster, { role }: WantedInitToken): Asked {
+  return { chosen: initTokens[role], isRotated: rotatedInitTokens.includes(role) };
+}
+
+/**
+ * Each init token is two: its id, kept as a secret, and the token itself.
+ *
+ * A random id is stored first. Stopped between the two, the next run finds an id that the server does not know, just
+ * as where the token was revoked, and stores another: a token with the old id would be there for whoever leaked it. A
+ * chosen id is stored last, so that one that is stored and unknown was surely revoked, or has expired.
+ */
+export function initTokenResources(cluster: Cluster): readonly Resource[] {
+  const all = initTokens(cluster).map((token) => ({ token, asked: askedOf(cluster, token) }));
+  const ids = (isChosen: boolean) =>
+    all
+      .filter(({ asked }) => (asked.chosen !== undefined) === isChosen)
+      .map(({ token, asked }) => idResource(token, asked));
+  return [...ids(false), ...all.map(({ token, asked }) => tokenResource(token, asked)), ...ids(true)];
+}
+
+/** The init tokens that are to end before others take their place. */
+export function rotatedInitTokens(cluster: Cluster): readonly Unwanted[] {
+  return initTokens(cluster)
+    .filter((token) => askedOf(cluster, token).isRotated)
+    .map(({ displayName, secretPath }) => ({
+      kind: "init token",
+      path: displayName,
+      async read(view) {
+        const { stands } = await readStanding(view, secretPath);
+        return stands && { accessor: stands.accessor };
+      },
+      async remove(client) {
+        const id = storedId(secretPath, await readSecret(client, secretPath));
+        if (id !== undefined && (await findToken(client, id)) !== undefined) await revokeSelf(client, id);
+      },
+    }));
+}
+
+/** What is there of an init token: its stored id, and the token that the server knows by it. */
+interface Standing {
+  readonly id: string | undefined;
+  readonly stands: TokenInfo | undefined;
+}
+
+async function readStanding(view: ServerView, secretPath: string): Promise<Standing> {
+  const id = storedId(secretPath, await view.secret(secretPath));
+  return { id, stands: id === undefined ? undefined : await view.token(id) };
+}
+
+/**
+ * Which id an init token is to have.
+ *
+ * @throws Failure (configuration) where the one that was asked for can't be it; nothing is told of the ids
+ */
+function idToUse(
+  { role, secretPath }: WantedInitToken,
+  { chosen, isRotated }: Asked,
+  { id, stands }: Standing,
+): "stored" | "chosen" | "new" {
+  const other = chosen === undefined ? "new" : "chosen";
+  const refuse = (sentence: string, hint: string) =>
+    new Failure(ExitCode.config, `--init-token-${role} ${sentence}`, {
+      hint: `nothing was changed; ${hint}`,
+    });
+  if (id === undefined) return other;
+  if (isRotated || stands === undefined) {
+    if (chosen !== id) return other;
+    throw refuse(
+      isRotated
+        ? `is the id that --rotate-init-token ${role} is to replace`
+        : "is the id of a token that the server does not know any more: it was revoked, or expired",
+      "leave the flag out to have a new one made, or choose another id",
+    );
+  }
+  if (chosen === undefined || chosen === id) return "stored";
+  throw refuse(
+    `differs from the init token that is stored at ${secretPath}`,
+    `leave the flag out to keep the stored one, or add --rotate-init-token ${role} to replace it`,
+  );
+}
+
+function idResource(token: WantedInitToken, asked: Asked): Resource {
+  const { secretPath } = token;
+  const newId = () => asked.chosen ?? randomUUID();
   return {
     kind: "init token's id",
     path: secretPath,
     fields: {},
     async read(view) {
-      const id = storedId(secretPath, await view.secret(secretPath));
-      if (id === undefined || chosen === undefined || id === chosen) return id === undefined ? undefined : {};
-      // Not `refuse`, which would need the ids in what was read, and that may be printed.
-      throw new Failure(
-        ExitCode.config,
-        `--init-token-${role} differs from the init token that is stored at ${secretPath}`,
-        {
-          hint: "nothing was changed; leave the flag out to keep the stored one, or remove the secret first",
-        },
-      );
+      const standing = await readStanding(view, secretPath);
+      const use = idToUse(token, asked, standing);
+      if (standing.id === undefined) return undefined;
+      if (use === "stored") return {};
+      return { [idField]: standing.stands === undefined ? "unknown to the server" : "the one that ends" };
     },
-    create: (client) => writeIfMissing(client, secretPath, idField, async () => chosen ?? randomUUID()),
-    async update() {},
+    // Neither id, since this is printed.
+    differences: ({ [idField]: from }) =>
+      from === undefined
+        ? []
+        : [{ field: idField, from, to: asked.chosen === undefined ? "a new one" : "the chosen one" }],
+    create: (client) => writeIfMissing(client, secretPath, idField, async () => newId()),
+    async update(client) {
+      const secret = await readSecret(client, secretPath);
+      const id = storedId(secretPath, secret);
+      // Another admin's run may have been faster.
+      if (id !== undefined && (await findToken(client, id)) !== undefined) return;
+      await writeSecret(client, secretPath, { ...secret, [idField]: newId() });
+    },
   };
 }
 
-function tokenResource(token: WantedInitToken, chosen: string | undefined): Resource {
+function tokenResource(token: WantedInitToken, asked: Asked): Resource {
   return {
     kind: "init token",
     path: token.displayName,
     fields: {},
     async read(view) {
+      const standing = await readStanding(view, token.secretPath);
+      const use = idToUse(token, asked, standing);
       // A chosen one may be a token already, of which no secret tells yet.
-      const id = storedId(token.secretPath, await view.secret(token.secretPath)) ?? chosen;
-      const found = id === undefined ? undefined : await lookUp(view, id);
+      const isThere = use === "chosen" && asked.chosen !== undefined;
+      const found = use === "stored" ? standing.stands : isThere ? await view.token(asked.chosen) : undefined;
       return found && { policies: found.policies, accessor: found.accessor };
     },
-    refuse: ({ policies }) => requirePolicies(token, policies),
+    refuse: ({ policies }) => requirePolicies(token, asked, policies),
     async create(client) {
-      // Read again, since another admin's run may have stored its own between our reading and now.
-      const id = storedId(token.secretPath, await readSecret(client, token.secretPath));
-      if (id === undefined) {
-        throw new Failure(
-          ExitCode.tryLater,
-          `the init token's id at ${token.secretPath} went away meanwhile`,
-        );
-      }
-      await createOrphan(client, { ...token, id });
+      await createOrphan(client, { ...token, id: asked.chosen ?? (await idNow(client, token)) });
     },
     async update() {},
     removal: {
@@ -78,6 +157,13 @@ function tokenResource(token: WantedInitToken, chosen: string | undefined): Reso
       run: (client, { accessor }) => revokeAccessor(client, String(accessor)),
     },
   };
+}
+
+/** Read again, since another admin's run may have stored its own between our reading and now. */
+async function idNow(client: VaultClient, { secretPath }: WantedInitToken): Promise<string> {
+  const id = storedId(secretPath, await readSecret(client, secretPath));
+  if (id !== undefined) return id;
+  throw new Failure(ExitCode.tryLater, `the init token's id at ${secretPath} went away meanwhile`);
 }
 
 /** One that was given as a flag may have been made by others, for more than set-up makes one for. */
@@ -92,23 +178,18 @@ function policyNames(policies: unknown): readonly string[] {
 }
 
 /** A token's policies can't be changed after its making. */
-function requirePolicies(token: WantedInitToken, policies: unknown): void {
+function requirePolicies(token: WantedInitToken, { chosen }: Asked, policies: unknown): void {
   const found = policyNames(policies);
   if (token.policies.every((name) => found.includes(name))) return;
+  const hint =
+    chosen === undefined
+      ? `--rotate-init-token ${token.role} replaces it`
+      : `choose another id for --init-token-${token.role}`;
   throw new Failure(
     ExitCode.config,
     `the init token of ${token.secretPath} holds the policies ${found.join(", ")}, not ${token.policies.join(", ")}`,
-    { hint: "nothing was changed; revoke that token, and the next run makes it anew with the same id" },
+    { hint: `nothing was changed; ${hint}` },
   );
-}
-
-async function lookUp({ client }: ServerView, id: string): Promise<TokenInfo | undefined> {
-  try {
-    return await lookupSelf(client, id);
-  } catch (error) {
-    if (await isUnknownToken(client, id, error)) return undefined;
-    throw error;
-  }
 }
 
 /**
@@ -121,8 +202,8 @@ export async function readInitToken(
   view: ServerView,
   { secretPath }: WantedInitToken,
 ): Promise<TokenInfo | "unknown" | undefined> {
-  const id = storedId(secretPath, await view.secret(secretPath));
-  return id === undefined ? undefined : ((await lookUp(view, id)) ?? "unknown");
+  const { id, stands } = await readStanding(view, secretPath);
+  return id === undefined ? undefined : (stands ?? "unknown");
 }
 
 function storedId(path: string, secret: Fields | undefined): string | undefined {
@@ -140,7 +221,7 @@ export interface InitTokenRenewal extends TokenLease {
 /**
  * Renews the init tokens that stood before this run, so that hosts can be added for another period.
  *
- * @param view the one that the plan was made with: it knows the ids, and none of those that were made since
+ * @param view the one that the plan was made with: it knows what stood then, and nothing that was made since
  * @returns those renewed; one that can't be renewed, by its kind, is left out
  */
 export async function renewInitTokens(
@@ -148,10 +229,11 @@ export async function renewInitTokens(
   cluster: Cluster,
 ): Promise<readonly InitTokenRenewal[]> {
   const renewals = await Promise.all(
-    initTokens(cluster).map(async ({ role, secretPath }) => {
-      const id = storedId(secretPath, await view.secret(secretPath));
+    initTokens(cluster).map(async (token) => {
+      const { id, stands } = await readStanding(view, token.secretPath);
+      if (id === undefined || stands === undefined || askedOf(cluster, token).isRotated) return [];
       try {
-        return id === undefined ? [] : [{ role, ...(await renewSelf(view.client, id)) }];
+        return [{ role: token.role, ...(await renewSelf(view.client, id)) }];
       } catch (error) {
         if (means(error, "notRenewable")) return [];
         throw error;

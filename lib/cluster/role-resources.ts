@@ -18,12 +18,16 @@ import { tokenRoles, type WantedTokenRole } from "./token-roles.ts";
  * roles that it needs.
  */
 export function roleResources(cluster: Cluster): readonly Resource[] {
+  return [...rightsResources(cluster), ...initTokenResources(cluster)];
+}
+
+/** The same without init tokens. */
+export function rightsResources(cluster: Cluster): readonly Resource[] {
   return [
     ...pkiRoles(cluster).map(pkiRoleResource),
     ...secrets(cluster).map(secretResource),
     ...policies(cluster).map((policy) => policyResource(cluster, policy)),
     ...tokenRoles(cluster).map(tokenRoleResource),
-    ...initTokenResources(cluster),
   ];
 }
 

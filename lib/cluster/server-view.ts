@@ -2,6 +2,8 @@ import type { VaultClient } from "../vault/client.ts";
 import { readSecret } from "../vault/kv.ts";
 import type { Fields } from "../vault/shape.ts";
 import { listMounts, type MountInfo } from "../vault/sys.ts";
+import { lookupSelf, type TokenInfo } from "../vault/token.ts";
+import { isUnknownToken } from "../vault/unknown-token.ts";
 
 /** What several resources read of one server, asked for once. */
 export interface ServerView {
@@ -11,12 +13,15 @@ export interface ServerView {
   isMounted(path: string): Promise<boolean>;
   /** A secret of a kv version 1 mount; undefined where there is none, or not its mount yet. */
   secret(path: string): Promise<Fields | undefined>;
+  /** A token by its id; undefined where the server does not know it. */
+  token(id: string): Promise<TokenInfo | undefined>;
 }
 
 /** Asks nothing before it is asked; what it was told once it does not ask again, so it is for one plan. */
 export function createServerView(client: VaultClient): ServerView {
   let mounts: Promise<ReadonlyMap<string, MountInfo>> | undefined;
   const secrets = new Map<string, Promise<Fields | undefined>>();
+  const tokens = new Map<string, Promise<TokenInfo | undefined>>();
   const view: ServerView = {
     client,
     mounts() {
@@ -32,6 +37,21 @@ export function createServerView(client: VaultClient): ServerView {
       secrets.set(path, asked);
       return asked;
     },
+    token(id) {
+      const asked = tokens.get(id) ?? findToken(client, id);
+      tokens.set(id, asked);
+      return asked;
+    },
   };
   return view;
+}
+
+/** A token as it looks itself up; undefined where the server does not know it. */
+export async function findToken(client: VaultClient, id: string): Promise<TokenInfo | undefined> {
+  try {
+    return await lookupSelf(client, id);
+  } catch (error) {
+    if (await isUnknownToken(client, id, error)) return undefined;
+    throw error;
+  }
 }

@@ -2,13 +2,18 @@ import type { VaultClient } from "../vault/client.ts";
 import { deletePkiRole, readPkiRole } from "../vault/pki.ts";
 import type { Cluster } from "./cluster.ts";
 import { type ClusterFile, type Half, withFile } from "./cluster-file.ts";
-import { type InitTokenRenewal, renewInitTokens } from "./init-token-resources.ts";
+import {
+  type InitTokenRenewal,
+  initTokenResources,
+  renewInitTokens,
+  rotatedInitTokens,
+} from "./init-token-resources.ts";
 import { mountResources } from "./mount-resources.ts";
 import { secretsMount } from "./mounts.ts";
 import { pkiRolePath } from "./pki-roles.ts";
 import { apply, type Change, observe, plan, type Resource, type Unwanted } from "./plan.ts";
 import { refuseNamesake } from "./policies.ts";
-import { requireMounts, roleResources } from "./role-resources.ts";
+import { requireMounts, rightsResources } from "./role-resources.ts";
 import { createServerView, type ServerView } from "./server-view.ts";
 import { readStoredFile, storedFileResource } from "./stored-file.ts";
 
@@ -119,7 +124,14 @@ async function planHalf(
     half === "mounts"
       ? afterSecretsMount(mountResources(wanted), cluster, kept)
       : // Roles go before it is forgotten that they were ours.
-        [...droppedRoles(wanted, stored), ...kept, ...roleResources(wanted)];
+        [
+          ...droppedRoles(wanted, stored),
+          ...kept,
+          ...rightsResources(wanted),
+          // Just before their successors are made: hosts find none for a moment alone.
+          ...rotatedInitTokens(wanted),
+          ...initTokenResources(wanted),
+        ];
   return {
     changes: plan(resources, await observe(view, resources)),
     file: used && (used === file ? "given" : "stored"),

@@ -331,7 +331,7 @@ describe("readClusterStatus() says", () => {
     expect(await findings(cluster)).toEqual({
       state: "wrong",
       bad: [
-        ["due", "write-roles", expect.stringContaining("would make 3 changes"), "write-roles inits"],
+        ["due", "write-roles", expect.stringContaining("would make 4 changes"), "write-roles inits"],
         ["wrong", "init token etcd", "the server does not know it", "write-roles inits"],
         ["wrong", "init token master", "is not stored", "write-roles inits"],
       ],

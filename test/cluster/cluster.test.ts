@@ -12,6 +12,7 @@ describe("defineCluster()", () => {
         adminValiditySeconds: 31_536_000,
         componentValiditySeconds: 2_592_000,
         initTokens: {},
+        rotatedInitTokens: [],
         caKey: undefined,
         key: { type: "any", bits: 0 },
         kubeletDomains: [],

@@ -80,14 +80,22 @@ describe("the secrets of a cluster", () => {
 });
 
 describe("an init token", () => {
-  test.each(hostRoles)("of %s that was revoked is made again with its id", async (role) => {
-    const { [role]: token } = await storedTokens(admin, id);
+  test.each(hostRoles)("of %s that was revoked is replaced by one with a new id, for good", async (role) => {
+    const path = `${id}/secrets/init_token_${role}`;
+    const { [role]: token, ...others } = await storedTokens(admin, id);
+    await admin.write(path, { init_token: token, beside: "it" });
     await admin.write("auth/token/revoke", { token });
     expect(await isAlive(token)).toBe(false);
-    expect(await repair("write-roles")).toEqual(["auth/token/create-orphan"]);
-    expect(await isAlive(token)).toBe(true);
-    expect((await storedTokens(admin, id))[role]).toBe(token);
+    expect(await repair("write-roles")).toEqual([path, "auth/token/create-orphan"]);
+    const { [role]: other, ...rest } = await storedTokens(admin, id);
+    expect(other).toMatch(/^[\da-f]{8}(-[\da-f]{4}){3}-[\da-f]{12}$/);
+    expect(other).not.toBe(token);
+    expect([await isAlive(token), await isAlive(other)]).toEqual([false, true]);
+    expect(rest).toEqual(others);
+    expect((await admin.find(path)).beside).toBe("it");
+    await admin.write(path, { init_token: other });
     expect(await faults()).toEqual([]);
+    expect(await repair("write-roles")).toEqual([]);
   });
 
   test("whose secret is gone is another one from then on", async () => {
@@ -124,7 +132,11 @@ describe("an init token", () => {
     );
     expect(await admin.read(`sys/policies/acl/${id}/etcd`)).toBeUndefined();
     await admin.write("auth/token/revoke", { token });
-    expect(await repair("write-roles")).toEqual([`sys/policies/acl/${id}/etcd`, "auth/token/create-orphan"]);
+    expect(await repair("write-roles")).toEqual([
+      `sys/policies/acl/${id}/etcd`,
+      `${id}/secrets/init_token_worker`,
+      "auth/token/create-orphan",
+    ]);
     expect(await faults()).toEqual([]);
   });
 });

@@ -1,7 +1,9 @@
 import { describe, expect, test } from "bun:test";
-import { type Cluster, defineCluster, type HostRole } from "../../lib/cluster/cluster.ts";
+import { type Choices, type Cluster, defineCluster, type HostRole } from "../../lib/cluster/cluster.ts";
 import { Failure } from "../../lib/failure.ts";
+import { createFromRole } from "../../lib/vault/token.ts";
 import { relayedServer } from "../support/dev-server.ts";
+import { failureOf } from "../support/failure.ts";
 import { api } from "./api.ts";
 import { goldenTokens, readObjects, storedTokens, wantedObjects } from "./objects.ts";
 import { clientOf, prepareRoles, renewals, run } from "./run.ts";
@@ -56,7 +58,7 @@ describe("init tokens whose ids are chosen", () => {
         `--init-token-${role} differs from the init token that is stored at chosen/secrets/init_token_${role}`,
       );
       expect(failure.hint).toBe(
-        "nothing was changed; leave the flag out to keep the stored one, or remove the secret first",
+        `nothing was changed; leave the flag out to keep the stored one, or add --rotate-init-token ${role} to replace it`,
       );
       expect(writes()).toEqual([]);
       expect(await admin.read("sys/policies/acl/chosen/etcd")).toBeUndefined();
@@ -86,6 +88,116 @@ describe("init tokens whose ids are chosen", () => {
     expect(String(failure)).not.toContain("of-another");
     expect(writes()).toEqual([]);
     expect(await admin.list("foreign/secrets")).toEqual(["service-accounts"]);
+  });
+});
+
+/** Whether each of these tokens stands. */
+async function areAlive(...ids: readonly unknown[]): Promise<readonly boolean[]> {
+  return await Promise.all(
+    ids.map((token) =>
+      admin.write("auth/token/lookup", { token }).then(
+        () => true,
+        () => false,
+      ),
+    ),
+  );
+}
+
+describe("an init token whose chosen id the server does not know any more", () => {
+  const id = "gone";
+  const path = `${id}/secrets/init_token_worker`;
+
+  test("stops a run that asks for that id again, before it writes", async () => {
+    await run("write-roles", client, await prepared(id, { worker: "leaked" }));
+    await admin.write("auth/token/revoke", { token: "leaked" });
+    relay.reset();
+    const again = run("write-roles", client, defineCluster(id, { initTokens: { worker: "leaked" } }));
+    const failure = await failureOf(() => again);
+    expect(failure.exitCode).toBe(78);
+    expect(failure.message).toBe(
+      "--init-token-worker is the id of a token that the server does not know any more: it was revoked, or expired",
+    );
+    expect(writes()).toEqual([]);
+    expect(await areAlive("leaked")).toEqual([false]);
+  });
+
+  test("is replaced by another that is asked for, or by a random one", async () => {
+    const asked = asking(defineCluster(id), { worker: "another" });
+    const changes = ["create init token gone-worker", `update init token's id ${path}`];
+    expect(await run("write-roles", client, asked)).toEqual(changes);
+    expect(await admin.find(path)).toEqual({ init_token: "another" });
+    expect(await areAlive("leaked", "another")).toEqual([false, true]);
+    expect(await run("write-roles", client, asked)).toEqual([]);
+
+    await admin.write("auth/token/revoke", { token: "another" });
+    expect(await run("write-roles", client, defineCluster(id))).toEqual(changes.toReversed());
+    const { init_token } = await admin.find(path);
+    expect(await areAlive("leaked", "another", init_token)).toEqual([false, false, true]);
+  });
+});
+
+describe("an init token that is rotated", () => {
+  const id = "rotated";
+  const path = `${id}/secrets/init_token_worker`;
+  const rotating = (chosen: Choices = {}) => defineCluster(id, { ...chosen, rotatedInitTokens: ["worker"] });
+
+  test("ends, and another takes its place, while hosts keep what it got them", async () => {
+    await run("write-roles", client, await prepared(id, {}));
+    const { worker: old, ...others } = await storedTokens(admin, id);
+    const host = await createFromRole(client, `${id}-worker`, String(old));
+    expect(await run("write-roles", client, rotating())).toEqual([
+      "delete init token rotated-worker",
+      `update init token's id ${path}`,
+      "create init token rotated-worker",
+    ]);
+    const { worker, ...rest } = await storedTokens(admin, id);
+    expect(rest).toEqual(others);
+    expect(await areAlive(old, worker, host.token)).toEqual([false, true, true]);
+    expect((await createFromRole(client, `${id}-worker`, String(worker))).policies).toContain(`${id}/worker`);
+    const failure = await failureOf(() => createFromRole(client, `${id}-worker`, String(old)));
+    expect(failure.exitCode).toBe(77);
+    expect(await run("write-roles", client, defineCluster(id))).toEqual([]);
+  });
+
+  test("takes the id that is asked for, and never its own again", async () => {
+    await run("write-roles", client, rotating({ initTokens: { worker: "mine" } }));
+    expect(await admin.find(path)).toEqual({ init_token: "mine" });
+    expect(await areAlive("mine")).toEqual([true]);
+    relay.reset();
+    const failure = await failureOf(() =>
+      run("write-roles", client, rotating({ initTokens: { worker: "mine" } })),
+    );
+    expect(failure.message).toBe(
+      "--init-token-worker is the id that --rotate-init-token worker is to replace",
+    );
+    expect(writes()).toEqual([]);
+    expect(await areAlive("mine")).toEqual([true]);
+  });
+
+  test("may be missing, or be unknown already", async () => {
+    await admin.write("auth/token/revoke", { token: "mine" });
+    expect(await run("write-roles", client, rotating())).toEqual([
+      `update init token's id ${path}`,
+      "create init token rotated-worker",
+    ]);
+    const { worker: old } = await storedTokens(admin, id);
+    await admin.remove(path);
+    expect(await run("write-roles", client, rotating())).toEqual([
+      `create init token's id ${path}`,
+      "create init token rotated-worker",
+    ]);
+    // Its id was lost with the secret: nobody can tell that it is the cluster's.
+    expect(await areAlive(old)).toEqual([true]);
+  });
+
+  test("may hold other policies, for which a run would be refused", async () => {
+    await admin.write("auth/token/create-orphan", { id: "other", policies: ["another"] });
+    await admin.write(path, { init_token: "other" });
+    const failure = await failureOf(() => run("write-roles", client, defineCluster(id)));
+    expect(failure.hint).toBe("nothing was changed; --rotate-init-token worker replaces it");
+    await run("write-roles", client, rotating());
+    expect(await areAlive("other")).toEqual([false]);
+    expect(await run("write-roles", client, defineCluster(id))).toEqual([]);
   });
 });
 

@@ -91,6 +91,49 @@ describe.each(ways)("a set-up whose server fails %s", (way) => {
     expect([...counts.values()]).toEqual(Array(4 * 32).fill(1));
   }, 60_000);
 
+  test("at any write of write-roles with chosen init tokens is completed by the same run", async () => {
+    let count = 0;
+    for (; ; count++) {
+      const id = `chosen-${name}-${count}`;
+      const initTokens = { etcd: `${id}-e`, master: `${id}-m`, worker: `${id}-w`, all: `${id}-a` };
+      const cluster = defineCluster(id, { initTokens });
+      await prepareRoles(admin, cluster);
+      // What comes before is cut off above.
+      await run("write-roles", client, defineCluster(id));
+      for (const token of Object.values(await storedTokens(admin, id))) {
+        await admin.write("auth/token/revoke", { token });
+      }
+      if (!(await interrupt("write-roles", cluster, count, way))) break;
+      await run("write-roles", client, cluster);
+      expect(await run("write-roles", client, cluster)).toEqual([]);
+      expect(await storedTokens(admin, id)).toEqual(initTokens);
+      await expectWhole(cluster);
+    }
+    expect(count).toBe(8);
+    const counts = await initTokenCounts(`chosen-${name}-`);
+    expect([...counts.values()]).toEqual(Array(4 * 9).fill(1));
+  }, 60_000);
+
+  test("at any write of a rotation is completed by the next run, and the old init token has ended", async () => {
+    // Its end, its id and the token; what is renewed after that is sent at one time.
+    for (const count of [0, 1, 2]) {
+      const id = `rotated-${name}-${count}`;
+      const cluster = defineCluster(id);
+      await prepareRoles(admin, cluster);
+      await run("write-roles", client, cluster);
+      const { worker: old } = await storedTokens(admin, id);
+      const rotating = defineCluster(id, { rotatedInitTokens: ["worker"] });
+      expect(await interrupt("write-roles", rotating, count, way)).toBe(true);
+      await run("write-roles", client, cluster);
+      expect(await run("write-roles", client, cluster)).toEqual([]);
+      const hasBegun = count > 0 || way === "after it acted";
+      expect((await storedTokens(admin, id)).worker === old).toBe(!hasBegun);
+      await expectWhole(cluster);
+    }
+    const counts = await initTokenCounts(`rotated-${name}-`);
+    expect([...counts.values()]).toEqual(Array(4 * 3).fill(1));
+  }, 60_000);
+
   test("at the service account key is completed by the next run, and keeps one that was stored", async () => {
     const cluster = defineCluster(`key-${name}`);
     const path = `${cluster.id}/secrets/service-accounts`;
