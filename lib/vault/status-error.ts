@@ -103,19 +103,16 @@ export function statusError(
     : new VaultError(ExitCode.unavailable, request, said, about);
 }
 
-/** A refusal without more words may be of either: see `isUnknownToken`, which asks. */
 function refusalHint(
   { path, capability }: Parameters<typeof statusError>[0],
   status: number,
   serverErrors: readonly string[],
 ): string {
-  const needs = `the token needs a policy with the ${capabilities(capability)} on ${path}`;
-  if (isSaid("unknownToken", status, serverErrors)) {
-    return "the server does not know this token: it expired, was revoked, or belongs to another server";
-  }
-  return isSaid("refused", status, serverErrors)
-    ? `either the server does not know this token (it expired, was revoked, or belongs to another server), or ${needs}`
-    : needs;
+  const unknown =
+    "the server does not know this token: it expired, was revoked, or belongs to another server";
+  if (isSaid("unknownToken", status, serverErrors)) return unknown;
+  if (isSaid("refused", status, serverErrors)) return `${unknown}; or it is bound to other addresses`;
+  return `the token needs a policy with the ${capabilities(capability)} on ${path}`;
 }
 
 function capabilities(names: string): string {

@@ -7,6 +7,8 @@ import { originalObjects } from "./objects.ts";
 const { admin, cluster, id, repair, faults } = await driftingCluster();
 const roles = pkiRoles(cluster);
 const kubelet = `${id}/pki/k8s/roles/kubelet`;
+/** What this server's roles have. */
+const known = await admin.find(kubelet);
 
 /** What a hand may set a field to. */
 const other: Fields = {
@@ -43,13 +45,15 @@ describe("a PKI role", () => {
     expect(fields.map(([field]) => field).sort()).toEqual(Object.keys(original).sort());
   });
 
-  test.each(own)("with another %s comes back", async (field, value) => {
-    await admin.write(kubelet, { ...Object.fromEntries(fields), [field]: altered(field, value) });
-    // The hand's change has to be one.
-    expect((await admin.find(kubelet))[field]).not.toEqual(value);
-    expect(await repair("write-roles")).toEqual([kubelet]);
-    expect(await faults()).toEqual([]);
-  });
+  for (const [field, value] of own) {
+    test.skipIf(!(field in known))(`with another ${field} comes back`, async () => {
+      await admin.write(kubelet, { ...Object.fromEntries(fields), [field]: altered(field, value) });
+      // The hand's change has to be one.
+      expect((await admin.find(kubelet))[field]).not.toEqual(value);
+      expect(await repair("write-roles")).toEqual([kubelet]);
+      expect(await faults()).toEqual([]);
+    });
+  }
 
   test.each([
     ["key_bits", 4096],

@@ -113,7 +113,7 @@ export async function readObjects(api: Api, id: string, like: ClusterObjects): P
   return {
     mounts: mapValues(found.mounts, (mount, path) => trim(mount, like.mounts[path])),
     pki_roles: mapValues(found.pki_roles, (roles, mount) =>
-      mapValues(roles, (role, name) => trim(role, like.pki_roles[mount]?.[name])),
+      mapValues(roles, (role, name) => withUnknown(role, like.pki_roles[mount]?.[name])),
     ),
     policies: found.policies,
     token_roles: mapValues(found.token_roles, (role, name) => trim(role, like.token_roles[name])),
@@ -128,6 +128,15 @@ export async function storedTokens(api: Api, id: string): Promise<Record<string,
   return await readEach([...hostRoles], async (role) =>
     String((await api.find(`${id}/secrets/init_token_${role}`)).init_token),
   );
+}
+
+/** OpenBao has no such field: it reads back without it, whatever is written. */
+const notEverywhere = "serial_number_source";
+
+function withUnknown(found: Fields, like: Fields | undefined): Fields {
+  const role = trim(found, like);
+  const value = like?.[notEverywhere];
+  return value === undefined || notEverywhere in found ? role : { ...role, [notEverywhere]: value };
 }
 
 function trim(found: Fields, like: Fields | undefined): Fields {

@@ -22,7 +22,7 @@ describe("client.request() with a token that the server does not know", () => {
     const error = await vaultErrorOf(() => client.request(request));
     expect(await isUnknownToken(client, "hvs.unknown", error)).toBe(true);
     expect(error.exitCode).toBe(ExitCode.noPermission);
-    expect(error.hint).toContain("the server does not know this token");
+    expect(error.hint).toStartWith("the server does not know this token");
     expect(Bun.inspect(error)).not.toContain("hvs.unknown");
   });
 });
@@ -58,7 +58,6 @@ describe("client.request() with a token that may not", () => {
   test("is told the same without any token", async () => {
     const error = await vaultErrorOf(() => createVaultClient({ address: server.address }).request(get()));
     expect(error.exitCode).toBe(ExitCode.noPermission);
-    expect(error.hint).toEndWith('the token needs a policy with the capability "read" on sys/mounts');
   });
 });
 
