@@ -31,15 +31,13 @@ function askedOf({ initTokens, rotatedInitTokens }: Cluster, { role }: WantedIni
  *
  * A random id is stored first. Stopped between the two, the next run finds an id that the server does not know, just
  * as where the token was revoked, and stores another: a token with the old id would be there for whoever leaked it. A
- * chosen id is stored last, so that one that is stored and unknown was surely revoked, or has expired.
+ * chosen id is stored once its token stands, so that one that is stored and unknown was surely revoked, or has expired.
  */
 export function initTokenResources(cluster: Cluster): readonly Resource[] {
-  const all = initTokens(cluster).map((token) => ({ token, asked: askedOf(cluster, token) }));
-  const ids = (isChosen: boolean) =>
-    all
-      .filter(({ asked }) => (asked.chosen !== undefined) === isChosen)
-      .map(({ token, asked }) => idResource(token, asked));
-  return [...ids(false), ...all.map(({ token, asked }) => tokenResource(token, asked)), ...ids(true)];
+  return initTokens(cluster).flatMap((token) => {
+    const asked = askedOf(cluster, token);
+    return [idResource(token, asked), tokenResource(token, asked)];
+  });
 }
 
 /** The init tokens that are to end before others take their place. */
@@ -105,7 +103,11 @@ function idToUse(
 
 function idResource(token: WantedInitToken, asked: Asked): Resource {
   const { secretPath } = token;
-  const newId = () => asked.chosen ?? randomUUID();
+  const newId = async (client: VaultClient) => {
+    if (asked.chosen === undefined) return randomUUID();
+    await makeUnlessThere(client, token, asked.chosen);
+    return asked.chosen;
+  };
   return {
     kind: "init token's id",
     path: secretPath,
@@ -122,13 +124,13 @@ function idResource(token: WantedInitToken, asked: Asked): Resource {
       from === undefined
         ? []
         : [{ field: idField, from, to: asked.chosen === undefined ? "a new one" : "the chosen one" }],
-    create: (client) => writeIfMissing(client, secretPath, idField, async () => newId()),
+    create: (client) => writeIfMissing(client, secretPath, idField, () => newId(client)),
     async update(client) {
       const secret = await readSecret(client, secretPath);
       const id = storedId(secretPath, secret);
       // Another admin's run may have been faster.
       if (id !== undefined && (await findToken(client, id)) !== undefined) return;
-      await writeSecret(client, secretPath, { ...secret, [idField]: newId() });
+      await writeSecret(client, secretPath, { ...secret, [idField]: await newId(client) });
     },
   };
 }
@@ -148,7 +150,7 @@ function tokenResource(token: WantedInitToken, asked: Asked): Resource {
     },
     refuse: ({ policies }) => requirePolicies(token, asked, policies),
     async create(client) {
-      await createOrphan(client, { ...token, id: asked.chosen ?? (await idNow(client, token)) });
+      await makeUnlessThere(client, token, asked.chosen ?? (await idNow(client, token)));
     },
     async update() {},
     removal: {
@@ -157,6 +159,11 @@ function tokenResource(token: WantedInitToken, asked: Asked): Resource {
       run: (client, { accessor }) => revokeAccessor(client, String(accessor)),
     },
   };
+}
+
+/** Another admin's run may have made it meanwhile. */
+async function makeUnlessThere(client: VaultClient, token: WantedInitToken, id: string): Promise<void> {
+  if ((await findToken(client, id)) === undefined) await createOrphan(client, { ...token, id });
 }
 
 /** Read again, since another admin's run may have stored its own between our reading and now. */

@@ -92,7 +92,9 @@ describe("a token that may not write", () => {
     expect(done).toHaveLength(writes.length - 1);
 
     const rest = await run("write-roles", clientOf(server.address, server.rootToken), cluster);
-    expect(rest).toHaveLength(31 - done.length);
+    // An id without its token is replaced: nobody could tell it from one that was revoked.
+    const replaced = path === "auth/token/create-orphan" ? 1 : 0;
+    expect(rest).toHaveLength(31 - done.length + replaced);
   });
 
   test("tokens with an id of our choice, for want of sudo, stops write-roles there", async () => {
