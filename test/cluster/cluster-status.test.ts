@@ -396,7 +396,8 @@ const rights: Rights = {
   "auth/token/lookup-accessor": ["update"],
   "limited/secrets/*": ["read"],
   "limited/pki/+/roles": ["list"],
-  "limited/pki/+/roles/*": ["read"],
+  // OpenBao goes by this one for the list, too.
+  "limited/pki/+/roles/*": ["list", "read"],
   "limited/pki/+/issuer/*": ["read"],
   "limited/pki/+/config/issuers": ["read"],
 };
