@@ -38,17 +38,23 @@ function find(lines: string, name: string): number | undefined {
   return number !== undefined && /^\d+$/.test(number) ? Number(number) : undefined;
 }
 
+/** A directory service that has not answered once is not asked again: each question could take as long. */
+let isSilent = false;
+
 function getent(database: string, name: string): string {
   // A name that starts with - would be an option.
-  if (!/^[A-Za-z0-9_][A-Za-z0-9_.@\\-]*\$?$/.test(name)) return "";
+  if (isSilent || !/^[A-Za-z0-9_][A-Za-z0-9_.@\\-]*\$?$/.test(name)) return "";
   try {
     // Not by node:child_process, which takes longer to load than all else that a daily run does.
-    const { stdout, success } = Bun.spawnSync(["getent", database, name], {
+    const { stdout, success, exitedDueToTimeout } = Bun.spawnSync(["getent", database, name], {
       stdin: "ignore",
       stderr: "ignore",
       env: { PATH: "/usr/sbin:/usr/bin:/sbin:/bin" },
       timeout: 5000,
+      // It may not heed anything else.
+      killSignal: "SIGKILL",
     });
+    isSilent = exitedDueToTimeout === true;
     return success ? stdout.toString() : "";
   } catch {
     return "";

@@ -1,7 +1,11 @@
 import { describe, expect, test } from "bun:test";
+import { readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { ExitCode } from "../../lib/failure.ts";
 import { resolveOwnership } from "../../lib/host/owner.ts";
 import { failureOf } from "../support/failure.ts";
+import { temporaryFolder } from "../support/folder.ts";
+import { snippet } from "../support/snippet.ts";
 
 const [uid, gid] = [process.getuid?.() ?? 0, process.getgid?.() ?? 0];
 
@@ -35,4 +39,25 @@ describe("resolveOwnership()", () => {
     expect(failure.exitCode).toBe(ExitCode.usage);
     expect(failure.message).toBe(words);
   });
+
+  test("asks a directory service that does not answer once, however many names there are", async () => {
+    using folder = temporaryFolder();
+    const hanging = join(folder.path, "getent");
+    writeFileSync(hanging, `#!/bin/sh\ntrap "" TERM\necho asked >> ${hanging}.log\nexec sleep 60\n`, {
+      mode: 0o755,
+    });
+    const code = `for (const name of ["one-of-ldap", "two-of-ldap", "three-of-ldap"]) {
+      try { resolveOwnership(name, undefined); } catch (error) { console.log(error.message); }
+    }`;
+    const began = performance.now();
+    const command = snippet("{ resolveOwnership }", "host/owner.ts", code);
+    const inside = 'mount --bind "$0" "$(command -v getent)"; exec "$@"';
+    const unshare = ["unshare", "--mount", "--propagation", "private", "sh", "-ec", inside, hanging];
+    const { stdout } = Bun.spawnSync([...unshare, ...command]);
+    expect(stdout.toString().trim().split("\n")).toEqual(
+      ["one", "two", "three"].map((name) => `there is no user "${name}-of-ldap" on this host`),
+    );
+    expect(readFileSync(`${hanging}.log`, "utf8")).toBe("asked\n");
+    expect(performance.now() - began).toBeLessThan(15_000);
+  }, 30_000);
 });
