@@ -34,17 +34,39 @@ export function createLog(name: string, level: LogLevel): Log {
     note: (line) => (level >= 1 ? print(line) : undefined),
     debug: (line) => (level >= 2 ? print(line) : undefined),
     error(failure) {
-      if (failure instanceof Failure) {
-        print(failure.message);
-        for (const line of failure.details) below(line);
-        if (failure.hint !== undefined) below(failure.hint);
-      } else {
-        print(`a fault in this tool: ${failure instanceof Error ? failure.message : String(failure)}`);
-        below("run it with --log-level debug for where it happened, and report it");
-      }
+      const { message, hint } = wordsOf(failure);
+      print(message);
+      if (failure instanceof Failure) for (const line of failure.details) below(line);
+      if (hint !== undefined) below(hint);
       if (level >= 2 && failure instanceof Error) for (const frame of framesOf(failure)) below(frame);
     },
   };
+}
+
+/** What went wrong, in a sentence, and what to do about it. */
+function wordsOf(failure: unknown): { readonly message: string; readonly hint: string | undefined } {
+  if (failure instanceof Failure) return failure;
+  return {
+    message: `a fault in this tool: ${failure instanceof Error ? failure.message : String(failure)}`,
+    hint: "run it with --log-level debug for where it happened, and report it",
+  };
+}
+
+/** What went wrong, for a machine. Its hint is null where there is none. */
+export function failureJson(failure: unknown, exitCode: number = exitCodeOf(failure)) {
+  const { message, hint = null } = wordsOf(failure);
+  return { message, hint, exitCode };
+}
+
+/** The same in a report of what was done before that: its `error` was the sentence from the beginning. */
+export function stoppedJson(failure: unknown) {
+  const { message, ...more } = failureJson(failure);
+  return { error: message, ...more };
+}
+
+/** Of a run that ends with that. */
+export function exitCodeOf(failure: unknown): ExitCode {
+  return failure instanceof Failure ? failure.exitCode : ExitCode.software;
 }
 
 /** Nobody reads a longer line to its end, and a journal breaks it. */
@@ -79,6 +101,14 @@ export function printJson(value: unknown, indent = 0): void {
   printText(`${visibleJson(JSON.stringify(value, undefined, indent))}\n`);
 }
 
+/** The same of a run that failed, unless it has printed its report: a program reads one object, and no more. */
+export function printFailure(failure: unknown, exitCode: number): void {
+  if (!hasPrinted) printJson({ error: failureJson(failure, exitCode) });
+}
+
+/** Whether anything was printed on standard output, or was to be. */
+let hasPrinted = false;
+
 /** Why standard output could not be written: the first error, after which nothing more is. */
 let lost: unknown;
 
@@ -87,6 +117,7 @@ let lost: unknown;
  * `visible` first: all but a secret that is led to a file or a pipe.
  */
 export function printText(answer: string): void {
+  hasPrinted = true;
   if (lost !== undefined) return;
   const text = Buffer.from(answer);
   try {

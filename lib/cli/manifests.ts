@@ -6,7 +6,7 @@ import { dueManifests, issueManifests, lookAt, type Outcome, worstExitCode } fro
 import type { VaultClient } from "../vault/client.ts";
 import { hostClient } from "./host-client.ts";
 import { issuedJson, issuedSentence } from "./issued.ts";
-import { printJson } from "./log.ts";
+import { printJson, stoppedJson } from "./log.ts";
 import type { ManifestArgs } from "./manifest-args.ts";
 import type { Run } from "./script.ts";
 
@@ -61,7 +61,7 @@ function parseWhen({ hooks, check, "refresh-ca": refreshCa }: ManifestArgs): "no
   if (refreshCa === true && (check === true || hooks === "only")) {
     const other = check === true ? "--check" : "--hooks only";
     throw new Failure(ExitCode.usage, `--refresh-ca and ${other} exclude each other: that asks no server`, {
-      hint: "leave one of them out; status tells whether the server has another CA, and changes nothing",
+      hint: "leave one of them out; vault-helper status tells whether the server has another CA, and changes nothing",
     });
   }
   if (check !== true || hooks === "now") return hooks;
@@ -110,7 +110,7 @@ async function issue(job: Job, quiet: Manifest[]): Promise<ExitCode[]> {
   } catch (error) {
     if (!(error instanceof Failure)) throw error;
     // Hooks that are left from before need no server.
-    report.error = error.message;
+    Object.assign(report, stoppedJson(error));
     return [job.fail(error)];
   }
   const outcomes = await issueManifests(manifests, {
@@ -146,8 +146,7 @@ function outcomeJson(outcome: Outcome): Readonly<Record<string, unknown>> {
         name,
         destination,
         outcome: "failed",
-        error: outcome.failure.message,
-        exitCode: outcome.failure.exitCode,
+        ...stoppedJson(outcome.failure),
       }
     : { name, ...issuedJson(outcome.issued, destination) };
 }

@@ -8,7 +8,15 @@ import { createVaultClient, type VaultClient } from "../vault/client.ts";
 import { type Arguments, checkArguments } from "./arguments.ts";
 import { type Environment, serverSettings } from "./environment.ts";
 import { type HelpPage, renderHelp } from "./help.ts";
-import { createLog, type Log, parseLogLevel, printLines, tellOutput } from "./log.ts";
+import {
+  createLog,
+  exitCodeOf,
+  type Log,
+  parseLogLevel,
+  printFailure,
+  printLines,
+  tellOutput,
+} from "./log.ts";
 
 /** What a script's `run` is given beside its arguments. */
 export interface Run {
@@ -75,8 +83,8 @@ export const hostArgs = {
 } as const satisfies Arguments;
 
 /**
- * Runs a script as a process: reads its command line strictly, tells errors in one sentence, and exits with the
- * code that says what came of it.
+ * Runs a script as a process: reads its command line strictly, tells errors in one sentence (with `--json` as one
+ * object on standard output, too), and exits with the code that says what came of it.
  *
  * @param calledAs what was typed to call it: its help can be pasted, and its lines start with that
  */
@@ -95,7 +103,8 @@ export async function runScript<T extends ArgsDef & Arguments>(
     code = await perform();
   } catch (error) {
     log.error(error);
-    code = error instanceof Failure ? error.exitCode : ExitCode.software;
+    code = exitCodeOf(error);
+    if (asksForJson(rawArgs)) printFailure(error, endCode(code, stop.signalExitCode()));
   }
   // A kept connection would hold the process for its idle time.
   process.exit(endCode(tellOutput(code, log), stop.signalExitCode()));
@@ -147,6 +156,11 @@ function keepMemoryOutOfCoreDumps(): void {
 function asksFor(rawArgs: readonly string[], ...flags: string[]): boolean {
   const end = rawArgs.indexOf("--");
   return rawArgs.slice(0, end === -1 ? undefined : end).some((word) => flags.includes(word));
+}
+
+/** Whatever else is wrong with the command line. */
+export function asksForJson(rawArgs: readonly string[]): boolean {
+  return asksFor(rawArgs, "--json", ...["1", "t", "T", "true", "TRUE", "True"].map((it) => `--json=${it}`));
 }
 
 function createRun(log: Log, { signal, timeLeftMs }: ReturnType<typeof stopSignal>): Run {

@@ -11,7 +11,7 @@ import { many } from "../words.ts";
 import type { Arguments } from "./arguments.ts";
 import { clusterFileArgs, loadClusterFile } from "./cluster-file.ts";
 import { adminToken } from "./environment.ts";
-import { printJson } from "./log.ts";
+import { printJson, stoppedJson } from "./log.ts";
 import { commonArgs, general, type Run } from "./script.ts";
 import { validityArgs } from "./validity-args.ts";
 
@@ -178,7 +178,7 @@ export async function runSetup(
       show(`renewed init token ${role}, ${formatDuration(leaseSeconds)} left`);
     report({ renewed: renewals.map(({ role, leaseSeconds }) => ({ role, ttlSeconds: leaseSeconds })) });
   } catch (error) {
-    report({ error: error instanceof Error ? error.message : String(error) });
+    report(stoppedJson(error));
     if (applied.length > 0) run.log.note(`stopped after ${countActions(applied)}; run it again to go on`);
     throw error;
   }

@@ -7,7 +7,7 @@ import { ExitCode, Failure } from "../failure.ts";
 import { many } from "../words.ts";
 import type { Arguments } from "./arguments.ts";
 import { adminToken } from "./environment.ts";
-import { printJson } from "./log.ts";
+import { printJson, stoppedJson } from "./log.ts";
 import { sayIfSlow, tellProgress } from "./progress.ts";
 import { commonArgs, general, type Run } from "./script.ts";
 import { tableLines } from "./table.ts";
@@ -78,7 +78,7 @@ export async function runTeardown(cluster: Cluster, args: TeardownArgs, run: Run
     const options = { revokeHosts, onProgress, onRemoving, onRemoved, onRevoked };
     if (isConfirmed) await teardown.apply(options);
   } catch (error) {
-    report({ error: error instanceof Error ? error.message : String(error) });
+    report(stoppedJson(error));
     if (removed.length + revokedHostTokens > 0)
       log.note(
         `stopped after ${removedWords(removed.length, revokedHostTokens || undefined)}; run it again to go on`,
@@ -87,10 +87,15 @@ export async function runTeardown(cluster: Cluster, args: TeardownArgs, run: Run
   } finally {
     isOver();
   }
-  report();
   const isNothing = teardown.removals.length === 0 && !(revokeHosts && hasHosts(teardown));
-  if (isNothing || args["dry-run"] === true) return ExitCode.ok;
-  if (!isConfirmed) throw unconfirmed(cluster);
+  const isLook = isNothing || args["dry-run"] === true;
+  if (!isLook && !isConfirmed) {
+    const failure = unconfirmed(cluster);
+    report(stoppedJson(failure));
+    throw failure;
+  }
+  report();
+  if (isLook) return ExitCode.ok;
   show(`${cluster.id}: removed ${removedWords(removed.length, revokeHosts ? revokedHostTokens : undefined)}`);
   return ExitCode.ok;
 }

@@ -2,8 +2,8 @@ import { version } from "../../package.json";
 import { ExitCode, Failure } from "../failure.ts";
 import { checkArguments } from "./arguments.ts";
 import { columns, renderHelp } from "./help.ts";
-import { createLog, printErrors, printLines, tellOutput } from "./log.ts";
-import { commonArgs } from "./script.ts";
+import { createLog, exitCodeOf, printErrors, printFailure, printLines, tellOutput } from "./log.ts";
+import { asksForJson, commonArgs } from "./script.ts";
 import { nearest } from "./suggest.ts";
 import { findCommand, splitWords, type Tool } from "./tool.ts";
 
@@ -37,7 +37,8 @@ export async function answer(
     return tellOutput(ExitCode.ok, log);
   } catch (error) {
     log.error(error);
-    return error instanceof Failure ? error.exitCode : ExitCode.software;
+    if (asksForJson(rest)) printFailure(error, exitCodeOf(error));
+    return exitCodeOf(error);
   }
 }
 

@@ -196,6 +196,7 @@ describe("issue-cert --config-dir", () => {
             destination: host.destinationOf("b"),
             exitCode: 77,
             error: expect.any(String),
+            hint: expect.stringContaining("the token needs a policy"),
           },
         ],
         hooks: [{ hook: expect.stringContaining("/bin/sh"), manifests: ["a"] }],

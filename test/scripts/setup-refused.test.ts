@@ -29,7 +29,9 @@ describe("write-roles before setup-mounts", () => {
     await admin.write("sys/mounts/part/secrets", { type: "generic" });
     for (const flag of ["--dry-run", "--check", "--json"]) {
       const { code, stdout, stderr } = await runScript("write-roles", [flag, "part"], { env });
-      expect({ code, stdout }).toEqual({ code: 78, stdout: "" });
+      expect(code).toBe(78);
+      if (flag === "--json") expect(JSON.parse(stdout)).toMatchObject({ error: { exitCode: 78 } });
+      else expect(stdout).toBe("");
       expect(stderr).toContain("cluster part has not all of its mounts (missing: part/pki/etcd-k8s)\n");
     }
   });
@@ -84,11 +86,12 @@ describe("write-roles --init-token-worker", () => {
     relay.reset();
     const args = ["flag", "--init-token-worker", "asked-secret", "--json", "--log-level=2"];
     const { code, stdout, stderr } = await runScript("write-roles", args, { env });
-    expect({ code, stdout }).toEqual({ code: 78, stdout: "" });
-    expect(stderr).toContain(
-      "write-roles: --init-token-worker differs from the init token that is stored at flag/secrets/init_token_worker\n",
-    );
-    expect(stderr).not.toMatch(/stored-secret|asked-secret/);
+    const sentence =
+      "--init-token-worker differs from the init token that is stored at flag/secrets/init_token_worker";
+    expect(code).toBe(78);
+    expect(JSON.parse(stdout)).toMatchObject({ error: { message: sentence, exitCode: 78 } });
+    expect(stderr).toContain(`write-roles: ${sentence}\n`);
+    expect(stdout + stderr).not.toMatch(/stored-secret|asked-secret/);
     expect(relay.writes()).toEqual([]);
   }, 20_000);
 });
@@ -121,6 +124,8 @@ describe("a set-up that is forbidden one write", () => {
     expect(JSON.parse(again.stdout)).toMatchObject({
       applied: 0,
       error: expect.stringContaining(`POST ${path}: permission denied`),
+      hint: expect.stringContaining("the token needs a policy"),
+      exitCode: 77,
     });
 
     const rest = await runScript("write-roles", ["denied"], { env });

@@ -163,7 +163,12 @@ describe("teardown", () => {
         "teardown: stopped after 8 objects; run it again to go on\n" +
         "teardown: DELETE sys/policies/acl/demo/all-creator: HTTP 400, no\n",
     });
-    expect(JSON.parse(stdout)).toMatchObject({ removed: 8, error: expect.stringContaining("HTTP 400, no") });
+    expect(JSON.parse(stdout)).toMatchObject({
+      removed: 8,
+      error: expect.stringContaining("HTTP 400, no"),
+      hint: null,
+      exitCode: 65,
+    });
   });
 
   test("that is told to stop while the server removes a mount waits for that, says so, and stops then", async () => {
