@@ -25,6 +25,9 @@ async function demo(): Promise<number> {
     run(join(dist, script), args, { env, home: home.path });
   const [asAdmin, onHost] = [play(admin), play(host)];
 
+  tell(
+    `This demo writes to a temporary folder alone, ${home.path}, which it shows as / and removes at its end.`,
+  );
   tell(`A ${server.binary.kind} server runs at ${server.address}. An admin sets cluster "demo" up in it:`);
   await asAdmin("setup-mounts", ["demo"]);
   await asAdmin("write-roles", ["demo"]);
@@ -66,7 +69,7 @@ async function demo(): Promise<number> {
   await onHost("issue-cert", ["--if-due", ...issue]);
 
   tell("How does the host stand?");
-  await onHost("status", ["--config-path", config, "--destination", kubelet]);
+  await onHost("vault-helper", ["status", "--config-path", config, "--destination", kubelet]);
 
   tell("What is where:");
   const files = [join(config, "token"), `${kubelet}-key.pem`, `${kubelet}.pem`, `${kubelet}-ca.pem`];
