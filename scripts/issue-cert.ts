@@ -82,7 +82,7 @@ function orderOf(args: Args) {
   }
   if (args.check === true || args.hooks !== "now") {
     throw new Failure(ExitCode.usage, "--check and --hooks are for manifests: --config or --config-dir", {
-      hint: "leave them out, or give one of those; status --destination tells how a certificate stands",
+      hint: "leave them out, or give one of those; vault-helper status --destination tells how a certificate stands",
     });
   }
   return certificateOrder(args, { signPath, commonName, destination });

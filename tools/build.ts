@@ -39,6 +39,8 @@ const COMPILE_FLAGS = [
 
 /** Called by a link of each one's name, the executable is that script; a name as general as `setup` is none for a PATH. */
 const WITHOUT_LINK = [TOOL, "setup"];
+/** Nor are these for the PATH of all users of a machine, which a package's links are on: they stay in an archive. */
+const TOO_GENERAL = ["dev-server", "status", "teardown"];
 
 /**
  * Compiles all scripts into one executable for this machine, unless it is there and its inputs are unchanged, and
@@ -54,6 +56,11 @@ export async function ensureBuilt(): Promise<string> {
 /** The names that the executable goes by, beside its own. */
 export function linkNames(): string[] {
   return scriptNames().filter((name) => !WITHOUT_LINK.includes(name));
+}
+
+/** Those of them that a package puts on the PATH. Man pages and completions are for these alone. */
+export function packagedLinkNames(): string[] {
+  return linkNames().filter((name) => !TOO_GENERAL.includes(name));
 }
 
 /** Compiles scripts each into an executable of its own. Gives the folder. */

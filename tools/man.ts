@@ -1,5 +1,13 @@
 import { type Argument, isOnByDefault, letter } from "../lib/cli/arguments.ts";
-import { everyExitCode, everyVariable, flagText, otherFlags, usageWords, wrap } from "../lib/cli/help.ts";
+import {
+  asCalled,
+  everyExitCode,
+  everyVariable,
+  flagText,
+  otherFlags,
+  usageWords,
+  wrap,
+} from "../lib/cli/help.ts";
 import { vaultHelper } from "../scripts/vault-helper.ts";
 import { type CommandPage, commandPages } from "./pages.ts";
 
@@ -84,7 +92,9 @@ function commandPage(command: CommandPage, edition: Edition): string {
       ...members.flatMap(([name, it]) => entry(flagHead(name, it), flagText(it))),
     ]),
     ...environment(),
-    ...exampleLines(page.examples),
+    ...exampleLines(
+      page.examples.map(([line, purpose]) => [asCalled(line, page.name, calls[0] ?? ""), purpose]),
+    ),
     ...exitStatus(page.exitCodes ?? []),
     ...seeAlso([vaultHelper.name]),
   ]);

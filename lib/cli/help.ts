@@ -106,7 +106,7 @@ export function flagText(argument: Argument): string {
 }
 
 /** A command line as it has to be typed where the command goes by another name. */
-function asCalled(command: string, name: string, calledAs: string): string {
+export function asCalled(command: string, name: string, calledAs: string): string {
   return command.replaceAll(new RegExp(`(?<![\\w./-])${RegExp.escape(name)}(?![\\w./-])`, "g"), calledAs);
 }
 

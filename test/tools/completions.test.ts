@@ -98,6 +98,23 @@ describe.each(Object.entries({ bash, fish, zsh }))("in %s", (shell, complete) =>
     expect(await complete("issue-cert --san-hosts ")).toEqual([]);
   });
 
+  test("words as general as status are left to whom they belong, but for ours behind the tool's name", async () => {
+    expect(await complete("vault-helper status --off")).toEqual(["--offline"]);
+    const { bash, zsh } = await completions();
+    const claimed = `${bash}${zsh}`.match(/^(#compdef|complete -F) .*/gm) ?? [];
+    expect(claimed).toHaveLength(2);
+    expect(claimed.join(" ")).not.toMatch(/ (setup|status|teardown|dev-server)( |$)/);
+  });
+
+  if (shell === "fish") {
+    test("no file takes the place of one that fish has for its own status", async () => {
+      expect([...(await completions()).fish.keys()].sort()).toEqual([
+        ...["issue-cert", "read-secret", "renew-token", "setup-mounts"],
+        ...["vault-helper", "write-kubeconfig", "write-roles"],
+      ]);
+    });
+  }
+
   if (shell === "bash") {
     test("a value is found after =", async () => {
       expect(await complete("issue-cert --key-type=")).toEqual(["ec", "ed25519", "rsa"]);

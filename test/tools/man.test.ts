@@ -2,8 +2,8 @@ import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { isOnByDefault } from "../../lib/cli/arguments.ts";
-import { everyExitCode } from "../../lib/cli/help.ts";
-import { linkNames } from "../../tools/build.ts";
+import { asCalled, everyExitCode } from "../../lib/cli/help.ts";
+import { packagedLinkNames } from "../../tools/build.ts";
 import { type ManPages, manPages } from "../../tools/man.ts";
 import { commandPages } from "../../tools/pages.ts";
 import { temporaryFolder } from "../support/folder.ts";
@@ -30,7 +30,7 @@ describe("man pages", () => {
   test("are one for the tool and one for each command, and each other name is a link", () => {
     const names = commands.map(({ page }) => `vault-helper-${page.name}.1`);
     expect([...man.pages.keys()].sort()).toEqual(["vault-helper.1", ...names].sort());
-    for (const name of linkNames()) expect(man.links.get(`${name}.1`)).toBe(`vault-helper-${name}.1`);
+    for (const name of packagedLinkNames()) expect(man.links.get(`${name}.1`)).toBe(`vault-helper-${name}.1`);
     expect(man.links.get("vault-helper-cert.1")).toBe("vault-helper-issue-cert.1");
     for (const target of man.links.values()) expect(man.pages.has(target)).toBe(true);
   });
@@ -56,7 +56,9 @@ describe("man pages", () => {
         expect(text).toContain(argument.type === "positional" ? name : flag);
         expect(text).toContain(argument.description ?? "");
       }
-      for (const [command] of page.examples) expect(text).toContain(command);
+      for (const [command] of page.examples) {
+        expect(text).toContain(asCalled(command, name, `vault-helper ${name}`));
+      }
       for (const [code, meaning] of [...everyExitCode, ...(page.exitCodes ?? [])])
         expect(text).toContain(`${code} ${meaning}`);
     },

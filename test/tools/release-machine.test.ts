@@ -10,7 +10,7 @@ import {
 } from "node:fs";
 import { join } from "node:path";
 import { version } from "../../package.json";
-import { linkNames } from "../../tools/build.ts";
+import { packagedLinkNames } from "../../tools/build.ts";
 import { targets } from "../../tools/release/target.ts";
 import { makeRelease } from "../../tools/release.ts";
 import { unitFiles } from "../machine/host.ts";
@@ -68,11 +68,12 @@ function installed(): void {
   });
 
   test("has one executable, by each of its names", async () => {
-    const names = ["vault-helper", ...linkNames()];
+    const names = ["vault-helper", ...packagedLinkNames()];
     const inodes = names.map((name) => statSync(`${host.disk}/usr/bin/${name}`).ino);
     expect(new Set(inodes).size).toBe(1);
     expect(await host.output("vault-helper", "--version")).toBe(`vault-helper ${version}`);
-    for (const name of linkNames()) expect(await host.output(name, "--version")).toBe(`${name} ${version}`);
+    for (const name of packagedLinkNames())
+      expect(await host.output(name, "--version")).toBe(`${name} ${version}`);
   });
 
   test("keeps /etc/vault to root", () => {
@@ -192,7 +193,7 @@ function installed(): void {
     await rpm("--install", "--nodeps", join(folder, `vault-helper-${version}-1.${ours?.rpm}.rpm`));
     expect(await rpm("--verify", "--nodeps", "vault-helper")).toBe("");
     expect(await host.output("issue-cert", "--version")).toBe(`issue-cert ${version}`);
-    const inodes = ["vault-helper", ...linkNames()].map(
+    const inodes = ["vault-helper", ...packagedLinkNames()].map(
       (name) => statSync(`${host.disk}/usr/bin/${name}`).ino,
     );
     expect(new Set(inodes).size).toBe(1);

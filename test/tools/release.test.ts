@@ -3,7 +3,7 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, statSync } from "node
 import { homedir } from "node:os";
 import { join } from "node:path";
 import { dependencies, devDependencies, version } from "../../package.json";
-import { linkNames } from "../../tools/build.ts";
+import { linkNames, packagedLinkNames } from "../../tools/build.ts";
 import { ROOT } from "../../tools/main.ts";
 import { runtimeOf, targets } from "../../tools/release/target.ts";
 import { allSchemas } from "../../tools/schema.ts";
@@ -13,7 +13,7 @@ import { copyClone, filesOf, output, setTimes, unpack } from "./released.ts";
 const work = temporaryFolder();
 const cache = process.env.XDG_CACHE_HOME || join(homedir(), ".cache");
 const minute = 60_000;
-const names = ["vault-helper", ...linkNames()];
+const packaged = ["vault-helper", ...packagedLinkNames()];
 const artefacts = {
   "linux-x64": [`linux-x64.tar.gz`, `_${version}_amd64.deb`, `-1.x86_64.rpm`],
   "linux-arm64": [`linux-arm64.tar.gz`, `_${version}_arm64.deb`, `-1.aarch64.rpm`],
@@ -117,10 +117,10 @@ describe.each(Object.entries(artefacts))("%s", (target, [archive, deb, rpm]) => 
   });
 
   test.each([
-    ["archive", archive, "bin"],
-    ["deb", deb, "usr/bin"],
-    ["rpm", rpm, "usr/bin"],
-  ])("has the executable once in its %s, by each of its names", (_what, end, bin) => {
+    ["archive", archive, "bin", ["vault-helper", ...linkNames()]],
+    ["deb", deb, "usr/bin", packaged],
+    ["rpm", rpm, "usr/bin", packaged],
+  ])("has the executable once in its %s, by each of its names", (_what, end, bin, names) => {
     const folder = join(unpacked(end), bin);
     expect(readdirSync(folder).sort()).toEqual([...names].sort());
     expect(new Set(names.map((name) => statSync(join(folder, name)).ino)).size).toBe(1);
@@ -133,7 +133,17 @@ describe.each(Object.entries(artefacts))("%s", (target, [archive, deb, rpm]) => 
         .filter(([path]) => !path.endsWith("/copyright"))
         .map(([path, what]) => [path.replace(/zsh\/[^/]+/, "zsh"), what]);
     expect(alike(rpm)).toEqual(alike(deb));
-    expect(filesOf(join(unpacked(deb), "usr/bin"))).toEqual(filesOf(join(unpacked(archive), "bin")));
+    const bin = filesOf(join(unpacked(archive), "bin"));
+    const own = new Map([...bin].filter(([name]) => packaged.includes(name)));
+    expect(filesOf(join(unpacked(deb), "usr/bin"))).toEqual(own);
+  });
+
+  test("takes no general name in its deb and its rpm, and none of a completion anywhere", () => {
+    const general = /(^|\/)(setup|status|teardown|dev-server)(\.1(\.gz)?|\.fish)?$/;
+    for (const end of [archive, deb, rpm]) {
+      const found = [...filesOf(unpacked(end)).keys()].filter((path) => general.test(path));
+      expect(found.sort()).toEqual(end === archive ? ["bin/dev-server", "bin/status", "bin/teardown"] : []);
+    }
   });
 
   test("has units that start what the package brings", () => {

@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { version } from "../../package.json";
-import { linkNames } from "../build.ts";
+import { linkNames, packagedLinkNames } from "../build.ts";
 import { type Completions, completions } from "../completions.ts";
 import { ROOT } from "../main.ts";
 import { type ManPages, manPages } from "../man.ts";
@@ -52,10 +52,10 @@ function filesBelow(folder: string): Tree {
 }
 
 /** The executable and its links: the size once. */
-function executables(executable: string): Tree {
+function executables(executable: string, links: readonly string[]): Tree {
   return new Map<string, Entry>([
     ["vault-helper", { kind: "copy", mode: 0o755, from: executable }],
-    ...linkNames().map((name) => [name, { kind: "link", to: "vault-helper" }] as const),
+    ...links.map((name) => [name, { kind: "link", to: "vault-helper" }] as const),
   ]);
 }
 
@@ -63,7 +63,7 @@ function executables(executable: string): Tree {
 export function archiveTree(executable: string, contents: Contents): Tree {
   const { documents, units, man, completions } = contents;
   return new Map<string, Entry>([
-    ...below("bin", executables(executable)),
+    ...below("bin", executables(executable, linkNames())),
     ...documents,
     ...below("units", units),
     ...[...man.pages].map(([name, page]) => [`man/man1/${name}`, text(page)] as const),
@@ -91,7 +91,7 @@ export function packageTree(executable: string, contents: Contents, places: Plac
   return new Map<string, Entry>([
     ["etc/vault", { kind: "folder", mode: 0o700 }],
     ["etc/vault/certs.d", { kind: "folder", mode: 0o700 }],
-    ...below("usr/bin", executables(executable)),
+    ...below("usr/bin", executables(executable, packagedLinkNames())),
     ...[...units]
       .filter(([path]) => isUnit(path))
       .map(([path, unit]) => [`usr/lib/systemd/system/${path}`, packaged(unit)] as const),
@@ -123,5 +123,5 @@ function zipped(page: string): Entry {
 
 /** bash-completion looks for a file by the name of what is typed. */
 function bashLinks(folder: string): ReadonlyArray<readonly [string, Entry]> {
-  return linkNames().map((name) => [`${folder}/${name}`, { kind: "symlink", to: "vault-helper" }]);
+  return packagedLinkNames().map((name) => [`${folder}/${name}`, { kind: "symlink", to: "vault-helper" }]);
 }
