@@ -53,7 +53,7 @@ function wordsOf(failure: unknown): { readonly message: string; readonly hint: s
 }
 
 /** What went wrong, for a machine. Its hint is null where there is none. */
-export function failureJson(failure: unknown, exitCode: number = exitCodeOf(failure)) {
+function failureJson(failure: unknown, exitCode: number = exitCodeOf(failure)) {
   const { message, hint = null } = wordsOf(failure);
   return { message, hint, exitCode };
 }
