@@ -38,6 +38,8 @@ const meanings = {
   unknownAccessor: both([400, 403, 404, 500], "invalid accessor", "token not found"),
   /** Nothing is mounted at the path, or what is there is being taken away. */
   notMounted: both([404], "no handler for route"),
+  /** Vault has namespaces in its paid edition alone, and no word of its own for one that is not there. */
+  unknownNamespace: { statuses: [404], vault: [], openbao: ["namespace not found"] },
   /** A PKI mount has no issuer, or none that is its default. */
   noIssuer: both([400, 500], "no default issuer currently configured"),
   /** The role's TTL ends after the CA. */

@@ -48,6 +48,7 @@ const byMeaning: ReadonlyArray<readonly [Meaning, StatusRule]> = [
       hint: "nothing is mounted at that path on this server: check the path, VAULT_ADDR and VAULT_NAMESPACE",
     },
   ],
+  ["unknownNamespace", { exitCode: ExitCode.config, hint: "check VAULT_NAMESPACE" }],
   ["sealed", notYet("an operator has to unseal the server")],
   ["notInitialized", notYet("the server is not initialized or sealed: an operator has to open it")],
   ["noLeader", notYet("the cluster has no leader at the moment")],

@@ -131,6 +131,7 @@ describe("a recorded refusal means one thing, and nothing else:", () => {
     "notRenewable",
     "unknownAccessor",
     "notMounted",
+    "unknownNamespace",
     "noIssuer",
     "outlivesCa",
     "unknownRole",

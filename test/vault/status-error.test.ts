@@ -15,3 +15,8 @@ test.each([
   expect(error.exitCode).toBe(exitCode);
   expect(error.transient).toBe(exitCode === ExitCode.tryLater);
 });
+
+test("statusError() of a namespace that OpenBao does not have names the variable", () => {
+  const error = statusError(request, 404, ["namespace not found"]);
+  expect([error.exitCode, error.hint]).toEqual([ExitCode.config, "check VAULT_NAMESPACE"]);
+});
