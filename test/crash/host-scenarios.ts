@@ -16,7 +16,7 @@ function promiseOneToken(world: World): void {
   const { token, initToken: init } = paths(world);
   const held = readIfThere(token);
   promise(held !== undefined || readIfThere(init) === `${initToken}\n`, "the host has neither token");
-  promise(held === undefined || /^hvs\.\S+\n$/.test(held), "the token file holds less than a token");
+  promise(held === undefined || /^(hv)?s\.\S+\n$/.test(held), "the token file holds less than a token");
   promise(tokensMade(world) <= 2, `${tokensMade(world)} tokens were made`);
   promiseNarrow(world.folder);
 }

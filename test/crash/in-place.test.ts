@@ -53,7 +53,7 @@ function trade(name: string, token: string): Scenario {
     async done(world) {
       const { config, token, initToken: init } = paths(world);
       const held = content(token);
-      promise(/^hvs\.\S+\n+$/.test(held), `the token file holds ${JSON.stringify(held)}`);
+      promise(/^(hv)?s\.\S+\n+$/.test(held), `the token file holds ${JSON.stringify(held)}`);
       await lookupSelf(world.admin, held.trim());
       promise(statSync(init).size === 0, "the init token was not emptied");
       const made = world.relay.passed.filter(({ path }) => path === "auth/token/create/demo-worker").length;

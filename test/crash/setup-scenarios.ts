@@ -1,12 +1,17 @@
 import { defineCluster } from "../../lib/cluster/cluster.ts";
 import { pkiMounts } from "../../lib/cluster/mounts.ts";
+import { findToken } from "../../lib/cluster/server-view.ts";
 import { planMounts, planRoles } from "../../lib/cluster/setup.ts";
 import type { VaultClient } from "../../lib/vault/client.ts";
 import { writeSecret } from "../../lib/vault/kv.ts";
 import { hasDefaultIssuer, listIssuers } from "../../lib/vault/pki.ts";
+import { storedInitToken } from "../support/cluster-server.ts";
 import { until } from "../support/wait.ts";
 import type { Scenario } from "./scenario.ts";
 import { promise } from "./world.ts";
+
+/** The init tokens that a rotation is to end, by cluster. */
+const rotated = new Map<string, string>();
 
 /** Files have no part in it: it is stopped between what it sends. */
 export const setupScenarios: readonly Scenario[] = [
@@ -42,6 +47,25 @@ export const setupScenarios: readonly Scenario[] = [
     async done({ admin, cluster }) {
       const { changes } = await planRoles(admin, defineCluster(cluster));
       promise(changes.length === 0, "something still has to change");
+    },
+  },
+  {
+    name: "rotation of an init token",
+    script: "write-roles",
+    isAdmins: true,
+    args: ({ cluster }) => ["--rotate-init-token", "worker", cluster],
+    async prepare({ admin, cluster, run }) {
+      await run("setup-mounts", [cluster]);
+      await writeSecret(admin, `${cluster}/secrets/service-accounts`, { key: "made before" });
+      await run("write-roles", [cluster]);
+      rotated.set(cluster, await storedInitToken(admin, cluster, "worker"));
+    },
+    stopped() {},
+    async done({ admin, cluster }) {
+      const { changes } = await planRoles(admin, defineCluster(cluster));
+      promise(changes.length === 0, "something still has to change");
+      const old = await findToken(admin, rotated.get(cluster) ?? "");
+      promise(old === undefined, "the init token that was to end stands");
     },
   },
 ];

@@ -53,7 +53,7 @@ export function promiseNarrow(folder: string): void {
   for (const path of filesBelow(folder)) {
     const stats = lstatSync(path);
     if (!stats.isFile()) continue;
-    const isSecret = /PRIVATE KEY|client-key-data|^hv[sbr]\.|^w-/.test(readFileSync(path, "utf8"));
+    const isSecret = /PRIVATE KEY|client-key-data|^(hv)?[sbr]\.|^w-/.test(readFileSync(path, "utf8"));
     promise(
       !isSecret || (stats.mode & 0o077) === 0,
       `${path} holds a secret with mode ${(stats.mode & 0o777).toString(8)}`,
