@@ -125,6 +125,8 @@ async function openPrivate(shared: string, own: string, name: string): Promise<D
     } catch (error) {
       // Another run was quicker, or the file has been replaced: the next try sees it.
       if (["EEXIST", "ENOENT"].includes(errorCode(error))) return undefined;
+      // A folder, say, can have no second name.
+      refuseOddLock(shared, name, lstatSync(shared, { throwIfNoEntry: false }), 1);
       throw fileError(ExitCode.cantCreate, "make the lock file", name, error);
     }
   }
