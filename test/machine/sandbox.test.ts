@@ -2,17 +2,9 @@ import { afterAll, beforeAll, expect, test } from "bun:test";
 import { lstatSync, readFileSync, readlinkSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
 import { describeBooted } from "./bootable.ts";
-import {
-  createHost,
-  destination,
-  dropIn,
-  type HostFile,
-  type Installed,
-  install,
-  unitFiles,
-  writeHostFile,
-} from "./host.ts";
+import { createHost, destination, type HostFile, type Installed, install, unitFiles } from "./host.ts";
 import type { Machine } from "./machine.ts";
+import { takeOver } from "./taken-over.ts";
 
 const minute = 60_000;
 const network = ["token-renewal.service", "cert.service", "cert@etcd.service"];
@@ -131,7 +123,7 @@ describeBooted("a booted machine", () => {
       expect(possible.length).toBeGreaterThan(50);
 
       for (const unit of [...network, ...hooks, ...others]) {
-        const lines = await takenOver(host, unit, `/usr/bin/perl ${script} ${list}`);
+        const lines = await takeOver(host, unit, `/usr/bin/perl ${script} ${list}`);
         expect(lines.length).toBeGreaterThan(attempts.length);
         const wanted = (allowed[unit.replace(/(@.*)?\.service$/, "")] ?? []).filter((line) => {
           const [, how, path = ""] = /^(read|write) (\/etc\/vault\/.*)$/.exec(line) ?? [];
@@ -189,24 +181,4 @@ async function probedHost(installed: Installed): Promise<Machine> {
     await host[Symbol.asyncDispose]();
     throw error;
   }
-}
-
-/** Runs a command in the place of a unit's own, under all of its settings, and gives what it printed. */
-async function takenOver(host: Machine, unit: string, command: string): Promise<readonly string[]> {
-  const name = `taken-${Bun.randomUUIDv7()}`;
-  const lines = [
-    "ExecStart=",
-    `ExecStart=${command}`,
-    "Restart=no",
-    "StandardOutput=journal",
-    `SyslogIdentifier=${name}`,
-  ];
-  for (const [path, file] of Object.entries(dropIn(unit, `[Service]\n${lines.join("\n")}\n`)))
-    writeHostFile(host.disk, path, file);
-  await host.output("systemctl", "daemon-reload");
-  await host.output("systemctl", "restart", unit);
-  await host.output("rm", "-r", `/etc/systemd/system/${unit}.d`);
-  await host.output("systemctl", "daemon-reload");
-  await host.output("journalctl", "--sync");
-  return (await host.output("journalctl", "-q", "--output=cat", "--identifier", name)).split("\n");
 }

@@ -1,0 +1,101 @@
+import { afterAll, beforeAll, expect, test } from "bun:test";
+import { existsSync, readFileSync, rmSync } from "node:fs";
+import { until } from "../support/wait.ts";
+import { demoSite, describeBooted } from "./bootable.ts";
+import { createEtcdHost } from "./etcd-host.ts";
+import { changeManifest, destination, matchingSerial } from "./host.ts";
+import type { Machine } from "./machine.ts";
+import { isQuiet } from "./timers.ts";
+
+const minute = 60_000;
+
+describeBooted("hooks on a booted machine", () => {
+  const site = demoSite();
+  let host: Machine;
+  beforeAll(async () => {
+    host = await createEtcdHost(site);
+    await host.boot();
+    expect(await host.settled()).toBe("running");
+  }, minute);
+  afterAll(() => host[Symbol.asyncDispose]());
+
+  let changes = 0;
+  /** Another certificate, with a hook that is a shell's script. */
+  const change = (script: string) =>
+    changeManifest(host.disk, {
+      san_hosts: `["change-${++changes}.example"]`,
+      on_change: `[["/bin/sh", "-c", "${script}"]]`,
+      reload: "[]",
+    });
+  const told = `/proc/${"{}"}/root/run/told`;
+  const lines = () => {
+    const path = told.replace("{}", String(host.leader));
+    return existsSync(path) ? readFileSync(path, "utf8").split("\n").filter(Boolean) : [];
+  };
+  const issue = async () => {
+    const before = matchingSerial(host.disk);
+    const began = performance.now();
+    await host.output("systemctl", "start", "cert.service");
+    expect(matchingSerial(host.disk)).not.toBe(before);
+    return performance.now() - began;
+  };
+  const isPending = () => existsSync(`${host.disk}${destination.replace(/etcd$/, ".etcd.set")}/pending`);
+
+  test(
+    "keep no certificate waiting, and are run again, after the run that is under way, for what changed meanwhile",
+    async () => {
+      const slow =
+        "echo begun >> /run/told; while [ ! -e /run/go ]; do sleep 0.1; done; echo ended >> /run/told";
+      change(slow);
+      await issue();
+      await until(() => lines().length === 1);
+      for (const _ of [1, 2]) {
+        change(slow);
+        expect(await issue()).toBeLessThan(20_000);
+        expect(lines()).toEqual(["begun"]);
+        expect(await host.show("cert-hooks.service", "SubState")).toBe("start");
+      }
+      await host.output("touch", "/run/go");
+      await until(async () => !isPending() && (await isQuiet(host)));
+      expect(lines()).toEqual(["begun", "ended", "begun", "ended"]);
+      rmSync(`/proc/${host.leader}/root/run/told`);
+    },
+    minute,
+  );
+
+  test(
+    "are run for every one of many changes, however they fall",
+    async () => {
+      change("echo last >> /run/told");
+      await host.output("rm", "-f", "/run/go");
+      for (let i = 0; i < 6; i++) {
+        change(`sleep 0.${i}; echo ${i} >> /run/told`);
+        await host.output("systemctl", "reset-failed");
+        await issue();
+        await Bun.sleep(Math.random() * 300);
+      }
+      await until(async () => !isPending() && (await isQuiet(host)));
+      expect(lines().at(-1)).toBe("5");
+      rmSync(`/proc/${host.leader}/root/run/told`);
+    },
+    minute,
+  );
+
+  test(
+    "that fail are run again at once with the next change, and keep no certificate waiting",
+    async () => {
+      change("echo failing >> /run/told; test -e /run/well");
+      await host.output("systemctl", "reset-failed");
+      await issue();
+      await until(async () => (await host.show("cert-hooks.service", "SubState")) === "auto-restart");
+      expect(await host.show("cert-hooks.service", "RestartUSec")).toBe("5min");
+      await host.output("touch", "/run/well");
+      change("echo well >> /run/told");
+      expect(await issue()).toBeLessThan(20_000);
+      await until(async () => !isPending() && (await isQuiet(host)));
+      expect(lines()).toEqual(["failing", "well"]);
+      expect(await host.show("cert-hooks.service", "ActiveState")).toBe("inactive");
+    },
+    minute,
+  );
+});
