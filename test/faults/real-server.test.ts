@@ -5,12 +5,10 @@ import { resolveServerBinary } from "../../lib/server/binary.ts";
 import { ask } from "../../lib/server/http.ts";
 import { ServerProcess } from "../../lib/server/process.ts";
 import { startServer } from "../../lib/server/server.ts";
-import { means } from "../../lib/vault/error.ts";
-import { lookupSelf } from "../../lib/vault/token.ts";
 import { type ClusterServer, startCluster } from "../support/cluster-server.ts";
 import { startHost } from "../support/host.ts";
 import { startRelay } from "../support/relay.ts";
-import { vaultErrorOf } from "../support/vault.ts";
+import { tellsUnknownTokens } from "../support/vault.ts";
 import { until } from "../support/wait.ts";
 import { createHost, expectRefusal, forEachJob, type Refusal, renewal, trade } from "./host.ts";
 import { createScriptedVault } from "./scripted-vault.ts";
@@ -91,15 +89,10 @@ describe("a real server with a cluster", () => {
     return { ...result, sent: host.relay.passed.length, isEmpty: !existsSync(`${host.destination}-key.pem`) };
   }
 
-  /** What is asked where the server's words leave open whether it knows a token. */
-  async function looks(): Promise<readonly string[]> {
-    const error = await vaultErrorOf(() => lookupSelf(cluster.admin, "unknown"));
-    return means(error, "unknownToken") ? [] : Array(2).fill("sys/internal/ui/mounts");
-  }
-
   test("knows neither token: who makes another is told, after one request each if that tells", async () => {
     const noToken = { code: 77, sentence: /there is no init token at/, hint: /init_token_ROLE/ } as const;
     const noInitToken = { code: 77, sentence: /does not know the init token/, hint: /write-roles/ } as const;
+    const looks = (await tellsUnknownTokens(cluster.admin)) ? [] : Array(2).fill("sys/internal/ui/mounts");
     for (const [job, refusal] of [
       [renewal, noToken],
       [trade, noInitToken],
@@ -107,7 +100,7 @@ describe("a real server with a cluster", () => {
       await using relay = startRelay(cluster.address);
       using host = createHost(job, standing);
       expectRefusal(await host.run(relay.address), refusal);
-      expect(relay.passed.map(({ path }) => path)).toEqual([job.about, ...(await looks())]);
+      expect(relay.passed.map(({ path }) => path)).toEqual([job.about, ...looks]);
     }
   });
 
