@@ -10,6 +10,8 @@ interface Words {
   readonly openbao: readonly string[];
   /** They are all that is said, not a part of it. */
   readonly whole?: true;
+  /** The path that is asked where they leave it open. */
+  readonly settledBy?: string;
 }
 
 /** Words that both servers use. */
@@ -21,15 +23,15 @@ function both(statuses: readonly number[], ...words: readonly string[]): Words {
  * Everything that depends on a server's wording, which no API promises. The words are those of Vault 1.21.0 and
  * OpenBao 2.6.2; the tests hold what each was seen to answer.
  */
-const meanings = {
+export const meanings = {
   /** The server does not know the token that was sent. OpenBao says "refused" instead, but for one that ends meanwhile. */
   unknownToken: { statuses: [403], vault: ["invalid token", "bad token"], openbao: ["bad token"] },
   /**
    * The token is of no use, or there was none. OpenBao, and old versions of Vault, say so of a token that they don't
-   * know; both say so of one that is bound to other addresses. `isUnknownToken` asks which it is:
-   * `sys/internal/ui/mounts` gives 200 to any token that the server knows, whatever its policies.
+   * know; both say so of one that is bound to other addresses. The path that settles it gives 200 to any other token
+   * that the server knows, whatever its policies: see `isUnknownToken`.
    */
-  refused: { ...both([403], "permission denied"), whole: true },
+  refused: { ...both([403], "permission denied"), whole: true, settledBy: "sys/internal/ui/mounts" },
   /** A right that a policy has to grant with `sudo`. Any other right that is missing is 403 "1 error occurred: …". */
   needsSudo: both([400], "sudo privileges required"),
   /** The token lives on to its end: a root token, or one made so. */

@@ -2,6 +2,7 @@ import { randomUUID } from "node:crypto";
 import { ExitCode } from "../failure.ts";
 import type { VaultClient } from "./client.ts";
 import { means, VaultError } from "./error.ts";
+import { meanings } from "./meaning.ts";
 
 /**
  * Whether a request failed because the server does not know the token that it was sent with: it expired, was revoked,
@@ -26,7 +27,7 @@ async function refusalOf(client: VaultClient, token: string): Promise<VaultError
   try {
     await client.request({
       method: "GET",
-      path: "sys/internal/ui/mounts",
+      path: meanings.refused.settledBy,
       token,
       capability: "read",
       repeatable: true,

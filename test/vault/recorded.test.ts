@@ -1,7 +1,7 @@
 import { beforeAll, describe, expect, test } from "bun:test";
 import { startServer } from "../../lib/server/server.ts";
 import type { VaultClient } from "../../lib/vault/client.ts";
-import { isSaid, type Meaning } from "../../lib/vault/meaning.ts";
+import { isSaid, type Meaning, meanings } from "../../lib/vault/meaning.ts";
 import { generateRoot, writePkiRole } from "../../lib/vault/pki.ts";
 import { enableMount, writePolicy } from "../../lib/vault/sys.ts";
 import { createFromRole, createOrphan, writeTokenRole } from "../../lib/vault/token.ts";
@@ -124,24 +124,8 @@ describe("a refusal of the server that is there", () => {
 });
 
 describe("a recorded refusal means one thing, and nothing else:", () => {
-  const meanings: readonly Meaning[] = [
-    "unknownToken",
-    "refused",
-    "needsSudo",
-    "notRenewable",
-    "unknownAccessor",
-    "notMounted",
-    "unknownNamespace",
-    "noIssuer",
-    "outlivesCa",
-    "unknownRole",
-    "signsOnly",
-    "otherKey",
-    "sealed",
-    "notInitialized",
-    "noLeader",
-  ];
-  const of = ({ status, errors }: Said) => meanings.filter((it) => isSaid(it, status, errors));
+  const all = Object.keys(meanings).filter((it): it is Meaning => it in meanings);
+  const of = ({ status, errors }: Said) => all.filter((it) => isSaid(it, status, errors));
 
   test.each(names)("%s", (name) => {
     const one: Recorded = recorded[name];
