@@ -50,7 +50,7 @@ export const writeKubeconfig: Script<typeof args> = {
     });
     const access = accessOrder(args, order.signPath);
     const written = await issueKubeconfig(
-      { ...access, path: args.kubeconfig, configPath: args["config-path"] },
+      { ...access, path: args.kubeconfig, configPath: args["config-path"], timeLeftMs: run.timeLeftMs },
       { ...order, signal: run.signal, onNote: run.log.note },
       () => hostClient(args, run),
     );

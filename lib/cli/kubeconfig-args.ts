@@ -62,7 +62,7 @@ interface AccessArgs {
 export function accessOrder(
   args: AccessArgs,
   signPath: string,
-): Omit<KubeconfigOptions, "path" | "configPath"> {
+): Omit<KubeconfigOptions, "path" | "configPath" | "timeLeftMs"> {
   const { server, namespace, context, "user-name": user } = args;
   for (const name of ["cluster-name", "user-name", "context"] as const) checkName(name, args[name]);
   if (server !== undefined) checkServer(server);

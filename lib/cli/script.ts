@@ -24,6 +24,8 @@ export interface Run {
   readonly env: Environment;
   /** Ends the run: its time limit is over, or it was told to stop. */
   readonly signal: AbortSignal;
+  /** Until the time limit, in milliseconds: for long work that leaves no timer its turn. */
+  timeLeftMs(): number;
   /** Adds to the environment of this run: the runtime reads proxies' there itself. */
   setVariables(more: Readonly<Record<string, string>>): void;
   /** A client of the server that the environment names. */
@@ -169,6 +171,7 @@ function createRun(log: Log, { signal, timeLeftMs }: ReturnType<typeof stopSigna
     log,
     env,
     signal,
+    timeLeftMs,
     setVariables: (more) => void Object.assign(env, more),
     client(token) {
       const settings = serverSettings(env);

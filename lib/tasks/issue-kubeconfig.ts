@@ -22,6 +22,8 @@ export interface KubeconfigOptions {
   readonly merge: boolean;
   /** Folder of the host's tokens, whose files no kubeconfig may replace. */
   readonly configPath: string;
+  /** Until the run's time limit: to read and write a long file leaves no timer its turn. */
+  readonly timeLeftMs: () => number;
 }
 
 export interface IssuedKubeconfig {
@@ -51,8 +53,14 @@ export async function issueKubeconfig(
   const path = kubeconfigPath(kubeconfig.path, takenPaths(kubeconfig, destination));
   // Loaded here: nothing else needs to read YAML.
   const { readKubeconfig } = await import("./kubeconfig.ts");
+  const checkTime = () => {
+    if (kubeconfig.timeLeftMs() > 0) return;
+    throw new Failure(ExitCode.tryLater, `the time limit was over while ${printable(path)} was worked on`, {
+      hint: "it was not changed; a longer --timeout helps, or a shorter file",
+    });
+  };
   const put = (text: string, vaultAddress: string, credentials: Credentials) => {
-    const found = readKubeconfig(text, path);
+    const found = readKubeconfig(text, path, checkTime);
     if (!kubeconfig.merge) refuseStrangers(found.strangers(kubeconfig.names), path);
     return found.put({ ...kubeconfig, vaultAddress, credentials });
   };

@@ -1,6 +1,7 @@
 import {
   type Document,
   isMap,
+  isNode,
   isScalar,
   isSeq,
   type Node,
@@ -28,10 +29,19 @@ export type Kind = keyof typeof kinds;
 export const kindNames: readonly Kind[] = ["cluster", "context", "user"];
 
 /** Texts alone: what a value that is none of ours looks like is kept, and not what it means to somebody. */
-const asTexts = { schema: "failsafe", prettyErrors: false, logLevel: "error" } as const;
+const asTexts = {
+  schema: "failsafe",
+  prettyErrors: false,
+  logLevel: "error",
+  // It compares each field with each: `refuseTwice` does not.
+  uniqueKeys: false,
+} as const;
 
 /** Nothing that people write; to write what is deeper takes longer than anybody waits. */
 const deepest = 200;
+
+/** Lines, and what stands on one line in brackets: of 1500 clusters. Each takes some kilobytes of memory, and most of a millisecond to read and write. */
+const mostParts = 20_000;
 
 /** A kubeconfig as nodes of YAML, which keep what is around them. */
 export interface Root {
@@ -48,13 +58,16 @@ export interface Root {
 export function readRoot(text: string, name: string): Root {
   // The runtime's sign for what is not UTF-8: written again it would be another text.
   if (text.includes("\ufffd")) throw refused(name, "it is not UTF-8");
+  if (countParts(text) > mostParts) throw refused(name, `it has more than ${mostParts} lines and fields`);
   const document: Document = parseDocument<Node>(text, asTexts);
   const [error] = document.errors;
   // Not its own words: they may quote a key.
   if (error !== undefined) throw refused(name, `line ${lineOf(text, error.pos[0])} is no YAML`);
   visit(document, {
-    Node(_key, _node, path) {
+    Node(_key, node, path) {
       if (path.length > deepest) throw refused(name, "it is nested too deep");
+      const again = isMap(node) ? repeatedKey(node) : undefined;
+      if (again !== undefined) throw refused(name, `line ${lineOf(text, again)} is no YAML`);
     },
   });
   const map = isNothing(document.contents) ? new YAMLMap() : document.contents;
@@ -64,6 +77,23 @@ export function readRoot(text: string, name: string): Root {
   checkKind(root, name);
   for (const kind of kindNames) checkList(root, kind, name);
   return root;
+}
+
+function countParts(text: string): number {
+  let parts = 0;
+  for (const _ of text.matchAll(/[\n,[{]/g)) parts++;
+  return parts;
+}
+
+/** Where a map has a key for the second time. */
+function repeatedKey(map: YAMLMap): number | undefined {
+  const seen = new Set<unknown>();
+  for (const { key } of map.items) {
+    const value = isScalar(key) ? key.value : key;
+    if (seen.has(value)) return isNode(key) ? (key.range?.[0] ?? 0) : 0;
+    seen.add(value);
+  }
+  return undefined;
 }
 
 function lineOf(text: string, position: number): number {
@@ -85,7 +115,8 @@ function checkList(root: Root, kind: Kind, name: string): void {
   if (!isSeq(list)) throw refused(name, `its ${kind}s are no list`);
   const names = list.items.map((entry) => (isMap(entry) ? textOf(entry.get("name", true)) : undefined));
   if (names.includes(undefined)) throw refused(name, `one of its ${kind}s has no name`);
-  const twice = names.find((it, i) => names.indexOf(it) !== i);
+  const seen = new Set<string | undefined>();
+  const twice = names.find((it) => seen.size === seen.add(it).size);
   if (twice !== undefined) throw refused(name, `it has two ${kind}s ${JSON.stringify(twice)}`);
 }
 

@@ -55,18 +55,24 @@ const topFields = ["apiVersion", "clusters", "contexts", "current-context", "kin
  * Reads a kubeconfig, or begins one where there is no text.
  *
  * @param name of the file, for sentences
+ * @param checkTime called before each long step, to throw where there is no time for it
  * @throws Failure (data) for what is no kubeconfig
  * @see https://kubernetes.io/docs/reference/config-api/kubeconfig.v1/
  */
-export function readKubeconfig(text: string, name: string): Kubeconfig {
-  const root = readRoot(text, name);
+export function readKubeconfig(text: string, name: string, checkTime = () => {}): Kubeconfig {
+  const read = (text: string) => {
+    checkTime();
+    return readRoot(text, name);
+  };
+  const root = read(text);
   return {
     strangers: (names) => strangers(root, names),
     put(access) {
       const server = access.server ?? standingServer(root, access) ?? defaultServer;
       const wanted = { ...access, server };
       if (!change(root, wanted)) return { text: undefined, server };
-      return { text: written(root, text, wanted, name), server };
+      checkTime();
+      return { text: written(root, text, wanted, { name, read }), server };
     },
   };
 }
@@ -182,7 +188,12 @@ function meansItself(value: string): boolean {
 }
 
 /** Reads what it has written: all that is not ours must say what it said, whatever YAML has in store. */
-function written(root: Root, before: string, wanted: Wanted, name: string): string {
+function written(
+  root: Root,
+  before: string,
+  wanted: Wanted,
+  { name, read }: { name: string; read: (text: string) => Root },
+): string {
   // A change of the one would be a change of the other.
   visit(root.document, {
     Alias() {
@@ -196,8 +207,8 @@ function written(root: Root, before: string, wanted: Wanted, name: string): stri
     indentSeq: /^(?:clusters|contexts|users):[^\n]*\n[ \t]+-/m.test(before),
     defaultStringType: /^\s*\{/.test(before) ? Scalar.QUOTE_DOUBLE : Scalar.PLAIN,
   });
-  const after = readRoot(text, name);
-  if (change(after, wanted) || others(readRoot(before, name), wanted) !== others(after, wanted)) {
+  const after = read(text);
+  if (change(after, wanted) || others(read(before), wanted) !== others(after, wanted)) {
     throw unchangeable(name);
   }
   return text;

@@ -295,6 +295,7 @@ describe("readKubeconfig() beside what is not ours", () => {
 });
 
 describe("readKubeconfig() refuses", () => {
+  const tooMany = "it has more than 20000 lines and fields";
   const cases: ReadonlyArray<readonly [name: string, text: string, why: string]> = [
     ["another file of YAML", "a: 1\n", "it is not of kind Config, version v1"],
     ["another kind", "kind: Pod\nclusters: []\n", "it is not of kind Config, version v1"],
@@ -315,8 +316,12 @@ describe("readKubeconfig() refuses", () => {
       `kind: Config\na: ${"[".repeat(500)}${"]".repeat(500)}`,
       "it is nested too deep",
     ],
-    ["brackets without an end", "[".repeat(100_000), "line 1 is no YAML"],
-    ["brackets without a bottom", `${"[".repeat(100_000)}${"]".repeat(100_000)}`, "line 1 is no YAML"],
+    ["a field of an entry that is there twice", "users:\n- name: a\n  x: 1\n  x: 2\n", "line 4 is no YAML"],
+    ["brackets without an end", "[".repeat(15_000), "line 1 is no YAML"],
+    ["brackets without a bottom", `${"[".repeat(15_000)}${"]".repeat(15_000)}`, "line 1 is no YAML"],
+    ["brackets by the thousand", "[".repeat(100_000), tooMany],
+    ["lines by the thousand", "kind: Config\n".repeat(30_000), tooMany],
+    ["60,000 users", `users:\n${"- name: a\n  user: {}\n".repeat(60_000)}`, tooMany],
   ];
   test.each(cases)("%s", async (_name, text, why) => {
     const failure = await failureOf(() => readKubeconfig(text, "f"));
@@ -327,5 +332,35 @@ describe("readKubeconfig() refuses", () => {
   test("broken YAML without a word of it", async () => {
     const failure = await failureOf(() => readKubeconfig("token: hvs.secret: x: [\n", "f"));
     expect(failure.message + failure.hint + String(failure.cause)).not.toContain("hvs");
+  });
+});
+
+describe("a kubeconfig as long as may be", () => {
+  const lines = (count: number, line: (i: number) => string) =>
+    Array.from({ length: count }, (_, i) => line(i)).join("");
+  // Each takes a second on an idle machine, and took up to half a minute when each field was compared with each.
+  test.each([
+    ["users", `users:\n${lines(9_000, (i) => `- name: u${i}\n  user: {}\n`).slice(0, -1)}\n`],
+    ["fields", `users: []\n${lines(19_000, (i) => `f${i}: 1\n`)}`],
+    ["fields of a user", `users:\n- name: x\n  user:\n${lines(19_000, (i) => `    f${i}: 1\n`)}`],
+    ["fields in one line", `users: []\nx: {${lines(19_000, (i) => `f${i}: 1, `)}}\n`],
+  ])(
+    "%s, is changed in a bounded time",
+    (_, text) => {
+      const began = performance.now();
+      expect(changed(text.replaceAll("user: {}", "user: x"))).toContain("certificate-authority-data");
+      expect(performance.now() - began).toBeLessThan(15_000);
+    },
+    30_000,
+  );
+
+  test("is not worked on when the time is over", async () => {
+    let steps = 0;
+    const checkTime = () => {
+      if (++steps > 2) throw new Error("no time");
+    };
+    const { put } = readKubeconfig("users: []\n", "f", checkTime);
+    expect(() => put(access)).toThrow("no time");
+    expect(() => readKubeconfig("users: []\n", "f", checkTime)).toThrow("no time");
   });
 });
