@@ -2,7 +2,7 @@ import { parseArgs } from "node:util";
 import type { ArgDef } from "citty";
 import { ExitCode, Failure } from "../failure.ts";
 import { printable } from "../host/file-error.ts";
-import { nearest } from "./suggest.ts";
+import { nearest } from "../suggest.ts";
 
 /** A flag or a positional argument of a command, as citty has it, and what it lacks. */
 export type Argument = ArgDef & {

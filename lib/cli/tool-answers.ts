@@ -1,10 +1,11 @@
 import { version } from "../../package.json";
 import { ExitCode, Failure } from "../failure.ts";
+import { printable } from "../host/file-error.ts";
+import { nearest } from "../suggest.ts";
 import { checkArguments } from "./arguments.ts";
 import { columns, renderHelp } from "./help.ts";
 import { createLog, exitCodeOf, printErrors, printFailure, printLines, tellOutput } from "./log.ts";
 import { asksForJson, commonArgs } from "./script.ts";
-import { nearest } from "./suggest.ts";
 import { findCommand, splitWords, type Tool } from "./tool.ts";
 
 /** What the tool says by itself, where no command of its own is called. */
@@ -60,7 +61,9 @@ async function helpOf(tool: Tool, words: readonly string[]): Promise<string> {
   return renderHelp((await load()).page, `${tool.name} ${name}`);
 }
 
-/** Not the word itself: it may be a token, given without its flag. */
+/** One that may be a token, given without its flag, is not repeated: a server's own ids are longer. */
+const longestShown = 24;
+
 function noCommand(tool: Tool, word: string | undefined): Failure {
   const names = [
     ...Object.keys(tool.commands),
@@ -68,7 +71,9 @@ function noCommand(tool: Tool, word: string | undefined): Failure {
     ...Object.keys(own),
   ];
   const near = word === undefined ? undefined : nearest(word, names);
-  const sentence = word === undefined ? "a command is missing" : "there is no such command";
+  const isShown = word !== undefined && word.length <= longestShown && !/^(hv[sbr]|[sbr])\./.test(word);
+  const named = isShown ? `there is no command ${printable(word)}` : "there is no such command";
+  const sentence = word === undefined ? "a command is missing" : named;
   const hint = near === undefined ? "" : `did you mean ${near}? `;
   return new Failure(ExitCode.usage, sentence, { hint: `${hint}see ${tool.name} --help` });
 }

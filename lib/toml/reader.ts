@@ -1,4 +1,5 @@
 import { ExitCode, Failure } from "../failure.ts";
+import { nearest } from "../suggest.ts";
 import type { Field, FieldTable } from "./fields.ts";
 import type { Within } from "./parse.ts";
 
@@ -35,12 +36,16 @@ export interface Reader<T extends FieldTable> {
 /** @throws Failure (configuration) for a field that the table does not have, or whose value is of another type */
 export function createReader<const T extends FieldTable>(table: T, source: Source): Reader<T> {
   const { values } = source;
-  const wrong = (field: string, how: string, cause?: Failure) =>
-    new Failure(ExitCode.config, `${source.place(field)} ${how}`, { cause, hint: cause?.hint });
+  const wrong = (field: string, how: string, cause?: Failure, hint = cause?.hint) =>
+    new Failure(ExitCode.config, `${source.place(field)} ${how}`, { cause, hint });
   for (const [field, value] of Object.entries(values)) {
     // Own ones only: every object has a constructor.
     const spec = Object.hasOwn(table, field) ? table[field] : undefined;
-    if (spec === undefined) throw wrong(field, `is not a field of ${source.what}`);
+    if (spec === undefined) {
+      const near = nearest(field, Object.keys(table));
+      const hint = near === undefined ? undefined : `did you mean ${near}?`;
+      throw wrong(field, `is not a field of ${source.what}`, undefined, hint);
+    }
     const fault = mismatch(spec, value);
     if (fault !== undefined) throw wrong(field, fault);
   }

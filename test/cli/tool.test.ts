@@ -170,17 +170,30 @@ describe("a word that is no command", () => {
   ])("%j", async (words, hint) => {
     const { code, stdout, stderr } = await tool(...words);
     expect([code, stdout]).toEqual([64, ""]);
-    expect(stderr).toMatch(/^vault-helper: (there is no such command|a command is missing)\n/);
+    expect(stderr).toMatch(
+      /^vault-helper: (there is no command (isue-cert|crt|renew-tokn|verison|nothing|constructor)|a command is missing)\n/,
+    );
     expect(stderr).toEndWith(`\n  ${hint}\n`);
   });
 
-  test("is not told: it may be a token", async () => {
-    const token = "hvs.CAESIJ3jvbGZKZzlmQ";
-    for (const words of [[token], ["help", token], ["version", token], ["renew-token", token]]) {
-      const { code, stdout, stderr } = await tool(...words);
-      expect([code, stdout]).toEqual([64, ""]);
-      expect(stderr).not.toContain(token);
+  test("is not told where it may be a token", async () => {
+    for (const token of [
+      "hvs.CAESIJ3jvbGZKZzlmQ",
+      "s.short",
+      "0d2b7c5e-5c3a-4b1e-9c37-1f0c9f1d8a6b",
+      "CAESIJ3jvbGZKZzlmQabcdefg",
+    ]) {
+      for (const words of [[token], ["help", token], ["version", token], ["renew-token", token]]) {
+        const { code, stdout, stderr } = await tool(...words);
+        expect([code, stdout]).toEqual([64, ""]);
+        expect(stderr).not.toContain(token);
+      }
     }
+  });
+
+  test("is told so that a terminal acts on none of it", async () => {
+    const { stderr } = await tool("a\u001b[2Jb");
+    expect(stderr).toBe('vault-helper: there is no command "a\\u001b[2Jb"\n  see vault-helper --help\n');
   });
 });
 

@@ -120,6 +120,16 @@ function examples(): string[] {
   ];
 }
 
+test.each([
+  ["key-type = 'ec'", "did you mean key_type?"],
+  ["max_validity_component = '7d'", "did you mean max_validity_components?"],
+  [`${ingress}allowed_domain = ["a.b"]`, "did you mean allowed_domains?"],
+  ["nothing_like_it = 1", undefined],
+])("readClusterFile() names a field that is near to an unknown one: %j", async (text, hint) => {
+  const failure = await failureOf(() => clusterFile(text));
+  expect([failure.exitCode, failure.hint]).toEqual([78, hint]);
+});
+
 describe("readClusterFile() refuses with file, line and field", () => {
   test.each([
     ["ID = 1", "1: ID is not a field of a cluster's file"],

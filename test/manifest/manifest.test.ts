@@ -287,6 +287,15 @@ describe("parseManifest() refuses with file, line and field", () => {
     expect([exitCode, message]).toEqual([78, `${file}:${line}: ${field} is not a field of a manifest`]);
   });
 
+  test.each([
+    ["key-type = 'ec'", "did you mean key_type?"],
+    ["comon_name = 'a'", "did you mean common_name?"],
+    ["[hooks]\nrestart = []", undefined],
+  ])("an unknown field that is near to one with that: %j", async (lines, hint) => {
+    const failure = await failureOf(() => parseManifest(`${textOf()}${lines}\n`, file, host));
+    expect([failure.exitCode, failure.hint]).toEqual([78, hint]);
+  });
+
   test("a field whose name is the beginning of another's, with its own line", async () => {
     const text = `${textOf()}key_type_of_old = 1\nkey_type = 1\n`;
     const known = text.replace("key_type_of_old = 1", "# key_type");

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "bun:test";
-import { nearest } from "../../lib/cli/suggest.ts";
+import { nearest } from "../lib/suggest.ts";
 
 const names = ["setup", "setup-mounts", "write-roles", "issue-cert", "read", "san-hosts", "init-role"];
 
