@@ -16,6 +16,7 @@ import { chainOf, checkSigned } from "./check-signed.ts";
 import { type Clocks, clockNote, learnServerTime, nextCaLook, readClocks } from "./clock.ts";
 import { dueAt, otherCa, standing } from "./due.ts";
 import { type CertificateRequest, foreignKey, requestRecord } from "./request-record.ts";
+import { explainRefusal } from "./sign-refusal.ts";
 
 export interface IssueOptions extends CertificateRequest {
   /** With a token that may use the sign path. */
@@ -185,7 +186,9 @@ async function issue(
   const { key, kept } = await chooseKey(set, options);
   const { createCsr } = await import("../x509/csr.ts");
   const csr = createCsr(key, names);
-  const signed = await signCsr(client, signPath, { csr, ...names });
+  const signed = await signCsr(client, signPath, { csr, ...names }).catch(async (error) => {
+    throw await explainRefusal(client, signPath, error);
+  });
   const now = readClocks(client);
   const { leaf, intermediates, authorities } = checkSigned(signed, key, names, now);
   const ignored = names.organisations.filter((name) => !leaf.organisations.includes(name));

@@ -63,6 +63,65 @@ describe("issue-cert says in one sentence why not, and leaves what stands:", () 
     expect(run.stderr).toContain(words);
   });
 
+  test("a role that is not there or not for this host, with the paths that this host may use", async () => {
+    await cluster.write("sys/policies/acl/further", {
+      policy:
+        'path "demo/pki/k8s/sign/ingress" { capabilities = ["update"] }\n' +
+        'path "demo/pki/k8s/sign/gone" { capabilities = ["create", "update"] }\n' +
+        'path "demo/pki/k8s/sign/edge-*" { capabilities = ["create", "update"] }\n' +
+        'path "demo/pki/k8s/sign/admin" { capabilities = ["deny"] }\n' +
+        'path "demo/pki/k8s/sign/kube-scheduler" { capabilities = ["read"] }\n',
+    });
+    const made = await cluster.write("auth/token/create", { policies: ["demo/worker", "further"] });
+    const token = String(Object(Object(made).auth).client_token);
+    const may =
+      "this host may use demo/pki/etcd-overlay/sign/client, demo/pki/k8s/sign/edge-*, demo/pki/k8s/sign/gone, " +
+      "demo/pki/k8s/sign/ingress, demo/pki/k8s/sign/kube-proxy, demo/pki/k8s/sign/kubelet; ";
+    for (const [role, code, hint] of [
+      [
+        "k8s/sign/kubelett",
+        77,
+        `there is no role kubelett in demo/pki/k8s, or it is not for this host; did you mean demo/pki/k8s/sign/kubelet? ${may}`,
+      ],
+      [
+        "k8/sign/ingress",
+        77,
+        `there is no role ingress in demo/pki/k8, or it is not for this host; did you mean demo/pki/k8s/sign/ingress? ${may}`,
+      ],
+      ["k8s/sign/admin", 77, `there is no role admin in demo/pki/k8s, or it is not for this host; ${may}`],
+      ["k8s/sign/gone", 78, `there is no role gone in demo/pki/k8s; ${may}`],
+      ["k8s/sign/edge-1", 78, `there is no role edge-1 in demo/pki/k8s; ${may}`],
+    ] as const) {
+      await using host = await startWorker();
+      host.put("token", token);
+      const run = await host.run("issue-cert", [`demo/pki/${role}`, commonName, host.destination]);
+      expect([run.code, run.stderr]).toEqual([code, expect.stringContaining(`\n  ${hint}`)]);
+    }
+  });
+
+  test("a parameter that a rule refuses as that, with no word of other paths", async () => {
+    await cluster.write("sys/policies/acl/narrow", {
+      policy: `path "${kubelet}" { capabilities = ["update"]\n allowed_parameters = { "csr" = [] } }`,
+    });
+    const made = await cluster.write("auth/token/create", { policies: ["narrow"] });
+    await using host = await startWorker();
+    host.put("token", String(Object(Object(made).auth).client_token));
+    const run = await issue(host);
+    expect([run.code, run.stderr]).toEqual([77, expect.not.stringContaining("this host may")]);
+  });
+
+  test("a role that is not there where the server does not tell the paths", async () => {
+    await using host = await startWorker(({ path }) =>
+      path.startsWith("sys/internal/ui/") ? Response.json({ errors: [] }, { status: 404 }) : undefined,
+    );
+    const path = "demo/pki/k8s/sign/nothing";
+    const run = await host.run("issue-cert", [path, commonName, host.destination]);
+    expect([run.code, run.stderr.split("\n")[1]]).toEqual([
+      77,
+      `  the token needs a policy with the capabilities "create" and "update" on ${path}`,
+    ]);
+  });
+
   test("a server that is down", async () => {
     await using host = await startWorker();
     await issue(host);
