@@ -59,7 +59,7 @@ export function formatDuration(seconds: number): string {
 export function durationText(seconds: number): string {
   for (const unit of ["y", "d", "h", "m"]) {
     const size = unitSeconds[unit] ?? 1;
-    if (seconds % size === 0) return `${seconds / size}${unit}`;
+    if (seconds !== 0 && seconds % size === 0) return `${seconds / size}${unit}`;
   }
   return `${seconds}s`;
 }

@@ -134,6 +134,7 @@ describe("durationText()", () => {
     [90, "90s"],
     [120, "2m"],
     [60.25, "60.25s"],
+    [0, "0s"],
   ])("of %d s is %s", (seconds, text) => {
     expect(durationText(seconds)).toBe(text);
   });

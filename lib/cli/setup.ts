@@ -4,7 +4,7 @@ import { withFile } from "../cluster/cluster-file.ts";
 import type { FieldChange } from "../cluster/compare.ts";
 import type { Change } from "../cluster/plan.ts";
 import type { FileChoice, Setup } from "../cluster/setup.ts";
-import { formatDuration, parseDuration } from "../duration.ts";
+import { durationText, formatDuration, parseDuration } from "../duration.ts";
 import { ExitCode, Failure } from "../failure.ts";
 import type { VaultClient } from "../vault/client.ts";
 import { many } from "../words.ts";
@@ -204,7 +204,7 @@ function countActions(changes: readonly Change[]): string {
 }
 
 /**
- * `update PKI role demo/pki/k8s/roles/kubelet: key_type "rsa" -> "any"`; below a policy's, a line for each line of a
+ * `update PKI role demo/pki/k8s/roles/kubelet: key_type "rsa" -> "any", max_ttl 30d -> 7d`; below a policy's, a line for each line of a
  * rule that comes or goes: `  + demo/pki/k8s/sign/kubelet: denied_parameters = { "not_after" = [] }`
  */
 function changeLines({ action, resource, fields }: Change): readonly string[] {
@@ -214,7 +214,13 @@ function changeLines({ action, resource, fields }: Change): readonly string[] {
 }
 
 function fieldWords({ field, from, to }: FieldChange): string {
-  return isText(to) ? field : `${field} ${JSON.stringify(from)} -> ${JSON.stringify(to)}`;
+  return isText(to) ? field : `${field} ${valueWords(field, from)} -> ${valueWords(field, to)}`;
+}
+
+/** A duration is in seconds in the server's fields; one that a person wrote has its unit. */
+function valueWords(field: string, value: unknown): string {
+  const isDuration = /(^|_)(ttl|period)$/.test(field) && Number.isSafeInteger(value);
+  return isDuration ? durationText(Number(value)) : JSON.stringify(value);
 }
 
 /** Too long for a line. */

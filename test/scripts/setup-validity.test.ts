@@ -84,6 +84,21 @@ describe("setup-mounts and write-roles with other validities", () => {
   });
 
   test("change what stands to another validity, save the CA", async () => {
+    const shown = await runScript("write-roles", ["--dry-run", "--max-validity-components=7d", "short"], {
+      env,
+    });
+    const line = "update PKI role short/pki/k8s/roles/kubelet: ttl 30d -> 7d, max_ttl 30d -> 7d";
+    expect(shown.stdout.split("\n")).toContain(line);
+    const json = await runScript(
+      "write-roles",
+      ["--check", "--json", "--max-validity-components=7d", "short"],
+      { env },
+    );
+    expect(JSON.parse(json.stdout).changes[0].fields).toContainEqual({
+      field: "max_ttl",
+      from: 30 * day,
+      to: 7 * day,
+    });
     await setUp(
       "short",
       ["--max-validity-ca=10y"],

@@ -26,7 +26,7 @@ describe("setup-mounts and write-roles", () => {
   test("tell each change in a line, then their number", () => {
     expect(mounts).toMatchObject({ code: 0, stderr: "" });
     expect(mounts.stdout.trimEnd().split("\n")).toEqual([
-      "update auth tuning auth/token: max_lease_ttl 2764800 -> 157680000",
+      "update auth tuning auth/token: max_lease_ttl 32d -> 5y",
       "create mount golden/pki/etcd-k8s",
       "create mount golden/pki/etcd-overlay",
       "create mount golden/pki/k8s",
