@@ -1,9 +1,9 @@
-import { statSync } from "node:fs";
+import { readdirSync, statSync } from "node:fs";
 import { hostname } from "node:os";
-import { resolve } from "node:path";
+import { join, resolve } from "node:path";
 import { Failure } from "../failure.ts";
 import { type Finding, type State, worstState } from "../finding.ts";
-import { errorCode, isDenied } from "../host/file-error.ts";
+import { errorCode, isDenied, printable } from "../host/file-error.ts";
 import { loadManifests } from "../manifest/load.ts";
 import type { Manifest } from "../manifest/manifest.ts";
 import type { VaultClient } from "../vault/client.ts";
@@ -17,7 +17,13 @@ import {
 } from "./host-status-certificates.ts";
 import { hooksCall } from "./host-status-mend.ts";
 import { askServer, type ClockStatus, type ServerStatus } from "./host-status-server.ts";
-import { heldToken, readTokens, type TokenStatus, tokenStatus } from "./host-status-token.ts";
+import {
+  type HeldTokens,
+  heldToken,
+  readTokens,
+  type TokenStatus,
+  tokenStatus,
+} from "./host-status-token.ts";
 import { type UnitStatus, unitStatuses } from "./host-status-units.ts";
 
 export interface HostStatusOptions {
@@ -76,6 +82,7 @@ export async function hostStatus(options: HostStatusOptions): Promise<HostStatus
   const { server, clock } = answers;
   const config = options.configFailure === undefined ? [] : [options.configFailure];
   const token = tokenStatus(tokens, answers);
+  const isSetUp = config.length + wanted.length > 0 || hasConfiguration(options, tokens);
   const certificates = await Promise.all(
     wanted.map((one) => certificateStatus(one, answers, options.configPath)),
   );
@@ -87,7 +94,7 @@ export async function hostStatus(options: HostStatusOptions): Promise<HostStatus
     manifests: failures.filter((failure) => !isDenied(failure)).map(broken),
     hooks: hookStatuses(manifests, options),
     units,
-    config: config.filter((failure) => !isDenied(failure)).map(broken),
+    config: isSetUp ? config.filter((failure) => !isDenied(failure)).map(broken) : [notSetUp(options)],
     permission: permission([
       ...[tokens.token, tokens.initToken, ...config, ...failures].filter(isDenied),
       ...wanted.filter((one) => one.isDenied),
@@ -112,6 +119,31 @@ function load({ configDir, isConfigDirOptional }: HostStatusOptions) {
     if (error instanceof Failure) return { ...none, failures: [error] };
     throw error;
   }
+}
+
+/** Whether anything is there that a host goes by; a package brings empty folders. */
+function hasConfiguration(
+  { configPath, configDir }: HostStatusOptions,
+  { token, initToken }: HeldTokens,
+): boolean {
+  const hasToken = [token, initToken].some((it) => !("state" in it) || it.state !== "missing");
+  return hasToken || !isMissing(join(configPath, "config")) || hasManifest(configDir);
+}
+
+/** A folder that can't be read may have one. */
+function hasManifest(configDir: string): boolean {
+  try {
+    return readdirSync(configDir).some((name) => name.endsWith(".toml"));
+  } catch (error) {
+    return errorCode(error) !== "ENOENT";
+  }
+}
+
+function notSetUp({ configPath, configDir }: HostStatusOptions): Finding {
+  const sentence =
+    `this host isn't set up: there is no config, token or init-token in ${printable(configPath)}, ` +
+    `and no manifest in ${printable(configDir)}`;
+  return { state: "wrong", reasons: [sentence] };
 }
 
 /** One that can't be looked at is there. */

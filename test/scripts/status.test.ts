@@ -1,4 +1,5 @@
 import { afterAll, describe, expect, test } from "bun:test";
+import { mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { type ManifestHost, startManifestHost } from "../manifest/certs.ts";
 import { closedWindow } from "../manifest/host.ts";
@@ -6,6 +7,7 @@ import { makeMount } from "../manifest/mount.ts";
 import { startCluster } from "../support/cluster-server.ts";
 import { startCountingProxy } from "../support/counting-proxy.ts";
 import type { Fault } from "../support/relay.ts";
+import { runScript } from "../support/script.ts";
 import { treeOf } from "../support/tree.ts";
 import { ask, findings, issueAll, startHostWithOne } from "./status-host.ts";
 
@@ -83,6 +85,39 @@ describe("status of a host that is well", () => {
     expect(stdout).toContain(
       "3 ok; no certificate is known here: name those of direct calls with --destination",
     );
+  });
+
+  test("that has nothing of ours says that it is not set up, until something is there", async () => {
+    await using host = await startManifestHost(cluster);
+    const nothing = (name: string) => join(host.path, name);
+    const flags = ["--config-path", nothing("vault"), "--config-dir"];
+    const told = async (...more: string[]) => {
+      const { code, stdout } = await runScript("status", [...flags, nothing("vault/certs.d"), ...more], {
+        env: host.env,
+      });
+      return { code, stdout };
+    };
+    rmSync(nothing("vault"), { recursive: true });
+    const sentence =
+      `this host isn't set up: there is no config, token or init-token in ${nothing("vault")}, ` +
+      `and no manifest in ${nothing("vault/certs.d")}`;
+    const first = await told();
+    expect(first).toEqual({ code: 1, stdout: expect.stringContaining(sentence) });
+    expect(JSON.parse((await told("--json")).stdout).config).toEqual([
+      { state: "wrong", reasons: [sentence], mend: null },
+    ]);
+    mkdirSync(nothing("vault/certs.d"), { recursive: true, mode: 0o700 });
+    expect((await told()).stdout).toContain(sentence);
+    for (const [name, content] of [
+      ["config", "VAULT_INIT_ROLE=demo-worker\n"],
+      ["init-token", "an-init-token\n"],
+      ["token", "a-token\n"],
+      ["certs.d/broken.toml", "nothing = 1\n"],
+    ] as const) {
+      writeFileSync(nothing(`vault/${name}`), content, { mode: 0o600 });
+      expect((await told()).stdout).not.toContain("isn't set up");
+      rmSync(nothing(`vault/${name}`));
+    }
   });
 
   test("tells of the certificates of direct calls, too, once each", async () => {
