@@ -1,13 +1,13 @@
-import { X509Certificate } from "node:crypto";
 import { formatDuration } from "../duration.ts";
 import type { Finding } from "../finding.ts";
 import { listNames } from "../vault/data.ts";
 import { type IssuerInfo, listIssuers, readDefaultIssuer, readIssuer, readPkiRole } from "../vault/pki.ts";
-import type { Fields } from "../vault/shape.ts";
+import { type Fields, isSeconds } from "../vault/shape.ts";
 import type { MountInfo } from "../vault/sys.ts";
 import type { Cluster } from "./cluster.ts";
 import { mountType, standsAsWanted } from "./mount-resources.ts";
 import type { WantedMount } from "./mounts.ts";
+import { readServerCertificate } from "./server-certificate.ts";
 import type { ServerView } from "./server-view.ts";
 
 /** A role that an issuer signs for, and how long its certificates should live. */
@@ -110,8 +110,10 @@ function issuerStatus(
   { defaultId, roles, found, now }: Circumstances,
 ): IssuerStatus {
   const { id, name } = info;
-  const x509 = new X509Certificate(info.certificate);
-  const [notBefore, notAfter] = [new Date(x509.validFrom), new Date(x509.validTo)];
+  const { x509, notBefore, notAfter } = readServerCertificate(
+    info.certificate,
+    `the issuer ${id} of ${mount}`,
+  );
   const leftSeconds = (notAfter.getTime() - now.getTime()) / 1000;
   const isDefault = id === defaultId;
   const its = roles
@@ -149,7 +151,7 @@ function issuerStatus(
  * mount's, which is a CA's whole: no CA could sign that but in its first moment, and who asks such a role says how long.
  */
 function lifeOf({ ttl, max_ttl: maxTtl }: Fields, mount: MountInfo): number {
-  const seconds = (value: unknown) => (typeof value === "number" ? value : 0);
+  const seconds = (value: unknown) => (isSeconds(value) ? value : 0);
   if (seconds(ttl) + seconds(maxTtl) === 0) return 0;
   const asked = seconds(ttl) || mount.defaultLeaseTtlSeconds;
   return Math.min(asked, seconds(maxTtl) || mount.maxLeaseTtlSeconds || asked);

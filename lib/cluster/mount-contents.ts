@@ -1,4 +1,3 @@
-import { X509Certificate } from "node:crypto";
 import type { VaultClient } from "../vault/client.ts";
 import { listNames } from "../vault/data.ts";
 import { each, type OnProgress } from "../vault/each.ts";
@@ -6,6 +5,7 @@ import { means } from "../vault/error.ts";
 import { listCertificates, listIssuers, readStoredCertificate } from "../vault/pki.ts";
 import type { Cluster } from "./cluster.ts";
 import { pkiMounts, secretsMount } from "./mounts.ts";
+import { readServerCertificate } from "./server-certificate.ts";
 
 type Content =
   | "unexpiredCertificates"
@@ -76,11 +76,11 @@ async function countCertificates(client: VaultClient, mount: string, onProgress:
     async (serial) => {
       const found = await readStoredCertificate(client, mount, serial);
       if (found === undefined || found.isRevoked) return;
-      const { ca, validTo } = new X509Certificate(found.certificate);
-      if (ca) return;
+      const { x509, notAfter } = readServerCertificate(found.certificate, `number ${serial} in ${mount}`);
+      if (x509.ca) return;
       stored++;
       // By either clock.
-      if (Date.parse(validTo) > Date.now() + Math.min(0, client.clockAheadMs() ?? 0)) unexpired++;
+      if (notAfter.getTime() > Date.now() + Math.min(0, client.clockAheadMs() ?? 0)) unexpired++;
     },
     (done) => onProgress(`looked at certificates of ${mount}`, done, serials.length),
   );

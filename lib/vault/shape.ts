@@ -43,8 +43,9 @@ export class Answer {
   /** A number that a calendar can count in seconds: what is longer is no life, and no time. */
   number(name: string): number {
     const value = this.#fields[name];
-    if (typeof value !== "number" || Number.isNaN(value)) return this.#missing(name, "a number");
-    return Math.abs(value) <= mostSeconds ? value : this.#missing(name, "a number in range");
+    if (isSeconds(value)) return value;
+    const isNumber = typeof value === "number" && !Number.isNaN(value);
+    return this.#missing(name, isNumber ? "a number in range" : "a number");
   }
 
   truth(name: string): boolean {
@@ -75,4 +76,9 @@ export class Answer {
 
 export function isFields(value: unknown): value is Fields {
   return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+/** A number that a calendar can count in seconds, which every life and time of a server's is. */
+export function isSeconds(value: unknown): value is number {
+  return typeof value === "number" && Math.abs(value) <= mostSeconds;
 }
