@@ -1,4 +1,4 @@
-import type { Environment } from "./environment.ts";
+import type { Environment } from "./variable.ts";
 
 const codes = { red: 31, yellow: 33, green: 32, grey: 90 } as const;
 export type Colour = keyof typeof codes;

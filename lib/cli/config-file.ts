@@ -3,8 +3,8 @@ import { Failure } from "../failure.ts";
 import { readEnvironmentFile } from "../host/environment-file.ts";
 import { isDenied } from "../host/file-error.ts";
 import { refuseForeignLinks } from "../host/folder.ts";
-import { type Environment, variable } from "./environment.ts";
 import type { Run } from "./script.ts";
+import { type Environment, variable } from "./variable.ts";
 
 /** What a host's own commands go by, beside their environment. */
 export interface ConfigFile {
@@ -62,11 +62,14 @@ const subjects: Readonly<Record<string, string>> = {
   ADDR: "address",
   NAMESPACE: "namespace",
   CACERT: "CA",
+  CACERT_BYTES: "CA",
   CAPATH: "CA",
   CLIENT_CERT: "client",
   CLIENT_KEY: "client",
   TLS_SERVER_NAME: "server name",
   SKIP_VERIFY: "verification",
+  PROXY_ADDR: "proxy",
+  HTTP_PROXY: "proxy",
   CLIENT_TIMEOUT: "time limit",
   MAX_RETRIES: "retries",
   INIT_ROLE: "role",

@@ -17,10 +17,12 @@ export const everyVariable: ReadonlyArray<readonly [name: string, meaning: strin
   ["VAULT_TOKEN, VAULT_TOKEN_FILE", "an admin's token, or the file of one; a host has its own"],
   ["VAULT_NAMESPACE", "namespace of the server"],
   ["VAULT_CACERT, VAULT_CAPATH", "CA file, or folder of CA files; else the system's own store"],
+  ["VAULT_CACERT_BYTES", "the CAs themselves, in PEM"],
   ["VAULT_CLIENT_CERT, VAULT_CLIENT_KEY", "this machine's certificate for TLS, and its key"],
   ["VAULT_TLS_SERVER_NAME", "name that the server's certificate has to have"],
   ["VAULT_SKIP_VERIFY", "true trusts whoever answers"],
   ["VAULT_CLIENT_TIMEOUT, VAULT_MAX_RETRIES", "of one request (15s, 2)"],
+  ["VAULT_PROXY_ADDR, VAULT_HTTP_PROXY", "proxy for every address; goes before those below"],
   ["HTTPS_PROXY, HTTP_PROXY, NO_PROXY", "proxy, and what is reached without it"],
 ];
 

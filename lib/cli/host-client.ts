@@ -1,8 +1,9 @@
 import { type HostTokenOptions, keepHostToken } from "../tasks/host-token.ts";
 import type { VaultClient } from "../vault/client.ts";
 import { useConfigFile } from "./config-file.ts";
-import { credentialsPath, givenToken, variable } from "./environment.ts";
+import { credentialsPath, givenToken } from "./environment.ts";
 import type { Run } from "./script.ts";
+import { variable } from "./variable.ts";
 
 /** What is given for the flags of a host's own commands. */
 export interface HostArgs {

@@ -6,7 +6,7 @@ import { ExitCode, Failure } from "../failure.ts";
 import { isLoopback } from "../vault/address.ts";
 import { createVaultClient, type VaultClient } from "../vault/client.ts";
 import { type Arguments, checkArguments } from "./arguments.ts";
-import { type Environment, serverSettings } from "./environment.ts";
+import { serverSettings } from "./environment.ts";
 import { type HelpPage, renderHelp } from "./help.ts";
 import {
   createLog,
@@ -17,6 +17,7 @@ import {
   printLines,
   tellOutput,
 } from "./log.ts";
+import type { Environment } from "./variable.ts";
 
 /** What a script's `run` is given beside its arguments. */
 export interface Run {
@@ -26,7 +27,7 @@ export interface Run {
   readonly signal: AbortSignal;
   /** Until the time limit, in milliseconds: for long work that leaves no timer its turn. */
   timeLeftMs(): number;
-  /** Adds to the environment of this run: the runtime reads proxies' there itself. */
+  /** Adds to the environment of this run. */
   setVariables(more: Readonly<Record<string, string>>): void;
   /** A client of the server that the environment names. */
   client(token?: string): VaultClient;
@@ -166,7 +167,10 @@ export function asksForJson(rawArgs: readonly string[]): boolean {
 }
 
 function createRun(log: Log, { signal, timeLeftMs }: ReturnType<typeof stopSignal>): Run {
-  const env = process.env;
+  const env = { ...process.env };
+  // The runtime would pass by the proxies that we name, by rules of its own: see `proxyFor`.
+  delete process.env.NO_PROXY;
+  delete process.env.no_proxy;
   return {
     log,
     env,
@@ -174,7 +178,7 @@ function createRun(log: Log, { signal, timeLeftMs }: ReturnType<typeof stopSigna
     timeLeftMs,
     setVariables: (more) => void Object.assign(env, more),
     client(token) {
-      const settings = serverSettings(env);
+      const settings = serverSettings(env, log.note);
       warnOfRisks(settings.address, settings.tls.skipVerify === true, log);
       return createVaultClient({
         ...settings,

@@ -4,19 +4,23 @@ import { type RequestName, VaultError } from "./error.ts";
 /**
  * The root of a server's address.
  *
+ * @param from what it stands in, for the hint
  * @throws Failure (configuration) when it is not an http or https one
  */
-export function parseAddress(address: string): URL {
-  const url = URL.canParse(address) ? new URL(address) : undefined;
-  if (url === undefined || !/^https?:$/.test(url.protocol) || url.hostname === "") {
-    throw new Failure(ExitCode.config, `${JSON.stringify(address)} is not the address of a server`, {
-      hint: "set VAULT_ADDR to one like https://vault.example.com:8200",
+export function parseAddress(address: string, from = "VAULT_ADDR"): URL {
+  // The URL standard passes over a line feed or a tab in the middle, and reads https:host and https:\\host, too.
+  const isPlain = /^https?:\/\/[^\s\\\p{Cc}]+$/iu.test(address);
+  const url = isPlain && URL.canParse(address) ? new URL(address) : undefined;
+  if (url === undefined || url.hostname === "") {
+    const shown = JSON.stringify(address.replace(/\/\/[^/]*@/, "//…@"));
+    throw new Failure(ExitCode.config, `${shown} is not the address of a server`, {
+      hint: `set ${from} to one like https://vault.example.com:8200`,
     });
   }
   // Left out, it would take the token to whatever stands at the root.
-  if (url.pathname !== "/" || url.search !== "" || url.username !== "" || url.password !== "") {
+  if (`${url.pathname}${url.search}${url.hash}` !== "/" || url.username !== "" || url.password !== "") {
     throw new Failure(ExitCode.config, `the address of ${url.host} holds more than scheme, host and port`, {
-      hint: "set VAULT_ADDR to one like https://vault.example.com:8200; a path, a query and a user are not used",
+      hint: `set ${from} to one like https://vault.example.com:8200; a path, a query and a user are not used`,
     });
   }
   return url;

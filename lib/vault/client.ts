@@ -1,18 +1,23 @@
 import { isPlausibleNow } from "../calendar.ts";
 import { ExitCode, Failure } from "../failure.ts";
-import { isLoopback, parseAddress, redirectTarget } from "./address.ts";
+import { parseAddress, redirectTarget } from "./address.ts";
 import { readJson, strangerHint } from "./body.ts";
 import { VaultError } from "./error.ts";
 import { gate } from "./gate.ts";
-import { networkError } from "./network-error.ts";
+import { codeOf, networkError, proxyRefusal } from "./network-error.ts";
 import { encodePath } from "./path.ts";
 import { retry, retryAfterMs } from "./retry.ts";
 import { Answer, isFields } from "./shape.ts";
 import { statusError } from "./status-error.ts";
 
 export interface TlsOptions {
-  /** PEM certificates that may sign the server's; the runtime's own list where there are none. */
+  /**
+   * PEM certificates that are trusted: each may have signed the server's, or be it. The runtime's own list where there
+   * are none.
+   */
   readonly ca?: readonly string[];
+  /** What named those, for sentences. */
+  readonly caFrom?: string;
   /** PEM certificate and key that we show to a server that asks. */
   readonly cert?: string | undefined;
   readonly key?: string | undefined;
@@ -20,6 +25,16 @@ export interface TlsOptions {
   readonly serverName?: string | undefined;
   /** Trust whoever answers. */
   readonly skipVerify?: boolean;
+  /** What of all this can't be used, where nothing could be opened with it; undefined where that is not why. */
+  readonly findFault?: () => Promise<Failure | undefined>;
+}
+
+/** On the way to the server. */
+export interface ProxyServer {
+  /** A user and a password may be in it. */
+  readonly url: URL;
+  /** The variable that names it, for sentences. */
+  readonly from: string;
 }
 
 export interface VaultClientOptions {
@@ -28,6 +43,8 @@ export interface VaultClientOptions {
   readonly token?: string | undefined;
   readonly namespace?: string | undefined;
   readonly tls?: TlsOptions;
+  /** The one on the way to an address. @default none */
+  readonly proxy?: (to: URL) => ProxyServer | undefined;
   /** For one try of one request, in milliseconds. @default 15_000 */
   readonly requestTimeoutMs?: number;
   /** Tries after the first. @default 2 */
@@ -83,7 +100,14 @@ export interface VaultClient {
 }
 
 // Bun's own additions to fetch that its types leave out or name otherwise.
-type FetchOptions = BunFetchRequestInit & { verbose?: boolean; proxy?: string | false; timeout?: false };
+type FetchOptions = BunFetchRequestInit & {
+  verbose?: boolean;
+  proxy?: string | false;
+  timeout?: false;
+  protocol?: Protocol;
+};
+
+type Protocol = "http1.1" | "http2";
 
 /**
  * A client of one server. It opens nothing before the first request; connections are kept for the next ones.
@@ -98,6 +122,24 @@ export function createVaultClient(options: VaultClientOptions): VaultClient {
   // Where requests go: the address, until a standby names its leader.
   let base = home;
   let clockAheadMs: number | undefined;
+  let protocol: Protocol = "http1.1";
+
+  /** A server that speaks HTTP/2 alone refuses the handshake of a client that does not: nothing was sent by then. */
+  async function open(url: URL, init: FetchOptions): Promise<Response> {
+    try {
+      return await fetch(url, { ...init, protocol });
+    } catch (error) {
+      if (url.protocol !== "https:" || codeOf(error) !== "EPROTO") throw error;
+      const other = protocol === "http2" ? "http1.1" : "http2";
+      try {
+        const response = await fetch(url, { ...init, protocol: other });
+        protocol = other;
+        return response;
+      } catch (again) {
+        throw ["EPROTO", "HTTP2Unsupported"].includes(codeOf(again)) ? error : again;
+      }
+    }
+  }
 
   async function send(request: VaultRequest): Promise<unknown> {
     options.onRequest?.(request.method, request.path);
@@ -122,18 +164,19 @@ export function createVaultClient(options: VaultClientOptions): VaultClient {
     const target = `v1/${encodePath(request.path)}${request.list === true ? "?list=true" : ""}`;
     for (let hops = 0; ; hops++) {
       const url = new URL(target, base);
+      const proxy = options.proxy?.(url);
       try {
-        // As the server's own command line: never a proxy for this machine itself.
-        const response = await fetch(url, isLoopback(url) ? { ...init, proxy: false } : init);
+        const response = await open(url, { ...init, proxy: proxy?.url.href ?? false });
+        if (response.status === 407 && proxy !== undefined) throw proxyRefusal(407, request, url, proxy);
         clockAheadMs = aheadMs(response) ?? clockAheadMs;
         if (response.status < 300 || response.status >= 400) return await read(response, request);
         base = redirectTarget(response, url, request, hops);
       } catch (error) {
         base = home; // the leader that we were sent to may be gone
         // What the run was stopped with does not say what was under way.
-        throw error instanceof Failure && error !== signal.reason
-          ? error
-          : networkError(error, request, url, { signal, limit, requestTimeoutMs });
+        if (error instanceof Failure && error !== signal.reason) throw error;
+        const { tls } = options;
+        throw await networkError(error, request, url, { signal, limit, requestTimeoutMs, proxy, tls });
       }
     }
   }
@@ -212,7 +255,10 @@ function sendable(what: string, text: string): string {
 function tlsSettings(options: TlsOptions = {}) {
   return {
     rejectUnauthorized: options.skipVerify !== true,
-    ...(options.ca === undefined || options.ca.length === 0 ? {} : { ca: [...options.ca] }),
+    // As Go has it: a CA below a root, or the server's own certificate, is trusted where it is named itself.
+    ...(options.ca === undefined || options.ca.length === 0
+      ? {}
+      : { ca: [...options.ca], allowPartialTrustChain: true }),
     ...(options.cert === undefined ? {} : { cert: options.cert }),
     ...(options.key === undefined ? {} : { key: options.key }),
     ...(options.serverName === undefined ? {} : { serverName: options.serverName }),

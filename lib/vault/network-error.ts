@@ -1,12 +1,16 @@
-import { ExitCode } from "../failure.ts";
+import { ExitCode, type Failure } from "../failure.ts";
+import type { ProxyServer, TlsOptions } from "./client.ts";
 import { type RequestName, VaultError } from "./error.ts";
+import type { ShownCertificate } from "./shown-certificate.ts";
 
-interface Limits {
+interface Way {
   /** The whole run's. */
   readonly signal: AbortSignal;
   /** The one try's. */
   readonly limit: AbortSignal;
   readonly requestTimeoutMs: number;
+  readonly proxy: ProxyServer | undefined;
+  readonly tls: TlsOptions | undefined;
 }
 
 interface Cause {
@@ -39,30 +43,6 @@ const causes: readonly Cause[] = [
     untouched: true,
   },
   {
-    pattern: /^CERT_HAS_EXPIRED$/,
-    exitCode: ExitCode.unavailable,
-    sentence: "shows a certificate that has expired, by this machine's clock",
-    hint: "set this machine's clock, or renew the server's certificate, whichever is wrong",
-  },
-  {
-    pattern: /^CERT_NOT_YET_VALID$/,
-    exitCode: ExitCode.unavailable,
-    sentence: "shows a certificate that is not valid yet, by this machine's clock",
-    hint: "set this machine's clock if it is behind",
-  },
-  {
-    pattern: /^ERR_TLS_CERT_ALTNAME_INVALID$/,
-    exitCode: ExitCode.unavailable,
-    sentence: "shows a certificate for another name",
-    hint: "use the name that the certificate holds in VAULT_ADDR, or set VAULT_TLS_SERVER_NAME to it",
-  },
-  {
-    pattern: /CERT|SIGNATURE|ISSUER/,
-    exitCode: ExitCode.unavailable,
-    sentence: "shows a certificate that no CA trusted here has signed",
-    hint: "set VAULT_CACERT to the CA's file, or VAULT_CAPATH to a folder that holds it",
-  },
-  {
     pattern: /^(EPROTO|ERR_SSL.*)$/,
     exitCode: ExitCode.unavailable,
     sentence: "breaks off the TLS handshake",
@@ -77,41 +57,161 @@ const causes: readonly Cause[] = [
   },
 ];
 
+/** `ECONNREFUSED` and alike; empty where an error has none. */
+export function codeOf(error: unknown): string {
+  return error instanceof Error && "code" in error ? String(error.code) : "";
+}
+
 /**
- * What a failed fetch means, in words: it throws bare codes, or nothing that a person could use.
+ * What a failed fetch means, in words: it throws bare codes, or nothing that a person could use. Where the server's
+ * certificate is the reason, it is looked at once more, over a connection of its own on which nothing is sent.
  */
-export function networkError(error: unknown, request: RequestName, url: URL, limits: Limits): VaultError {
-  const run: unknown = limits.signal.reason;
-  if (limits.signal.aborted) {
-    const sentence = `${url.host} had not answered when the run ended (${words(run)})`;
+export async function networkError(
+  error: unknown,
+  request: RequestName,
+  url: URL,
+  way: Way,
+): Promise<Failure> {
+  const { proxy, tls } = way;
+  const through = proxy === undefined ? "" : ` through the proxy ${describeProxy(proxy)}`;
+  const run: unknown = way.signal.reason;
+  if (way.signal.aborted) {
+    const sentence = `${url.host} had not answered${through} when the run ended (${words(run)})`;
     return new VaultError(ExitCode.tryLater, request, sentence, { cause: error });
   }
-  if (limits.limit.aborted) {
-    const seconds = limits.requestTimeoutMs / 1000;
-    return new VaultError(ExitCode.tryLater, request, `${url.host} did not answer within ${seconds} s`, {
-      cause: error,
-      transient: true,
-    });
+  if (way.limit.aborted) {
+    const seconds = way.requestTimeoutMs / 1000;
+    const sentence = `${url.host} did not answer${through} within ${seconds} s`;
+    return new VaultError(ExitCode.tryLater, request, sentence, { cause: error, transient: true });
   }
-  const code = error instanceof Error && "code" in error ? String(error.code) : "";
+  const code = codeOf(error);
+  if (code === "ERR_PROXY_TUNNEL" && proxy !== undefined) {
+    const [, status] = /: (\d{3})\b/.exec(words(error)) ?? [];
+    return proxyRefusal(Number(status), request, url, proxy, error);
+  }
+  if (isCertificateFault(code)) return await certificateError(error, request, url, way, through);
+  if (code === "FailedToOpenSocket") {
+    const fault = await tls?.findFault?.();
+    if (fault !== undefined) return fault;
+  }
   const cause = causes.find(({ pattern }) => pattern.test(code));
   if (cause === undefined) {
-    return new VaultError(
-      ExitCode.tryLater,
-      request,
-      `${url.host} broke off the connection (${code || words(error)})`,
-      {
-        cause: error,
-        transient: true,
-      },
-    );
+    const sentence = `${url.host} broke off the connection${through} (${code || words(error)})`;
+    return new VaultError(ExitCode.tryLater, request, sentence, { cause: error, transient: true });
   }
-  return new VaultError(cause.exitCode, request, `${url.host} ${cause.sentence} (${code})`, {
+  // With a proxy there is no connection but to that: it tells of the server's by a status.
+  const isProxys = proxy !== undefined && cause.untouched === true;
+  const who = isProxys ? `the proxy ${describeProxy(proxy)}` : `${url.host}${through && `,${through},`}`;
+  return new VaultError(cause.exitCode, request, `${who} ${cause.sentence} (${code})`, {
     cause: error,
-    hint: cause.hint,
+    hint: isProxys ? `check ${proxy.from}, and that the proxy runs` : cause.hint,
     transient: cause.exitCode === ExitCode.tryLater,
     untouched: cause.untouched ?? false,
   });
+}
+
+/** Without the user and the password that it may hold. */
+function describeProxy({ url, from }: ProxyServer): string {
+  return `${url.host} (${from})`;
+}
+
+/** What a proxy's own status means: for a tunnel to the server, or for the request itself. */
+export function proxyRefusal(
+  status: number,
+  request: RequestName,
+  url: URL,
+  proxy: ProxyServer,
+  cause?: unknown,
+): VaultError {
+  const who = `the proxy ${describeProxy(proxy)}`;
+  if (status === 407) {
+    const isGiven = proxy.url.username !== "";
+    const sentence = isGiven
+      ? `${who} does not accept the user and the password (HTTP 407)`
+      : `${who} wants a user and a password (HTTP 407)`;
+    return new VaultError(ExitCode.config, request, sentence, {
+      cause,
+      status,
+      hint: `set ${proxy.from} to ${proxy.url.protocol}//USER:PASSWORD@${proxy.url.host}, where nobody else can read it`,
+    });
+  }
+  const sentence = `${who} does not connect to ${url.host} (${status ? `HTTP ${status}` : "no status given"})`;
+  const mayPass = status === 429 || !(status < 500);
+  return new VaultError(mayPass ? ExitCode.tryLater : ExitCode.unavailable, request, sentence, {
+    cause,
+    hint: mayPass
+      ? "check that the server runs, and that the proxy reaches it"
+      : "have the proxy allow this address, or name the server in NO_PROXY",
+    transient: mayPass,
+    untouched: true,
+  });
+}
+
+/** BoringSSL's names of what is wrong with a certificate, beside the runtime's for a name; the system's have no `_`. */
+function isCertificateFault(code: string): boolean {
+  if (code === "ERR_TLS_CERT_ALTNAME_INVALID") return true;
+  return /^[A-Z][A-Z0-9]*(_[A-Z0-9]+)+$/.test(code) && !/^(ERR|EAI)_/.test(code);
+}
+
+async function certificateError(
+  error: unknown,
+  request: RequestName,
+  url: URL,
+  { tls = {}, proxy, signal }: Way,
+  through: string,
+): Promise<VaultError> {
+  const { lookAtCertificate } = await import("./shown-certificate.ts");
+  const shown = await lookAtCertificate(url, tls, proxy, signal);
+  const { sentence, hint } = certificateFault(codeOf(error), words(error), shown, tls);
+  const said = `${url.host}${through && `,${through},`} ${sentence}`;
+  return new VaultError(ExitCode.unavailable, request, said, { cause: error, hint });
+}
+
+function certificateFault(
+  code: string,
+  said: string,
+  shown: ShownCertificate | undefined,
+  { caFrom, serverName }: TlsOptions,
+): { sentence: string; hint: string } {
+  const isOwn = caFrom === undefined || !/^(VAULT|BAO)_/.test(caFrom);
+  const trusted = caFrom === undefined ? "" : `; trusted here: ${caFrom}`;
+  const issuer = shown === undefined ? "" : `: its issuer is ${shown.issuer}`;
+  switch (code) {
+    case "CERT_HAS_EXPIRED":
+      return shown !== undefined && shown.notAfter > new Date()
+        ? {
+            sentence: `shows a certificate whose CA has expired, by this machine's clock (${code})${issuer}${trusted}`,
+            hint: "set this machine's clock, or renew the CA, whichever is wrong",
+          }
+        : {
+            sentence: `shows a certificate that has expired, by this machine's clock (${code})`,
+            hint: "set this machine's clock, or renew the server's certificate, whichever is wrong",
+          };
+    case "CERT_NOT_YET_VALID":
+      return {
+        sentence: `shows a certificate that is not valid yet, by this machine's clock (${code})`,
+        hint: "set this machine's clock if it is behind",
+      };
+    case "ERR_TLS_CERT_ALTNAME_INVALID":
+      return {
+        sentence: `shows a certificate for another name${
+          serverName === undefined ? "" : ` than ${JSON.stringify(serverName)} of VAULT_TLS_SERVER_NAME`
+        } (${code})${shown === undefined ? "" : `: ${shown.names}`}`,
+        hint: "use the name that the certificate holds in VAULT_ADDR, or set VAULT_TLS_SERVER_NAME to it",
+      };
+  }
+  if (!/ISSUER_CERT|VERIFY_LEAF|SELF_SIGNED|CERT_SIGNATURE/.test(code)) {
+    return {
+      sentence: `shows a certificate that can't serve as a server's here (${code}: ${said})${issuer}${trusted}`,
+      hint: "have the server's certificate issued anew, for TLS servers and for this name",
+    };
+  }
+  return {
+    sentence: `shows a certificate that no CA trusted here has signed (${code})${issuer}${trusted}`,
+    hint: isOwn
+      ? "set VAULT_CACERT to the CA's file, or VAULT_CAPATH to a folder that holds it"
+      : `if VAULT_ADDR is right, have ${caFrom} hold the CA that signed the server's certificate`,
+  };
 }
 
 function words(error: unknown): string {

@@ -2,7 +2,7 @@ import { describe, expect, test } from "bun:test";
 import { mkdirSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { readConfigFile } from "../../lib/cli/config-file.ts";
-import type { Environment } from "../../lib/cli/environment.ts";
+import type { Environment } from "../../lib/cli/variable.ts";
 import { temporaryFolder } from "../support/folder.ts";
 
 /** What a file with these lines adds to an environment. */

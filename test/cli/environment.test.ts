@@ -1,7 +1,8 @@
 import { afterAll, beforeEach, describe, expect, test } from "bun:test";
 import { chmodSync, mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { adminToken, givenToken, serverSettings, variable } from "../../lib/cli/environment.ts";
+import { adminToken, givenToken, serverSettings } from "../../lib/cli/environment.ts";
+import { variable } from "../../lib/cli/variable.ts";
 import { ExitCode } from "../../lib/failure.ts";
 import { failureOf } from "../support/failure.ts";
 import { temporaryFolder } from "../support/folder.ts";
@@ -40,7 +41,7 @@ describe("serverSettings()", () => {
       [`${prefix}_CLIENT_TIMEOUT`]: "1m30s",
       [`${prefix}_MAX_RETRIES`]: "5",
     });
-    expect(settings).toEqual({
+    expect(settings).toMatchObject({
       address,
       namespace: "team/one",
       tls: {},

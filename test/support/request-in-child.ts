@@ -1,6 +1,7 @@
 import { resolve } from "node:path";
 
 const CLIENT = resolve(import.meta.dir, "../../lib/vault/client.ts");
+const PROXY = resolve(import.meta.dir, "../../lib/cli/proxy.ts");
 
 export interface ChildRequest {
   readonly address: string;
@@ -15,9 +16,14 @@ export async function requestInChild({ address, token, ca = [], env = {} }: Chil
   const options = JSON.stringify({ address, token, tls: { ca }, maxRetries: 0, requestTimeoutMs: 5_000 });
   const request = JSON.stringify({ method: "GET", path: "sys/mounts", capability: "read", repeatable: true });
   const code = `
+    const env = { ...process.env };
+    delete process.env.NO_PROXY;
+    delete process.env.no_proxy;
     const { createVaultClient } = await import(${JSON.stringify(CLIENT)});
+    const { proxyFor } = await import(${JSON.stringify(PROXY)});
+    const proxy = (to) => proxyFor(env, to);
     try {
-      await createVaultClient(${options}).request(${request});
+      await createVaultClient({ ...${options}, proxy }).request(${request});
       console.log("done");
     } catch (error) {
       console.log(error.message);

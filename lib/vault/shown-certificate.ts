@@ -1,0 +1,101 @@
+import { request } from "node:http";
+import { connect as connectPlain, isIP, type Socket } from "node:net";
+import { connect, type PeerCertificate } from "node:tls";
+import type { ProxyServer, TlsOptions } from "./client.ts";
+
+/** What a server shows of itself: not to be believed, only to be told. */
+export interface ShownCertificate {
+  readonly issuer: string;
+  /** What it is for: its alternative names, else its subject. */
+  readonly names: string;
+  readonly notAfter: Date;
+}
+
+const limitMs = 5_000;
+
+/**
+ * Looks at the certificate that a server shows, whoever signed it, and sends nothing to it.
+ *
+ * @returns undefined where that can't be told
+ */
+export async function lookAtCertificate(
+  url: URL,
+  { serverName }: TlsOptions,
+  proxy: ProxyServer | undefined,
+  signal: AbortSignal,
+): Promise<ShownCertificate | undefined> {
+  const limit = AbortSignal.any([signal, AbortSignal.timeout(limitMs)]);
+  const host = url.hostname.replace(/^\[|\]$/g, "");
+  const port = Number(url.port || 443);
+  try {
+    using way = closing(proxy === undefined ? connectPlain({ host, port }) : await tunnel(host, port, proxy));
+    const name = serverName ?? host;
+    return await new Promise((resolve, reject) => {
+      limit.addEventListener("abort", () => reject(limit.reason), { once: true });
+      const socket = connect(
+        {
+          socket: way.socket,
+          ...(isIP(name) === 0 ? { servername: name } : {}),
+          rejectUnauthorized: false,
+          ALPNProtocols: ["http/1.1", "h2"],
+        },
+        () => resolve(shownOf(socket.getPeerCertificate())),
+      );
+      socket.on("error", reject);
+    });
+  } catch {
+    return undefined;
+  }
+}
+
+function closing(socket: Socket): Disposable & { readonly socket: Socket } {
+  return { socket, [Symbol.dispose]: () => void socket.destroy() };
+}
+
+/** @see RFC 9110, section 9.3.6 */
+function tunnel(host: string, port: number, { url }: ProxyServer): Promise<Socket> {
+  if (url.protocol !== "http:") throw new Error("a proxy that speaks TLS is not asked");
+  const path = `${host.includes(":") ? `[${host}]` : host}:${port}`;
+  const { username, password } = url;
+  const user = Buffer.from(`${decodeURIComponent(username)}:${decodeURIComponent(password)}`);
+  return new Promise((resolve, reject) => {
+    const asked = request({
+      host: url.hostname.replace(/^\[|\]$/g, ""),
+      port: url.port || 80,
+      method: "CONNECT",
+      path,
+      headers: {
+        Host: path,
+        ...(username === "" ? {} : { "Proxy-Authorization": `Basic ${user.toString("base64")}` }),
+      },
+      timeout: limitMs,
+    });
+    asked.on("connect", ({ statusCode }, socket) =>
+      statusCode === 200 ? resolve(socket) : reject(new Error(`HTTP ${statusCode}`)),
+    );
+    asked.on("error", reject);
+    asked.on("timeout", () => asked.destroy(new Error("no answer")));
+    asked.end();
+  });
+}
+
+function shownOf({ issuer, subject, subjectaltname, valid_to }: PeerCertificate): ShownCertificate {
+  return {
+    issuer: named(issuer),
+    names: subjectaltname === undefined ? named(subject) : quoted(subjectaltname),
+    notAfter: new Date(valid_to),
+  };
+}
+
+function named(name: PeerCertificate["issuer"]): string {
+  return quoted(
+    Object.entries(name)
+      .map(([type, value]) => `${type}=${[value].flat().join("+")}`)
+      .join(", "),
+  );
+}
+
+/** It is a stranger's. */
+function quoted(text: string): string {
+  return JSON.stringify(text.length > 200 ? `${text.slice(0, 200)}…` : text);
+}
