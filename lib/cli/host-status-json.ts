@@ -26,7 +26,7 @@ export function hostStatusJson(status: HostStatus): Readonly<Record<string, unkn
       ...momentJson("due", token.dueAt, now),
     },
     certificates: status.certificates.map((one) => certificateJson(one, status)),
-    manifests: status.manifests.map(findingJson),
+    manifests: [...status.manifests, ...status.unrun].map(findingJson),
     hooks: status.hooks.map((hook) => ({ ...findingJson(hook), hook: hook.hook, manifests: hook.manifests })),
     units: status.units.map((unit) => unitJson(unit, now)),
     config: status.config.map(findingJson),
@@ -47,7 +47,7 @@ function momentJson(name: string, date: Date | undefined, now: Date): Readonly<R
   };
 }
 
-function certificateJson(one: CertificateStatus, { now, hooks }: HostStatus) {
+function certificateJson(one: CertificateStatus, { now, hooks, timers }: HostStatus) {
   const { name, certificate } = one;
   return {
     ...findingJson(one),
@@ -69,6 +69,7 @@ function certificateJson(one: CertificateStatus, { now, hooks }: HostStatus) {
     keyMatches: one.keyMatches ?? null,
     caMatches: one.caMatches ?? null,
     caOnServer: one.caOnServer,
+    timer: timers.get(one.manifest ?? "") ?? null,
     hookPending: one.manifest !== undefined && hooks.some(({ manifests }) => manifests.includes(name)),
   };
 }

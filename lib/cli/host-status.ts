@@ -78,7 +78,7 @@ function refuseClusterFlags(args: ValidityArgs): void {
 }
 
 function rowsOf(status: HostStatus): StatusRow[] {
-  const { server, clock, token, certificates, manifests, hooks, units, config, permission, now } = status;
+  const { server, clock, token, certificates, hooks, units, config, permission, now } = status;
   const plain = (what: string, finding: Finding, ...facts: string[]): StatusRow => ({
     ...finding,
     what,
@@ -90,7 +90,7 @@ function rowsOf(status: HostStatus): StatusRow[] {
     plain("server", server, ...(server.address === undefined ? [] : [server.address])),
     ...(clock.state === "unknown" ? [] : [plain("clock", clock, "as the server's")]),
     tokenRow(token, now),
-    ...manifests.map((finding) => plain("manifest", finding)),
+    ...[...status.manifests, ...status.unrun].map((finding) => plain("manifest", finding)),
     ...certificates.map((one) => certificateRow(one, now)),
     ...hooks.map(({ hook, manifests, ...finding }) =>
       plain("hook", {

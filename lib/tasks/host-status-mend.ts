@@ -30,7 +30,21 @@ export function withoutRepeats(commands: readonly string[]): readonly string[] {
     const issues = command.endsWith(onlyHooks) ? command.slice(0, -onlyHooks.length) : command;
     return (issues !== command && all.has(issues)) || all.has(issues + andCa);
   };
-  return [...all].filter((command) => !isDone(command));
+  const left = [...all].filter((command) => !isDone(command));
+  const [enabling, others] = [left.filter(isEnabling), left.filter((command) => !isEnabling(command))];
+  const timers = enabling.map((command) => command.slice(enable.length));
+  return timers.length === 0 ? others : [...others, enableCall(...timers)];
+}
+
+const enable = "systemctl enable --now ";
+
+/** Has timers fire from now on, and after each boot. */
+export function enableCall(...timers: readonly string[]): string {
+  return `${enable}${timers.join(" ")}`;
+}
+
+function isEnabling(command: string): boolean {
+  return command.startsWith(enable);
 }
 
 function folderCall(configDir: string, configPath: string): string {

@@ -1,6 +1,21 @@
-import { existsSync } from "node:fs";
 import { calendarDate } from "../calendar.ts";
 import type { Finding } from "../finding.ts";
+import type { Manifest } from "../manifest/manifest.ts";
+import { enableCall } from "./host-status-mend.ts";
+import {
+  find,
+  instanceTimer,
+  isAtWork,
+  isEnabled,
+  isInCrontab,
+  isTimer,
+  isWaiting,
+  loadState,
+  runsManifest,
+  serviceOf,
+  timerOf,
+  type Unit,
+} from "./host-units.ts";
 
 /** A timer with the service that it starts, or such a service by itself. */
 export interface UnitStatus extends Finding {
@@ -12,111 +27,189 @@ export interface UnitStatus extends Finding {
   readonly exitCode: number | undefined;
 }
 
-const timers = ["token-renewal.timer", "cert.timer", "cert@*.timer"];
-const services = ["token-renewal.service", "cert.service", "cert@*.service"];
-const hooks = ["cert-hooks.service", "cert-hooks@*.service", "hooks-again@*.service"];
-const properties = [
-  ...["Id", "LoadState", "UnitFileState", "ActiveState", "Result", "Job"],
-  ...["ExecMainStatus", "ExecMainExitTimestamp", "LastTriggerUSec", "NextElapseUSecRealtime"],
-];
-
-/** How this host's timers stand, by systemd; none where it does not run, or does not answer. */
-export async function unitStatuses(): Promise<readonly UnitStatus[]> {
-  // What sd_booted(3) looks at.
-  if (!existsSync("/run/systemd/system")) return [];
-  return readUnitStatuses(await systemctlShow([...timers, ...services, ...hooks]));
+/** A service's last run, which failed. */
+export interface FailedRun {
+  readonly unit: Unit;
+  readonly at: Date | undefined;
+  /** Undefined where it did not end by itself. */
+  readonly exitCode: number | undefined;
 }
 
-/** Empty where it is not there, or fails. */
-async function systemctlShow(units: readonly string[]): Promise<string> {
-  const { execFile } = await import("node:child_process");
-  return await new Promise((resolve) => {
-    execFile(
-      "systemctl",
-      ["show", `--property=${properties.join(",")}`, "--", ...units],
-      {
-        // Times in one zone, whatever the host's is called.
-        env: { PATH: "/usr/sbin:/usr/bin:/sbin:/bin", LC_ALL: "C", TZ: "UTC" },
-        timeout: 5000,
-        // One that hangs may not heed anything else.
-        killSignal: "SIGKILL",
-      },
-      (error, stdout) => resolve(error === null ? stdout : ""),
-    );
-  });
+export interface UnitsContext {
+  readonly manifests: readonly Manifest[];
+  /** Whether nothing that is known of this host would have that run fail again. */
+  readonly isMended: (run: FailedRun) => boolean;
+  /** @default by cron's own files */
+  readonly isInCrontab?: (manifest: Manifest) => boolean;
 }
 
-type Properties = Readonly<Record<string, string>>;
+export interface UnitStatuses {
+  readonly units: readonly UnitStatus[];
+  /** What no timer runs and no unit of ours could run: at most one. */
+  readonly unrun: readonly Finding[];
+  /** Which timer runs each manifest, by the manifest's file. */
+  readonly timers: ReadonlyMap<string, string>;
+}
 
 /**
- * Reads what `systemctl show` prints: a block of lines `Name=value` for each unit. Units that the host does not have
- * are left out, and so are services of hooks that have not failed.
+ * How this host's timers stand. Units that the host does not have are left out, and so are services of hooks that have
+ * not failed, and the timers of others.
  */
-export function readUnitStatuses(text: string): readonly UnitStatus[] {
-  const units = text
-    .split("\n\n")
-    .map((block): Properties => Object.fromEntries(block.split("\n").map(nameAndValue)))
-    .filter(({ Id, LoadState = "" }) => Id !== undefined && !["not-found", "masked"].includes(LoadState));
-  const byId = new Map(units.map((unit) => [unit.Id ?? "", unit]));
-  const found = units.flatMap((unit) => {
-    const id = unit.Id ?? "";
-    if (id.endsWith(".timer")) return [timerStatus(id, unit, byId.get(id.replace(/timer$/, "service")))];
+export function unitStatuses(units: readonly Unit[], context: UnitsContext): UnitStatuses {
+  const { manifests, isInCrontab: isByCron = isInCrontab } = context;
+  const timers = new Map(
+    manifests.flatMap((manifest) => {
+      const timer = timerOf(manifest, units);
+      return timer === undefined ? [] : [[manifest.file, timer] as const];
+    }),
+  );
+  const idle = manifests.filter((manifest) => !timers.has(manifest.file) && !isByCron(manifest));
+  const blamed = Map.groupBy(idle, (manifest) => blamedTimer(manifest, units));
+  const isTokenRenewed = units.some((it) => it.id === tokenTimer && isAtWork(it, units));
+  const isTokenIdle = idle.length > 0 && idle.length === manifests.length && !isTokenRenewed;
+  const present = units.filter((unit) => ours.test(unit.id));
+  const started = new Set(present.filter((unit) => isTimer(unit) && isPresent(unit)).map(serviceOf));
+  const found = present.flatMap((unit): UnitStatus[] => {
+    const names = blamed.get(unit.id)?.map(({ name }) => name);
+    if (names === undefined && (!isPresent(unit) || isUnused(unit, units))) return [];
+    if (isTimer(unit)) {
+      const isForToken = unit.id === tokenTimer && isTokenIdle;
+      const idleThings = names !== undefined ? listed(names) : isForToken ? "the token" : undefined;
+      return [timerStatus(unit, find(units, serviceOf(unit)), idleThings, context.isMended)];
+    }
     // One with a timer is told with it.
-    if (byId.has(id.replace(/service$/, "timer"))) return [];
-    const status = serviceStatus(id, unit);
-    return status.state === "ok" && /^(cert-hooks|hooks-again)/.test(id) ? [] : [status];
+    if (started.has(unit.id)) return [];
+    const status = serviceStatus(unit, context.isMended);
+    return status.state === "ok" && /^(cert-hooks|hooks-again)/.test(unit.id) ? [] : [status];
   });
-  return found.toSorted((a, b) => (a.unit < b.unit ? -1 : 1));
+  const nobodys = blamed.get(undefined)?.map(({ name }) => name) ?? [];
+  return {
+    units: found.toSorted((a, b) => (a.unit < b.unit ? -1 : 1)),
+    unrun: nobodys.length === 0 ? [] : [{ state: "wrong", reasons: [`no timer renews ${listed(nobodys)}`] }],
+    timers,
+  };
 }
 
-function nameAndValue(line: string): [string, string] {
-  const end = line.indexOf("=");
-  return [line.slice(0, end), line.slice(end + 1)];
+const tokenTimer = "token-renewal.timer";
+const ours = /^(token-renewal|cert|cert@.*|cert-hooks|cert-hooks@.*|hooks-again@.*)\.(service|timer)$/;
+
+function isPresent(unit: Unit): boolean {
+  return !["not-found", "masked"].includes(loadState(unit));
 }
 
-function timerStatus(id: string, timer: Properties, service: Properties | undefined): UnitStatus {
-  const ran = service === undefined ? undefined : serviceStatus(id, service);
+/** An instance that the manager has loaded since it was asked for, and for no other reason. */
+function isUnused(unit: Unit, units: readonly Unit[]): boolean {
+  const { ActiveState, Result, ExecMainExitTimestamp } = unit.properties;
+  if (!unit.id.startsWith("cert@") || ActiveState !== "inactive" || loadState(unit) !== "loaded")
+    return false;
+  if (!isTimer(unit)) return Result === "success" && timeOf(ExecMainExitTimestamp) === undefined;
+  const service = find(units, serviceOf(unit));
+  return !isEnabled(unit) && (service === undefined || isUnused(service, units));
+}
+
+/** `etcd, peer and 3 more` */
+function listed(names: readonly string[]): string {
+  const shown = names.length > 4 ? names.slice(0, 3) : names;
+  const rest = names.length - shown.length;
+  return `${shown.join(", ")}${rest === 0 ? "" : ` and ${rest} more`}`;
+}
+
+/**
+ * The timer of ours that would run a manifest which no timer runs: one that is enabled, else the one for all manifests,
+ * else the manifest's own. Undefined where the services start other things.
+ */
+function blamedTimer(manifest: Manifest, units: readonly Unit[]): string | undefined {
+  const candidates = ["cert.timer", instanceTimer(manifest.name)].flatMap((id) => {
+    const timer = find(units, id);
+    if (timer === undefined) return [];
+    const service = find(units, serviceOf(timer));
+    return loadState(service) !== "loaded" || runsManifest(service, manifest) ? [timer] : [];
+  });
+  const installed = candidates.filter((timer) => loadState(timer) !== "not-found");
+  return (installed.find(isEnabled) ?? installed[0] ?? candidates[0])?.id;
+}
+
+/** @param idle what is not renewed since it does not fire; undefined where all is */
+function timerStatus(
+  timer: Unit,
+  service: Unit | undefined,
+  idle: string | undefined,
+  isMended: UnitsContext["isMended"],
+): UnitStatus {
+  const { id, properties } = timer;
+  const ran = service !== undefined && isPresent(service) ? serviceStatus(service, isMended) : undefined;
   const about = {
     unit: id,
     // The later one: a boot starts the service, too, and only the timer's own time outlives the next.
-    lastRunAt: latest(timeOf(timer.LastTriggerUSec), ran?.lastRunAt),
-    nextRunAt: timeOf(timer.NextElapseUSecRealtime),
+    lastRunAt: latest(timeOf(properties.LastTriggerUSec), ran?.lastRunAt),
+    nextRunAt: timeOf(properties.NextElapseUSecRealtime),
     exitCode: ran?.exitCode,
   };
-  const isStopped = timer.ActiveState !== "active";
-  if (isStopped && isEnabled(timer)) {
+  const isStopped = properties.ActiveState !== "active";
+  if (isPresent(timer) && loadState(timer) !== "loaded") return { ...about, ...broken(timer) };
+  if (isStopped && isEnabled(timer) && isPresent(timer) && (ran !== undefined || idle === undefined)) {
     const reasons = ["it is enabled and stopped: nothing is renewed by itself"];
     return { ...about, state: "wrong", reasons, mend: `systemctl start ${id}` };
   }
   const { state = "ok", reasons = [], mend } = ran ?? {};
+  if (idle !== undefined) {
+    const [why, command] = whyIdle(timer, service);
+    const all = [...reasons, `${why}: nothing renews ${idle}`];
+    return { ...about, state: "wrong", reasons: all, ...(command === undefined ? {} : { mend: command }) };
+  }
   const disabled = isStopped ? ["not enabled"] : [];
   return { ...about, state, reasons: [...reasons, ...disabled], ...(mend === undefined ? {} : { mend }) };
 }
 
-function isEnabled({ UnitFileState }: Properties): boolean {
-  return UnitFileState === "enabled" || UnitFileState === "enabled-runtime";
+/** Why a timer does not have its service run, and what mends that. */
+function whyIdle(timer: Unit, service: Unit | undefined): readonly [why: string, mend: string | undefined] {
+  const { id } = timer;
+  const enable = enableCall(id);
+  const starts = serviceOf(timer);
+  if (loadState(timer) === "not-found") return ["it is not installed", undefined];
+  if (loadState(timer) === "masked") return ["it is masked", `systemctl unmask ${id} && ${enable}`];
+  if (loadState(service) === "masked") return [`${starts} is masked`, `systemctl unmask ${starts}`];
+  if (loadState(service) === "not-found") return [`${starts} is not installed`, undefined];
+  if (!isEnabled(timer)) {
+    return [
+      isWaiting(timer) ? "it runs until the next boot, as it is not enabled" : "it is not enabled",
+      enable,
+    ];
+  }
+  return ["it does not fire again", undefined];
 }
 
-function serviceStatus(id: string, service: Properties): UnitStatus {
-  const lastRunAt = timeOf(service.ExecMainExitTimestamp);
+function broken(unit: Unit): Finding {
+  return { state: "wrong", reasons: [`its file is broken (${loadState(unit)})`] };
+}
+
+function serviceStatus(service: Unit, isMended: UnitsContext["isMended"]): UnitStatus {
+  const { id, properties } = service;
+  const lastRunAt = timeOf(properties.ExecMainExitTimestamp);
   const about = {
     unit: id,
     lastRunAt,
     nextRunAt: undefined,
-    exitCode: lastRunAt === undefined ? undefined : Number(service.ExecMainStatus),
+    exitCode: lastRunAt === undefined ? undefined : Number(properties.ExecMainStatus),
   };
-  if (service.LoadState !== "loaded") {
-    return { ...about, state: "wrong", reasons: [`its file is broken (${service.LoadState})`] };
-  }
-  if (service.Result === "success") return { ...about, state: "ok", reasons: [] };
-  const how = service.Result === "exit-code" ? `exit code ${about.exitCode}` : service.Result;
+  if (loadState(service) !== "loaded") return { ...about, ...broken(service) };
+  const { Result, ActiveState, Job = "0" } = properties;
+  if (Result === "success") return { ...about, state: "ok", reasons: [] };
+  const exitCode = Result === "exit-code" ? about.exitCode : undefined;
+  const how = exitCode === undefined ? Result : `exit code ${exitCode}`;
   // It waits to be started again, by itself or behind the unit that delays it, or has been.
-  const isWaiting = Number(service.Job ?? 0) !== 0;
-  if (isWaiting || service.ActiveState === "activating" || service.ActiveState === "active") {
+  if (Number(Job) !== 0 || ActiveState === "activating" || ActiveState === "active") {
     return { ...about, state: "due", reasons: [`its last run failed (${how}), and is tried again`] };
   }
-  const mend = `journalctl --unit ${service.Id ?? id}`;
-  return { ...about, state: "wrong", reasons: [`its last run failed (${how})`], mend };
+  const failed = `its last run failed (${how})`;
+  return isMended({ unit: service, at: lastRunAt, exitCode })
+    ? {
+        ...about,
+        state: "wrong",
+        reasons: [failed, "its cause is gone, as far as can be seen"],
+        mend: `systemctl start ${id}`,
+      }
+    : { ...about, state: "wrong", reasons: [failed], mend: `journalctl --unit ${id}` };
 }
 
 /** `Tue 2026-11-24 10:15:00 UTC`; undefined for an empty one, and for `n/a`. */

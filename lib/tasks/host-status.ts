@@ -8,6 +8,7 @@ import { loadManifests } from "../manifest/load.ts";
 import type { Manifest } from "../manifest/manifest.ts";
 import type { VaultClient } from "../vault/client.ts";
 import { pendingHooks } from "./hooks.ts";
+import { isCauseGone } from "./host-status-cause.ts";
 import {
   type CertificateStatus,
   certificateStatus,
@@ -25,6 +26,7 @@ import {
   tokenStatus,
 } from "./host-status-token.ts";
 import { type UnitStatus, unitStatuses } from "./host-status-units.ts";
+import { readHostUnits } from "./host-units.ts";
 
 export interface HostStatusOptions {
   /** Undefined asks no server. */
@@ -60,8 +62,12 @@ export interface HostStatus {
   readonly certificates: readonly CertificateStatus[];
   /** Each that is broken, or all of them where their folder is. */
   readonly manifests: readonly Finding[];
+  /** Those that no timer runs, where that is not told of a unit: at most one for all. */
+  readonly unrun: readonly Finding[];
   readonly hooks: readonly HookStatus[];
   readonly units: readonly UnitStatus[];
+  /** The timer that runs each manifest, by the manifest's file; without those that none runs. */
+  readonly timers: ReadonlyMap<string, string>;
   /** The host's file of variables, where it can't be used: at most one. */
   readonly config: readonly Finding[];
   /** What this user may not read: at most one. */
@@ -78,7 +84,7 @@ export async function hostStatus(options: HostStatusOptions): Promise<HostStatus
   const wanted = readAll(manifests, options.destinations);
   const mounts = new Set(wanted.flatMap((one) => mountOf(one) ?? []));
   const asked = askServer(options.connect, heldToken(tokens), [...mounts]);
-  const [answers, units] = await Promise.all([asked, unitStatuses()]);
+  const [answers, hostUnits] = await Promise.all([asked, readHostUnits(manifests)]);
   const { server, clock } = answers;
   const config = options.configFailure === undefined ? [] : [options.configFailure];
   const token = tokenStatus(tokens, answers);
@@ -86,22 +92,25 @@ export async function hostStatus(options: HostStatusOptions): Promise<HostStatus
   const certificates = await Promise.all(
     wanted.map((one) => certificateStatus(one, answers, options.configPath)),
   );
-  const found = {
+  const known = {
     server,
-    clock,
     token,
     certificates,
     manifests: failures.filter((failure) => !isDenied(failure)).map(broken),
     hooks: hookStatuses(manifests, options),
-    units,
     config: isSetUp ? config.filter((failure) => !isDenied(failure)).map(broken) : [notSetUp(options)],
     permission: permission([
       ...[tokens.token, tokens.initToken, ...config, ...failures].filter(isDenied),
       ...wanted.filter((one) => one.isDenied),
     ]),
   };
-  const lists = [found.manifests, found.hooks, units, found.config, found.permission].flat();
-  const all = [server, clock, token, ...certificates, ...lists];
+  const units = unitStatuses(hostUnits ?? [], {
+    manifests: hostUnits === undefined ? [] : manifests,
+    isMended: (run) => isCauseGone(run, { ...known, ...options, loaded: manifests }),
+  });
+  const found = { clock, ...known, ...units };
+  const lists = [found.manifests, found.unrun, found.hooks, found.units, found.config, found.permission];
+  const all = [server, clock, token, ...certificates, ...lists.flat()];
   return {
     state: worstState(all.map(({ state }) => state)),
     host: hostname(),

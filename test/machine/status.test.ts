@@ -3,10 +3,12 @@ import { copyFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { ensureBuilt } from "../../tools/build.ts";
 import { environmentLines } from "../host/environment-lines.ts";
+import { until } from "../support/wait.ts";
 import { demoSite, describeBooted } from "./bootable.ts";
 import { runningEtcd } from "./etcd-host.ts";
 import { createHost, dropIn, manifest } from "./host.ts";
 import type { Machine } from "./machine.ts";
+import { isQuiet } from "./timers.ts";
 
 const minute = 60_000;
 
@@ -76,6 +78,112 @@ describeBooted("status on a booted machine", () => {
     expect((await status()).code).toBe(0);
   });
 
+  test("tells a manifest that no enabled timer runs, and how one is enabled", async () => {
+    const timers = ["cert.timer", "token-renewal.timer"];
+    await host.output("systemctl", "disable", "--now", ...timers);
+    const disabled = await status();
+    expect(disabled).toMatchObject({
+      code: 1,
+      state: "wrong",
+      units: [
+        {
+          unit: "cert.timer",
+          state: "wrong",
+          reasons: ["it is not enabled: nothing renews etcd"],
+          mend: "systemctl enable --now cert.timer",
+        },
+        {
+          unit: "token-renewal.timer",
+          state: "wrong",
+          reasons: ["it is not enabled: nothing renews the token"],
+          mend: "systemctl enable --now token-renewal.timer",
+        },
+      ],
+    });
+    const { stdout } = await host.run("/usr/local/bin/status");
+    expect(stdout).toEndWith(`to mend it: systemctl enable --now ${timers.join(" ")}\n`);
+
+    await host.output("systemctl", "start", "cert.timer");
+    expect((await status()).units[0]).toMatchObject({
+      state: "wrong",
+      reasons: ["it runs until the next boot, as it is not enabled: nothing renews etcd"],
+    });
+    await host.output("systemctl", "stop", "cert.timer");
+
+    await host.output("systemctl", "enable", "--now", "cert@etcd.timer");
+    expect(await status()).toMatchObject({
+      code: 0,
+      units: [
+        { unit: "cert.timer", state: "ok", reasons: ["not enabled"] },
+        { unit: "cert@etcd.timer", state: "ok", reasons: [] },
+        { unit: "token-renewal.timer", state: "ok", reasons: ["not enabled"] },
+      ],
+    });
+    await host.output("systemctl", "disable", "--now", "cert@etcd.timer");
+
+    // A timer of the administrator's own, in the place of ours.
+    const own = "[Timer]\nOnCalendar=daily\n[Install]\nWantedBy=timers.target\n";
+    const run =
+      "[Service]\nType=oneshot\nExecStart=/usr/local/bin/issue-cert --config-dir /etc/vault/certs.d/\n";
+    writeFileSync(`${host.disk}/etc/systemd/system/nightly.timer`, own);
+    writeFileSync(`${host.disk}/etc/systemd/system/nightly.service`, run);
+    await host.output("systemctl", "daemon-reload");
+    await host.output("systemctl", "enable", "--now", "nightly.timer");
+    expect((await status()).code).toBe(0);
+    await host.output("systemctl", "disable", "--now", "nightly.timer");
+    expect((await status()).code).toBe(1);
+    await host.output("mkdir", "-p", "/etc/cron.d");
+    writeFileSync(
+      `${host.disk}/etc/cron.d/certificates`,
+      "0 3 * * * root issue-cert --config-dir /etc/vault/certs.d\n",
+    );
+    expect((await status()).code).toBe(0);
+    await host.output("rm", "/etc/cron.d/certificates");
+
+    const [enable = "", ...words] = disabled.units[0].mend.split(" ");
+    await host.output(enable, ...words, "token-renewal.timer");
+    expect((await status()).code).toBe(0);
+    expect(await host.settled()).toBe("running");
+  });
+
+  test("needs no timer where there is no manifest", async () => {
+    await host.output("systemctl", "disable", "--now", "cert.timer", "token-renewal.timer");
+    await until(() => isQuiet(host));
+    await host.output("mv", "/etc/vault/certs.d", "/etc/vault/away");
+    expect(await status()).toMatchObject({ code: 0, units: [{ state: "ok" }, { state: "ok" }] });
+    await host.output("mv", "/etc/vault/away", "/etc/vault/certs.d");
+    await host.output("systemctl", "enable", "--now", "cert.timer", "token-renewal.timer");
+    await until(() => isQuiet(host));
+    expect((await status()).code).toBe(0);
+  });
+
+  test("has a failed service started when its cause is gone, and its journal read until then", async () => {
+    const path = "/etc/vault/certs.d/other.toml";
+    const other = (mount: string) =>
+      writeFileSync(
+        host.disk + path,
+        manifest({ sign_path: `"demo/pki/${mount}/sign/server"`, destination: '"/etc/etcd/ssl/other"' }),
+      );
+    other("k8s");
+    expect((await host.run("systemctl", "start", "cert.service")).code).not.toBe(0);
+    expect((await status()).units[0]).toMatchObject({
+      unit: "cert.timer",
+      state: "wrong",
+      exitCode: 77,
+      reasons: ["its last run failed (exit code 77)"],
+      mend: "journalctl --unit cert.service",
+    });
+    // The manager tells whole seconds.
+    await Bun.sleep(1100);
+    other("etcd-k8s");
+    const { units } = await status();
+    expect(units[0]).toMatchObject({ exitCode: 77, mend: "systemctl start cert.service" });
+    await host.output(...units[0].mend.split(" "));
+    await until(() => isQuiet(host));
+    expect((await status()).code).toBe(0);
+    await host.output("rm", path);
+  });
+
   test("reads a file of variables as this systemd does", async () => {
     const unit = [
       "systemd-run",
@@ -114,8 +222,8 @@ describeBooted("status on a booted machine", () => {
         {
           unit: "token-renewal.timer",
           state: "wrong",
-          reasons: ["its last run failed (exit code 77)"],
-          mend: `journalctl --unit ${unit}`,
+          reasons: ["its last run failed (exit code 77)", "its cause is gone, as far as can be seen"],
+          mend: `systemctl start ${unit}`,
           exitCode: 77,
         },
       ],

@@ -57,6 +57,7 @@ describe("status --json", () => {
       keyMatches: true,
       caMatches: true,
       caOnServer: "same",
+      timer: null,
       hookPending: false,
     };
     const command = `/bin/sh -c "exit 1" hook ${join(host.path, "hook.log")}`;

@@ -1,0 +1,71 @@
+import { readdirSync, statSync } from "node:fs";
+import { ExitCode } from "../failure.ts";
+import type { Finding } from "../finding.ts";
+import type { Manifest } from "../manifest/manifest.ts";
+import type { CertificateStatus } from "./host-status-certificates.ts";
+import type { FailedRun } from "./host-status-units.ts";
+import { runsManifest } from "./host-units.ts";
+
+/** What is known of a host, beside its units. */
+export interface KnownOfHost {
+  readonly server: Finding;
+  readonly token: Finding;
+  readonly certificates: readonly CertificateStatus[];
+  /** Each that is broken. */
+  readonly manifests: readonly Finding[];
+  /** Those that are not. */
+  readonly loaded: readonly Manifest[];
+  readonly hooks: readonly Finding[];
+  readonly config: readonly Finding[];
+  readonly permission: readonly Finding[];
+  readonly configPath: string;
+  readonly configDir: string;
+}
+
+/** What the server's answer may lead to, or what is not known at all: nothing on this host shows whether it lasts. */
+const unseen: readonly number[] = [
+  ExitCode.data,
+  ExitCode.unavailable,
+  ExitCode.software,
+  ExitCode.noPermission,
+];
+
+/**
+ * Whether nothing that is known would have a unit's next run fail as its last one did: the server, the host's token and
+ * its configuration are well, and so is what the unit keeps. After a failure that only the next run can tell of, what
+ * it keeps has to be without a fault, or somebody has changed the configuration since.
+ */
+export function isCauseGone({ unit, at, exitCode }: FailedRun, known: KnownOfHost): boolean {
+  if (/^(cert-hooks|hooks-again)/.test(unit.id)) return known.hooks.length === 0;
+  const { server, token, certificates, loaded } = known;
+  const isReady = server.state === "ok" && (token.state === "ok" || token.state === "due");
+  if (!isReady || known.config.length + known.permission.length > 0) return false;
+  const isForToken = unit.id.startsWith("token-renewal");
+  if (!isForToken && known.manifests.length > 0) return false;
+  const files = new Set(loaded.filter((one) => runsManifest(unit, one)).map(({ file }) => file));
+  const kept = isForToken ? [token] : certificates.filter(({ manifest = "" }) => files.has(manifest));
+  // It does what nobody here knows of.
+  if (kept.length === 0) return false;
+  if (kept.every(({ state }) => state === "ok")) return true;
+  // From 200 on they are the manager's own.
+  const isUnseen = exitCode !== undefined && (unseen.includes(exitCode) || exitCode >= 200);
+  // The manager tells whole seconds.
+  return !isUnseen || (at !== undefined && lastChangeMs(known) >= at.getTime() + 1000);
+}
+
+/** When somebody last changed something in the host's configuration. */
+function lastChangeMs({ configPath, configDir }: KnownOfHost): number {
+  const paths = [configPath, configDir].flatMap((folder) => [
+    folder,
+    ...namesIn(folder).map((name) => `${folder}/${name}`),
+  ]);
+  return Math.max(...paths.map((path) => statSync(path, { throwIfNoEntry: false })?.ctimeMs ?? 0));
+}
+
+function namesIn(folder: string): string[] {
+  try {
+    return readdirSync(folder);
+  } catch {
+    return [];
+  }
+}

@@ -1,0 +1,181 @@
+import { existsSync, readdirSync, readFileSync, realpathSync, statSync } from "node:fs";
+import { dirname, resolve } from "node:path";
+import type { Manifest } from "../manifest/manifest.ts";
+
+/** A unit as `systemctl show` tells it. */
+export interface Unit {
+  readonly id: string;
+  readonly properties: Readonly<Record<string, string>>;
+  /** Each command of a service, its words with a blank between them. */
+  readonly commands: readonly string[];
+}
+
+const timers = ["token-renewal.timer", "cert.timer", "cert@*.timer"];
+const services = ["token-renewal.service", "cert.service", "cert@*.service"];
+const hooks = ["cert-hooks.service", "cert-hooks@*.service", "hooks-again@*.service"];
+const properties = [
+  ...["Id", "LoadState", "UnitFileState", "ActiveState", "SubState", "Result", "Job", "Unit", "ExecStart"],
+  ...["WantedBy", "RequiredBy", "UpheldBy"],
+  ...["ExecMainStatus", "ExecMainExitTimestamp", "LastTriggerUSec", "NextElapseUSecRealtime"],
+];
+
+/**
+ * This host's units, by systemd: ours, and every timer that runs. Where none of them runs a manifest, what other timers
+ * start, and the manifest's own instance, too.
+ *
+ * @returns undefined where systemd does not run, or does not answer
+ */
+export async function readHostUnits(manifests: readonly Manifest[]): Promise<readonly Unit[] | undefined> {
+  // What sd_booted(3) looks at.
+  if (!existsSync("/run/systemd/system")) return undefined;
+  const units = readUnits(await systemctlShow([...timers, ...services, ...hooks, "*.timer"]));
+  if (units.length === 0) return undefined;
+  const idle = manifests.filter((manifest) => timerOf(manifest, units) === undefined);
+  if (idle.length === 0) return units;
+  const known = new Set(units.map(({ id }) => id));
+  const instances = idle.flatMap(({ name }) =>
+    // Another would be an error, and all of them would stay unknown.
+    /^[\w.:-]+$/.test(name) ? [instanceTimer(name), serviceName(instanceTimer(name))] : [],
+  );
+  const more = [...instances, ...units.filter(isTimer).map(serviceOf)].filter((id) => !known.has(id));
+  return more.length === 0 ? units : [...units, ...readUnits(await systemctlShow(more))];
+}
+
+/** Empty where it is not there, or fails. */
+async function systemctlShow(units: readonly string[]): Promise<string> {
+  const { execFile } = await import("node:child_process");
+  return await new Promise((done) => {
+    execFile(
+      "systemctl",
+      ["show", `--property=${properties.join(",")}`, "--", ...units],
+      {
+        // Times in one zone, whatever the host's is called.
+        env: { PATH: "/usr/sbin:/usr/bin:/sbin:/bin", LC_ALL: "C", TZ: "UTC" },
+        timeout: 5000,
+        // One that hangs may not heed anything else.
+        killSignal: "SIGKILL",
+      },
+      (error, stdout) => done(error === null ? stdout : ""),
+    );
+  });
+}
+
+/** Reads what `systemctl show` prints: a block of lines `Name=value` for each unit, and some units twice. */
+export function readUnits(text: string): readonly Unit[] {
+  const all = text.split("\n\n").flatMap((block): Unit[] => {
+    const values = block.trim().split("\n").map(nameAndValue);
+    const found = Object.fromEntries(values);
+    const commands = values.flatMap(([name, value]) =>
+      name === "ExecStart" ? (/ argv\[\]=(.*?) ; ignore_errors=/.exec(value)?.[1] ?? []) : [],
+    );
+    return found.Id === undefined ? [] : [{ id: found.Id, properties: found, commands }];
+  });
+  return [...new Map(all.map((unit) => [unit.id, unit])).values()];
+}
+
+function nameAndValue(line: string): [string, string] {
+  const end = line.indexOf("=");
+  return [line.slice(0, end), line.slice(end + 1)];
+}
+
+export function isTimer({ id }: Unit): boolean {
+  return id.endsWith(".timer");
+}
+
+export function instanceTimer(manifestName: string): string {
+  return `cert@${manifestName}.timer`;
+}
+
+/** What a timer starts. */
+export function serviceOf({ id, properties }: Unit): string {
+  return properties.Unit || serviceName(id);
+}
+
+function serviceName(timer: string): string {
+  return timer.replace(/timer$/, "service");
+}
+
+/** `loaded`; else `not-found`, `masked`, `bad-setting` and alike. */
+export function loadState(unit: Unit | undefined): string {
+  return unit?.properties.LoadState ?? "not-found";
+}
+
+/** Whether something starts a timer at each boot. */
+export function isEnabled({ properties: { UnitFileState, WantedBy, RequiredBy, UpheldBy } }: Unit): boolean {
+  const isByFile = UnitFileState === "enabled" || UnitFileState === "enabled-runtime";
+  return isByFile || Boolean(WantedBy || RequiredBy || UpheldBy);
+}
+
+/** Whether it waits for its time. */
+export function isWaiting({ properties }: Unit): boolean {
+  return properties.ActiveState === "active" && properties.SubState !== "elapsed";
+}
+
+/** Whether a timer fires now and after each boot, and finds something to start. */
+export function isAtWork(timer: Unit, units: readonly Unit[]): boolean {
+  return isEnabled(timer) && isWaiting(timer) && loadState(find(units, serviceOf(timer))) === "loaded";
+}
+
+/** The timer that runs a manifest; undefined where none does that is enabled. */
+export function timerOf(manifest: Manifest, units: readonly Unit[]): string | undefined {
+  const runs = (timer: Unit) => runsManifest(find(units, serviceOf(timer)), manifest);
+  return units.find((unit) => isTimer(unit) && isAtWork(unit, units) && runs(unit))?.id;
+}
+
+export function find(units: readonly Unit[], id: string): Unit | undefined {
+  return units.find((unit) => unit.id === id);
+}
+
+/**
+ * Whether a service issues what a manifest asks for, by the command that it starts. One that starts a program of
+ * somebody's own is believed to do what its name says.
+ */
+export function runsManifest(service: Unit | undefined, manifest: Manifest): boolean {
+  if (service === undefined || loadState(service) !== "loaded") return false;
+  return service.commands.some((command) => {
+    if (/(^|[\s/])(issue-cert|vault-helper)(\s|$)/.test(command)) return issues(command, manifest);
+    return service.id === "cert.service" || service.id === serviceName(instanceTimer(manifest.name));
+  });
+}
+
+/** Whether a line of a unit, or of a crontab, issues what a manifest asks for. */
+function issues(command: string, { file }: Manifest): boolean {
+  if (/ --(check|hooks[ =]["']?only)\b/.test(command)) return false;
+  const named = command.matchAll(/ --config(-dir)?[ =](["']?)(.+?)\2(?=\s+[-&|;>#]|[;&|)]|\s*$)/g);
+  return [...named].some(([, isFolder, , path = ""]) =>
+    isFolder === undefined ? isSame(path, file) : isSame(path, dirname(file)),
+  );
+}
+
+function isSame(a: string, b: string): boolean {
+  return realPath(a) === realPath(b);
+}
+
+function realPath(path: string): string {
+  try {
+    return realpathSync(path);
+  } catch {
+    return resolve(path);
+  }
+}
+
+const crontabs = ["/etc/crontab", "/etc/anacrontab", "/etc/cron.d", "/etc/cron.hourly", "/etc/cron.daily"];
+const crontabsOfUsers = ["/var/spool/cron", "/var/spool/cron/crontabs"];
+
+/** Whether cron runs a manifest, by the tables that this user may read. */
+export function isInCrontab(manifest: Manifest): boolean {
+  return [...crontabs, ...crontabsOfUsers]
+    .flatMap(linesIn)
+    .some((line) => !/^\s*#/.test(line) && issues(line, manifest));
+}
+
+/** Of a file, or of each file in a folder; none where it can't be read. */
+function linesIn(path: string): string[] {
+  try {
+    if (!statSync(path).isDirectory()) return readFileSync(path, "utf8").split("\n");
+    const files = readdirSync(path, { withFileTypes: true }).filter((entry) => entry.isFile());
+    return files.flatMap(({ name }) => linesIn(`${path}/${name}`));
+  } catch {
+    return [];
+  }
+}
