@@ -90,7 +90,7 @@ function readNames(read: Reader): Names {
   read.as("organisation", () => checkNames({ ...nothing, organisations }));
   read.as("san_hosts", () => checkNames({ ...nothing, dnsNames }));
   read.as("ip_sans", () => checkNames({ ...nothing, ipAddresses }));
-  return names;
+  return checkNames(names);
 }
 
 function readDestination(read: Reader): string {

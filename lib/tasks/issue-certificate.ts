@@ -12,6 +12,7 @@ import { mountOfSignPath, readIssuerChain, signCsr } from "../vault/pki.ts";
 import { type Certificate, isSameCertificate, isSignedBy, readCertificates } from "../x509/certificate.ts";
 import { generateKey, type PrivateKey, readKey } from "../x509/key.ts";
 import { defaultKeyType, isSameKeyType, type KeyType } from "../x509/key-type.ts";
+import { longestCommonName } from "../x509/names.ts";
 import { chainOf, checkSigned } from "./check-signed.ts";
 import { type Clocks, clockNote, learnServerTime, nextCaLook, readClocks } from "./clock.ts";
 import { dueAt, otherCa, standing } from "./due.ts";
@@ -186,6 +187,7 @@ async function issue(
   const { key, kept } = await chooseKey(set, options);
   const { createCsr } = await import("../x509/csr.ts");
   const csr = createCsr(key, names);
+  tellLongName(options);
   const signed = await signCsr(client, signPath, { csr, ...names }).catch(async (error) => {
     throw await explainRefusal(client, signPath, error);
   });
@@ -220,6 +222,14 @@ async function issue(
     keyKept: kept,
     isPending: options.keepsPending === true || set.isPending === true,
   };
+}
+
+function tellLongName({ names: { commonName }, onNote }: IssueOptions): void {
+  if (commonName.length <= longestCommonName) return;
+  onNote?.(
+    `the common name ${printable(commonName)} has ${commonName.length} characters: RFC 5280 allows ${longestCommonName}, ` +
+      "and a program that keeps to that may refuse the certificate",
+  );
 }
 
 /** The key that stands is kept, unless a new one is asked for in words: `--force`, or another type. */

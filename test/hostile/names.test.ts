@@ -107,7 +107,7 @@ describe("a role for the init token is refused, with nothing asked and the init 
 
 describe("a name is refused, with nothing asked:", () => {
   const cases: ReadonlyArray<readonly [flag: string, values: readonly string[]]> = [
-    ["common name", ["", "  ", "a".repeat(65), "a\nb", "a\u001b[2Jb", "a\u202eb", "a\u200bb"]],
+    ["common name", ["", "  ", "a".repeat(266), "a\nb", "a\u001b[2Jb", "a\u202eb", "a\u200bb"]],
     [
       "--san-hosts",
       [

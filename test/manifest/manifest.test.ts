@@ -126,7 +126,6 @@ describe("parseManifest() resolves", () => {
     ["san_hosts", '["ok", "%h"]', "%h can't be resolved: there is no such specifier"],
     ["ip_sans", '"%6"', "%6 can't be resolved: this host has no IPv6 address"],
     ["ip_sans", '"%4"', "%4 can't be resolved: this host has no IPv4 address"],
-    ["common_name", '"%H"', "%H can't be resolved: there is no such specifier"],
   ])("not %s = %s on a host that has no such thing", async (field, value, words) => {
     const nobody = { hostName: "", ipv4: undefined, ipv6: undefined };
     const failure = await failureOf(() => parse({ [field]: value }, nobody));
@@ -135,6 +134,21 @@ describe("parseManifest() resolves", () => {
       `${file}:${lineOf(field)}: ${field} can't be right: ${words}`,
     ]);
     expect(failure.hint).toContain("use %H");
+  });
+
+  test("a node's name in lower case, and without a dot at its end", () => {
+    const named = { hostName: "IP-10-0-0-7.", ipv4: undefined, ipv6: undefined };
+    const { names, destination } = parse(
+      { common_name: '"system:node:%H"', san_hosts: '["%H"]', destination: '"/etc/ssl/%H/x"' },
+      named,
+    );
+    expect(names.commonName).toBe("system:node:ip-10-0-0-7");
+    expect(names.dnsNames).toEqual(["IP-10-0-0-7"]);
+    expect(destination).toBe("/etc/ssl/IP-10-0-0-7./x");
+  });
+
+  test("an address of the host as common name, which is an IP SAN, too", () => {
+    expect(parse({ common_name: '"%4"' }).names).toMatchObject({ ipAddresses: ["10.0.0.7"] });
   });
 });
 
