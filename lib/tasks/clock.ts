@@ -78,8 +78,8 @@ export function correctedFor(
   if (issued === undefined) return now;
   const corrected = (clock: keyof Clocks, other: keyof Clocks) => {
     const wasAhead = issued[clock] >= dueAt && issued[other] < dueAt;
-    // One that shows less than it did has been set since.
-    return wasAhead && now[clock] >= issued[clock]
+    // One that shows less than it did has been set since. An answer's Date is in whole seconds, and comes late.
+    return wasAhead && now[clock].getTime() + tolerableMs >= issued[clock].getTime()
       ? new Date(now[clock].getTime() - (issued[clock].getTime() - notBefore.getTime()))
       : now[clock];
   };

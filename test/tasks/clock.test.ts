@@ -61,6 +61,8 @@ describe("ageOf(), with what the clocks showed at the issue, does not issue agai
     ["until it is due by what has passed", clocks(365, 0), clocks(365 + 21, 1), late],
     ["until it is due by the other clock", clocks(365, 0), clocks(366, 21), late],
     ["while a proxy's is a year ahead", clocks(0, 365), clocks(1, 366)],
+    // Dates are in whole seconds, and come late.
+    ["where the next run follows at once", clocks(0, 365), clocks(0, 364.9999)],
     ["while it is ahead by 25 days", clocks(0, 25), clocks(0.1, 25.1)],
     ["but does once it is due by a clock that was set since", clocks(365, 0), clocks(21, 1), late],
     ["but does where both showed it: its life was nearly over", clocks(25, 25), clocks(25, 25), late],
