@@ -108,29 +108,40 @@ describeBooted("a booted machine, at its first boot and after,", () => {
     expect(statSync(`${host.disk}${destination}-key.pem`).mode & 0o777).toBe(0o600);
   });
 
-  test("issues elsewhere once a drop-in allows it, and runs the hooks of that", async () => {
+  test.each([
+    ["/srv/tls", ""],
+    ["/etc/vault/tls", ""],
+    // Hidden from hooks otherwise.
+    ["/etc/ssl/private/tls", "InaccessiblePaths="],
+  ])("issues in %s once a drop-in allows it, and runs the hooks of that", async (folder, more) => {
     const elsewhere = "/etc/vault/certs.d/elsewhere.toml";
     const content = manifest({
-      destination: '"/srv/tls/etcd"',
+      destination: `"${folder}/etcd"`,
       on_change: '[["/usr/bin/touch", "/run/told"]]',
     });
     writeHostFile(host.disk, elsewhere, { content });
-    await host.output("install", "-d", "-m", "0750", "-o", "etcd", "-g", "etcd", "/srv/tls");
+    await host.output("install", "-d", "-m", "0750", "-o", "etcd", "-g", "etcd", folder);
+    await host.output("rm", "-f", "/run/told");
     // The tests before may have used up the starts that it has in ten seconds.
     await host.output("systemctl", "reset-failed", "cert.service");
     expect((await host.run("systemctl", "start", "cert.service")).code).not.toBe(0);
     expect(await host.show("cert.service", "ExecMainStatus")).toBe("73");
     const example = readFileSync(join(import.meta.dir, "../../units/examples/destination.conf"), "utf8");
     for (const unit of ["cert.service", "cert-hooks.service"]) {
-      for (const [path, file] of Object.entries(dropIn(unit, example))) writeHostFile(host.disk, path, file);
+      const lines = `${example.replaceAll("/srv/tls", folder)}${unit === "cert-hooks.service" ? more : ""}\n`;
+      for (const [path, file] of Object.entries(dropIn(unit, lines))) writeHostFile(host.disk, path, file);
     }
     await host.output("systemctl", "daemon-reload");
     await host.output("systemctl", "start", "cert.service");
     await until(() => existsSync(`/proc/${host.leader}/root/run/told`));
     await until(() => isQuiet(host));
-    expect(readFileSync(`${host.disk}/srv/tls/etcd.pem`, "utf8")).toContain("BEGIN CERTIFICATE");
-    expect(existsSync(`${host.disk}/srv/tls/.etcd.set/pending`)).toBe(false);
+    expect(readFileSync(`${host.disk}${folder}/etcd.pem`, "utf8")).toContain("BEGIN CERTIFICATE");
+    expect(existsSync(`${host.disk}${folder}/.etcd.set/pending`)).toBe(false);
     await host.output("rm", elsewhere);
+    // Before the next: what the drop-in of this one allows is not to help it.
+    for (const unit of ["cert.service", "cert-hooks.service"])
+      await host.output("rm", "-r", `/etc/systemd/system/${unit}.d`);
+    await host.output("systemctl", "daemon-reload");
   });
 
   test("issues by a unit for one manifest, too", async () => {
