@@ -1,5 +1,6 @@
 import type { VaultClient } from "./client.ts";
 import { deleteData, readData, writeData } from "./data.ts";
+import { VaultError } from "./error.ts";
 import type { Answer, Fields } from "./shape.ts";
 
 /** A token as the server describes it after a renewal, or at its making. */
@@ -78,6 +79,27 @@ export async function lookupSelf(client: VaultClient, token?: string): Promise<T
     renewable: data.fields.renewable !== undefined && data.truth("renewable"),
     policies: data.texts("policies"),
   };
+}
+
+/**
+ * Whether the server has a token, as the client's own token looks it up; false, too, where that may not.
+ *
+ * @see https://developer.hashicorp.com/vault/api-docs/auth/token#lookup-a-token
+ */
+export async function isThere(client: VaultClient, token: string): Promise<boolean> {
+  try {
+    await client.request({
+      method: "POST",
+      path: "auth/token/lookup",
+      body: { token },
+      capability: "update",
+      repeatable: true,
+    });
+    return true;
+  } catch (error) {
+    if (error instanceof VaultError && error.status === 403) return false;
+    throw error;
+  }
 }
 
 /**

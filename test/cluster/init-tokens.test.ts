@@ -4,7 +4,7 @@ import { Failure } from "../../lib/failure.ts";
 import { createFromRole } from "../../lib/vault/token.ts";
 import { relayedServer } from "../support/dev-server.ts";
 import { failureOf } from "../support/failure.ts";
-import { api } from "./api.ts";
+import { api, fields } from "./api.ts";
 import { goldenTokens, readObjects, storedTokens, wantedObjects } from "./objects.ts";
 import { clientOf, prepareRoles, renewals, run } from "./run.ts";
 
@@ -199,6 +199,25 @@ describe("an init token that is rotated", () => {
     expect(await areAlive("other")).toEqual([false]);
     expect(await run("write-roles", client, defineCluster(id))).toEqual([]);
   });
+});
+
+test("an init token that is bound to other addresses is not taken for one that was revoked", async () => {
+  const cluster = await prepared("bound", {});
+  const role = {
+    token_bound_cidrs: "192.0.2.1/32",
+    allowed_policies: ["bound/worker-creator"],
+    orphan: true,
+  };
+  await admin.write("auth/token/roles/elsewhere", role);
+  const made = await admin.write("auth/token/create/elsewhere", { policies: ["bound/worker-creator"] });
+  const init_token = String(fields(made.auth).client_token);
+  await admin.write("bound/secrets/init_token_worker", { init_token });
+  relay.reset();
+  const failure = await failureOf(() => run("write-roles", client, cluster));
+  expect(failure.exitCode).toBe(77);
+  expect(failure.hint).toEndWith("or it is bound to other addresses");
+  expect(writes()).toEqual([]);
+  expect(await admin.find("bound/secrets/init_token_worker")).toEqual({ init_token });
 });
 
 describe("init tokens whose ids are not chosen", () => {

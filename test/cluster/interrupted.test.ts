@@ -2,7 +2,7 @@ import { describe, expect, test } from "bun:test";
 import { type Cluster, defineCluster } from "../../lib/cluster/cluster.ts";
 import { pkiMountNames } from "../../lib/cluster/mounts.ts";
 import { devServer } from "../support/dev-server.ts";
-import { type Fault, startRelay } from "../support/relay.ts";
+import { type Fault, isWrite, startRelay } from "../support/relay.ts";
 import { api, fields } from "./api.ts";
 import { readObjects, storedTokens, wantedObjects } from "./objects.ts";
 import { clientOf, type Half, makeMounts, prepareRoles, run, storeServiceAccountKey } from "./run.ts";
@@ -27,8 +27,8 @@ const signs: Readonly<Record<Way, string>> = {
  */
 async function interrupt(half: Half, cluster: Cluster, count: number, way: Way): Promise<boolean> {
   let writes = 0;
-  const fault: Fault = async ({ method }, _number, pass) => {
-    if (method === "GET" || ++writes <= count) return writes > count ? sealed() : undefined;
+  const fault: Fault = async (request, _number, pass) => {
+    if (!isWrite(request) || ++writes <= count) return writes > count ? sealed() : undefined;
     if (way === "before it acts") return sealed();
     await pass();
     // As a crash would: every connection ends, and no new one is taken.
