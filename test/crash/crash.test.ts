@@ -70,7 +70,7 @@ describe.each(admins.map((scenario) => [scenario.name, scenario] as const))("%s"
     const findings = [];
     for (const call of sample(calls, killSample)) findings.push(await killAt(its(), scenario, call));
     expect(findings.filter((it) => it !== undefined)).toEqual([]);
-  });
+  }, 180_000);
 
   test("killed while the server is at a request, which it gives up, is done by the next run", async () => {
     const moments = await momentsOf(its(), scenario);
@@ -81,5 +81,5 @@ describe.each(admins.map((scenario) => [scenario.name, scenario] as const))("%s"
     for (const moment of [...longest, ...sample(moments, killSample)])
       findings.push(await killDuring(its(), scenario, moment));
     expect(findings.filter((it) => it !== undefined)).toEqual([]);
-  });
+  }, 180_000);
 });
