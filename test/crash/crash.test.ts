@@ -1,5 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { api } from "../cluster/api.ts";
 import { hostScenarios } from "./host-scenarios.ts";
+import type { Scenario } from "./scenario.ts";
 import { setupScenarios } from "./setup-scenarios.ts";
 import type { Call } from "./strace.ts";
 import {
@@ -18,12 +20,9 @@ import { teardownScenarios } from "./teardown-scenario.ts";
 // A sample, to keep it short: `npm run test:crash` tries every point.
 const killSample = 12;
 
-let stage: Stage;
+const stage = await setStage();
 /** For one scenario at a time. */
-let ownStage: Stage;
-beforeAll(async () => {
-  [stage, ownStage] = await Promise.all([setStage(), setStage("raft")]);
-});
+const ownStage = await setStage("raft");
 afterAll(async () => {
   await stage[Symbol.asyncDispose]();
   await ownStage[Symbol.asyncDispose]();
@@ -61,10 +60,13 @@ describe.each(hostScenarios.map((scenario) => [scenario.name, scenario] as const
   });
 });
 
-const admins = [...setupScenarios, ...teardownScenarios];
-describe.each(admins.map((scenario) => [scenario.name, scenario] as const))("%s", (_, scenario) => {
+for (const scenario of [...setupScenarios, ...teardownScenarios]) {
   const its = () => (scenario.onDisk === true ? ownStage : stage);
+  const isPossible = await scenario.isPossible?.(api(its().address, its().rootToken));
+  describe.skipIf(isPossible === false)(scenario.name, () => testAdmins(scenario, its));
+}
 
+function testAdmins(scenario: Scenario, its: () => Stage): void {
   test("killed at a call, is done by the next run", async () => {
     const { calls } = await callsOf(its(), scenario);
     const findings = [];
@@ -82,4 +84,4 @@ describe.each(admins.map((scenario) => [scenario.name, scenario] as const))("%s"
       findings.push(await killDuring(its(), scenario, moment));
     expect(findings.filter((it) => it !== undefined)).toEqual([]);
   }, 180_000);
-});
+}

@@ -1,3 +1,4 @@
+import { api } from "../cluster/api.ts";
 import { hostScenarios } from "./host-scenarios.ts";
 import type { Scenario } from "./scenario.ts";
 import { setupScenarios } from "./setup-scenarios.ts";
@@ -86,6 +87,7 @@ async function main(): Promise<number> {
   const words = process.argv.slice(2);
   for (const scenario of [...hostScenarios, ...setupScenarios, ...teardownScenarios]) {
     if (words.length > 0 && !words.some((word) => scenario.name.includes(word))) continue;
+    if ((await scenario.isPossible?.(api(one.address, one.rootToken))) === false) continue;
     const stages = scenario.onDisk === true ? ([one, other] as const) : ([stage, stage] as const);
     const { killed, cutOff, refused, findings } = await sweep(stages, scenario);
     const all = killed + cutOff + refused;

@@ -23,6 +23,8 @@ export interface Scenario {
   readonly isAdmins?: true;
   /** In a server that takes its time, and cuts off what it does for a run that dies; nothing else plays in it meanwhile. */
   readonly onDisk?: true;
+  /** Whether this server can be brought to where it begins. @default that it can */
+  readonly isPossible?: (api: Api) => Promise<boolean>;
   /** A command that runs another, which stands behind it. */
   readonly within?: (world: World) => readonly string[];
   args(world: World): readonly string[];

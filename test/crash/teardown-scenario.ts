@@ -1,6 +1,6 @@
 import { type Cluster, defineCluster } from "../../lib/cluster/cluster.ts";
 import { secretsMount } from "../../lib/cluster/mounts.ts";
-import type { Api } from "../cluster/api.ts";
+import { beginRemoval, leavesCutOffs, makeCertificates } from "../cluster/cut-off.ts";
 import { makeMounts, run, storeServiceAccountKey } from "../cluster/run.ts";
 import { readWholeServer, type WholeServer } from "../cluster/whole-server.ts";
 import type { Scenario, World } from "./scenario.ts";
@@ -11,13 +11,18 @@ import { promise } from "./world.ts";
  *
  * @param make what stands of the cluster before
  */
-function teardown(name: string, make: (world: World, cluster: Cluster) => Promise<void>): Scenario {
+function teardown(
+  name: string,
+  make: (world: World, cluster: Cluster) => Promise<void>,
+  more: Pick<Scenario, "isPossible"> = {},
+): Scenario {
   const before = new WeakMap<World, WholeServer>();
   return {
     name,
     script: "teardown",
     isAdmins: true,
     onDisk: true,
+    ...more,
     args: ({ cluster }) => ["--yes", cluster, "--revoke-hosts", cluster],
     async prepare(world) {
       before.set(world, await readWholeServer(world.api));
@@ -31,14 +36,6 @@ function teardown(name: string, make: (world: World, cluster: Cluster) => Promis
       }
     },
   };
-}
-
-/** So that the server is at the mount's removal for a while. */
-async function makeCertificates(api: Api, mount: string, count: number): Promise<void> {
-  await api.write(`${mount}/root/generate/internal`, { common_name: "CA", key_type: "ec", ttl: "72h" });
-  await api.write(`${mount}/roles/hand`, { allow_any_name: true, key_type: "ec", ttl: "1h" });
-  const issue = () => api.write(`${mount}/issue/hand`, { common_name: "x.example" });
-  await Promise.all(Array.from({ length: count }, issue));
 }
 
 async function makeCluster({ api, admin }: World, cluster: Cluster): Promise<void> {
@@ -59,19 +56,7 @@ async function cutOff({ api }: World, cluster: Cluster): Promise<void> {
   while ((await api.find("sys/mounts"))[`${mount}/`] === undefined);
 }
 
-async function beginRemoval(api: Api, mount: string): Promise<void> {
-  await api.write(`sys/mounts/${mount}`, { type: "pki" });
-  await makeCertificates(api, mount, 12);
-  const cut = new AbortController();
-  const request = { method: "DELETE", headers: { "X-Vault-Token": api.token }, signal: cut.signal };
-  const removal = fetch(`${api.address}/v1/sys/mounts/${mount}`, request).catch(() => {});
-  // From the moment on at which it answers nothing.
-  for (let issuers = 1; issuers > 0; ) issuers = (await api.list(`${mount}/issuers`)).length;
-  cut.abort();
-  await removal;
-}
-
 export const teardownScenarios: readonly Scenario[] = [
   teardown("teardown", makeCluster),
-  teardown("teardown that was cut off before", cutOff),
+  teardown("teardown that was cut off before", cutOff, { isPossible: leavesCutOffs }),
 ];
