@@ -14,6 +14,7 @@ export const writeRoles: Script<typeof args> = {
     ["write-roles demo", "write what cluster demo lacks, put right what differs, renew its init tokens"],
     ["write-roles --check --json demo", "ask whether something would change, for a machine"],
     ["write-roles --max-validity-components 7d demo", "certificates of a week"],
+    ["write-roles --rotate-init-token worker demo", "end the workers' init token, and make another"],
     ["write-roles --config cluster.toml", "as a file says, with the cluster's id"],
   ],
   exitCodes: [[2, "with --check: something would change"]],
