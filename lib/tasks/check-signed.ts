@@ -52,24 +52,51 @@ export function checkSigned(
     );
   }
   const above = chain.filter((it) => !isSameCertificate(it, issuer) && !isSameCertificate(it, leaf));
-  const authorities = chainOf(issuer, above);
-  return { leaf, intermediates: authorities.filter((it) => !isSelfSigned(it)), authorities };
+  const authorities = chainOf(leaf, issuer, above);
+  return { leaf, intermediates: intermediatesOf(leaf, authorities), authorities };
 }
 
 /**
- * A CA with those above it. Whoever is in a CA file is trusted, so each has to have signed one of the others.
+ * The CA that signed a certificate, with those above it: a set, in the server's order. One CA may be in it by several
+ * certificates, signed by different roots. Whoever is in a CA file is trusted, so each has to have signed the
+ * certificate, or another that has.
  *
- * @throws Failure (data) for one that signed none
+ * @throws Failure (data) for one that did not
  */
 export function chainOf(
+  leaf: Certificate,
   issuer: Certificate,
   above: readonly Certificate[],
 ): readonly [Certificate, ...Certificate[]] {
-  const all = [issuer, ...above] as const;
-  const stranger = above.find((ca) => !all.some((it) => !isSameCertificate(it, ca) && isSignedBy(it, ca)));
+  const steps = stepsFrom(leaf, [issuer, ...above]);
+  const stranger = above.find((ca) => !steps.has(ca));
   if (stranger !== undefined)
     throw refused(`came with ${stranger.commonName}, a CA that signed none of its chain`);
-  return all;
+  return [issuer, ...above];
+}
+
+/** How many signatures each CA is away from a certificate at least; those that have nothing to do with it are left out. */
+function stepsFrom(leaf: Certificate, authorities: readonly Certificate[]): ReadonlyMap<Certificate, number> {
+  const steps = new Map<Certificate, number>();
+  let last = [leaf];
+  for (let step = 1; last.length > 0; step++) {
+    const next = authorities.filter((ca) => !steps.has(ca) && last.some((it) => isSignedBy(it, ca)));
+    for (const ca of next) steps.set(ca, step);
+    last = next;
+  }
+  return steps;
+}
+
+/**
+ * Those that lead to a root which somebody may trust: not the roots themselves, nor one whose own signer is as near to the
+ * certificate as it is itself. After a CA was cross-signed both ways, that would lead back only.
+ */
+function intermediatesOf(leaf: Certificate, authorities: readonly Certificate[]): readonly Certificate[] {
+  const steps = stepsFrom(leaf, authorities);
+  const stepOf = (ca: Certificate) => steps.get(ca) ?? Number.POSITIVE_INFINITY;
+  return authorities.filter(
+    (ca) => !isSelfSigned(ca) && !authorities.some((it) => stepOf(it) <= stepOf(ca) && isSignedBy(ca, it)),
+  );
 }
 
 /** A clock that was never set will be: trying again helps then. */

@@ -167,7 +167,7 @@ async function followCa(
     key,
     certificate,
     request: request ?? "",
-    ca: join(options.caChain ? chainOf(issuer, above) : [issuer]),
+    ca: join(options.caChain ? chainOf(standing.certificate, issuer, above) : [issuer]),
   };
   place.replace(files, options.owner ?? inherited(set), options.keepsPending === true ? ["ca"] : []);
   return {

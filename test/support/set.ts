@@ -12,9 +12,11 @@ export interface TestCa {
   sign(key: string, names: Partial<Names> & { readonly commonName: string }, days?: number): string;
 }
 
-/** @param parent who signs it; itself, else */
-export function createCa(subject = "/CN=test CA", parent?: TestCa): TestCa {
-  const key = opensslEcKey("P-256");
+/**
+ * @param parent who signs it; itself, else
+ * @param key that it has already, as another certificate of the same CA
+ */
+export function createCa(subject = "/CN=test CA", parent?: TestCa, key = opensslEcKey("P-256")): TestCa {
   using folder = temporaryFolder();
   const above = ["-CA", join(folder.path, "ca.pem"), "-CAkey", join(folder.path, "ca.key")];
   if (parent !== undefined) {

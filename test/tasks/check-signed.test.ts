@@ -1,4 +1,6 @@
 import { describe, expect, test } from "bun:test";
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { ExitCode } from "../../lib/failure.ts";
 import { checkSigned } from "../../lib/tasks/check-signed.ts";
 import type { SignedCertificate } from "../../lib/vault/pki.ts";
@@ -6,7 +8,8 @@ import { readKey } from "../../lib/x509/key.ts";
 import type { Names } from "../../lib/x509/names.ts";
 import { bothAt } from "../support/clocks.ts";
 import { failureOf } from "../support/failure.ts";
-import { opensslEcKey } from "../support/openssl.ts";
+import { temporaryFolder } from "../support/folder.ts";
+import { openssl, opensslEcKey } from "../support/openssl.ts";
 import { createCa } from "../support/set.ts";
 
 const names: Names = {
@@ -21,6 +24,17 @@ const pem = opensslEcKey("P-256");
 const key = await readKey(pem, "it");
 const right: SignedCertificate = { certificate: ca.sign(pem, names), issuingCa: ca.pem, caChain: [ca.pem] };
 const check = (signed: SignedCertificate, now = new Date()) => checkSigned(signed, key, names, bothAt(now));
+
+/** What openssl says of a certificate, for somebody who trusts the root and is shown the intermediate. */
+function verified(certificate: string, root: string, intermediate: string): string {
+  using folder = temporaryFolder();
+  const file = (name: string, content: string) => {
+    writeFileSync(join(folder.path, name), content);
+    return join(folder.path, name);
+  };
+  const flags = ["-CAfile", file("root", root), "-untrusted", file("intermediate", intermediate)];
+  return openssl(["verify", ...flags, file("leaf", certificate)]);
+}
 
 describe("checkSigned()", () => {
   test("takes a certificate that is all that was asked for", () => {
@@ -45,6 +59,55 @@ describe("checkSigned()", () => {
         caChain.includes(root.pem) ? [issuer.pem, root.pem] : [issuer.pem],
       );
       expect(intermediates.map((it) => it.pem)).toEqual([issuer.pem]);
+    }
+  });
+
+  test("takes a CA that two roots have signed, and shows both of its certificates, in any order", () => {
+    const roots = [createCa("/CN=one"), createCa("/CN=two")] as const;
+    const [first, second] = [createCa("/CN=Int", roots[0]), roots[1]];
+    const crossed = createCa("/CN=Int", second, first.key);
+    const certificate = first.sign(pem, names);
+    const pems = [roots[0].pem, crossed.pem, second.pem];
+    for (const above of [pems, pems.toReversed()]) {
+      const caChain = [first.pem, ...above];
+      const { intermediates, authorities } = check({ certificate, issuingCa: first.pem, caChain });
+      expect(authorities.map((it) => it.pem)).toEqual(caChain);
+      expect(intermediates.map((it) => it.pem)).toEqual([first.pem, crossed.pem]);
+    }
+    // Without one of the roots, its peers know that one themselves.
+    const part = { certificate, issuingCa: first.pem, caChain: [first.pem, crossed.pem] };
+    expect(check(part).intermediates).toHaveLength(2);
+    for (const [root, shown] of [
+      [roots[0], first],
+      [second, crossed],
+    ] as const) {
+      expect(verified(certificate, root.pem, shown.pem)).toContain(": OK");
+    }
+  });
+
+  test("shows what leads from a new CA to the old one, and not the way back, where each signed the other", () => {
+    const [old, next] = [createCa("/CN=the CA"), createCa("/CN=the CA")];
+    const [nextByOld, oldByNext] = [
+      createCa("/CN=the CA", old, next.key),
+      createCa("/CN=the CA", next, old.key),
+    ];
+    const certificate = next.sign(pem, names);
+    const caChain = [next.pem, nextByOld.pem, old.pem, oldByNext.pem];
+    const { intermediates, authorities } = check({ certificate, issuingCa: next.pem, caChain });
+    expect(authorities.map((it) => it.pem)).toEqual(caChain);
+    expect(intermediates.map((it) => it.pem)).toEqual([nextByOld.pem]);
+    expect(verified(certificate, old.pem, nextByOld.pem)).toContain(": OK");
+  });
+
+  test("refuses CAs that have signed each other, and nothing of the chain", async () => {
+    const [one, two] = [createCa("/CN=one"), createCa("/CN=two")];
+    const crossed = [createCa("/CN=one", two, one.key).pem, createCa("/CN=two", one, two.key).pem];
+    for (const strangers of [crossed, [one.pem, ...crossed], [createCa("/CN=test CA").pem]]) {
+      const failure = await failureOf(() => check({ ...right, caChain: [ca.pem, ...strangers] }));
+      expect([failure.exitCode, failure.message]).toEqual([
+        ExitCode.data,
+        expect.stringContaining("a CA that signed none of its chain"),
+      ]);
     }
   });
 
