@@ -1,35 +1,14 @@
-import { Failure } from "../failure.ts";
-import type { StoredSet } from "../host/certificate-set.ts";
 import type { Manifest } from "../manifest/manifest.ts";
 import { isOpen, nextOpening } from "../manifest/window.ts";
-import { type Certificate, isSameCertificate, isSignedBy, readCertificates } from "../x509/certificate.ts";
 import { type Clocks, nextCaLook, type Times, untilMs } from "./clock.ts";
 import { dueAt, otherCa, urgentAt } from "./due.ts";
-
-/** The CA file beside the server's CA; `renewed`: the server's has a new certificate for the same key. */
-export type CaOnServer = "same" | "renewed" | "other" | "unknown";
+import type { CaOnServer } from "./server-ca.ts";
 
 /** Why a certificate is due. */
 export const caReason: Readonly<Partial<Record<CaOnServer, string>>> = {
   other: otherCa,
   renewed: "the server's CA has a new certificate",
 };
-
-/** @param issuer the server's CA; undefined where it was not asked for */
-export function compareCa(
-  { ca }: StoredSet,
-  certificate: Certificate | undefined,
-  issuer: Certificate | Failure | undefined,
-): CaOnServer {
-  if (ca === undefined || certificate === undefined) return "unknown";
-  if (issuer === undefined || issuer instanceof Failure) return "unknown";
-  try {
-    if (readCertificates(ca, "the CA file").some((it) => isSameCertificate(it, issuer))) return "same";
-  } catch {
-    return "unknown"; // broken, which `standing` tells
-  }
-  return isSignedBy(certificate, issuer) ? "renewed" : "other";
-}
 
 /**
  * When a run replaces a certificate, by this host's clock: from its time on, or from when it looks at the server's CA

@@ -7,7 +7,7 @@ import { readPublicSet, readSet, type StoredSet } from "../host/certificate-set.
 import type { Ownership } from "../host/durable.ts";
 import { isDenied } from "../host/file-error.ts";
 import type { Manifest } from "../manifest/manifest.ts";
-import { mountOfSignPath } from "../vault/pki.ts";
+import { issuerOfSignPath } from "../vault/pki.ts";
 import { type Certificate, issuerName, readCertificates } from "../x509/certificate.ts";
 import { ipText } from "../x509/ip-address.ts";
 import { keyTypeOf } from "../x509/key.ts";
@@ -15,10 +15,11 @@ import { keyTypeName } from "../x509/key-type.ts";
 import type { Names } from "../x509/names.ts";
 import type { Clocks } from "./clock.ts";
 import { ageOf, dueAt, type Standing, standing } from "./due.ts";
-import { type CaOnServer, caReason, compareCa, replacementTime } from "./host-status-ca.ts";
+import { caReason, replacementTime } from "./host-status-ca.ts";
 import { type CallOptions, directCall, manifestsCall } from "./host-status-mend.ts";
 import type { Answers } from "./host-status-server.ts";
 import { type CertificateRequest, foreignKey, recordedOwner, recordedRequest } from "./request-record.ts";
+import { type CaOnServer, compareCa, type ServerCa } from "./server-ca.ts";
 
 export interface CertificateStatus extends Finding {
   /** The manifest's, else the destination's last part. */
@@ -89,9 +90,9 @@ function asFailure(error: unknown): Failure {
   throw error;
 }
 
-/** The mount whose CA is to be compared; undefined where nobody knows. */
-export function mountOf({ asked }: WantedCertificate): string | undefined {
-  return asked && mountOfSignPath(asked.signPath);
+/** The issuer in the server that is to be compared with the CA; undefined where nobody knows. */
+export function issuerOf({ asked }: WantedCertificate): string | undefined {
+  return asked && issuerOfSignPath(asked.signPath);
 }
 
 /**
@@ -164,9 +165,9 @@ async function judge(
   if (set instanceof Failure) return unread(set, wanted.isDenied);
   const stands = await standingOf(wanted, set, certificate, now);
   const isDue = stands.reasons.length > 0;
-  const issuer = issuers.get(mountOf(wanted) ?? "");
+  const issuer = issuers.get(issuerOf(wanted) ?? "");
   // Beside a CA file that is wrong by itself, the server's says nothing.
-  const ca = stands.match?.ca === false ? "unknown" : compareCa(set, certificate, issuer);
+  const ca = stands.match?.ca === false ? "unknown" : caOnServer(set, certificate, issuer);
   /** By a run that looks at the server's CA again a week after that. */
   const replacementAfter = (checkedAt: Date | undefined) => {
     const about = { isDue, ca, checkedAt, clocks: stands.clocks ?? now };
@@ -184,7 +185,12 @@ async function judge(
     ["ok", manifest?.renew === "always" ? "it is renewed at each run" : undefined],
     ["due", caReason[ca]],
     ["due", isWide ? "others may read its key" : undefined],
-    ["unknown", issuer instanceof Failure ? `the server's CA can't be read: ${issuer.message}` : undefined],
+    [
+      "unknown",
+      ca === "unknown" && issuer instanceof Failure
+        ? `the server's CA can't be read: ${issuer.message}`
+        : undefined,
+    ],
     ["unknown", wanted.isDenied ? "its key can't be read" : undefined],
   ];
   const found = told.filter(([, reason]) => reason !== undefined);
@@ -204,6 +210,20 @@ async function judge(
     caMatches: stands.match?.ca,
     caOnServer: ca,
   };
+}
+
+function caOnServer(
+  set: StoredSet,
+  certificate: Certificate | undefined,
+  answer: ServerCa | Failure | undefined,
+): CaOnServer {
+  if (set.ca === undefined || certificate === undefined) return "unknown";
+  if (answer === undefined) return "unknown";
+  try {
+    return compareCa(set, certificate, answer);
+  } catch {
+    return "unknown"; // broken, which `standing` tells
+  }
 }
 
 /** The times of a status are the server's, where this host's clock is off. */

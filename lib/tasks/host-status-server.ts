@@ -5,8 +5,8 @@ import { VaultError } from "../vault/error.ts";
 import { readIssuerChain } from "../vault/pki.ts";
 import { lookupSelf, type TokenInfo } from "../vault/token.ts";
 import { isUnknownToken } from "../vault/unknown-token.ts";
-import { type Certificate, readCertificates } from "../x509/certificate.ts";
 import { type Clocks, clockNote, learnServerTime, readClocks } from "./clock.ts";
+import { readServerCa, type ServerCa } from "./server-ca.ts";
 
 export interface ServerStatus extends Finding {
   /** Undefined where it was not asked. */
@@ -24,14 +24,14 @@ export interface Answers {
   readonly clock: ClockStatus;
   readonly clocks: Clocks;
   readonly token: TokenInfo | "unknown" | Failure | undefined;
-  /** The certificate of each mount's default issuer. */
-  readonly issuers: ReadonlyMap<string, Certificate | Failure>;
+  /** The CA by each issuer's path. */
+  readonly issuers: ReadonlyMap<string, ServerCa | Failure>;
 }
 
 const notAsked: Finding = { state: "unknown", reasons: ["not asked"] };
 
 /**
- * Asks the server for the token, and for the CA of each mount: one request each, one after the other, so that they
+ * Asks the server for the token, and for each CA: one request each, one after the other, so that they
  * share one connection. Reads alone: nothing is renewed. Once it is away it is asked nothing more.
  *
  * @param connect undefined asks no server
@@ -39,9 +39,9 @@ const notAsked: Finding = { state: "unknown", reasons: ["not asked"] };
 export async function askServer(
   connect: (() => VaultClient) | undefined,
   token: string | undefined,
-  mounts: readonly string[],
+  issuerPaths: readonly string[],
 ): Promise<Answers> {
-  const issuers = new Map<string, Certificate | Failure>();
+  const issuers = new Map<string, ServerCa | Failure>();
   if (connect === undefined) {
     const clock = { ...notAsked, aheadSeconds: undefined };
     const server = { ...notAsked, address: undefined };
@@ -54,7 +54,9 @@ export async function askServer(
     const asked = connect();
     client = asked;
     if (token !== undefined) found = await readToken(asked, token);
-    for (const mount of mounts) issuers.set(mount, await answerOf(() => readIssuer(asked, mount)));
+    for (const path of issuerPaths) {
+      issuers.set(path, await answerOf(() => readServerCa(() => readIssuerChain(asked, path))));
+    }
     await learnServerTime(asked);
   } catch (error) {
     if (!(error instanceof Failure)) throw error;
@@ -87,11 +89,6 @@ function isAway({ serverErrors, exitCode }: VaultError): boolean {
 async function readToken(client: VaultClient, token: string): Promise<Answers["token"]> {
   const found = await answerOf(() => lookupSelf(client, token));
   return (await isUnknownToken(client, token, found)) ? "unknown" : found;
-}
-
-async function readIssuer(client: VaultClient, mount: string): Promise<Certificate> {
-  const [issuer = ""] = await readIssuerChain(client, mount);
-  return readCertificates(issuer, `the CA of ${mount}`)[0];
 }
 
 function serverStatus(address: string | undefined, away: Failure | undefined): ServerStatus {

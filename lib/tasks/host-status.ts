@@ -12,7 +12,7 @@ import { isCauseGone } from "./host-status-cause.ts";
 import {
   type CertificateStatus,
   certificateStatus,
-  mountOf,
+  issuerOf,
   readWanted,
   type WantedCertificate,
 } from "./host-status-certificates.ts";
@@ -82,8 +82,8 @@ export async function hostStatus(options: HostStatusOptions): Promise<HostStatus
   const tokens = readTokens(options.configPath, options.credentialsPath);
   const { manifests, failures } = load(options);
   const wanted = readAll(manifests, options.destinations);
-  const mounts = new Set(wanted.flatMap((one) => mountOf(one) ?? []));
-  const asked = askServer(options.connect, heldToken(tokens), [...mounts]);
+  const issuers = new Set(wanted.flatMap((one) => issuerOf(one) ?? []));
+  const asked = askServer(options.connect, heldToken(tokens), [...issuers]);
   const [answers, hostUnits] = await Promise.all([asked, readHostUnits(manifests)]);
   const { server, clock } = answers;
   const config = options.configFailure === undefined ? [] : [options.configFailure];

@@ -8,15 +8,16 @@ import type { Ownership } from "../host/durable.ts";
 import { printable } from "../host/file-error.ts";
 import type { SetHome } from "../host/key-origin.ts";
 import type { VaultClient } from "../vault/client.ts";
-import { mountOfSignPath, readIssuerChain, signCsr } from "../vault/pki.ts";
-import { type Certificate, isSameCertificate, isSignedBy, readCertificates } from "../x509/certificate.ts";
+import { issuerOfSignPath, readIssuerChain, signCsr } from "../vault/pki.ts";
+import { type Certificate, isSameCertificate } from "../x509/certificate.ts";
 import { generateKey, type PrivateKey, readKey } from "../x509/key.ts";
 import { defaultKeyType, isSameKeyType, type KeyType } from "../x509/key-type.ts";
 import { longestCommonName } from "../x509/names.ts";
-import { chainOf, checkSigned } from "./check-signed.ts";
+import { type CheckedCertificate, chainOf, checkSigned } from "./check-signed.ts";
 import { type Clocks, clockNote, learnServerTime, nextCaLook, readClocks } from "./clock.ts";
 import { dueAt, otherCa, standing } from "./due.ts";
-import { type CertificateRequest, foreignKey, requestRecord } from "./request-record.ts";
+import { type CertificateRequest, foreignKey, recordOf, requestRecord } from "./request-record.ts";
+import { askServerCa, compareCa, type ServerCa, serverCaId } from "./server-ca.ts";
 import { explainRefusal } from "./sign-refusal.ts";
 
 export interface IssueOptions extends CertificateRequest {
@@ -39,8 +40,8 @@ export interface IssueOptions extends CertificateRequest {
   readonly halfOfShortLife?: boolean;
   /** When it is looked at whether the server has another CA by now. @default never */
   readonly caLook?: CaLook | undefined;
-  /** The CA of a mount, with those above it, in PEM. @default asks the server each time */
-  readonly readChain?: (mount: string) => Promise<readonly string[]>;
+  /** As `readIssuerChain`. @default asks the server each time */
+  readonly readChain?: (issuer: string) => Promise<readonly string[]>;
   /** Keeps on disk, from before the change, that somebody has to act on it: see `takePending`. */
   readonly keepsPending?: boolean;
   /** When a certificate that is due, and valid still, may be replaced; undefined for now. */
@@ -86,7 +87,8 @@ export async function issueCertificate(options: IssueOptions): Promise<Issued> {
   const again = await decide(locked, options);
   if (!("outcome" in again)) return await issue(place, locked, again.reasons, options);
   if (!isCaCheckDue(locked, again, options)) return again;
-  return (await followCa(place, locked, again, options)) ?? (await issue(place, locked, [otherCa], options));
+  const followed = await followCa(place, locked, again, options);
+  return "outcome" in followed ? followed : await issue(place, locked, [otherCa], options, followed.named);
 }
 
 /** What is to be done about what stands: nothing now, or a new certificate, and why. */
@@ -144,25 +146,25 @@ function isCaCheckDue(
   return opensAt === undefined;
 }
 
-/** Undefined where the certificate that stands is not of the server's CA, and a new one is needed. */
+/** Gives the server's answer where it names another CA than before, and a new certificate is needed. */
 async function followCa(
   place: LockedPlace,
   set: StoredSet,
   standing: Issued,
   options: IssueOptions,
-): Promise<Issued | undefined> {
+): Promise<Issued | { readonly named: ServerCa | Failure }> {
   const { key, certificate, ca, request } = set;
-  if (key === undefined || certificate === undefined || ca === undefined) return undefined;
-  const { client, signPath, readChain = (mount) => readIssuerChain(client, mount) } = options;
-  const chain = await readChain(mountOfSignPath(signPath));
-  const [issuer, ...above] = chain.flatMap((pem) => readCertificates(pem, "the server's answer"));
-  if (issuer === undefined) return undefined;
-  if (readCertificates(ca, "the CA file").some((it) => isSameCertificate(it, issuer))) {
+  const answer = await askServerCa(() => readChain(options));
+  if (key === undefined || certificate === undefined || ca === undefined) return { named: answer };
+  const found = compareCa(set, standing.certificate, answer);
+  if (found === "other") return { named: answer };
+  if (found === "same") {
     place.markChecked();
     return standing;
   }
+  if (answer instanceof Failure) throw answer;
   // The same CA with a new certificate of its own, a longer life say: what it signed stays good.
-  if (!isSignedBy(standing.certificate, issuer)) return undefined;
+  const [issuer, ...above] = answer;
   const files = {
     key,
     certificate,
@@ -177,22 +179,19 @@ async function followCa(
   };
 }
 
+/** @param named the CA that the server has named just now, where it was asked */
 async function issue(
   place: LockedPlace,
   set: StoredSet,
   reasons: readonly string[],
   options: IssueOptions,
+  named?: ServerCa | Failure,
 ): Promise<Issued> {
-  const { client, names, signPath } = options;
+  const { names } = options;
   const { key, kept } = await chooseKey(set, options);
-  const { createCsr } = await import("../x509/csr.ts");
-  const csr = createCsr(key, names);
   tellLongName(options);
-  const signed = await signCsr(client, signPath, { csr, ...names }).catch(async (error) => {
-    throw await explainRefusal(client, signPath, error);
-  });
-  const now = readClocks(client);
-  const { leaf, intermediates, authorities } = checkSigned(signed, key, names, now);
+  const { signed, serverCa } = await signAndAsk(key, set, options, named);
+  const { leaf, intermediates, authorities, now } = signed;
   const ignored = names.organisations.filter((name) => !leaf.organisations.includes(name));
   if (ignored.length > 0) {
     options.onNote?.(
@@ -202,12 +201,17 @@ async function issue(
   const signedFiles = {
     key: key.pem,
     certificate: join([leaf, ...intermediates]),
-    ca: join(options.caChain ? authorities : [authorities[0]]),
+    ca: caFileOf(authorities, options),
   };
   const files = {
     ...signedFiles,
     request: (seal?: string, home?: SetHome) =>
-      requestRecord(options, leaf, { files: signedFiles, keyType: key.type, seal, issued: now }, home),
+      requestRecord(
+        options,
+        leaf,
+        { files: signedFiles, keyType: key.type, seal, issued: now, serverCa },
+        home,
+      ),
   };
   const changed: Member[] = ["certificate"];
   if (!kept) changed.push("key");
@@ -230,6 +234,53 @@ function tellLongName({ names: { commonName }, onNote }: IssueOptions): void {
     `the common name ${printable(commonName)} has ${commonName.length} characters: RFC 5280 allows ${longestCommonName}, ` +
       "and a program that keeps to that may refuse the certificate",
   );
+}
+
+type Signed = CheckedCertificate & { readonly now: Clocks };
+
+/** Has it signed, and gives which CA the server named before that; undefined where it can't be told. */
+async function signAndAsk(
+  key: PrivateKey,
+  set: StoredSet,
+  options: IssueOptions,
+  named: ServerCa | Failure | undefined,
+): Promise<{ readonly signed: Signed; readonly serverCa: string | undefined }> {
+  const signed = await sign(key, options);
+  if (named !== undefined) return { signed, serverCa: serverCaId(named) };
+  const before = recordOf(set)?.serverCa;
+  // Signed as the one before, so whatever the server named then has led to this one, too.
+  if (before !== undefined && set.ca === caFileOf(signed.authorities, options))
+    return { signed, serverCa: before };
+  const answer = await askServerCa(() => readChain(options));
+  const serverCa = serverCaId(answer);
+  const isExpected = !(answer instanceof Failure) && isSameCertificate(signed.authorities[0], answer[0]);
+  if (serverCa === undefined || isExpected) return { signed, serverCa };
+  try {
+    // It may name another since it has signed: what is kept has to come after.
+    return { signed: await sign(key, options), serverCa };
+  } catch (error) {
+    if (error instanceof Failure) return { signed, serverCa: undefined };
+    throw error;
+  }
+}
+
+function caFileOf(authorities: ServerCa, { caChain }: IssueOptions): string {
+  return join(caChain ? authorities : [authorities[0]]);
+}
+
+async function sign(key: PrivateKey, { client, names, signPath }: IssueOptions): Promise<Signed> {
+  const { createCsr } = await import("../x509/csr.ts");
+  const csr = createCsr(key, names);
+  const signed = await signCsr(client, signPath, { csr, ...names }).catch(async (error) => {
+    throw await explainRefusal(client, signPath, error);
+  });
+  const now = readClocks(client);
+  return { ...checkSigned(signed, key, names, now), now };
+}
+
+async function readChain({ client, signPath, readChain }: IssueOptions): Promise<readonly string[]> {
+  const issuer = issuerOfSignPath(signPath);
+  return await (readChain?.(issuer) ?? readIssuerChain(client, issuer));
 }
 
 /** The key that stands is kept, unless a new one is asked for in words: `--force`, or another type. */

@@ -90,12 +90,12 @@ function toFailure(error: unknown): Failure {
   return new Failure(ExitCode.software, `a fault in this tool: ${what}`, { cause: error });
 }
 
-/** Asks once for each mount, however many certificates come from it. */
-function chainReader(client: VaultClient): (mount: string) => Promise<readonly string[]> {
+/** Asks once for each issuer, however many certificates come from it. */
+function chainReader(client: VaultClient): (issuer: string) => Promise<readonly string[]> {
   const chains = new Map<string, Promise<readonly string[]>>();
-  return (mount) => {
-    const chain = chains.get(mount) ?? readIssuerChain(client, mount);
-    chains.set(mount, chain);
+  return (issuer) => {
+    const chain = chains.get(issuer) ?? readIssuerChain(client, issuer);
+    chains.set(issuer, chain);
     return chain;
   };
 }

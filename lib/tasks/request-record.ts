@@ -25,6 +25,8 @@ export interface RequestRecord extends Omit<CertificateRequest, "keyType"> {
   /** What the clocks showed when it was given. Older versions did not note that. */
   readonly issued?: Clocks | undefined;
   readonly checked?: Checked | undefined;
+  /** Which CA the server named before it was given: a fingerprint, or `none`. Older versions did not note that. */
+  readonly serverCa?: string | undefined;
   /** The destination that the set was made for; sets of release 1.0.0 have none. */
   readonly home?: SetHome | undefined;
   /** Of the files, where one was asked for. */
@@ -54,6 +56,7 @@ export function requestRecord(
     readonly keyType: KeyType;
     readonly seal?: string | undefined;
     readonly issued?: Clocks;
+    readonly serverCa?: string | undefined;
   },
   home?: SetHome,
 ): string {
@@ -64,6 +67,7 @@ export function requestRecord(
     certificate: given.x509.fingerprint256,
     home,
     issued: checked?.issued,
+    serverCa: checked?.serverCa,
     owner: asked.owner,
     checked: checked && {
       files: digest(checked.files),
@@ -78,8 +82,13 @@ export function requestRecord(
 
 /** What the certificate that stands was asked for; undefined where nobody has noted that. */
 export function recordedRequest(set: StoredSet): CertificateRequest | undefined {
-  const record = parseRecord(set.request);
+  const record = recordOf(set);
   return record && { signPath: record.signPath, names: record.names, caChain: record.caChain };
+}
+
+/** What was noted of the certificate that stands; undefined where nobody has. */
+export function recordOf(set: StoredSet): RequestRecord | undefined {
+  return parseRecord(set.request);
 }
 
 /** The owner that was asked for when the set was issued; undefined where none was, or there is no record of it. */
@@ -119,7 +128,7 @@ function digest({ key, certificate, ca }: CheckedFiles): string {
 /** Undefined for anything but what `requestRecord` writes: then the certificate itself is compared. */
 export function parseRecord(text: string | undefined): RequestRecord | undefined {
   try {
-    const { signPath, names, caChain, certificate, issued, checked, home, owner } = JSON.parse(
+    const { signPath, names, caChain, certificate, issued, checked, serverCa, home, owner } = JSON.parse(
       text ?? "null",
     );
     const lists = [names.organisations, names.dnsNames, names.ipAddresses];
@@ -131,6 +140,7 @@ export function parseRecord(text: string | undefined): RequestRecord | undefined
           ...{ signPath, names, caChain, certificate },
           issued: readIssued(issued),
           checked: isRight(checked) ? checked : undefined,
+          serverCa: typeof serverCa === "string" ? serverCa : undefined,
           home: isHome(home) ? home : undefined,
           owner: isOwner(owner) ? owner : undefined,
         }

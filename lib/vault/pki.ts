@@ -70,14 +70,15 @@ export async function readIssuer(
 }
 
 /**
- * The certificate of a mount's default issuer, then those above it, in PEM. Needs no token.
+ * The certificate of an issuer, then those above it, in PEM. Needs no token.
  *
+ * @param path as `issuerOfSignPath` gives it
  * @see https://developer.hashicorp.com/vault/api-docs/secret/pki/issuance#read-issuer-certificate
  */
-export async function readIssuerChain(client: VaultClient, mount: string): Promise<readonly string[]> {
+export async function readIssuerChain(client: VaultClient, path: string): Promise<readonly string[]> {
   const answer = await client.ask({
     method: "GET",
-    path: `${mount}/issuer/default/json`,
+    path: `${path}/json`,
     capability: "read",
     repeatable: true,
   });
@@ -92,7 +93,7 @@ export async function readIssuerChain(client: VaultClient, mount: string): Promi
 /** Whether a mount has a default issuer. Needs no token. */
 export async function hasDefaultIssuer(client: VaultClient, mount: string): Promise<boolean> {
   try {
-    await readIssuerChain(client, mount);
+    await readIssuerChain(client, `${mount}/issuer/default`);
     return true;
   } catch (error) {
     if (means(error, "noIssuer")) return false;
@@ -188,9 +189,22 @@ export async function readStoredCertificate(
   );
 }
 
+const signPath = /^(.+?)(?:\/issuer\/([^/]+))?\/sign(?:-verbatim)?(?:\/[^/]+)?$/;
+
+/**
+ * The issuer that a sign path names; the mount's default for one that names none, though its role may name another:
+ * `demo/pki/k8s/issuer/default` for `demo/pki/k8s/sign/kubelet`.
+ *
+ * @see https://developer.hashicorp.com/vault/api-docs/secret/pki/issuance#sign-certificate
+ */
+export function issuerOfSignPath(path: string): string {
+  const [, , name = "default"] = signPath.exec(path) ?? [];
+  return `${mountOfSignPath(path)}/issuer/${name}`;
+}
+
 /** The mount of a sign path: of `demo/pki/k8s/sign/kubelet` the first three. */
 export function mountOfSignPath(path: string): string {
-  return path.replace(/\/sign\/.*$/, "");
+  return signPath.exec(path)?.[1] ?? path;
 }
 
 export interface SignRequest {

@@ -125,7 +125,7 @@ describe.concurrent("a redirect", () => {
       using host = createHost(job, vault.standing);
       expect(await host.run(standby.address)).toMatchObject({ code: 0, stderr: job.says });
       expect(standby.seen).toHaveLength(job.before + 1);
-      expect(leader.seen.map(({ path }) => path)).toEqual([`/v1/${job.about}`]);
+      expect(leader.seen.map(({ path }) => path)).toEqual([job.about, ...job.after].map((it) => `/v1/${it}`));
     }
   });
 });

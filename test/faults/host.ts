@@ -16,10 +16,12 @@ export const ipAddress = "127.0.0.9";
 export interface Job {
   readonly name: "renewal" | "trade" | "issue";
   readonly script: "renew-token" | "issue-cert";
-  /** The path of the request that it is about, its last one. */
+  /** The path of the request that it is about, the last one that may fail it. */
   readonly about: string;
   /** Requests of it before that one. */
   readonly before: number;
+  /** What it asks for when that one is done. */
+  readonly after: readonly string[];
   /** On standard error, when all is well. */
   readonly says: string;
 }
@@ -29,6 +31,7 @@ export const renewal: Job = {
   script: "renew-token",
   about: "auth/token/renew-self",
   before: 0,
+  after: [],
   says: "",
 };
 export const trade: Job = {
@@ -36,9 +39,17 @@ export const trade: Job = {
   script: "renew-token",
   about: "auth/token/create/demo-worker",
   before: 0,
+  after: [],
   says: "renew-token: the init token got this host a token of its own, accessor accessor-of-a-host\n",
 };
-export const issue: Job = { name: "issue", script: "issue-cert", about: signPath, before: 1, says: "" };
+export const issue: Job = {
+  name: "issue",
+  script: "issue-cert",
+  about: signPath,
+  before: 1,
+  after: ["demo/pki/k8s/issuer/default/json"],
+  says: "",
+};
 export const jobs: readonly Job[] = [renewal, trade, issue];
 
 /** Does it for all jobs at one time. All have ended when the first failure is thrown. */

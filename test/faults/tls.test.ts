@@ -76,7 +76,9 @@ describe.concurrent("a server whose certificate", () => {
       using host = createHost(job, vault.standing);
       expect(await host.run(server.address, { env })).toMatchObject({ code: 0, stderr: job.says });
     }
-    expect(server.seen).toHaveLength(jobs.reduce((sum, { before }) => sum + before + 1, 0));
+    expect(server.seen).toHaveLength(
+      jobs.reduce((sum, { before, after }) => sum + before + 1 + after.length, 0),
+    );
   });
 });
 

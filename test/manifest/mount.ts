@@ -16,17 +16,25 @@ export async function makeMount(cluster: ClusterServer, ttl = "720h") {
   });
   const role = { allow_any_name: true, enforce_hostnames: false, key_type: "any", ttl, max_ttl: ttl };
   await cluster.write(`${mount}/roles/it`, role);
-  /** Makes another issuer, and has it sign from now on. */
-  const setIssuer = async (kind: "existing" | "internal", body: object) => {
+  const ownCa = { common_name: "the CA", key_type: "ec", ttl: "8000h" };
+  const sameCa = { key_ref: "default", common_name: "the CA", ttl: "8700h" };
+  /** Makes another issuer, and gives its id. */
+  const addIssuer = async (kind: "existing" | "internal" = "internal", body: object = ownCa) => {
     const path = `${mount}/issuers/generate/root/${kind}`;
     const made: { data?: { issuer_id?: string } } = Object(await cluster.write(path, body));
-    await cluster.write(`${mount}/config/issuers`, { default: made.data?.issuer_id });
+    return made.data?.issuer_id ?? "";
   };
+  /** Which signs for roles that name none. */
+  const setDefault = (issuer: string) => cluster.write(`${mount}/config/issuers`, { default: issuer });
   return {
     mount,
     sign: `${mount}/sign/it`,
+    addIssuer,
+    setDefault,
+    /** Has the role sign with that issuer, whichever is the default. */
+    pin: (issuer: string) => cluster.write(`${mount}/roles/it`, { ...role, issuer_ref: issuer }),
     /** Signs the CA's own certificate again: the same key and name, a longer life. */
-    reissueCa: () => setIssuer("existing", { key_ref: "default", common_name: "the CA", ttl: "8700h" }),
-    replaceCa: () => setIssuer("internal", { common_name: "the CA", key_type: "ec", ttl: "8000h" }),
+    reissueCa: async () => setDefault(await addIssuer("existing", sameCa)),
+    replaceCa: async () => setDefault(await addIssuer()),
   };
 }

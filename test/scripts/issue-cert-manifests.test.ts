@@ -31,6 +31,7 @@ describe("issue-cert --config-dir", () => {
       signPath,
       signPath,
       signPath,
+      "demo/pki/etcd-overlay/issuer/default/json",
     ]);
     expect(host.logged()).toEqual(["a", "b", "c", "d"]);
     host.relay.reset();
@@ -51,7 +52,7 @@ describe("issue-cert --config-dir", () => {
     rmSync(`${host.destinationOf("b")}.pem`);
     host.relay.reset();
     expect((await host.issue()).stdout).toContain("b.pem issued (certificate missing)");
-    expect(host.relay.passed.length).toBe(2);
+    expect(host.relay.passed.length).toBe(3);
     expect(others()).toEqual(before);
     expect(host.logged()).toEqual(["a", "b", "b"]);
   });
@@ -224,7 +225,7 @@ describe("issue-cert --config", () => {
     host.write("b");
     const { code, stdout } = await host.run("issue-cert", ["--config", join(host.certs, "b.toml")]);
     expect([code, stdout.startsWith("b: ")]).toEqual([0, true]);
-    expect(host.relay.passed.length).toBe(2);
+    expect(host.relay.passed.length).toBe(3);
   });
 
   test("says which file is missing", async () => {

@@ -139,7 +139,8 @@ describe("issue-cert", () => {
     await using host = startHost(cluster.address);
     host.put("init-token", await cluster.initToken("worker"));
     expect((await issue(host)).code).toBe(0);
-    expect(host.relay.passed.map(({ path }) => path)).toEqual(["auth/token/create/demo-worker", kubelet]);
+    const asked = ["auth/token/create/demo-worker", kubelet, "demo/pki/k8s/issuer/default/json"];
+    expect(host.relay.passed.map(({ path }) => path)).toEqual(asked);
     await expectMatching(host);
   });
 
@@ -228,10 +229,11 @@ describe("issue-cert, seen by the system,", () => {
     };
   }
 
-  test("opens one connection and sends two requests to issue, and one where it is not due", async () => {
+  test("opens one connection and sends three requests to issue, and one where it is not due", async () => {
     await using host = await startWorker();
     const issued = await traced(host);
-    expect(issued).toMatchObject({ code: 0, connects: 1, requests: ["auth/token/renew-self", kubelet] });
+    const requests = ["auth/token/renew-self", kubelet, "demo/pki/k8s/issuer/default/json"];
+    expect(issued).toMatchObject({ code: 0, connects: 1, requests });
     const fresh = await traced(host, "--if-due");
     expect(fresh).toMatchObject({ code: 0, connects: 1, requests: ["auth/token/renew-self"] });
     const writes = fresh.calls.filter(

@@ -82,6 +82,21 @@ describe("status ends with 2 for", () => {
     expect(await findings(host)).toMatchObject({ code: 0, told: [] });
   });
 
+  test("another CA on the server, and with 0 for a role that names another issuer itself", async () => {
+    const { mount, sign, addIssuer, pin, replaceCa } = await makeMount(cluster);
+    await pin(await addIssuer());
+    await using host = await hostWithOne(`sign_path = "${sign}"`);
+    const isSame = { code: 0, told: [], all: { certificates: [{ caOnServer: "same" }] } };
+    expect(await findings(host)).toMatchObject(isSame);
+    await replaceCa();
+    expect((await findings(host)).all.certificates[0].caOnServer).toBe("other");
+    await issue(host, "--refresh-ca");
+    expect(await findings(host)).toMatchObject(isSame);
+    host.write("etcd", `sign_path = "${mount}/issuer/default/sign/it"`);
+    await issue(host);
+    expect(await findings(host)).toMatchObject(isSame);
+  });
+
   test("another CA on the server of a direct call, which the call that is named takes", async () => {
     const { sign, reissueCa } = await makeMount(cluster);
     await using host = await startManifestHost(cluster);

@@ -35,7 +35,8 @@ describe("write-kubeconfig", () => {
         `^${host.destination}\\.pem issued: [^\n]+\n${host.kubeconfig} written: context demo, cluster demo at https://127\\.0\\.0\\.1:6443\n$`,
       ),
     );
-    expect(host.relay.passed.map(({ path }) => path)).toEqual(["auth/token/renew-self", signPath]);
+    const asked = ["auth/token/renew-self", signPath, "demo/pki/k8s/issuer/default/json"];
+    expect(host.relay.passed.map(({ path }) => path)).toEqual(asked);
     expectEmbedded(host);
     expect(parse(host.read(host.kubeconfig))).toMatchObject({
       "current-context": "demo",

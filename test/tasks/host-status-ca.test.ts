@@ -1,7 +1,8 @@
 import { describe, expect, test } from "bun:test";
 import { parseWindow } from "../../lib/manifest/window.ts";
 import type { Clocks } from "../../lib/tasks/clock.ts";
-import { type CaOnServer, replacementTime } from "../../lib/tasks/host-status-ca.ts";
+import { replacementTime } from "../../lib/tasks/host-status-ca.ts";
+import type { CaOnServer } from "../../lib/tasks/server-ca.ts";
 import { parse } from "../manifest/read.ts";
 
 const day = 86_400_000;

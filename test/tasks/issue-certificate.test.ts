@@ -35,7 +35,10 @@ describe("issueCertificate() makes", () => {
       expect(issued).toMatchObject({ outcome: "issued", reasons: [], keyType, keyKept: false });
       expect((await readKey(it.read("key"), "it")).type).toEqual(keyType);
       expect(issued.certificate.dnsNames.toSorted()).toEqual(["a.example.com", "etcd-1"]);
-      expect(it.relay.passed).toEqual([{ method: "POST", path: "demo/pki/etcd-k8s/sign/server" }]);
+      expect(it.relay.passed).toEqual([
+        { method: "POST", path: "demo/pki/etcd-k8s/sign/server" },
+        { method: "GET", path: "demo/pki/etcd-k8s/issuer/default/json" },
+      ]);
       await expectMatching(it);
     },
   );

@@ -1,8 +1,9 @@
 import { afterAll, describe, expect, test } from "bun:test";
-import { statSync } from "node:fs";
+import { readFileSync, statSync, writeFileSync } from "node:fs";
 import { readPending } from "../../lib/host/pending.ts";
 import type { Manifest } from "../../lib/manifest/manifest.ts";
 import { runPendingHooks } from "../../lib/tasks/hooks.ts";
+import { deleteData } from "../../lib/vault/data.ts";
 import { readCertificates } from "../../lib/x509/certificate.ts";
 import { age, closedWindow, manifestHost, outcomesOf, readFiles } from "../manifest/host.ts";
 import { makeMount } from "../manifest/mount.ts";
@@ -111,6 +112,116 @@ describe("the server's CA", () => {
       after.ca === before.ca,
     ]).toEqual([true, false, false]);
     openssl(["verify", "-CAfile", `${manifest.destination}-ca.pem`, `${manifest.destination}.pem`]);
+  });
+
+  test("may be another than the one that signs for a role, and is followed when it changes, once", async () => {
+    const { mount, sign, addIssuer, pin, replaceCa } = await makeMount(cluster);
+    await pin(await addIssuer());
+    await using host = manifestHost(cluster);
+    const manifest = host.manifest("it", sign);
+    const run = async () => {
+      ageCa(manifest, 8);
+      host.relay.reset();
+      const outcomes = outcomesOf(await host.run(manifest));
+      return [...outcomes, ...host.relay.passed.map(({ path }) => path)];
+    };
+    expect(outcomesOf(await host.run(manifest))).toEqual(["issued"]);
+    const chain = `${mount}/issuer/default/json`;
+    expect([await run(), await run()]).toEqual([
+      ["not due", chain],
+      ["not due", chain],
+    ]);
+    await replaceCa();
+    expect([await run(), await run(), await run()]).toEqual([
+      ["issued", chain, sign],
+      ["not due", chain],
+      ["not due", chain],
+    ]);
+    // The next certificate is of the same CA, and nothing more is asked.
+    const renewed = host.manifest("it", sign, 'san_hosts = ["a"]');
+    host.relay.reset();
+    expect(outcomesOf(await host.run(renewed))).toEqual(["issued"]);
+    expect(host.relay.passed.map(({ path }) => path)).toEqual([sign]);
+    ageCa(manifest, 8);
+    expect(outcomesOf(await host.run(renewed))).toEqual(["not due"]);
+  });
+
+  test("was not noted by older versions: one new certificate for such a role is the last", async () => {
+    const { sign, addIssuer, pin } = await makeMount(cluster);
+    await pin(await addIssuer());
+    await using host = manifestHost(cluster);
+    const manifest = host.manifest("it", sign);
+    await host.run(manifest);
+    const record = manifest.destination.replace(/([^/]+)$/, ".$1.set/current/request.json");
+    const { serverCa, ...older } = JSON.parse(readFileSync(record, "utf8"));
+    expect(serverCa).toMatch(/^[0-9A-F]{2}(:[0-9A-F]{2}){31}$/);
+    writeFileSync(record, JSON.stringify(older));
+    for (const outcome of ["issued", "not due", "not due"]) {
+      ageCa(manifest, 8);
+      expect(outcomesOf(await host.run(manifest))).toEqual([outcome]);
+    }
+  });
+
+  test("may be missing where roles name theirs, and is an error where it went missing", async () => {
+    const { mount, sign, addIssuer, pin } = await makeMount(cluster);
+    await pin(await addIssuer());
+    await using host = manifestHost(cluster);
+    const [manifest, before] = [host.manifest("it", sign), host.manifest("before", sign)];
+    await host.run(before);
+    await deleteData(cluster.admin, `${mount}/issuer/default`);
+    expect(outcomesOf(await host.run(manifest))).toEqual(["issued"]);
+    ageCa(manifest, 8);
+    ageCa(before, 8);
+    expect(outcomesOf(await host.run(manifest, before))).toEqual(["not due", 78]);
+    expect(outcomesOf(await host.run(manifest))).toEqual(["not due"]);
+  });
+
+  test("that comes while a certificate is signed signs that one, too", async () => {
+    const { mount, sign, replaceCa } = await makeMount(cluster);
+    await using host = manifestHost(cluster, async ({ path }, _, pass) => {
+      const answer = await pass();
+      if (path === sign && host.relay.writes().length === 1) await replaceCa();
+      return answer;
+    });
+    const manifest = host.manifest("it", sign);
+    expect(outcomesOf(await host.run(manifest))).toEqual(["issued"]);
+    const chain = `${mount}/issuer/default/json`;
+    expect(host.relay.passed.slice(1).map(({ path }) => path)).toEqual([sign, chain, sign]);
+    openssl(["verify", "-CAfile", `${manifest.destination}-ca.pem`, `${manifest.destination}.pem`]);
+    ageCa(manifest, 8);
+    expect(outcomesOf(await host.run(manifest))).toEqual(["not due"]);
+  });
+
+  test("is the issuer's that a sign path names, and is followed there", async () => {
+    const { mount, addIssuer } = await makeMount(cluster);
+    const name = (issuer: string) => cluster.write(`${mount}/issuer/${issuer}`, { issuer_name: "own" });
+    const first = await addIssuer();
+    await name(first);
+    await using host = manifestHost(cluster);
+    const manifest = host.manifest("it", `${mount}/issuer/own/sign/it`);
+    await host.run(manifest);
+    const look = async () => {
+      ageCa(manifest, 8);
+      host.relay.reset();
+      return outcomesOf(await host.run(manifest));
+    };
+    expect(await look()).toEqual(["not due"]);
+    expect(host.relay.passed.map(({ path }) => path)).toEqual([`${mount}/issuer/own/json`]);
+    const before = readFiles(manifest);
+    await cluster.write(`${mount}/issuer/${first}`, { issuer_name: "old" });
+    await name(await addIssuer());
+    expect(await look()).toEqual(["issued"]);
+    expect(readFiles(manifest).ca).not.toBe(before.ca);
+    expect(await look()).toEqual(["not due"]);
+  });
+
+  test("that can't be told does not keep a certificate from being issued", async () => {
+    const { sign } = await makeMount(cluster);
+    await using host = manifestHost(cluster, ({ path }) =>
+      path.endsWith("/json") ? Response.json({ errors: ["internal"] }, { status: 500 }) : undefined,
+    );
+    const manifest = host.manifest("it", sign);
+    expect(outcomesOf(await host.run(manifest))).toEqual(["issued"]);
   });
 
   test("is looked at in the window only, since it may replace what stands", async () => {

@@ -4,6 +4,7 @@ import { ExitCode } from "../../lib/failure.ts";
 import { createVaultClient } from "../../lib/vault/client.ts";
 import {
   generateRoot,
+  issuerOfSignPath,
   listIssuers,
   readIssuerChain,
   readPkiRole,
@@ -66,8 +67,25 @@ describe("generateRoot()", () => {
   test("makes no SAN even of a name that could be one", async () => {
     await enableMount(client, "named", "pki", {});
     await generateRoot(client, "named", { commonName: "ca.test", ttlSeconds: 3_600 });
-    const [ca = ""] = await readIssuerChain(client, "named");
+    const [ca = ""] = await readIssuerChain(client, "named/issuer/default");
     expect(new X509Certificate(ca).subjectAltName).toBeUndefined();
+  });
+});
+
+describe("issuerOfSignPath()", () => {
+  test.each([
+    ["demo/pki/k8s/sign/kubelet", "demo/pki/k8s/issuer/default"],
+    ["pki/sign/sign", "pki/issuer/default"],
+    ["a/sign/b/sign/it", "a/sign/b/issuer/default"],
+    ["pki/issuer/g2/sign/it", "pki/issuer/g2"],
+    ["a/b/issuer/default/sign/it", "a/b/issuer/default"],
+    ["issuer/sign/it", "issuer/issuer/default"],
+    ["a/issuer/sign/it", "a/issuer/issuer/default"],
+    ["pki/sign-verbatim/it", "pki/issuer/default"],
+    ["pki/issuer/g2/sign-verbatim/it", "pki/issuer/g2"],
+    ["pki/sign-verbatim", "pki/issuer/default"],
+  ])("of %s is %s", (path, issuer) => {
+    expect(issuerOfSignPath(path)).toBe(issuer);
   });
 });
 
@@ -75,7 +93,10 @@ describe("readIssuerChain()", () => {
   test("gives the CA of a mount, with no token at all", async () => {
     await mountWithCa("chained");
     const { issuingCa } = await signCsr(client, "chained/sign/any", request("node"));
-    const chain = await readIssuerChain(createVaultClient({ address: server.address }), "chained");
+    const chain = await readIssuerChain(
+      createVaultClient({ address: server.address }),
+      "chained/issuer/default",
+    );
     expect(chain.map((pem) => pem.trim())).toEqual([issuingCa.trim()]);
   });
 
@@ -94,12 +115,14 @@ describe("readIssuerChain()", () => {
       path: "below/intermediate/set-signed",
       body: { certificate: chain.join("\n") },
     });
-    expect((await readIssuerChain(client, "below")).map((pem) => pem.trim())).toEqual(chain);
+    expect((await readIssuerChain(client, "below/issuer/default")).map((pem) => pem.trim())).toEqual(chain);
   });
 
   test("says that a mount has no CA", async () => {
     await enableMount(client, "bare", "pki", {});
-    expect((await vaultErrorOf(() => readIssuerChain(client, "bare"))).exitCode).toBe(ExitCode.config);
+    expect((await vaultErrorOf(() => readIssuerChain(client, "bare/issuer/default"))).exitCode).toBe(
+      ExitCode.config,
+    );
   });
 });
 
