@@ -92,7 +92,7 @@ function orderOf(args: Args) {
 function refuseDirectArgs(args: Args): void {
   const given = [
     ...(["sign-path", "san-hosts", "ip-sans", "organisation", "key-type", "key-bit-size"] as const),
-    ...(["if-due", "force", "ca-chain", "owner", "group"] as const),
+    ...(["if-due", "force", "ca-chain", "owner", "group", "key-mode"] as const),
   ].find((name) => args[name] !== undefined);
   if (given === undefined) return;
   const what = given === "sign-path" ? "<sign-path>" : `--${given}`;

@@ -1,5 +1,6 @@
 import { ExitCode, Failure } from "../failure.ts";
 import { certificatePaths } from "../host/certificate-place.ts";
+import { keyModes, parseKeyMode } from "../host/key-mode.ts";
 import { resolveOwnership } from "../host/owner.ts";
 import type { IssueOptions } from "../tasks/issue-certificate.ts";
 import { encodePath } from "../vault/path.ts";
@@ -92,6 +93,13 @@ export const certificateArgs = {
     valueHint: "GROUP",
     group: "Files",
   },
+  "key-mode": {
+    type: "string",
+    description: "mode of the key's file: what was asked for before, else 0600; with 0640 its group reads it",
+    choices: keyModes,
+    valueHint: "MODE",
+    group: "Files",
+  },
 } as const satisfies Arguments;
 
 /** What is given for those flags. */
@@ -107,6 +115,7 @@ export interface CertificateArgs {
   readonly "ca-chain"?: boolean | undefined;
   readonly owner?: string | undefined;
   readonly group?: string | undefined;
+  readonly "key-mode"?: string | undefined;
 }
 
 type Order = Omit<IssueOptions, "client" | "signal" | "onNote">;
@@ -137,6 +146,7 @@ export function certificateOrder(
     keyType: chooseKeyType(args["key-type"], args["key-bit-size"]),
     caChain: args["ca-chain"] === true,
     owner: resolveOwnership(args.owner, args.group),
+    keyMode: args["key-mode"] === undefined ? undefined : parseKeyMode(args["key-mode"]),
     ifDue: args["if-due"] === true,
     caLook: args["refresh-ca"] === true ? "now" : undefined,
     force: args.force === true,

@@ -7,6 +7,7 @@ import { isFilePath } from "./file-path.ts";
 import { type Folder, type Folders, openFolder, openInside } from "./folder.ts";
 import { fullPath } from "./full-path.ts";
 import type { LockedThing } from "./host-lock.ts";
+import { defaultKeyMode } from "./key-mode.ts";
 import { refuseSets, setFolderName } from "./set-folder.ts";
 
 /**
@@ -21,7 +22,7 @@ import { refuseSets, setFolderName } from "./set-folder.ts";
  * one moment, replaces the set. Links are relative, so a container that mounts the folder follows them, too.
  */
 export const members = {
-  key: { suffix: "-key.pem", name: "key.pem", mode: 0o600 },
+  key: { suffix: "-key.pem", name: "key.pem", mode: defaultKeyMode },
   certificate: { suffix: ".pem", name: "cert.pem", mode: 0o644 },
   ca: { suffix: "-ca.pem", name: "ca.pem", mode: 0o644 },
 } as const;

@@ -21,6 +21,7 @@ import { readMember, readPlace, type SetFiles, type StoredSet } from "./certific
 import {
   compareAttributes,
   createFile,
+  type FileAttributes,
   type Mended,
   type Ownership,
   randomHex,
@@ -33,6 +34,7 @@ import {
 import { errorCode, fileError } from "./file-error.ts";
 import type { Folder } from "./folder.ts";
 import { takeHostLock } from "./host-lock.ts";
+import { groupReads } from "./key-mode.ts";
 import { type SetHome, setHome } from "./key-origin.ts";
 import type { LockOptions } from "./lock.ts";
 import { addPending } from "./pending.ts";
@@ -42,6 +44,20 @@ import { sealOf, statMembers } from "./seal.ts";
 interface NewSet extends Omit<SetFiles, "request"> {
   /** Is given the seal of the three as they stand then (undefined where that can't be told), and where they are. */
   readonly request: string | ((seal: string | undefined, home: SetHome) => string);
+}
+
+/** What is asked of the files of a set. */
+export interface SetAttributes {
+  readonly owner?: Ownership | undefined;
+  /** Of the key, which may lack what it says of the owner. @default 0600 */
+  readonly keyMode?: number | undefined;
+}
+
+/** What is asked of one of them. */
+function attributesOf(member: Member, { owner, keyMode }: SetAttributes): FileAttributes {
+  return member === "key" && keyMode !== undefined
+    ? { mode: keyMode, least: keyMode & groupReads, owner }
+    : { mode: members[member].mode, owner };
 }
 
 /** A place that no other run changes meanwhile. */
@@ -54,7 +70,7 @@ export interface LockedPlace extends Disposable {
    * @param pending what somebody has to act on, kept durably from before the change; see `readPending`
    * @throws Failure (can't write); then the old files stand
    */
-  replace(files: NewSet, owner: Ownership | undefined, pending: readonly Member[]): void;
+  replace(files: NewSet, attributes: SetAttributes, pending: readonly Member[]): void;
   /** Notes that the CA is the server's at this time. */
   markChecked(): void;
 }
@@ -74,10 +90,10 @@ export async function lockPlace(
     const lock = await takeHostLock(lockedThing(place, "set"), options);
     return {
       read: () => readPlace(place),
-      replace: (files, newOwner, pending) =>
+      replace: (files, attributes, pending) =>
         guard(place, "certificate", () => {
           addPending(place.set, pending);
-          replace(place, place.set, files, newOwner);
+          replace(place, place.set, files, attributes);
         }),
       markChecked: () => guard(place, "ca", () => touch(`${place.set.path}/${checkedName}`)),
       [Symbol.dispose]() {
@@ -91,16 +107,17 @@ export async function lockPlace(
   }
 }
 
-function replace(place: Place, set: Folder, files: NewSet, owner: Ownership | undefined): void {
-  for (const member of memberNames) removeTemporaries(outerPath(place, member), { owner });
+function replace(place: Place, set: Folder, files: NewSet, attributes: SetAttributes): void {
+  for (const member of memberNames) removeTemporaries(outerPath(place, member), attributes);
   removeTemporaries(`${set.path}/${currentName}`);
   const before = currentVersion(set);
   removeVersions(set, [before]);
-  if (before === undefined || !memberNames.every((member) => isOurLink(place, member))) adopt(place, set);
+  if (before === undefined || !memberNames.every((member) => isOurLink(place, member)))
+    adopt(place, set, attributes);
   const standing = currentVersion(set);
   const version = makeVersion(set, (folder) => {
     for (const member of memberNames) {
-      createFile(`${folder}/${members[member].name}`, files[member], { mode: members[member].mode, owner });
+      createFile(`${folder}/${members[member].name}`, files[member], attributesOf(member, attributes));
     }
     const stats = statMembers(folder);
     const { request } = files;
@@ -117,7 +134,7 @@ function replace(place: Place, set: Folder, files: NewSet, owner: Ownership | un
  * Turns plain files into links to copies of them: what readers find stays the same at each step, and is behind the
  * one link that can be switched in the end. Names without a file become links to nothing, which is no file still.
  */
-function adopt(place: Place, set: Folder): void {
+function adopt(place: Place, set: Folder, attributes: SetAttributes): void {
   const standing = memberNames.flatMap((member) => {
     const file = readMember(place, member);
     return file === undefined ? [] : [[member, file] as const];
@@ -129,7 +146,7 @@ function adopt(place: Place, set: Folder): void {
         const owner = { uid: stats.uid, gid: stats.gid };
         // No wider than it was: it may be no file of ours at all.
         createFile(`${folder}/${members[member].name}`, text, {
-          mode: members[member].mode & stats.mode,
+          mode: attributesOf(member, attributes).mode & stats.mode,
           owner,
         });
       }
@@ -176,12 +193,12 @@ function removeVersions(set: Folder, kept: ReadonlyArray<string | undefined>): v
 }
 
 /** Whether `mendAttributes` would have to do something, by a look that was taken already. */
-export function isMendDue({ attributes = {} }: StoredSet, owner: Ownership | undefined): boolean {
+export function isMendDue({ attributes = {} }: StoredSet, asked: SetAttributes): boolean {
   return memberNames.some((member) => {
     const found = attributes[member];
     if (found === undefined) return false;
-    const { isWide, isForeign } = compareAttributes(found, { mode: members[member].mode, owner });
-    return isWide || isForeign;
+    const { isWide, isNarrow, isForeign } = compareAttributes(found, attributesOf(member, asked));
+    return isWide || isNarrow || isForeign;
   });
 }
 
@@ -196,15 +213,14 @@ export interface MendedFiles {
  *
  * @throws Failure (can't write)
  */
-export function mendAttributes(destination: string, owner: Ownership | undefined): MendedFiles {
+export function mendAttributes(destination: string, asked: SetAttributes): MendedFiles {
   using place = findPlace(destination);
   if (place === undefined) return { mended: [], linked: [] };
   const found = memberNames.map((member) =>
     guard(place, member, () => {
       const isLinked = isOurLink(place, member);
       const path = memberPath(place, member, isLinked);
-      const wanted = { mode: members[member].mode, owner };
-      const how = path === undefined ? "right" : setAttributes(path, wanted, isLinked);
+      const how = path === undefined ? "right" : setAttributes(path, attributesOf(member, asked), isLinked);
       return { how, name: outerName(place, member) };
     }),
   );

@@ -24,6 +24,8 @@ export interface Ownership {
 
 export interface FileAttributes {
   readonly mode: number;
+  /** Bits of it that have to be there, where it is put right: none need be, most often. */
+  readonly least?: number;
   readonly owner?: Ownership | undefined;
 }
 
@@ -61,21 +63,25 @@ function writeAll(fd: number, content: Buffer): void {
 export type Mended = "right" | "mended" | "linked";
 
 /**
- * Takes from a file's mode what is too wide, and gives it to its owner, where either is not so. Never through a
+ * Takes from a file's mode what is too wide, adds what it lacks, and gives it to its owner. Never through a
  * symbolic link, nor on a file with a second name (a hard link): either could be any file.
  *
  * @param isOurFolder nobody else can make names in its folder, so a second name is its owner's matter
  * @returns "linked" for one that was left because of its second name
  * @throws the system's error
  */
-export function setAttributes(path: string, { mode, owner }: FileAttributes, isOurFolder = false): Mended {
+export function setAttributes(path: string, attributes: FileAttributes, isOurFolder = false): Mended {
+  const { mode, least = 0, owner } = attributes;
   const fd = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOFOLLOW);
   try {
     const stats = fstatSync(fd);
-    const { isWide, isForeign } = compareAttributes(stats, { mode, owner });
-    if (!isWide && !isForeign) return "right";
+    const { isWide, isNarrow, isForeign } = compareAttributes(stats, attributes);
+    if (!isWide && !isNarrow && !isForeign) return "right";
     if (stats.nlink > 1 && !isOurFolder) return "linked";
-    if (isWide) fchmodSync(fd, mode);
+    if (isWide) fchmodSync(fd, isNarrow ? mode & stats.mode : mode);
+    // Its new group, and not the one before, gets what is added; and a file that was given away can't be changed.
+    if (isForeign && owner !== undefined && isNarrow) fchownSync(fd, stats.uid, owner.gid);
+    if (isNarrow) fchmodSync(fd, (stats.mode & mode) | least);
     if (isForeign && owner !== undefined) fchownSync(fd, owner.uid, owner.gid);
     return "mended";
   } finally {
@@ -83,13 +89,14 @@ export function setAttributes(path: string, { mode, owner }: FileAttributes, isO
   }
 }
 
-/** What a file has and should not: a mode that is too wide, and another owner. */
+/** What a file has and should not: a mode that is too wide or lacks something, and another owner. */
 export function compareAttributes(
   found: Ownership & { readonly mode: number },
-  { mode, owner }: FileAttributes,
-): { readonly isWide: boolean; readonly isForeign: boolean } {
+  { mode, least = 0, owner }: FileAttributes,
+): { readonly isWide: boolean; readonly isNarrow: boolean; readonly isForeign: boolean } {
   return {
     isWide: (found.mode & 0o7777 & ~mode) !== 0,
+    isNarrow: (least & ~found.mode) !== 0,
     isForeign: owner !== undefined && (found.uid !== owner.uid || found.gid !== owner.gid),
   };
 }

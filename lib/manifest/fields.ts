@@ -1,3 +1,4 @@
+import { keyModes } from "../host/key-mode.ts";
 import type { FieldTable } from "../toml/fields.ts";
 import { keySizes, keyTypes } from "../x509/key-type.ts";
 
@@ -74,6 +75,13 @@ export const fields = {
     default: "as the key that is there; the running user's where only one is given",
     example: '"etcd"',
     description: "group of the files, by name or number",
+  },
+  key_mode: {
+    type: "text",
+    default: '"0600"',
+    example: '"0640"',
+    description: "mode of the key's file; with 0640 its group reads it, too",
+    choices: keyModes,
   },
   renew: {
     type: "text",

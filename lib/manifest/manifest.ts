@@ -3,6 +3,7 @@ import { parseDuration } from "../duration.ts";
 import { certificatePaths } from "../host/certificate-place.ts";
 import type { Ownership } from "../host/durable.ts";
 import { isExecutable } from "../host/executable.ts";
+import { defaultKeyMode, readKeyMode } from "../host/key-mode.ts";
 import { resolveOwnership } from "../host/owner.ts";
 import { parseToml, placeOf } from "../toml/parse.ts";
 import { createReader, type Reader as ReaderOf } from "../toml/reader.ts";
@@ -28,6 +29,8 @@ export interface Manifest {
   readonly keyType: KeyType | undefined;
   readonly caChain: boolean;
   readonly owner: Ownership | undefined;
+  /** Of the key. */
+  readonly keyMode: number;
   readonly renew: "due" | "always";
   readonly windows: readonly Window[];
   readonly hooks: readonly Hook[];
@@ -58,6 +61,7 @@ export function parseManifest(text: string, file: string, host: HostFacts): Mani
     keyType: readKeyType(read),
     caChain: read.truth("ca_chain") ?? false,
     owner: readOwner(read),
+    keyMode: readKeyMode(read.optionalText("key_mode")) ?? defaultKeyMode,
     renew: read.optionalText("renew") === "always" ? "always" : "due",
     windows: read.texts("window").map((window) => read.as("window", () => parseWindow(window))),
     hooks: readHooks(read),

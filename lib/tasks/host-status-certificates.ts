@@ -6,6 +6,7 @@ import { certificatePaths } from "../host/certificate-place.ts";
 import { readPublicSet, readSet, type StoredSet } from "../host/certificate-set.ts";
 import type { Ownership } from "../host/durable.ts";
 import { isDenied } from "../host/file-error.ts";
+import { defaultKeyMode, groupReads, keyModeText } from "../host/key-mode.ts";
 import type { Manifest } from "../manifest/manifest.ts";
 import { issuerOfSignPath } from "../vault/pki.ts";
 import { type Certificate, issuerName, readCertificates } from "../x509/certificate.ts";
@@ -18,7 +19,13 @@ import { ageOf, dueAt, type Standing, standing } from "./due.ts";
 import { caReason, replacementTime } from "./host-status-ca.ts";
 import { type CallOptions, directCall, manifestsCall } from "./host-status-mend.ts";
 import type { Answers } from "./host-status-server.ts";
-import { type CertificateRequest, foreignKey, recordedOwner, recordedRequest } from "./request-record.ts";
+import {
+  type CertificateRequest,
+  foreignKey,
+  recordedKeyMode,
+  recordedOwner,
+  recordedRequest,
+} from "./request-record.ts";
 import { type CaOnServer, compareCa, type ServerCa } from "./server-ca.ts";
 
 export interface CertificateStatus extends Finding {
@@ -56,6 +63,8 @@ export interface WantedCertificate {
   readonly asked: CertificateRequest | undefined;
   /** Of its files, where one was asked for. */
   readonly owner: Ownership | undefined;
+  /** Of its key, where one was asked for. */
+  readonly keyMode: number | undefined;
 }
 
 /** @param manifest undefined for a certificate of a direct call */
@@ -69,6 +78,7 @@ export function readWanted(destination: string, manifest?: Manifest): WantedCert
     isDenied: denied,
     asked: manifest ?? (set instanceof Failure ? undefined : recordedRequest(set)),
     owner: manifest !== undefined || set instanceof Failure ? manifest?.owner : recordedOwner(set),
+    keyMode: manifest !== undefined || set instanceof Failure ? manifest?.keyMode : recordedKeyMode(set),
   };
 }
 
@@ -176,7 +186,7 @@ async function judge(
   const replacedAt = replacementAfter(set.checkedAt);
   const isNow = (time: Date | undefined) => time === undefined || time <= now.host;
   const waits = isDue && stands.isUsable && !isNow(replacedAt);
-  const isWide = hasWideKey(wanted.destination);
+  const otherMode = keyModeReason(wanted);
   const foreign = foreignKey(set, wanted.owner);
   const told: ReadonlyArray<readonly [State, string | undefined]> = [
     ...stands.reasons.map((reason) => [stands.isUsable ? (waits ? "ok" : "due") : "wrong", reason] as const),
@@ -184,7 +194,7 @@ async function judge(
     ["ok", waits ? "it waits for its window" : undefined],
     ["ok", manifest?.renew === "always" ? "it is renewed at each run" : undefined],
     ["due", caReason[ca]],
-    ["due", isWide ? "others may read its key" : undefined],
+    ["due", otherMode],
     [
       "unknown",
       ca === "unknown" && issuer instanceof Failure
@@ -200,7 +210,8 @@ async function judge(
   const isMendable = isNow(replacedAt) || (refreshCa && isNow(replacementAfter(new Date(0))));
   // For a key that somebody else may have put there no command mends it: somebody has to look.
   const isMended =
-    foreign === undefined && (state === "wrong" || (state === "due" && (isWide || isMendable)));
+    foreign === undefined &&
+    (state === "wrong" || (state === "due" && (otherMode !== undefined || isMendable)));
   return {
     state,
     reasons: found.flatMap(([, reason]) => reason ?? []),
@@ -261,20 +272,24 @@ function namesOf(certificate: Certificate | undefined): Names {
 }
 
 /** A key that can't be looked at is told of elsewhere. */
-function hasWideKey(destination: string): boolean {
+function keyModeReason({ destination, keyMode }: WantedCertificate): string | undefined {
+  let mode: number;
   try {
-    return (statSync(certificatePaths(destination).key).mode & 0o077) !== 0;
+    mode = statSync(certificatePaths(destination).key).mode;
   } catch {
-    return false;
+    return undefined;
   }
+  if ((mode & 0o077 & ~(keyMode ?? defaultKeyMode)) !== 0) return "others may read its key";
+  const isNarrow = keyMode !== undefined && (keyMode & ~mode & groupReads) !== 0;
+  return isNarrow ? `its key's mode is ${keyModeText(mode)}, not ${keyModeText(keyMode)}` : undefined;
 }
 
 function mendCommand(
-  { manifest, asked, destination, owner }: WantedCertificate,
+  { manifest, asked, destination, owner, keyMode }: WantedCertificate,
   certificate: Certificate | undefined,
   options: CallOptions,
 ): string {
   if (manifest !== undefined) return manifestsCall(manifest, options);
   const { signPath, names = namesOf(certificate), caChain = false } = asked ?? {};
-  return directCall({ signPath, names, caChain, destination, owner, ...options });
+  return directCall({ signPath, names, caChain, destination, owner, keyMode, ...options });
 }

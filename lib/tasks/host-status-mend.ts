@@ -1,5 +1,6 @@
 import { dirname } from "node:path";
 import type { Ownership } from "../host/durable.ts";
+import { keyModeText } from "../host/key-mode.ts";
 import type { Manifest } from "../manifest/manifest.ts";
 import { shellQuoted } from "../words.ts";
 import type { Names } from "../x509/names.ts";
@@ -71,11 +72,13 @@ export interface DirectCall extends CallOptions {
   readonly destination: string;
   /** Of its files, where one was asked for. */
   readonly owner: Ownership | undefined;
+  /** Of the key, where one was asked for. */
+  readonly keyMode: number | undefined;
 }
 
 /** The call that has a certificate issued as it was before. */
 export function directCall(wanted: DirectCall): string {
-  const { signPath, names, caChain, destination, owner, ...options } = wanted;
+  const { signPath, names, caChain, destination, owner, keyMode, ...options } = wanted;
   const { commonName, dnsNames, ipAddresses, organisations } = names;
   const flags = [
     ["-s", dnsNames],
@@ -87,6 +90,7 @@ export function directCall(wanted: DirectCall): string {
     `--if-due${options.refreshCa ? andCa : ""}`,
     ...(caChain ? ["--ca-chain"] : []),
     ...(owner === undefined ? [] : ["-o", String(owner.uid), "-g", String(owner.gid)]),
+    ...(keyMode === undefined ? [] : ["--key-mode", keyModeText(keyMode)]),
     ...flags.flatMap(([flag, values]) => (values.length === 0 ? [] : [flag, shellWord(values.join(","))])),
     signPath === undefined ? "SIGN-PATH" : shellWord(signPath),
     commonName === "" ? "COMMON-NAME" : shellWord(commonName),

@@ -3,9 +3,16 @@ import { ExitCode, Failure } from "../failure.ts";
 import { lookAtSet } from "../host/certificate-look.ts";
 import { certificatePaths, type Member } from "../host/certificate-place.ts";
 import type { StoredSet } from "../host/certificate-set.ts";
-import { isMendDue, type LockedPlace, lockPlace, mendAttributes } from "../host/certificate-write.ts";
+import {
+  isMendDue,
+  type LockedPlace,
+  lockPlace,
+  mendAttributes,
+  type SetAttributes,
+} from "../host/certificate-write.ts";
 import type { Ownership } from "../host/durable.ts";
 import { printable } from "../host/file-error.ts";
+import { defaultKeyMode, groupReads, keyModeText } from "../host/key-mode.ts";
 import type { SetHome } from "../host/key-origin.ts";
 import type { VaultClient } from "../vault/client.ts";
 import { issuerOfSignPath, readIssuerChain, signCsr } from "../vault/pki.ts";
@@ -16,7 +23,14 @@ import { longestCommonName } from "../x509/names.ts";
 import { type CheckedCertificate, chainOf, checkSigned } from "./check-signed.ts";
 import { type Clocks, clockNote, learnServerTime, nextCaLook, readClocks } from "./clock.ts";
 import { dueAt, otherCa, standing } from "./due.ts";
-import { type CertificateRequest, foreignKey, recordOf, requestRecord } from "./request-record.ts";
+import {
+  type CertificateRequest,
+  foreignKey,
+  recordedKeyMode,
+  recordOf,
+  requestRecord,
+  withKeyMode,
+} from "./request-record.ts";
 import { askServerCa, compareCa, type ServerCa, serverCaId } from "./server-ca.ts";
 import { explainRefusal } from "./sign-refusal.ts";
 
@@ -27,6 +41,8 @@ export interface IssueOptions extends CertificateRequest {
   readonly destination: string;
   /** Of the files and of new folders; where it is not given, a key that stands passes on its own. */
   readonly owner?: Ownership | undefined;
+  /** Of the key; where it is not given, the one that was asked for before. @default 0600 */
+  readonly keyMode?: number | undefined;
   /** Issue only when the one that stands is due. */
   readonly ifDue: boolean;
   /** Make a new key, whatever stands. */
@@ -77,15 +93,17 @@ export async function issueCertificate(options: IssueOptions): Promise<Issued> {
   if (clock !== undefined) options.onNote?.(clock);
   const set = options.found ?? lookAtSet(options.destination);
   const decision = await decide(set, options);
-  if ("outcome" in decision && !isCaCheckDue(set, decision, options)) return decision;
+  if ("outcome" in decision && !isOtherMode(set, options) && !isCaCheckDue(set, decision, options))
+    return decision;
   using place = await lockPlace(options.destination, options.owner, {
     signal: options.signal,
     onWait: options.onNote,
   });
   // Another run may have issued it while this one waited.
-  const locked = place.read();
-  const again = await decide(locked, options);
-  if (!("outcome" in again)) return await issue(place, locked, again.reasons, options);
+  const found = place.read();
+  const again = await decide(found, options);
+  if (!("outcome" in again)) return await issue(place, found, again.reasons, options);
+  const locked = noteMode(place, found, options);
   if (!isCaCheckDue(locked, again, options)) return again;
   const followed = await followCa(place, locked, again, options);
   return "outcome" in followed ? followed : await issue(place, locked, [otherCa], options, followed.named);
@@ -114,15 +132,42 @@ async function decide(
     isPending: set.isPending === true,
   };
   if (options.ifDue && reasons.length === 0) {
-    if (isMendDue(set, options.owner)) mend(options);
+    const asked = { owner: options.owner, keyMode: keyModeOf(set, options) };
+    if (isMendDue(set, asked)) mend(asked, options);
     return { outcome: "not due", ...about };
   }
   const waitsUntil = isUsable ? options.waitUntil?.(certificate, clocks) : undefined;
   return waitsUntil === undefined ? { reasons } : { outcome: "waiting", waitsUntil, ...about };
 }
 
-function mend({ destination, owner, onNote }: IssueOptions): void {
-  const { mended, linked } = mendAttributes(destination, owner);
+/** A direct call that asks for no mode keeps the one that was asked for before. */
+function keyModeOf(set: StoredSet, { keyMode }: IssueOptions): number | undefined {
+  return keyMode ?? recordedKeyMode(set);
+}
+
+/** The key is to have another mode than the one that is noted beside it. */
+function isOtherMode(set: StoredSet, { keyMode }: IssueOptions): boolean {
+  const noted = recordedKeyMode(set) ?? defaultKeyMode;
+  return set.request !== undefined && keyMode !== undefined && keyMode !== noted;
+}
+
+/** Notes a mode that was asked for since, for calls to come, which may not ask for one. */
+function noteMode(place: LockedPlace, set: StoredSet, options: IssueOptions): StoredSet {
+  const { key, certificate, ca } = set;
+  if (!isOtherMode(set, options) || key === undefined || certificate === undefined || ca === undefined)
+    return set;
+  const { keyMode = defaultKeyMode } = options;
+  const request = withKeyMode(set.request ?? "", keyMode);
+  place.replace({ key, certificate, ca, request }, attributesOf(set, options), []);
+  return { ...set, request, noted: request };
+}
+
+function attributesOf(set: StoredSet, options: IssueOptions): SetAttributes {
+  return { owner: options.owner ?? inherited(set), keyMode: keyModeOf(set, options) };
+}
+
+function mend(asked: SetAttributes, { destination, onNote }: IssueOptions): void {
+  const { mended, linked } = mendAttributes(destination, asked);
   for (const path of mended) onNote?.(`${path} has its owner and mode set again`);
   for (const path of linked) {
     onNote?.(`${path} has another name (a hard link), so its owner and mode are left as they are`);
@@ -171,7 +216,7 @@ async function followCa(
     request: request ?? "",
     ca: join(options.caChain ? chainOf(standing.certificate, issuer, above) : [issuer]),
   };
-  place.replace(files, options.owner ?? inherited(set), options.keepsPending === true ? ["ca"] : []);
+  place.replace(files, attributesOf(set, options), options.keepsPending === true ? ["ca"] : []);
   return {
     ...standing,
     outcome: "CA refreshed",
@@ -207,7 +252,7 @@ async function issue(
     ...signedFiles,
     request: (seal?: string, home?: SetHome) =>
       requestRecord(
-        options,
+        { ...options, keyMode: keyModeOf(set, options) },
         leaf,
         { files: signedFiles, keyType: key.type, seal, issued: now, serverCa },
         home,
@@ -216,7 +261,8 @@ async function issue(
   const changed: Member[] = ["certificate"];
   if (!kept) changed.push("key");
   if (files.ca !== set.ca) changed.push("ca");
-  place.replace(files, options.owner ?? inherited(set), options.keepsPending === true ? changed : []);
+  place.replace(files, attributesOf(set, options), options.keepsPending === true ? changed : []);
+  tellNarrowed(set, options);
   return {
     outcome: "issued",
     certificate: leaf,
@@ -226,6 +272,17 @@ async function issue(
     keyKept: kept,
     isPending: options.keepsPending === true || set.isPending === true,
   };
+}
+
+/** Whoever read the key by its group finds out by this, and not by a service that fails. */
+function tellNarrowed(set: StoredSet, options: IssueOptions): void {
+  const [before = 0, after = defaultKeyMode] = [set.attributes?.key?.mode, keyModeOf(set, options)];
+  if ((before & ~after & groupReads) === 0) return;
+  options.onNote?.(
+    `the mode of ${printable(certificatePaths(options.destination).key)} was ${keyModeText(before)} and is ` +
+      `${keyModeText(after)} now: its group can't read it any more, unless mode 0640 is asked for ` +
+      "(--key-mode, key_mode in a manifest)",
+  );
 }
 
 function tellLongName({ names: { commonName }, onNote }: IssueOptions): void {

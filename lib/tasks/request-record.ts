@@ -1,6 +1,7 @@
 import { calendarDate } from "../calendar.ts";
 import type { SetFiles, StoredSet } from "../host/certificate-set.ts";
 import type { Ownership } from "../host/durable.ts";
+import { keyModeText, readKeyMode } from "../host/key-mode.ts";
 import { keyFault, type SetHome } from "../host/key-origin.ts";
 import type { Certificate } from "../x509/certificate.ts";
 import type { KeyType } from "../x509/key-type.ts";
@@ -31,6 +32,8 @@ export interface RequestRecord extends Omit<CertificateRequest, "keyType"> {
   readonly home?: SetHome | undefined;
   /** Of the files, where one was asked for. */
   readonly owner?: Ownership | undefined;
+  /** Of the key, where one was asked for: `0640`. */
+  readonly keyMode?: string | undefined;
 }
 
 /** What was known of the set when it was put there, whole and right. */
@@ -49,7 +52,10 @@ export type CheckedFiles = Pick<SetFiles, "key" | "certificate" | "ca">;
 
 /** The record to keep beside a set; with its files, which the caller has checked, they need not be read again. */
 export function requestRecord(
-  asked: CertificateRequest & { readonly owner?: Ownership | undefined },
+  asked: CertificateRequest & {
+    readonly owner?: Ownership | undefined;
+    readonly keyMode?: number | undefined;
+  },
   given: Certificate,
   checked?: {
     readonly files: CheckedFiles;
@@ -69,6 +75,7 @@ export function requestRecord(
     issued: checked?.issued,
     serverCa: checked?.serverCa,
     owner: asked.owner,
+    keyMode: asked.keyMode === undefined ? undefined : keyModeText(asked.keyMode),
     checked: checked && {
       files: digest(checked.files),
       seal: checked.seal,
@@ -96,6 +103,19 @@ export function recordedOwner(set: StoredSet): Ownership | undefined {
   const record = parseRecord(set.noted);
   // Release 1.0.0 noted neither: the key's owner was asked for, then.
   return record === undefined || record.home !== undefined ? record?.owner : set.owner;
+}
+
+/** The mode of the key that was asked for when the set was issued; undefined where none was. */
+export function recordedKeyMode(set: StoredSet): number | undefined {
+  return readKeyMode(parseRecord(set.noted)?.keyMode);
+}
+
+/** The same record, of a key that has another mode now. */
+export function withKeyMode(text: string, mode: number): string {
+  const record = parseRecord(text);
+  return record === undefined
+    ? text
+    : `${JSON.stringify({ ...record, keyMode: keyModeText(mode) }, undefined, 2)}\n`;
 }
 
 /**
@@ -128,9 +148,8 @@ function digest({ key, certificate, ca }: CheckedFiles): string {
 /** Undefined for anything but what `requestRecord` writes: then the certificate itself is compared. */
 export function parseRecord(text: string | undefined): RequestRecord | undefined {
   try {
-    const { signPath, names, caChain, certificate, issued, checked, serverCa, home, owner } = JSON.parse(
-      text ?? "null",
-    );
+    const { signPath, names, caChain, certificate, issued, checked, serverCa, home, owner, keyMode } =
+      JSON.parse(text ?? "null");
     const lists = [names.organisations, names.dnsNames, names.ipAddresses];
     const texts = [signPath, certificate, names.commonName, ...lists.flat()];
     return lists.every(Array.isArray) &&
@@ -143,6 +162,7 @@ export function parseRecord(text: string | undefined): RequestRecord | undefined
           serverCa: typeof serverCa === "string" ? serverCa : undefined,
           home: isHome(home) ? home : undefined,
           owner: isOwner(owner) ? owner : undefined,
+          keyMode: readKeyMode(keyMode) === undefined ? undefined : keyMode,
         }
       : undefined;
   } catch {

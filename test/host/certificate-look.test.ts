@@ -35,7 +35,7 @@ async function sealedSet(destination: string) {
     seal = given;
     return "what was asked for\n";
   };
-  place.replace({ ...texts, request }, undefined, []);
+  place.replace({ ...texts, request }, {}, []);
   return seal;
 }
 

@@ -34,7 +34,7 @@ const set = (number: number | string): SetFiles => ({
 
 async function replace(destination: string, files: SetFiles, owner?: Ownership): Promise<void> {
   using place = await lockPlace(destination, owner, { signal: AbortSignal.timeout(10_000) });
-  place.replace(files, owner, []);
+  place.replace(files, { owner }, []);
 }
 
 /** What a service finds under the three names. */
@@ -211,7 +211,7 @@ describe("LockedPlace.replace() over plain files", () => {
       putPlain(destination, set("go"));
       const code = `
         using place = await lockPlace(${JSON.stringify(destination)}, undefined, { signal: AbortSignal.timeout(10000) });
-        place.replace(${JSON.stringify(set(1))}, undefined, []);`;
+        place.replace(${JSON.stringify(set(1))}, {}, []);`;
       const command = snippet("{ lockPlace }", "host/certificate-write.ts", code);
       const fault = { call: "rename", nth, what: "signal=KILL" };
       const run = await trace(command, { env: {}, folder: root.path, fault });

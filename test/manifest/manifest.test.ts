@@ -17,6 +17,7 @@ test("parseManifest() takes the fewest fields, and gives the defaults", () => {
     keyType: undefined,
     caChain: false,
     owner: undefined,
+    keyMode: 0o600,
     renew: "due",
     windows: [],
     hooks: [],
@@ -27,6 +28,8 @@ test("parseManifest() takes the fewest fields, and gives the defaults", () => {
 describe("parseManifest() reads", () => {
   const cases: ReadonlyArray<readonly [field: string, value: string, what: Partial<Manifest>]> = [
     ["sign_path", '"a/b/sign/c"', { signPath: "a/b/sign/c" }],
+    ["key_mode", '"0640"', { keyMode: 0o640 }],
+    ["key_mode", '"0400"', { keyMode: 0o400 }],
     ["common_name", "'it'", { names: { ...parse().names, commonName: "it" } }],
     ["organisation", '["a", "b"]', { names: { ...parse().names, organisations: ["a", "b"] } }],
     ["san_hosts", '["a.b", "*.c"]', { names: { ...parse().names, dnsNames: ["a.b", "*.c"] } }],
@@ -174,6 +177,9 @@ describe("parseManifest() refuses with file, line and field", () => {
     ["ca_chain", '"yes"', "has to be true or false"],
     ["owner", "0", "has to be a text"],
     ["group", "[]", "has to be a text"],
+    ["key_mode", "416", "has to be a text"],
+    ["key_mode", '"0644"', "has to be one of 0600, 0640, 0400, 0440"],
+    ["key_mode", '"0660"', "has to be one of 0600, 0640, 0400, 0440"],
     ["renew", "true", "has to be a text"],
     ["window", "02:00:00", "has to be a list of texts"],
     ["reload", '[["a.service"]]', "has to be a list of texts"],

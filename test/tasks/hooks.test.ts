@@ -49,7 +49,7 @@ async function change(
   pending: readonly Member[] = ["certificate"],
 ): Promise<void> {
   using place = await lockPlace(destination, undefined, { signal });
-  place.replace(files, undefined, pending);
+  place.replace(files, {}, pending);
 }
 
 describe("runPendingHooks()", () => {

@@ -75,7 +75,7 @@ describe.each(Object.entries({ bash, fish, zsh }))("in %s", (shell, complete) =>
 
   test("a flag is found by its beginning, by either name of the command and by a link's", async () => {
     for (const command of ["vault-helper issue-cert", "vault-helper cert", "issue-cert"]) {
-      expect(await complete(`${command} --key-`)).toEqual(["--key-bit-size", "--key-type"]);
+      expect(await complete(`${command} --key-`)).toEqual(["--key-bit-size", "--key-mode", "--key-type"]);
     }
   });
 
