@@ -1,6 +1,6 @@
 #!/usr/bin/env bun
 import { runScript, type Script } from "../lib/cli/script.ts";
-import { clusterOf, mountArgs, runSetup, setupArgs } from "../lib/cli/setup.ts";
+import { clusterOf, mountArgs, runSetup, type SetupJob, setupArgs } from "../lib/cli/setup.ts";
 import { planMounts } from "../lib/cluster/setup.ts";
 
 const args = { ...mountArgs, ...setupArgs } as const;
@@ -14,10 +14,12 @@ export const setupMounts: Script<typeof args> = {
     ["setup-mounts --dry-run demo", "show what would change"],
     ["setup-mounts --max-validity-ca 10y demo", "CAs of ten years"],
     ["setup-mounts --config cluster.toml", "as a file says, with the cluster's id"],
+    ["setup-mounts --print-policy demo", "the policy that it needs, for a token with less than root"],
   ],
   exitCodes: [[2, "with --check: something would change"]],
   async run(args, run) {
-    return await runSetup(clusterOf(args), "mounts and CAs", planMounts, args, run);
+    const job: SetupJob = { what: "mounts and CAs", halves: ["mounts"], makePlan: planMounts };
+    return await runSetup(clusterOf(args), job, args, run);
   },
 };
 

@@ -1,6 +1,6 @@
 #!/usr/bin/env bun
 import { runScript, type Script } from "../lib/cli/script.ts";
-import { clusterOf, mountArgs, roleArgs, runSetup, setupArgs } from "../lib/cli/setup.ts";
+import { clusterOf, mountArgs, roleArgs, runSetup, type SetupJob, setupArgs } from "../lib/cli/setup.ts";
 import { planSetup } from "../lib/cluster/setup.ts";
 
 const args = { ...mountArgs, ...roleArgs, ...setupArgs } as const;
@@ -18,11 +18,13 @@ export const setup: Script<typeof args> = {
       "CAs of ten years, certificates of a week",
     ],
     ["setup --config cluster.toml", "as a file says, with the cluster's id"],
+    ["setup --print-policy demo | vault policy write demo-setup -", "let a token with less than root do it"],
   ],
   exitCodes: [[2, "with --check: something would change"]],
   async run(args, run) {
     const what = "mounts, CAs, roles, secrets, policies and tokens";
-    return await runSetup(clusterOf(args), what, planSetup, args, run);
+    const job: SetupJob = { what, halves: ["mounts", "roles"], makePlan: planSetup };
+    return await runSetup(clusterOf(args), job, args, run);
   },
 };
 

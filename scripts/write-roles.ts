@@ -1,6 +1,6 @@
 #!/usr/bin/env bun
 import { runScript, type Script } from "../lib/cli/script.ts";
-import { clusterOf, roleArgs, runSetup, setupArgs } from "../lib/cli/setup.ts";
+import { clusterOf, roleArgs, runSetup, type SetupJob, setupArgs } from "../lib/cli/setup.ts";
 import { planRoles } from "../lib/cluster/setup.ts";
 
 const args = { ...roleArgs, ...setupArgs } as const;
@@ -16,10 +16,13 @@ export const writeRoles: Script<typeof args> = {
     ["write-roles --max-validity-components 7d demo", "certificates of a week"],
     ["write-roles --rotate-init-token worker demo", "end the workers' init token, and make another"],
     ["write-roles --config cluster.toml", "as a file says, with the cluster's id"],
+    ["write-roles --print-policy demo", "the policy that it needs, for a token with less than root"],
   ],
   exitCodes: [[2, "with --check: something would change"]],
   async run(args, run) {
-    return await runSetup(clusterOf(args), "roles, secrets, policies and tokens", planRoles, args, run);
+    const what = "roles, secrets, policies and tokens";
+    const job: SetupJob = { what, halves: ["roles"], makePlan: planRoles };
+    return await runSetup(clusterOf(args), job, args, run);
   },
 };
 

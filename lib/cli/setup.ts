@@ -1,7 +1,8 @@
 import type { ParsedArgs } from "citty";
 import { type Cluster, defineCluster, type HostRole, hostRoles } from "../cluster/cluster.ts";
-import { withFile } from "../cluster/cluster-file.ts";
+import { type Half, withFile } from "../cluster/cluster-file.ts";
 import type { FieldChange } from "../cluster/compare.ts";
+import { setupPolicy } from "../cluster/needed-policy.ts";
 import type { Change } from "../cluster/plan.ts";
 import type { FileChoice, Setup } from "../cluster/setup.ts";
 import { durationText, formatDuration, parseDuration } from "../duration.ts";
@@ -11,7 +12,7 @@ import { many } from "../words.ts";
 import type { Arguments } from "./arguments.ts";
 import { clusterFileArgs, loadClusterFile } from "./cluster-file.ts";
 import { adminToken } from "./environment.ts";
-import { printJson, stoppedJson } from "./log.ts";
+import { printJson, printLines, stoppedJson } from "./log.ts";
 import { commonArgs, general, type Run } from "./script.ts";
 import { validityArgs } from "./validity-args.ts";
 
@@ -26,6 +27,11 @@ export const setupArgs = {
   "dry-run": {
     type: "boolean",
     description: "show what would change, and change nothing",
+    group: "Plan",
+  },
+  "print-policy": {
+    type: "boolean",
+    description: "print the policy that this run needs, for a token with less than root; ask no server",
     group: "Plan",
   },
   check: {
@@ -139,20 +145,38 @@ function idOf(...ids: ReadonlyArray<string | undefined>): string {
   throw new Failure(ExitCode.usage, "<cluster> is missing", { hint: "give it, or --config with its id" });
 }
 
+/** A set-up or one half of it. */
+export interface SetupJob {
+  /** For the last line. */
+  readonly what: string;
+  readonly halves: readonly Half[];
+  readonly makePlan: (client: VaultClient, cluster: Cluster, choice: FileChoice) => Promise<Setup>;
+}
+
+/** Prints a policy as a command of the server takes it, and for a machine as one text. */
+export function printPolicy(
+  cluster: Cluster,
+  policy: string,
+  { json }: { readonly json?: boolean | undefined },
+): ExitCode {
+  if (json === true) printJson({ cluster: cluster.id, policy });
+  else printLines(policy.trimEnd());
+  return ExitCode.ok;
+}
+
 /**
  * Plans a set-up or one half of it, shows it, and applies it unless asked not to.
  *
- * @param what it is, for the last line
- * @throws Failure (usage) where `--dry-run` and `--check` are both given; what the plan and its changes throw
+ * @throws Failure (usage) where flags exclude each other; what the plan and its changes throw
  */
 export async function runSetup(
   { cluster, ...choice }: Asked,
-  what: string,
-  makePlan: (client: VaultClient, cluster: Cluster, choice: FileChoice) => Promise<Setup>,
+  { what, halves, makePlan }: SetupJob,
   args: ParsedArgs<typeof setupArgs>,
   run: Run,
 ): Promise<ExitCode> {
   checkSetupArgs(args);
+  if (args["print-policy"] === true) return printPolicy(cluster, setupPolicy(cluster, halves), args);
   const setup = await makePlan(run.client(adminToken(run.env)), cluster, choice);
   if (setup.file === "stored") run.log.note(storedNote(cluster));
   const dry = args["dry-run"] === true || args.check === true;
@@ -255,6 +279,12 @@ export function changeJson({ action, resource, fields }: Change) {
 
 /** @throws Failure (usage) where both a look and a change are asked for in ways that exclude each other */
 function checkSetupArgs(args: ParsedArgs<typeof setupArgs>): void {
+  const other = args["dry-run"] === true ? "--dry-run" : args.check === true ? "--check" : undefined;
+  if (args["print-policy"] === true && other !== undefined) {
+    throw new Failure(ExitCode.usage, `--print-policy and ${other} exclude each other`, {
+      hint: "the policy is the same whatever stands in the server, which is not asked for it",
+    });
+  }
   if (args["dry-run"] === true && args.check === true) {
     throw new Failure(ExitCode.usage, "--dry-run and --check exclude each other", {
       hint: "--check does what --dry-run does, and exits with 2 when something would change",

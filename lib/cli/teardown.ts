@@ -1,6 +1,7 @@
 import type { ParsedArgs } from "citty";
 import type { Cluster } from "../cluster/cluster.ts";
 import type { MountContents } from "../cluster/mount-contents.ts";
+import { teardownPolicy } from "../cluster/needed-policy.ts";
 import type { Resource } from "../cluster/plan.ts";
 import { type PlannedRemoval, planTeardown, type Teardown } from "../cluster/teardown.ts";
 import { ExitCode, Failure } from "../failure.ts";
@@ -10,6 +11,7 @@ import { adminToken } from "./environment.ts";
 import { printJson, stoppedJson } from "./log.ts";
 import { sayIfSlow, tellProgress } from "./progress.ts";
 import { commonArgs, general, type Run } from "./script.ts";
+import { printPolicy } from "./setup.ts";
 import { tableLines } from "./table.ts";
 
 export const teardownArgs = {
@@ -27,6 +29,11 @@ export const teardownArgs = {
   "dry-run": {
     type: "boolean",
     description: "show what would be removed, and remove nothing",
+    group: "Plan",
+  },
+  "print-policy": {
+    type: "boolean",
+    description: "print the policy that this needs, for a token with less than root; ask no server",
     group: "Plan",
   },
   "revoke-hosts": { type: "boolean", description: "revoke the tokens of hosts, too", group: "Plan" },
@@ -50,6 +57,7 @@ type TeardownArgs = ParsedArgs<typeof teardownArgs>;
 export async function runTeardown(cluster: Cluster, args: TeardownArgs, run: Run): Promise<ExitCode> {
   const { log } = run;
   const isConfirmed = checkConfirmed(cluster, args);
+  if (args["print-policy"] === true) return printPolicy(cluster, teardownPolicy(cluster), args);
   const revokeHosts = args["revoke-hosts"] === true;
   const onProgress = tellProgress(log);
   const teardown = await planTeardown(run.client(adminToken(run.env)), cluster, onProgress);
@@ -107,7 +115,16 @@ function removedWords(objects: number, hostTokens: number | undefined): string {
 }
 
 /** @returns whether the cluster's id was typed twice */
-function checkConfirmed({ id }: Cluster, { yes, "dry-run": dryRun }: TeardownArgs): boolean {
+function checkConfirmed(
+  { id }: Cluster,
+  { yes, "dry-run": dryRun, "print-policy": policy }: TeardownArgs,
+): boolean {
+  const other = yes !== undefined ? "--yes" : dryRun === true ? "--dry-run" : undefined;
+  if (policy === true && other !== undefined) {
+    throw new Failure(ExitCode.usage, `--print-policy and ${other} exclude each other`, {
+      hint: "the policy is the same whatever stands in the server, which is not asked for it",
+    });
+  }
   if (yes !== undefined && dryRun === true) {
     throw new Failure(ExitCode.usage, "--dry-run and --yes exclude each other", {
       hint: "look with --dry-run first, then remove with --yes",

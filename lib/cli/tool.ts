@@ -42,7 +42,19 @@ export function findCommand({ commands, aliases }: Tool, name: string): Commands
 
 /** Flags that take no value, of every command: to ask each for its own would load them all. */
 const switches = [
-  ...["--help", "-h", "--version", "-v", "--json", "--dry-run", "--check", "--narrow", "--if-due", "--force"],
+  ...[
+    "--help",
+    "-h",
+    "--version",
+    "-v",
+    "--json",
+    "--dry-run",
+    "--check",
+    "--print-policy",
+    "--narrow",
+    "--if-due",
+    "--force",
+  ],
   ...["--refresh-ca", "--ca-chain", "--embed", "--merge", "--offline", "--revoke-hosts"],
   ...["--wait-signal", "-w"],
 ];

@@ -1,8 +1,9 @@
-import { listAccessors, lookupAccessor, type TokenEntry } from "../vault/accessor.ts";
+import { listAccessors, lookupAccessor, lookupAccessorPath, type TokenEntry } from "../vault/accessor.ts";
 import type { VaultClient } from "../vault/client.ts";
 import { each, type OnProgress } from "../vault/each.ts";
 import type { Cluster } from "./cluster.ts";
 import { policies } from "./policies.ts";
+import { type Right, right } from "./rights.ts";
 import { tokenRoles } from "./token-roles.ts";
 
 /** A host's token: one that a token role of the cluster made. */
@@ -17,6 +18,12 @@ export interface ClusterTokens {
   /** Accessors of all tokens of the server that were looked at. */
   readonly seen: ReadonlySet<string>;
 }
+
+/** What it takes to look through the tokens of a server. */
+export const tokensRights: readonly Right[] = [
+  right("list sudo", "auth/token/accessors"),
+  right("update", lookupAccessorPath),
+];
 
 /**
  * Looks through all tokens of the server for those of a cluster: one request a token, a few at a time.

@@ -8,11 +8,15 @@ import type { Fields } from "../vault/shape.ts";
 import { createOrphan, renewSelf, revokeSelf, type TokenInfo, type TokenLease } from "../vault/token.ts";
 import type { Cluster, HostRole } from "./cluster.ts";
 import type { Resource, Unwanted } from "./plan.ts";
+import { right } from "./rights.ts";
 import { missingField, writeIfMissing } from "./secrets.ts";
 import { findToken, type ServerView } from "./server-view.ts";
 import { initTokens, type WantedInitToken } from "./token-roles.ts";
 
 const idField = "init_token";
+
+/** An id and policies of one's choice need `sudo`. */
+const createOrphanRight = right("update sudo", "auth/token/create-orphan");
 
 /** What a command line asks of a host role's init token. */
 interface Asked {
@@ -47,6 +51,8 @@ export function rotatedInitTokens(cluster: Cluster): readonly Unwanted[] {
     .map(({ displayName, secretPath }) => ({
       kind: "init token",
       path: displayName,
+      // It ends itself.
+      rights: { read: [right("read", secretPath)] },
       async read(view) {
         const { stands } = await readStanding(view, secretPath);
         return stands && { accessor: stands.accessor };
@@ -103,6 +109,8 @@ function idToUse(
 
 function idResource(token: WantedInitToken, asked: Asked): Resource {
   const { secretPath } = token;
+  // A chosen one is made before its id is stored.
+  const making = asked.chosen === undefined ? [] : [createOrphanRight];
   const newId = async (client: VaultClient) => {
     if (asked.chosen === undefined) return randomUUID();
     await makeUnlessThere(client, token, asked.chosen);
@@ -111,6 +119,11 @@ function idResource(token: WantedInitToken, asked: Asked): Resource {
   return {
     kind: "init token's id",
     path: secretPath,
+    rights: {
+      read: [right("read", secretPath)],
+      create: [right("create", secretPath), ...making],
+      update: [right("update", secretPath), ...making],
+    },
     fields: {},
     async read(view) {
       const standing = await readStanding(view, secretPath);
@@ -139,6 +152,12 @@ function tokenResource(token: WantedInitToken, asked: Asked): Resource {
   return {
     kind: "init token",
     path: token.displayName,
+    rights: {
+      // By the second, OpenBao tells one that is bound to other addresses; without it a run goes on.
+      read: [right("read", token.secretPath), right("update", "auth/token/lookup")],
+      create: [createOrphanRight],
+      delete: [right("update", revokeAccessorPath)],
+    },
     fields: {},
     async read(view) {
       const standing = await readStanding(view, token.secretPath);
@@ -154,7 +173,6 @@ function tokenResource(token: WantedInitToken, asked: Asked): Resource {
     },
     async update() {},
     removal: {
-      right: { path: revokeAccessorPath, capability: "update" },
       keep: ({ policies }) => morePolicies(token, policies),
       run: (client, { accessor }) => revokeAccessor(client, String(accessor)),
     },

@@ -5,6 +5,7 @@ import { means } from "../vault/error.ts";
 import { listCertificates, listIssuers, readStoredCertificate } from "../vault/pki.ts";
 import type { Cluster } from "./cluster.ts";
 import { pkiMounts, secretsMount } from "./mounts.ts";
+import { type Right, right } from "./rights.ts";
 import { readServerCertificate } from "./server-certificate.ts";
 
 type Content =
@@ -21,6 +22,19 @@ type Content =
 
 /** How many of each a mount holds, of those that its kind can hold. */
 export type MountContents = Readonly<Partial<Record<Content, number>>>;
+
+/** What it takes to count that. */
+export function contentsRights(cluster: Cluster): readonly Right[] {
+  return [
+    right("list", secretsMount(cluster).path),
+    ...pkiMounts(cluster).flatMap(({ path }) => [
+      right("list", `${path}/certs`),
+      right("list", `${path}/roles`),
+      // By which OpenBao goes for the list.
+      right("list", `${path}/roles/*`),
+    ]),
+  ];
+}
 
 /**
  * Counts what the mounts of a cluster hold: issuers and certificates, and what set-up did not make.

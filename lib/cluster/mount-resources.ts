@@ -15,6 +15,7 @@ import { disableMount, reloadMount } from "../vault/unmount.ts";
 import { type Cluster, tokenPeriodSeconds } from "./cluster.ts";
 import { pkiMounts, secretsMount, type WantedMount } from "./mounts.ts";
 import type { Resource } from "./plan.ts";
+import { right } from "./rights.ts";
 
 /**
  * What `setup-mounts` keeps: how long tokens may live, the mounts, and a CA in each PKI mount. In this order, a
@@ -31,9 +32,15 @@ export function mountResources(cluster: Cluster): readonly Resource[] {
 
 /** The longest life of any token, which other users of the server may have set longer: raised, never lowered. */
 function tokenTuning(): Resource {
+  const tuning = "sys/auth/token/tune";
   return {
     kind: "auth tuning",
     path: "auth/token",
+    rights: {
+      read: [right("read sudo", tuning)],
+      create: [right("update sudo", tuning)],
+      update: [right("update sudo", tuning)],
+    },
     fields: { max_lease_ttl: tokenPeriodSeconds },
     async read({ client }) {
       return { max_lease_ttl: await readAuthMaxLeaseTtl(client, "token") };
@@ -48,6 +55,9 @@ function tokenTuning(): Resource {
   };
 }
 
+/** To see which mounts there are. */
+export const mountsRight = right("read", "sys/mounts");
+
 function mountResource(mount: WantedMount): Resource {
   const { path, type, description, leaseTtlSeconds } = mount;
   const tuning = {
@@ -58,6 +68,12 @@ function mountResource(mount: WantedMount): Resource {
   return {
     kind: "mount",
     path,
+    rights: {
+      read: [mountsRight],
+      create: [right("update", `sys/mounts/${path}`)],
+      update: [right("update", `sys/mounts/${path}/tune`)],
+      delete: [right("delete", `sys/mounts/${path}`)],
+    },
     fields: { description, default_lease_ttl: leaseTtlSeconds, max_lease_ttl: leaseTtlSeconds },
     async read(view) {
       const mounts = await view.mounts();
@@ -76,7 +92,6 @@ function mountResource(mount: WantedMount): Resource {
     create: (client) => enableMount(client, path, type, tuning),
     update: (client) => tuneMount(client, path, tuning),
     removal: {
-      right: { path: `sys/mounts/${path}`, capability: "delete" },
       run: (client) => removeMount(client, mount),
     },
   };
@@ -153,6 +168,16 @@ function certificateAuthority(cluster: Cluster, mount: WantedMount): Resource {
   return {
     kind: "CA",
     path: mount.path,
+    rights: {
+      // The list of issuers needs none.
+      read: [
+        mountsRight,
+        right("read", `${mount.path}/config/issuers`),
+        right("read", `${mount.path}/issuer/*`),
+      ],
+      create: [right("update", `${mount.path}/root/generate/internal`)],
+      update: [right("update", `${mount.path}/config/issuers`)],
+    },
     fields: { common_name: mount.description, ttl: cluster.caValiditySeconds },
     async read(view) {
       // One of another type has no issuers to list; the mount's own resource refuses it.

@@ -3,12 +3,15 @@ import type { VaultClient } from "../vault/client.ts";
 import { VaultError } from "../vault/error.ts";
 import type { Fields } from "../vault/shape.ts";
 import { differences, type FieldChange } from "./compare.ts";
+import type { Right } from "./rights.ts";
 import type { ServerView } from "./server-view.ts";
 
 interface Place {
   /** For people: `PKI role`. */
   readonly kind: string;
   readonly path: string;
+  /** What the token must be granted, by what is done with it. */
+  readonly rights: Readonly<Partial<Record<"read" | Change["action"], readonly Right[]>>>;
   /** What stands in its place; undefined where nothing does. */
   read(view: ServerView): Promise<Fields | undefined>;
 }
@@ -28,8 +31,6 @@ export interface Resource extends Place {
 }
 
 export interface Removal {
-  /** What the token must be granted for it. */
-  readonly right: { readonly path: string; readonly capability: string };
   /** Why what stands is more than set-up made, and stays; undefined where it may go. */
   keep?(found: Fields): string | undefined;
   /** No error where nothing is there. */

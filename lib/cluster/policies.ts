@@ -8,6 +8,7 @@ import {
   policyRoles,
 } from "./cluster.ts";
 import { pkiMounts, secretsMount } from "./mounts.ts";
+import type { Right } from "./rights.ts";
 
 export interface WantedPolicy {
   readonly name: string;
@@ -178,7 +179,8 @@ export function refuseNamesake(cluster: Cluster, mounts: Iterable<string>): void
   );
 }
 
-function policyText(itsRules: readonly Rule[]): string {
+/** Rules in the server's language for policies, HCL. */
+export function policyText(itsRules: ReadonlyArray<Right & { readonly limit?: Limit | undefined }>): string {
   const texts = (names: readonly string[]) => names.map((name) => `"${name}"`).join(", ");
   return itsRules
     .map(({ path, capabilities, limit }) => {

@@ -9,6 +9,7 @@ import { pkiMounts, secretsMount } from "./mounts.ts";
 import { pkiRoles, type WantedPkiRole } from "./pki-roles.ts";
 import type { Resource } from "./plan.ts";
 import { policies, refuseNamesake, type WantedPolicy } from "./policies.ts";
+import { right, storedRights } from "./rights.ts";
 import { missingField, secrets, type WantedSecret, writeIfMissing } from "./secrets.ts";
 import type { ServerView } from "./server-view.ts";
 import { tokenRoles, type WantedTokenRole } from "./token-roles.ts";
@@ -46,10 +47,16 @@ export async function requireMounts(view: ServerView, cluster: Cluster): Promise
   });
 }
 
+export function pkiRoleRights(path: string): Resource["rights"] {
+  const write = [right("update", path)];
+  return { read: [right("read", path)], create: write, update: write, delete: [right("delete", path)] };
+}
+
 function pkiRoleResource({ path, fields }: WantedPkiRole): Resource {
   return {
     kind: "PKI role",
     path,
+    rights: pkiRoleRights(path),
     fields,
     async read(view) {
       return (await view.isMounted(path)) ? await readPkiRole(view.client, path) : undefined;
@@ -62,9 +69,16 @@ function pkiRoleResource({ path, fields }: WantedPkiRole): Resource {
 
 function policyResource(cluster: Cluster, { name, text }: WantedPolicy): Resource {
   const write = (client: ServerView["client"]) => writePolicy(client, name, text);
+  const place = `sys/policies/acl/${name}`;
   return {
     kind: "policy",
     path: name,
+    rights: {
+      read: [right("read", place)],
+      create: [right("update", place)],
+      update: [right("update", place)],
+      delete: [right("delete", place)],
+    },
     fields: { policy: text.trim() },
     async read({ client, mounts }) {
       const found = await readPolicy(client, name);
@@ -75,7 +89,6 @@ function policyResource(cluster: Cluster, { name, text }: WantedPolicy): Resourc
     create: write,
     update: write,
     removal: {
-      right: { path: `sys/policies/acl/${name}`, capability: "delete" },
       run: (client) => deletePolicy(client, name),
     },
   };
@@ -84,10 +97,12 @@ function policyResource(cluster: Cluster, { name, text }: WantedPolicy): Resourc
 function tokenRoleResource({ name, fields }: WantedTokenRole): Resource {
   // An empty list of these reads back as null until somebody writes one, and the original never did.
   const { allowed_entity_aliases: aliases, ...others } = fields;
+  const path = `auth/token/roles/${name}`;
   const untouched = Array.isArray(aliases) && aliases.length === 0 ? others : fields;
   return {
     kind: "token role",
-    path: `auth/token/roles/${name}`,
+    path,
+    rights: storedRights(path),
     fields,
     read: ({ client }) => readTokenRole(client, name),
     create: (client) => writeTokenRole(client, name, untouched),
@@ -96,7 +111,6 @@ function tokenRoleResource({ name, fields }: WantedTokenRole): Resource {
       return writeTokenRole(client, name, isTheirs ? fields : untouched);
     },
     removal: {
-      right: { path: `auth/token/roles/${name}`, capability: "delete" },
       run: (client) => deleteTokenRole(client, name),
     },
   };
@@ -107,6 +121,7 @@ function secretResource({ path, field, make }: WantedSecret): Resource {
   return {
     kind: "secret",
     path,
+    rights: storedRights(path),
     fields: {},
     async read(view) {
       const found = await view.secret(path);

@@ -13,7 +13,8 @@ import { secretsMount } from "./mounts.ts";
 import { pkiRolePath } from "./pki-roles.ts";
 import { apply, type Change, observe, plan, type Resource, type Unwanted } from "./plan.ts";
 import { refuseNamesake } from "./policies.ts";
-import { requireMounts, rightsResources } from "./role-resources.ts";
+import { requireRights } from "./rights.ts";
+import { pkiRoleRights, requireMounts, rightsResources } from "./role-resources.ts";
 import { createServerView, type ServerView } from "./server-view.ts";
 import { readStoredFile, storedFileResource } from "./stored-file.ts";
 
@@ -33,6 +34,7 @@ export interface Setup {
   /**
    * Makes the changes, then renews what has to be kept alive.
    *
+   * @throws Failure (no permission), before anything is changed, that names each right that the token lacks
    * @param onDone told of each change once it is made
    * @returns the init tokens that were renewed
    */
@@ -53,7 +55,7 @@ export async function planMounts(
   choice: FileChoice = {},
 ): Promise<Setup> {
   const half = await planHalf(createServerView(client), cluster, "mounts", choice);
-  return setupOf(client, half, async () => []);
+  return setupOf(client, cluster, half, async () => []);
 }
 
 /**
@@ -70,7 +72,7 @@ export async function planRoles(
   const view = createServerView(client);
   await requireMounts(view, cluster);
   const half = await planHalf(view, cluster, "roles", choice);
-  return setupOf(client, half, () => renewInitTokens(view, cluster));
+  return setupOf(client, cluster, half, () => renewInitTokens(view, cluster));
 }
 
 /**
@@ -89,16 +91,24 @@ export async function planSetup(
   const mounts = await planHalf(view, cluster, "mounts", choice);
   const roles = await planHalf(view, cluster, "roles", choice);
   const both = { changes: [...mounts.changes, ...roles.changes], file: mounts.file ?? roles.file };
-  return setupOf(client, both, () => renewInitTokens(view, cluster));
+  return setupOf(client, cluster, both, () => renewInitTokens(view, cluster));
 }
 
 type Planned = Pick<Setup, "changes" | "file">;
 
 /** @param renew what is done once the changes are made */
-function setupOf(client: VaultClient, planned: Planned, renew: () => ReturnType<Setup["apply"]>): Setup {
+function setupOf(
+  client: VaultClient,
+  cluster: Cluster,
+  planned: Planned,
+  renew: () => ReturnType<Setup["apply"]>,
+): Setup {
   return {
     ...planned,
     async apply(onDone) {
+      const rights = planned.changes.flatMap(({ action, resource }) => resource.rights[action] ?? []);
+      const tried = `the token may not make all changes to cluster ${cluster.id}`;
+      await requireRights(client, rights, tried, "nothing was changed");
       await apply(client, planned.changes, onDone);
       return await renew();
     },
@@ -159,6 +169,7 @@ function droppedRoles(cluster: Cluster, stored: ClusterFile | undefined): readon
     .map((path) => ({
       kind: "PKI role",
       path,
+      rights: pkiRoleRights(path),
       read: async (view) => ((await view.isMounted(path)) ? await readPkiRole(view.client, path) : undefined),
       remove: (client) => deletePkiRole(client, path),
     }));

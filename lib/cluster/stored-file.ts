@@ -9,11 +9,16 @@ import type { FieldChange } from "./compare.ts";
 import { standsAsWanted } from "./mount-resources.ts";
 import { secretsMount } from "./mounts.ts";
 import type { Resource, Unwanted } from "./plan.ts";
+import { storedRights } from "./rights.ts";
 import type { ServerView } from "./server-view.ts";
 
 /** Where the part of the cluster's file is kept that a half was set up with: out of hosts' reach. */
 export function storedFilePath(cluster: Cluster, half: Half): string {
   return `${cluster.id}/secrets/cluster-file-${half}`;
+}
+
+export function storedFileRights(cluster: Cluster, half: Half) {
+  return storedRights(storedFilePath(cluster, half));
 }
 
 /**
@@ -62,7 +67,12 @@ function printableField(field: string): string {
 /** @param part what should be kept; where that is nothing, the secret should not stand */
 export function storedFileResource(cluster: Cluster, half: Half, part: Fields): Resource | Unwanted {
   const path = storedFilePath(cluster, half);
-  const place = { kind: "cluster file", path, read: (view: ServerView) => view.secret(path) };
+  const place = {
+    kind: "cluster file",
+    path,
+    rights: storedFileRights(cluster, half),
+    read: (view: ServerView) => view.secret(path),
+  };
   if (Object.keys(part).length === 0) return { ...place, remove: (client) => deleteSecret(client, path) };
   const write: Resource["create"] = (client) => writeSecret(client, path, part);
   return {

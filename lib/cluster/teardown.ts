@@ -1,10 +1,8 @@
-import { ExitCode, Failure } from "../failure.ts";
 import { revokeAccessor, revokeAccessorPath } from "../vault/accessor.ts";
 import type { VaultClient } from "../vault/client.ts";
 import { each, type OnProgress } from "../vault/each.ts";
-import { means, VaultError } from "../vault/error.ts";
+import { means } from "../vault/error.ts";
 import type { Fields } from "../vault/shape.ts";
-import { readCapabilities } from "../vault/sys.ts";
 import { lookupSelf } from "../vault/token.ts";
 import type { Cluster } from "./cluster.ts";
 import { withFile } from "./cluster-file.ts";
@@ -13,6 +11,7 @@ import { type MountContents, readMountContents } from "./mount-contents.ts";
 import { mountResources, standsAsWanted } from "./mount-resources.ts";
 import { secretsMount } from "./mounts.ts";
 import { isRefusal, type Removal, type Resource } from "./plan.ts";
+import { requireRights, right } from "./rights.ts";
 import { roleResources } from "./role-resources.ts";
 import { createServerView, type ServerView } from "./server-view.ts";
 import { readStoredFile, storedFilePath } from "./stored-file.ts";
@@ -98,7 +97,11 @@ export async function planTeardown(
     hostTokens: countByRole(hosts),
     otherTokens: tokens.others.filter(({ accessor }) => !going.has(accessor)).length,
     async apply({ revokeHosts, onRemoving, onRemoved, onRevoked, onProgress }) {
-      await requireRights(client, cluster, standing, revokeHosts && hosts.length > 0);
+      const rights = standing.flatMap(({ resource }) => resource.rights.delete ?? []);
+      if (revokeHosts && hosts.length > 0) rights.push(right("update", revokeAccessorPath));
+      const tried = `the token may not remove all of cluster ${cluster.id}`;
+      // One that stops for want of a right would leave half a cluster.
+      await requireRights(client, rights, tried, "nothing was removed");
       for (const { resource, removal, found } of standing) {
         onRemoving?.(resource);
         await removal.run(client, found);
@@ -155,37 +158,6 @@ async function look(view: ServerView, resource: Resource, own: string): Promise<
   } catch (error) {
     if (!isRefusal(error)) throw error;
     return { resource, why: error.message };
-  }
-}
-
-/** A removal that stops for want of a right would leave half a cluster. */
-async function requireRights(
-  client: VaultClient,
-  cluster: Cluster,
-  standing: readonly Standing[],
-  endsHosts: boolean,
-): Promise<void> {
-  const rights = new Map(standing.map(({ removal: { right } }) => [right.path, right.capability]));
-  if (endsHosts) rights.set(revokeAccessorPath, "update");
-  const granted = await readRights(client, [...rights.keys()]);
-  const lacks = [...rights].flatMap(([path, wanted]) => {
-    const has = granted?.get(path) ?? ["root"];
-    return has.includes("root") || has.includes(wanted) ? [] : [`"${wanted}" on ${path}`];
-  });
-  if (lacks.length === 0) return;
-  throw new Failure(ExitCode.noPermission, `the token may not remove all of cluster ${cluster.id}`, {
-    hint: `nothing was removed; the token needs a policy with the capability ${lacks.join(", ")}`,
-  });
-}
-
-/** What the token may do; undefined where it may not ask that, or there is nothing to ask. */
-async function readRights(client: VaultClient, paths: readonly string[]) {
-  if (paths.length === 0) return undefined;
-  try {
-    return await readCapabilities(client, paths);
-  } catch (error) {
-    if (error instanceof VaultError && error.status === 403) return undefined;
-    throw error;
   }
 }
 

@@ -22,7 +22,8 @@ export interface TokenEntry {
   readonly ttlSeconds: number;
 }
 
-const lookupAccessorPath = "auth/token/lookup-accessor";
+/** Where tokens are looked up by their accessors. */
+export const lookupAccessorPath = "auth/token/lookup-accessor";
 
 /**
  * What a token is, by its accessor; undefined where it has ended.

@@ -14,8 +14,18 @@ function rule(path: string, capabilities: readonly string[]): string {
 }
 
 /** A token that may do everything, save one thing. */
-async function tokenWithout(path: string, ...missing: readonly string[]): Promise<string> {
+function tokenWithout(path: string, ...missing: readonly string[]): Promise<string> {
+  return tokenOf(path, missing, "");
+}
+
+/** The same, which may not ask what it may do: it is found out where it is refused. */
+function blindTokenWithout(path: string, ...missing: readonly string[]): Promise<string> {
+  return tokenOf(path, missing, rule("sys/capabilities-self", ["deny"]));
+}
+
+async function tokenOf(path: string, missing: readonly string[], more: string): Promise<string> {
   const policy =
+    more +
     rule("*", all) +
     rule(
       path,
@@ -49,29 +59,45 @@ function expectRefusal(failure: unknown, request: string, capability: string): v
 
 const writeCapability = '"create" and "update"';
 
+/** Has a run refused before it writes anything, with what it lacks. */
+async function expectForetold(token: string, half: Half, cluster: Cluster, lacks: string): Promise<void> {
+  const { failure, done, writes } = await runAs(token, half, cluster);
+  expect({ failure, done, writes }).toMatchObject({
+    failure: {
+      exitCode: 77,
+      message: `the token may not make all changes to cluster ${cluster.id}`,
+      hint: `nothing was changed; the token needs a policy with the capability ${lacks}`,
+    },
+    done: [],
+    writes: [],
+  });
+}
+
 describe("a token that may not write", () => {
   test.each([
     ["tune", "sys/auth/token/tune", ["update"], '"update" and "sudo"'],
     ["mount", "sys/mounts/ID/pki/k8s", ["create", "update"], writeCapability],
     ["mount", "sys/mounts/ID/secrets", ["create", "update"], writeCapability],
     ["ca", "ID/pki/etcd-overlay/root/generate/internal", ["create", "update"], writeCapability],
-  ])("%s at %s stops setup-mounts there", async (name, pattern, missing, capability) => {
-    const cluster = defineCluster(`m-${name}-${pattern.replace(/.*\//, "")}`);
-    await admin.write("sys/auth/token/tune", { max_lease_ttl: "system" });
-    const path = pattern.replace("ID", cluster.id);
-    const { failure, done, writes } = await runAs(
-      await tokenWithout(path, ...missing),
-      "setup-mounts",
-      cluster,
-    );
-    expectRefusal(failure, `POST ${path}`, capability);
-    expect(writes.at(-1)).toBe(path);
-    expect(done).toHaveLength(writes.length - 1);
+  ])(
+    "%s at %s is told so before setup-mounts writes; one that may not ask stops it there",
+    async (name, pattern, missing, capability) => {
+      const cluster = defineCluster(`m-${name}-${pattern.replace(/.*\//, "")}`);
+      await admin.write("sys/auth/token/tune", { max_lease_ttl: "system" });
+      const path = pattern.replace("ID", cluster.id);
+      const told = await tokenWithout(path, ...missing);
+      await expectForetold(told, "setup-mounts", cluster, `"update" on ${path}`);
+      const blind = await blindTokenWithout(path, ...missing);
+      const { failure, done, writes } = await runAs(blind, "setup-mounts", cluster);
+      expectRefusal(failure, `POST ${path}`, capability);
+      expect(writes.at(-1)).toBe(path);
+      expect(done).toHaveLength(writes.length - 1);
 
-    // What was done stands: the next run does the rest and that alone.
-    const rest = await run("setup-mounts", clientOf(server.address, server.rootToken), cluster);
-    expect(rest).toHaveLength(10 - done.length);
-  });
+      // What was done stands: the next run does the rest and that alone.
+      const rest = await run("setup-mounts", clientOf(server.address, server.rootToken), cluster);
+      expect(rest).toHaveLength(10 - done.length);
+    },
+  );
 
   test.each([
     ["ID/pki/etcd-k8s/roles/client", writeCapability],
@@ -81,27 +107,35 @@ describe("a token that may not write", () => {
     ["auth/token/roles/ID-worker", writeCapability],
     ["ID/secrets/init_token_master", writeCapability],
     ["auth/token/create-orphan", `"create" and "update" and "sudo"`],
-  ])("at %s stops write-roles there", async (pattern, capability) => {
-    const cluster = defineCluster(`r-${pattern.replace(/[^a-z]+/g, "-").toLowerCase()}`);
-    await prepareRoles(admin, cluster);
-    const path = pattern.replace("ID", cluster.id);
-    const token = await tokenWithout(path, "create", "update");
-    const { failure, done, writes } = await runAs(token, "write-roles", cluster);
-    expectRefusal(failure, `POST ${path}`, capability);
-    expect(writes.at(-1)).toBe(path);
-    expect(done).toHaveLength(writes.length - 1);
+  ])(
+    "at %s is told so before write-roles writes; one that may not ask stops it there",
+    async (pattern, capability) => {
+      const cluster = defineCluster(`r-${pattern.replace(/[^a-z]+/g, "-").toLowerCase()}`);
+      await prepareRoles(admin, cluster);
+      const path = pattern.replace("ID", cluster.id);
+      // Of these alone, the server tells new from old.
+      const right = /^auth\/token\/roles|secrets/.test(path) ? "create" : "update";
+      const told = await tokenWithout(path, "create", "update");
+      await expectForetold(told, "write-roles", cluster, `"${right}" on ${path}`);
+      const blind = await blindTokenWithout(path, "create", "update");
+      const { failure, done, writes } = await runAs(blind, "write-roles", cluster);
+      expectRefusal(failure, `POST ${path}`, capability);
+      expect(writes.at(-1)).toBe(path);
+      expect(done).toHaveLength(writes.length - 1);
 
-    const rest = await run("write-roles", clientOf(server.address, server.rootToken), cluster);
-    // An id without its token is replaced: nobody could tell it from one that was revoked.
-    const replaced = path === "auth/token/create-orphan" ? 1 : 0;
-    expect(rest).toHaveLength(31 - done.length + replaced);
-  });
+      const rest = await run("write-roles", clientOf(server.address, server.rootToken), cluster);
+      // An id without its token is replaced: nobody could tell it from one that was revoked.
+      const replaced = path === "auth/token/create-orphan" ? 1 : 0;
+      expect(rest).toHaveLength(31 - done.length + replaced);
+    },
+  );
 
-  test("tokens with an id of our choice, for want of sudo, stops write-roles there", async () => {
+  test("tokens with an id of our choice, for want of sudo, is told so; one that may not ask stops there", async () => {
     const cluster = defineCluster("no-sudo");
     await prepareRoles(admin, cluster);
-    const token = await tokenWithout("auth/token/create-orphan", "sudo");
-    const { failure } = await runAs(token, "write-roles", cluster);
+    const path = "auth/token/create-orphan";
+    await expectForetold(await tokenWithout(path, "sudo"), "write-roles", cluster, `"sudo" on ${path}`);
+    const { failure } = await runAs(await blindTokenWithout(path, "sudo"), "write-roles", cluster);
     expectRefusal(failure, "POST auth/token/create-orphan", `"create" and "update" and "sudo"`);
   });
 });

@@ -3,7 +3,7 @@ import { type Cluster, defineCluster } from "../../lib/cluster/cluster.ts";
 import { pkiMounts } from "../../lib/cluster/mounts.ts";
 import type { FileChoice } from "../../lib/cluster/setup.ts";
 import { devServer } from "../support/dev-server.ts";
-import { startRelay } from "../support/relay.ts";
+import { isWrite, startRelay } from "../support/relay.ts";
 import { api } from "./api.ts";
 import { clusterFile } from "./file.ts";
 import { goldenTokens, readObjects, wantedObjects } from "./objects.ts";
@@ -22,8 +22,8 @@ const other = clusterFile(`max_validity_ca = "10y"\nkubelet_domains = ["*.other"
 /** Runs one half against a server that does so many writes, and then fails; tells whether it came to that. */
 async function interrupt(half: Half, cluster: Cluster, choice: FileChoice, count: number): Promise<boolean> {
   let writes = 0;
-  const relay = startRelay(server.address, ({ method }) =>
-    method !== "GET" && ++writes > count
+  const relay = startRelay(server.address, (request) =>
+    isWrite(request) && ++writes > count
       ? Response.json({ errors: ["Vault is sealed"] }, { status: 503 })
       : undefined,
   );

@@ -119,7 +119,13 @@ describe("plan()", () => {
 });
 
 describe("plan() of what should not stand", () => {
-  const unwanted = { kind: "thing", path: "a", read: async () => undefined, remove: async () => {} };
+  const unwanted = {
+    kind: "thing",
+    path: "a",
+    rights: {},
+    read: async () => undefined,
+    remove: async () => {},
+  };
 
   test("is to delete it where it stands, in its place among the others, and nothing after that", () => {
     const [first, second] = resources;
@@ -140,7 +146,7 @@ describe("apply()", () => {
       told.push(`made ${path}`);
     };
     const changes = ["a", "b", "c", "d"].map((path): Change => {
-      const resource = { kind: "thing", path, fields: {}, read: async () => undefined };
+      const resource = { kind: "thing", path, rights: {}, fields: {}, read: async () => undefined };
       return {
         action: path === "b" ? "update" : "create",
         fields: [],

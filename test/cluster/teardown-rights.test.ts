@@ -22,7 +22,7 @@ async function makeCluster({ id }: Cluster): Promise<void> {
 await admin.write("sys/auth/token/tune", { max_lease_ttl: "157680000s" });
 await makeCluster(cluster);
 
-/** All that a teardown needs, as the README has it; the tokens' default policy beside it. */
+/** All that a teardown needs, in few rules; the tokens' default policy beside it. */
 const rights: Rights = {
   "sys/mounts": ["read"],
   "sys/mounts/demo/*": ["delete"],

@@ -5,7 +5,7 @@ import { startServer } from "../../lib/server/server.ts";
 import { createVaultClient } from "../../lib/vault/client.ts";
 import { api } from "../cluster/api.ts";
 import { temporaryFolder } from "../support/folder.ts";
-import { startRelay } from "../support/relay.ts";
+import { isWrite, startRelay } from "../support/relay.ts";
 import { runCommand, runScript, scriptPath } from "../support/script.ts";
 import { initToken, masterToken } from "./host-world.ts";
 import type { Scenario, World } from "./scenario.ts";
@@ -154,8 +154,8 @@ export async function killDuring(
   return await play(stage, scenario, point, async (world, env) => {
     const end = new AbortController();
     let writes = 0;
-    await using relay = startRelay(stage.address, async ({ method }, _, pass) => {
-      if (method === "GET" || ++writes !== nth) return undefined;
+    await using relay = startRelay(stage.address, async (request, _, pass) => {
+      if (!isWrite(request) || ++writes !== nth) return undefined;
       const answer = pass(end.signal).catch(() => {});
       await Bun.sleep(afterMs);
       end.abort();

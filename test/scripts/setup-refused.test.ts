@@ -97,15 +97,43 @@ describe("write-roles --init-token-worker", () => {
 });
 
 describe("a set-up that is forbidden one write", () => {
-  test("ends with a sentence and what to grant, and what was done before stands", async () => {
-    const path = "sys/policies/acl/denied/worker";
-    await runScript("setup-mounts", ["denied"], { env });
-    const policy =
-      `path "*" { capabilities = ["create", "read", "update", "delete", "list", "sudo"] }\n` +
-      `path "${path}" { capabilities = ["read"] }\n`;
+  const path = "sys/policies/acl/denied/worker";
+  const allBut =
+    `path "*" { capabilities = ["create", "read", "update", "delete", "list", "sudo"] }\n` +
+    `path "${path}" { capabilities = ["read"] }\n`;
+  const tokenOf = async (policy: string) => {
     await admin.write("sys/policies/acl/but-one", { policy });
     const { auth } = await admin.write("auth/token/create", { policies: ["but-one"] });
-    const limited = { ...env, VAULT_TOKEN: String(Object(auth).client_token) };
+    return { ...env, VAULT_TOKEN: String(Object(auth).client_token) };
+  };
+
+  test("says so before it changes anything, and shows the plan all the same", async () => {
+    const limited = await tokenOf(allBut);
+    for (const [script, words] of [
+      ["vault-helper", ["setup", "denied"]],
+      ["vault-helper", ["setup", "--json", "denied"]],
+    ] as const) {
+      relay.reset();
+      const { code, stdout, stderr } = await runScript(script, words, { env: limited });
+      expect({ code, stderr, writes: relay.writes() }).toEqual({
+        code: 77,
+        stderr:
+          "vault-helper setup: the token may not make all changes to cluster denied\n" +
+          `  nothing was changed; the token needs a policy with the capability "update" on ${path}\n`,
+        writes: [],
+      });
+      if (stdout === "") continue;
+      expect(JSON.parse(stdout)).toMatchObject({ applied: 0, error: expect.any(String), exitCode: 77 });
+    }
+    const { code, stdout } = await runScript("vault-helper", ["setup", "--dry-run", "denied"], {
+      env: limited,
+    });
+    expect([code, stdout]).toEqual([0, expect.stringContaining("create policy denied/worker\n")]);
+  });
+
+  test("ends with a sentence and what to grant where the server does not say what it may, and what was done before stands", async () => {
+    await runScript("setup-mounts", ["denied"], { env });
+    const limited = await tokenOf(`${allBut}path "sys/capabilities-self" { capabilities = ["deny"] }\n`);
 
     const stopped = await runScript("write-roles", ["denied"], { env: limited });
     expect(stopped.code).toBe(77);

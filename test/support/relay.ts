@@ -17,9 +17,12 @@ export interface Relay {
   [Symbol.asyncDispose](): Promise<void>;
 }
 
+/** What is asked for by a POST, and changes nothing. */
+const looks = ["auth/token/lookup", "sys/capabilities-self"];
+
 /** Whether a request may change something in the server. */
 export function isWrite({ method, path }: Passed): boolean {
-  return method !== "GET" && path !== "auth/token/lookup";
+  return method !== "GET" && !looks.includes(path);
 }
 
 /**

@@ -1,0 +1,58 @@
+import { revokeAccessorPath } from "../vault/accessor.ts";
+import type { Cluster } from "./cluster.ts";
+import type { Half } from "./cluster-file.ts";
+import { tokensRights } from "./cluster-tokens.ts";
+import { rotatedInitTokens } from "./init-token-resources.ts";
+import { contentsRights } from "./mount-contents.ts";
+import { mountResources, mountsRight } from "./mount-resources.ts";
+import { pkiMounts } from "./mounts.ts";
+import { policyText } from "./policies.ts";
+import { mergeRights, type Right, right } from "./rights.ts";
+import { roleResources } from "./role-resources.ts";
+import { storedFilePath, storedFileRights } from "./stored-file.ts";
+
+/**
+ * The policy that set-up or one half of it needs, beside the policy `default`: for a new cluster, for one that stands
+ * as somebody left it, and with any file.
+ */
+export function setupPolicy(cluster: Cluster, halves: readonly Half[]): string {
+  const resources = [
+    ...(halves.includes("mounts") ? mountResources(cluster) : []),
+    ...(halves.includes("roles") ? [...roleResources(cluster), ...rotatedInitTokens(cluster)] : []),
+  ];
+  return neededPolicy(cluster, [
+    mountsRight,
+    ...resources.flatMap(({ rights: { read, create, update } }) => [read, create, update].flatMap(orNone)),
+    // Roles of a file that are not the cluster's any more.
+    ...(halves.includes("roles")
+      ? pkiMounts(cluster).map(({ path }) => right("delete", `${path}/roles/*`))
+      : []),
+    ...halves.flatMap((half) => Object.values(storedFileRights(cluster, half)).flat()),
+  ]);
+}
+
+/** The policy that a teardown needs, beside the policy `default`; with `--revoke-hosts` or without. */
+export function teardownPolicy(cluster: Cluster): string {
+  const going = [...mountResources(cluster), ...roleResources(cluster)].filter(({ removal }) => removal);
+  return neededPolicy(cluster, [
+    ...going.flatMap(({ rights }) => [rights.read, rights.delete].flatMap(orNone)),
+    right("read", storedFilePath(cluster, "roles")),
+    ...contentsRights(cluster),
+    ...tokensRights,
+    right("update", revokeAccessorPath),
+  ]);
+}
+
+function orNone(rights: readonly Right[] = []): readonly Right[] {
+  return rights;
+}
+
+/** A cluster's file may name further roles: each mount's are granted as one. */
+function neededPolicy(cluster: Cluster, rights: readonly Right[]): string {
+  const folders = pkiMounts(cluster).map(({ path }) => `${path}/roles/`);
+  const widened = rights.map(({ path, capabilities }) => {
+    const folder = folders.find((it) => path.startsWith(it));
+    return { path: folder === undefined ? path : `${folder}*`, capabilities };
+  });
+  return policyText(mergeRights(widened));
+}

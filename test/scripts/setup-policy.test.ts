@@ -1,0 +1,50 @@
+import { describe, expect, test } from "bun:test";
+import { defineCluster } from "../../lib/cluster/cluster.ts";
+import { setupPolicy, teardownPolicy } from "../../lib/cluster/needed-policy.ts";
+import { runScript } from "../support/script.ts";
+
+const cluster = defineCluster("demo");
+
+describe("--print-policy", () => {
+  test.each([
+    ["setup", setupPolicy(cluster, ["mounts", "roles"])],
+    ["setup-mounts", setupPolicy(cluster, ["mounts"])],
+    ["write-roles", setupPolicy(cluster, ["roles"])],
+    ["teardown", teardownPolicy(cluster)],
+  ])("of %s prints what that needs, and asks neither for a token nor a server", async (name, policy) => {
+    const printed = await runScript("vault-helper", [name, "--print-policy", "demo"]);
+    expect(printed).toEqual({ code: 0, stdout: policy, stderr: "" });
+    const quiet = await runScript("vault-helper", [name, "--print-policy", "-l0", "demo"]);
+    expect(quiet.stdout).toBe(policy);
+    const json = await runScript("vault-helper", [name, "--print-policy", "--json", "demo"]);
+    expect(JSON.parse(json.stdout)).toEqual({ cluster: "demo", policy });
+  });
+
+  test("stands before the command as well, and is no value of a flag", async () => {
+    const { code, stdout } = await runScript("vault-helper", ["--print-policy", "setup", "demo"]);
+    expect([code, stdout]).toEqual([0, setupPolicy(cluster, ["mounts", "roles"])]);
+  });
+
+  test("is of the cluster's own id, and refuses one that can't be", async () => {
+    const { stdout } = await runScript("setup-mounts", ["--print-policy", "other"]);
+    expect(stdout).toContain('path "sys/mounts/other/pki/k8s" {');
+    expect(stdout).not.toContain("demo");
+    expect((await runScript("setup-mounts", ["--print-policy", 'a" {'])).code).toBe(64);
+  });
+
+  test.each([
+    ["setup", ["--dry-run"]],
+    ["write-roles", ["--check"]],
+    ["teardown", ["--yes", "demo"]],
+    ["teardown", ["--dry-run"]],
+  ])("excludes %s %j", async (name, flags) => {
+    const { code, stdout, stderr } = await runScript("vault-helper", [
+      name,
+      "--print-policy",
+      ...flags,
+      "demo",
+    ]);
+    expect([code, stdout]).toEqual([64, ""]);
+    expect(stderr).toContain(`--print-policy and ${flags[0]} exclude each other\n`);
+  });
+});
