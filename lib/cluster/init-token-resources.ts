@@ -1,4 +1,3 @@
-import { randomUUID } from "node:crypto";
 import { ExitCode, Failure } from "../failure.ts";
 import { revokeAccessor, revokeAccessorPath } from "../vault/accessor.ts";
 import type { VaultClient } from "../vault/client.ts";
@@ -112,7 +111,7 @@ function idResource(token: WantedInitToken, asked: Asked): Resource {
   // A chosen one is made before its id is stored.
   const making = asked.chosen === undefined ? [] : [createOrphanRight];
   const newId = async (client: VaultClient) => {
-    if (asked.chosen === undefined) return randomUUID();
+    if (asked.chosen === undefined) return crypto.randomUUID();
     await makeUnlessThere(client, token, asked.chosen);
     return asked.chosen;
   };

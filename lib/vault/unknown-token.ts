@@ -1,4 +1,3 @@
-import { randomUUID } from "node:crypto";
 import { ExitCode } from "../failure.ts";
 import type { VaultClient } from "./client.ts";
 import { means, VaultError } from "./error.ts";
@@ -19,7 +18,7 @@ export async function isUnknownToken(client: VaultClient, token: string, error: 
   const refusal = await refusalOf(client, token);
   if (means(refusal, "unknownToken")) return true;
   // A server that has words for a token that it can't know would have used them.
-  return means(refusal, "refused") && means(await refusalOf(client, randomUUID()), "refused");
+  return means(refusal, "refused") && means(await refusalOf(client, crypto.randomUUID()), "refused");
 }
 
 /** What the server says against a request that any token that it knows may make; undefined where it says nothing. */
