@@ -59,7 +59,7 @@ describe("an error of a request holds neither token nor answer:", () => {
 });
 
 describe("an error of a file holds nothing of its content:", () => {
-  test.each([`${secret} and more\n`, `${secret}\u0000`])("a token file with %j", async (content) => {
+  test.each([`${secret} and more\n`, `${secret}\u0001`])("a token file with %j", async (content) => {
     using folder = temporaryFolder();
     const path = `${folder.path}/token`;
     await Bun.write(path, content);
