@@ -1,0 +1,149 @@
+import { afterAll, beforeAll, expect, test } from "bun:test";
+import { copyFileSync, mkdirSync, readdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { type RaftServer, startServer } from "../../lib/server/server.ts";
+import { createVaultClient } from "../../lib/vault/client.ts";
+import { version } from "../../package.json";
+import { ROOT } from "../../tools/main.ts";
+import { targets } from "../../tools/release/target.ts";
+import { type CertificateFiles, makeCertificates } from "../support/certificates.ts";
+import { storedInitToken } from "../support/cluster-server.ts";
+import { temporaryFolder } from "../support/folder.ts";
+import { runCommand } from "../support/script.ts";
+import { until } from "../support/wait.ts";
+import { copyClone } from "../tools/released.ts";
+import { describeBooted } from "./bootable.ts";
+import { writeHostFile } from "./host.ts";
+import { createMachine, type Machine } from "./machine.ts";
+import { isQuiet } from "./timers.ts";
+import { machineTree } from "./tree.ts";
+
+const minute = 60_000;
+
+/** The commands that the README shows in a section, a text for each of its blocks. */
+function blocks(heading: string): readonly string[] {
+  const text = readFileSync(join(ROOT, "README.md"), "utf8");
+  const [section = ""] = text.split(`\n## ${heading}\n`)[1]?.split(/\n(?:#+ |---\n)/) ?? [];
+  const found = section.match(/(?:^ {4}.*\n)+/gm) ?? [];
+  return found.map((block) => block.replaceAll(/^ {4}/gm, ""));
+}
+
+/** Fills in what the README leaves to its reader; each has to be there. */
+function filled(text: string, blanks: Readonly<Record<string, string>>): string {
+  return Object.entries(blanks).reduce((all, [blank, value]) => {
+    if (!all.includes(blank)) throw new Error(`there is no ${blank} in ${all}`);
+    return all.replaceAll(blank, () => value);
+  }, text);
+}
+
+describeBooted("the README's commands, word for word", () => {
+  const held = new AsyncDisposableStack();
+  const [target] = targets.filter(({ name }) => name === `linux-${process.arch}`);
+  const [asAdmin = "", onHost = "", byHand = ""] = blocks("On a host");
+  const [, fromArchive = ""] = blocks("Install");
+  const deb = `vault-helper_${version}_${target?.deb}.deb`;
+  let clone: string;
+  let server: RaftServer;
+  let tls: CertificateFiles;
+  let told: string;
+
+  beforeAll(async () => {
+    const folder = held.use(temporaryFolder());
+    clone = join(folder.path, "clone");
+    copyClone(clone);
+    tls = makeCertificates(folder.path, "vault");
+    server = held.use(await startServer({ mode: "raft", tls }));
+    const env = { VAULT_ADDR: server.address, VAULT_CACERT: tls.caFile, VAULT_TOKEN: server.rootToken };
+    const { code, stdout, stderr } = await runCommand(["/bin/sh", "-ec", asAdmin], { cwd: clone, env });
+    told = stdout + stderr;
+    expect([code, code === 0 ? "" : told]).toEqual([0, ""]);
+  }, 10 * minute);
+  afterAll(() => held.disposeAsync());
+
+  /** A host that has only what its administrator has copied to it. */
+  const hostWith = async (files: readonly string[]): Promise<Machine> => {
+    const host = held.use(
+      await createMachine({
+        layers: [await machineTree()],
+        hostname: "worker-1",
+        prepare(disk) {
+          mkdirSync(`${disk}/root/copied`);
+          copyFileSync(tls.caFile, `${disk}/root/copied/ca.pem`);
+          for (const name of files)
+            copyFileSync(join(clone, "dist/release", name), `${disk}/root/copied/${name}`);
+        },
+      }),
+    );
+    await host.boot();
+    await host.settled();
+    return host;
+  };
+  const run = (host: Machine, commands: string) =>
+    host.output("/bin/bash", "-ec", `cd /root/copied\n${commands}`);
+
+  test("make the packages, and set the cluster up", () => {
+    expect(readdirSync(join(clone, "dist/release"))).toContain(deb);
+    expect(told).toContain("demo");
+  });
+
+  test(
+    "give a host with the package its token and its certificate",
+    async () => {
+      const host = await hostWith([deb]);
+      const commands = filled(onHost, {
+        "vault-helper_1.0.0_amd64.deb": deb,
+        "https://vault.example.com:8200": server.address,
+        "VAULT_TOKEN=…": `VAULT_TOKEN=${server.rootToken}`,
+      });
+      const last = commands.slice(commands.indexOf("vault-helper status "));
+      await run(host, commands.slice(0, -last.length));
+      // "A few seconds later".
+      await until(() => isQuiet(host));
+      expect(await run(host, last)).toMatch(
+        /^ok +certificate kubelet +29d 23h .* system:node:worker-1 \(system:nodes\)(.|\n)*\n\d ok$/m,
+      );
+      await run(host, byHand);
+      expect((await host.run("vault-helper", "status")).code).toBe(0);
+    },
+    3 * minute,
+  );
+
+  test(
+    "install an archive, and each shipped manifest is signed outside of AWS as it stands",
+    async () => {
+      const archive = `vault-helper-${version}-${target?.name}.tar.gz`;
+      const host = await hostWith([archive, "SHA256SUMS"]);
+      await run(
+        host,
+        filled(fromArchive, { "vault-helper-1.0.0-linux-x64": archive.slice(0, -".tar.gz".length) }),
+      );
+      const examples = `/root/copied/${archive.slice(0, -".tar.gz".length)}/units/examples/certs.d`;
+      const names = readdirSync(host.disk + examples);
+      expect(names.toSorted()).toEqual(["etcd.toml", "kube-apiserver.toml", "kubelet.toml"]);
+      for (const name of names) {
+        const text = readFileSync(`${host.disk + examples}/${name}`, "utf8");
+        const [folder = ""] = /install -d .*/.exec(text) ?? [];
+        await run(
+          host,
+          `mkdir -p /etc/etcd; install -m 0600 ${examples}/${name} /etc/vault/certs.d/; ${folder}`,
+        );
+      }
+      const admin = createVaultClient({
+        address: server.address,
+        token: server.rootToken,
+        tls: { ca: [tls.ca] },
+      });
+      const initToken = await storedInitToken(admin, "demo", "all");
+      const config = `VAULT_ADDR=${server.address}\nVAULT_CACERT=/etc/vault/ca.pem\nVAULT_INIT_ROLE=demo-all\n`;
+      writeHostFile(host.disk, "/etc/vault/config", { content: config, mode: 0o600 });
+      writeHostFile(host.disk, "/etc/vault/init-token", { content: initToken, mode: 0o600 });
+      await run(host, "install -m 0644 ca.pem /etc/vault/ca.pem");
+      await run(host, "systemctl enable --now token-renewal.timer cert.timer");
+      await until(() => isQuiet(host));
+      const { code, stdout } = await host.run("/usr/local/bin/vault-helper", "status");
+      expect([code, stdout]).toEqual([0, expect.stringMatching(/^\d+ ok$/m)]);
+      expect(stdout.match(/^ok +certificate /gm)).toHaveLength(3);
+    },
+    3 * minute,
+  );
+});
