@@ -171,7 +171,8 @@ function tellHook(result: HookResult, { args, log, fail }: Job): ExitCode {
     const hint = "it is run again by the next run";
     return fail(new Failure(ExitCode.tryLater, `${sentence}: ${result.failure}`, { hint }));
   }
-  if (args.json !== true) log.done(`${sentence}: done`);
+  if (result.note !== undefined) log.note(`${sentence}: ${result.note}`);
+  else if (args.json !== true) log.done(`${sentence}: done`);
   return ExitCode.ok;
 }
 

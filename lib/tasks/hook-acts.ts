@@ -50,6 +50,11 @@ function wishesOf(one: Waiting): Wish[] {
   return one.manifest.hooks.map((hook) => ({ ...one, hook, name: hookName(hook) }));
 }
 
+/** What a manifest's hooks are known by. */
+export function hookNames({ hooks }: Manifest): readonly string[] {
+  return hooks.map(hookName);
+}
+
 function isCommand({ hook }: Wish): boolean {
   return hook.kind === "command";
 }
@@ -70,16 +75,35 @@ function actOf(wishes: readonly Wish[]): Act[] {
   if (wish === undefined) return [];
   const { hook, name, manifest, pending } = wish;
   const timeoutSeconds = Math.max(...wishes.map((it) => it.manifest.hookTimeoutSeconds));
-  const [command, env] =
-    hook.kind === "command"
-      ? [hook.command, environment(manifest, pending.changed)]
-      : [systemctl(hook.kind, hook.unit), {}];
-  return [{ name, command, timeoutSeconds, env, wishes }];
+  const about = { name, timeoutSeconds, wishes };
+  return hook.kind === "command"
+    ? [{ ...about, command: hook.command, env: environment(manifest, pending.changed) }]
+    : [
+        {
+          ...about,
+          command: systemctl(hook.kind, hook.unit),
+          env: {},
+          whyNothing: (exitCode) => whyNoUnit(exitCode, hook.unit),
+        },
+      ];
 }
 
 /** Neither starts a unit that does not run. */
 function systemctl(kind: "reload" | "restart", unit: string): [string, ...string[]] {
   return ["systemctl", kind === "reload" ? "try-reload-or-restart" : "try-restart", "--", unit];
+}
+
+/**
+ * Why systemctl had nothing to do, by its exit code. What comes later reads the certificate that stands then, so nothing
+ * is left to do.
+ *
+ * @see https://www.freedesktop.org/software/systemd/man/latest/systemd.exec.html#Process%20Exit%20Codes
+ */
+function whyNoUnit(exitCode: number, unit: string): string | undefined {
+  if (exitCode === 5) return "this host has no such unit";
+  if (exitCode === 3) return "a unit of this kind can't be restarted";
+  if (exitCode === 1 && unit.includes("@.")) return "it is a template: name one of its units";
+  return undefined;
 }
 
 /** What a command is told: names and paths, and nothing secret. */

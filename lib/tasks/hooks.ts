@@ -4,8 +4,8 @@ import type { LockOptions } from "../host/lock.ts";
 import { roomFor } from "../host/open-files.ts";
 import { lockHooks, type Pending, readPending, settlePending } from "../host/pending.ts";
 import type { Manifest } from "../manifest/manifest.ts";
-import { type Act, commandActs, unitActs, type Waiting } from "./hook-acts.ts";
-import { type HookOptions, runHook } from "./run-hook.ts";
+import { type Act, commandActs, hookNames, unitActs, type Waiting } from "./hook-acts.ts";
+import { type HookOptions, type HookOutcome, runHook } from "./run-hook.ts";
 
 /** A hook that was run, or tried. */
 export interface HookResult {
@@ -13,8 +13,10 @@ export interface HookResult {
   readonly hook: string;
   /** Of whose change it is told. */
   readonly manifests: readonly string[];
-  /** Undefined when it succeeded. */
+  /** Undefined when it succeeded, or had nothing to do. */
   readonly failure?: string;
+  /** Why it had nothing to do. It is not pending any more. */
+  readonly note?: string;
 }
 
 /** Every hook that was run, and the manifests of which what is pending could not be read, or not be noted. */
@@ -30,7 +32,7 @@ interface HookFailure {
 
 interface Done {
   readonly act: Act;
-  readonly failure: string | undefined;
+  readonly outcome: HookOutcome;
 }
 
 /** What is open for one whose hooks are run: its lock, and what SQLite opens beside it. */
@@ -64,14 +66,12 @@ export async function runPendingHooks(
     }
     const done = await actOn(waiting, options);
     for (const one of waiting) {
-      const mine = done.flatMap(({ act, failure }) =>
+      const mine = done.flatMap(({ act, outcome: { failure } }) =>
         act.wishes.flatMap(({ manifest, name }) => (manifest === one.manifest ? [{ name, failure }] : [])),
       );
       await attempt(one.manifest, () => settle(one, mine, options));
     }
-    results.push(
-      ...done.map(({ act, failure }) => ({ ...planned(act), ...(failure === undefined ? {} : { failure }) })),
-    );
+    results.push(...done.map(({ act, outcome }) => ({ ...planned(act), ...outcome })));
   }
   return { results, failures };
 }
@@ -92,10 +92,10 @@ function attempts(failures: HookFailure[]) {
 async function actOn(waiting: readonly Waiting[], options: HookOptions): Promise<Done[]> {
   const done: Done[] = [];
   const run = async (acts: readonly Act[]) => {
-    for (const act of acts) done.push({ act, failure: await runHook(act, options) });
+    for (const act of acts) done.push({ act, outcome: await runHook(act, options) });
   };
   await run(commandActs(waiting));
-  const succeeded = done.filter(({ failure }) => failure === undefined);
+  const succeeded = done.filter(({ outcome }) => outcome.failure === undefined);
   const prepared = succeeded.flatMap(({ act }) => act.wishes.map(({ manifest }) => manifest));
   await run(unitActs(waiting, new Set(prepared)));
   return done;
@@ -136,7 +136,10 @@ async function settle(
   options: HookOptions,
 ): Promise<void> {
   const failed = mine.filter(({ failure }) => failure !== undefined).map(({ name }) => name);
-  const all = new Set([...pending.done, ...mine.map(({ name }) => name)]);
+  // What was noted comes from a unit with fewer rights: nothing is kept of it but names of this manifest's hooks.
+  const known = new Set(hookNames(manifest));
+  const noted = pending.done.filter((name) => known.has(name));
+  const all = new Set([...noted, ...mine.map(({ name }) => name)]);
   const done = failed.length === 0 ? undefined : [...all].filter((name) => !failed.includes(name));
   await settlePending(manifest.destination, pending, done, lockOptions(options));
 }

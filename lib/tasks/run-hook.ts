@@ -15,6 +15,14 @@ export interface HookCall {
   readonly timeoutSeconds: number;
   /** What it is told, beside its search path. */
   readonly env: Readonly<Record<string, string>>;
+  /** Why an exit code leaves nothing to do, now and later; undefined for one of which that is not so. */
+  readonly whyNothing?: (exitCode: number) => string | undefined;
+}
+
+/** What came of a hook, in a few words: why it failed, or why there was nothing to do; neither where it was done. */
+export interface HookOutcome {
+  readonly failure?: string;
+  readonly note?: string;
 }
 
 /** For what a hook said last, when something that it left running holds its output open. */
@@ -22,13 +30,29 @@ const lastWordsMs = 500;
 
 /**
  * Runs a hook, and kills it with all that it started when it hangs, or when the run ends.
- *
- * @returns why it failed, in a few words; undefined when it ended with 0 in time
+ * Where there is nothing to do, its own words are left out.
  */
-export async function runHook(
+export async function runHook(call: HookCall, options: HookOptions): Promise<HookOutcome> {
+  const { whyNothing } = call;
+  if (whyNothing === undefined) return outcomeOf(await runCommand(call, options));
+  const lines: string[] = [];
+  const ended = await runCommand(call, { ...options, onLine: (line) => lines.push(line) });
+  const note = typeof ended === "number" ? whyNothing(ended) : undefined;
+  if (note !== undefined) return { note };
+  for (const line of lines) options.onLine(line);
+  return outcomeOf(ended);
+}
+
+function outcomeOf(ended: number | string): HookOutcome {
+  if (ended === 0) return {};
+  return { failure: typeof ended === "number" ? `it ended with ${ended}` : ended };
+}
+
+/** @returns its exit code; else why it has none */
+async function runCommand(
   { command: [program, ...args], timeoutSeconds, env }: HookCall,
   { signal, onLine }: HookOptions,
-): Promise<string | undefined> {
+): Promise<number | string> {
   const tooLate = "the run ended before it";
   if (signal.aborted) return tooLate;
   const { spawn } = await import("node:child_process");
@@ -55,15 +79,15 @@ export async function runHook(
     const timer = setTimeout(() => cut(`it did not end within ${timeoutSeconds} s`), timeoutSeconds * 1000);
     const stop = () => cut(tooLate);
     signal.addEventListener("abort", stop, { once: true });
-    const done = async (failure: string | undefined) => {
+    const done = async (ended: number | string) => {
       clearTimeout(timer);
       signal.removeEventListener("abort", stop);
       await Promise.race([output, Bun.sleep(lastWordsMs)]);
-      resolve(cutOff ?? failure);
+      resolve(cutOff ?? ended);
     };
     child.once("error", (error) => void done(cantStart(error)));
     // Not "close", for which a service that it has started, and that keeps its output, would have to end.
-    child.once("exit", (code, by) => void done(code === 0 ? undefined : `it ended with ${by ?? code}`));
+    child.once("exit", (code, by) => void done(code ?? `it ended with ${by}`));
   });
 }
 

@@ -98,4 +98,38 @@ describeBooted("hooks on a booted machine", () => {
     },
     minute,
   );
+
+  test(
+    "that name a unit that is not there are noted once, and act on it with the first change after it has come",
+    async () => {
+      const hooks = () =>
+        changeManifest(host.disk, {
+          san_hosts: `["change-${++changes}.example"]`,
+          reload: '["later.service"]',
+          restart: '["etcd@.service"]',
+        });
+      hooks();
+      await issue();
+      await until(async () => !isPending() && (await isQuiet(host)));
+      const journal = async () =>
+        (await host.journal(["cert-hooks.service"])).filter((line) => /later|@\./.test(line));
+      const notes = [
+        "issue-cert: reload later.service (for etcd): this host has no such unit",
+        "issue-cert: restart etcd@.service (for etcd): it is a template: name one of its units",
+      ];
+      expect(await journal()).toEqual(notes);
+      expect(await host.show("cert-hooks.service", "Result")).toBe("success");
+      await host.output("systemctl", "restart", "cert-hooks.service");
+      expect(await journal()).toEqual(notes);
+
+      const unit = "[Service]\nExecStart=/bin/sleep 1000\nExecReload=/bin/touch /run/reloaded\n";
+      await host.output("sh", "-c", `printf '${unit}' > /run/systemd/system/later.service`);
+      await host.output("systemctl", "start", "later.service");
+      hooks();
+      await issue();
+      await until(async () => !isPending() && (await isQuiet(host)));
+      await host.output("test", "-e", "/run/reloaded");
+    },
+    minute,
+  );
 });

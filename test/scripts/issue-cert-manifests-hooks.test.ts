@@ -194,17 +194,43 @@ describe("units", () => {
     host.write("a", 'reload = ["etcd.service", "fine.service"]');
     host.write("b", 'restart = ["etcd.service"]');
     const log = join(host.path, "hook.log");
-    const fail = `echo "$*" >> ${log}; case "$*" in *etcd*) echo no such unit >&2; exit 5;; esac`;
+    const fail = `echo "$*" >> ${log}; case "$*" in *etcd*) echo it hangs >&2; exit 1;; esac`;
     const first = await issueWithSystemctl(host, fail);
     expect(first.code).toBe(75);
-    expect(first.said).toContain("issue-cert: no such unit\n");
-    expect(first.said).toContain("restart etcd.service (for a, b): it ended with 5");
+    expect(first.said).toContain("issue-cert: it hangs\n");
+    expect(first.said).toContain("restart etcd.service (for a, b): it ended with 1");
     const second = await issueWithSystemctl(host, `echo "$*" >> ${log}`);
     expect([second.code, signed(host)]).toEqual([0, 2]);
     expect(host.logged()).toEqual([
       "try-restart -- etcd.service",
       "try-reload-or-restart -- fine.service",
       "try-restart -- etcd.service",
+    ]);
+  });
+
+  test("that there are not are noted once, and keep nothing pending", async () => {
+    await using host = await startManifestHost(cluster);
+    const log = join(host.path, "hook.log");
+    host.write("a", 'reload = ["none.service", "tmpl@.service"]\nrestart = ["init.scope", "fails.service"]');
+    // As systemctl ends, and what it says then.
+    const systemctl = `echo "$3" >> ${log}; echo "systemctl on $3" >&2
+      case $3 in none.service) exit 5;; init.scope) exit 3;; *) exit 1;; esac`;
+    const { code, said } = await issueWithSystemctl(host, systemctl);
+    expect(code).toBe(75);
+    expect(said.split("\n").slice(1, -1)).toEqual([
+      "issue-cert: systemctl on fails.service",
+      "issue-cert: reload none.service (for a): this host has no such unit",
+      "issue-cert: reload tmpl@.service (for a): it is a template: name one of its units",
+      "issue-cert: restart init.scope (for a): a unit of this kind can't be restarted",
+      "issue-cert: restart fails.service (for a): it ended with 1",
+      "  it is run again by the next run",
+    ]);
+    const again = await issueWithSystemctl(host, systemctl.replace("exit 1", "exit 0"));
+    expect([again.code, signed(host)]).toEqual([0, 1]);
+    expect(again.said).toContain("restart fails.service (for a): done\n");
+    expect(host.logged()).toEqual([
+      ...["none.service", "tmpl@.service", "init.scope", "fails.service"],
+      "fails.service",
     ]);
   });
 });

@@ -331,6 +331,22 @@ describe("a run of hooks that", () => {
     },
   );
 
+  test("finds hooks noted as done that the manifest does not have drops their names", async () => {
+    using it = host();
+    const [good, bad] = [it.shell("echo good >> $1"), it.shell("exit 1")];
+    const manifest = it.manifest([good, bad]);
+    await change(manifest);
+    await it.run(manifest);
+    const note = it.path("ssl/.etcd.set/pending");
+    const noted = JSON.parse(readFileSync(note, "utf8"));
+    expect(noted.done).toHaveLength(1);
+    const strange = ["rm -rf /", "x".repeat(10_000), ...noted.done];
+    writeFileSync(note, JSON.stringify({ ...noted, done: strange }));
+    expect((await it.run(manifest)).results.map(({ failure }) => failure)).toEqual(["it ended with 1"]);
+    expect(JSON.parse(readFileSync(note, "utf8"))).toEqual(noted);
+    expect(it.logged()).toEqual(["good"]);
+  });
+
   test("can't note what it did says so", async () => {
     using it = host();
     const note = it.path("ssl/.etcd.set/pending");
