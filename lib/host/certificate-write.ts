@@ -157,7 +157,8 @@ function adopt(place: Place, set: Folder, attributes: SetAttributes): void {
     replaceLink(current, version);
   }
   for (const member of memberNames) {
-    if (!isOurLink(place, member)) replaceLink(outerPath(place, member), linkTarget(place, member));
+    if (isOurLink(place, member)) continue;
+    guard(place, member, () => replaceLink(outerPath(place, member), linkTarget(place, member)));
   }
 }
 

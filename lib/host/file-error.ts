@@ -17,6 +17,7 @@ const meaning: Readonly<Record<string, string>> = {
   ENFILE: "too many files are open",
   ENAMETOOLONG: "the name is too long",
   EXDEV: "it is on another file system",
+  EBUSY: "it is a mount of its own, or in use",
 };
 
 /**
@@ -33,15 +34,25 @@ export function fileError(
 ): Failure {
   if (cause instanceof Failure) return cause;
   const code = errorCode(cause);
-  const why = meaning[code] ?? (cause instanceof Error ? cause.message : String(cause));
+  const why = meaning[code] ?? systemWords(cause);
   return new Failure(
     exitCode,
     `can't ${tried} ${printable(path)}: ${why}${code === "" ? "" : ` (${code})`}`,
     {
       cause,
-      hint,
+      hint: hint ?? hints[code],
     },
   );
+}
+
+const hints: Readonly<Record<string, string>> = {
+  EBUSY: "a file that is mounted by itself can't be replaced: mount its folder instead",
+};
+
+/** Without the paths at their end, which are those of our calls (`/proc/self/fd/6`) and not those that people know. */
+function systemWords(cause: unknown): string {
+  const said = cause instanceof Error ? cause.message : String(cause);
+  return /^E[A-Z0-9]+: (.+?), [a-z0-9_]+(?: '|$)/s.exec(said)?.[1] ?? said;
 }
 
 /** `ENOENT` and alike; empty where the error is not the system's. */

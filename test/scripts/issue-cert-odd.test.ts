@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { findSet, promiseMatching } from "../crash/world.ts";
 import { startCluster } from "../support/cluster-server.ts";
 import { startHost } from "../support/host.ts";
-import { scriptPath } from "../support/script.ts";
+import { runCommand, scriptPath } from "../support/script.ts";
 
 const cluster = await startCluster();
 afterAll(() => cluster[Symbol.asyncDispose]());
@@ -92,4 +92,35 @@ test("renew-token with another role's init token names VAULT_INIT_ROLE", async (
   expect(code).toBe(77);
   expect(stderr).toContain("may be another role's; check VAULT_INIT_ROLE");
   rmSync(join(host.config, "init-token"));
+});
+
+describe("issue-cert where a file is mounted by itself", () => {
+  test.each(["kubelet-key.pem", "kubelet.pem", "kubelet-ca.pem"])("names the mount: %s", async (name) => {
+    await using host = await hostWithToken();
+    expect((await host.run("issue-cert", [sign, "kubelet", host.destination])).code).toBe(0);
+    // Plain files, as a container's volume has them.
+    const ssl = join(host.path, "ssl");
+    const plain = join(host.path, "plain");
+    execFileSync("cp", ["-rL", ssl, plain]);
+    rmSync(join(plain, ".kubelet.set"), { recursive: true });
+    const file = join(plain, name);
+    const words = 'mount --bind "$0" "$0" && exec "$@"';
+    const unshare = ["unshare", process.getuid?.() === 0 ? "-m" : "-rm", "sh", "-c", words, file];
+    const issue = [
+      await scriptPath("issue-cert"),
+      "-p",
+      host.config,
+      sign,
+      "kubelet",
+      join(plain, "kubelet"),
+    ];
+    const { code, stderr } = await runCommand([...unshare, ...issue], { env: host.env });
+    expect(code).toBe(73);
+    expect(stderr).toContain(`can't write ${file}: it is a mount of its own, or in use (EBUSY)`);
+    expect(stderr).not.toContain("/proc/");
+    expect(stderr).toContain("mount its folder instead");
+    expect(await host.run("issue-cert", [sign, "kubelet", join(plain, "kubelet")])).toMatchObject({
+      code: 0,
+    });
+  });
 });

@@ -1,0 +1,39 @@
+import { describe, expect, test } from "bun:test";
+import { ExitCode, Failure } from "../../lib/failure.ts";
+import { fileError } from "../../lib/host/file-error.ts";
+
+function told(message: string, code?: string): Failure {
+  return fileError(
+    ExitCode.cantCreate,
+    "write",
+    "/etc/x",
+    Object.assign(new Error(message), code && { code }),
+  );
+}
+
+describe("fileError()", () => {
+  test.each([
+    ["EBUSY", "EBUSY: resource busy or locked, rename '/proc/self/fd/6/.x.tmp-1' -> '/proc/self/fd/6/x'"],
+    ["ETXTBSY", "ETXTBSY: text file is busy, open '/proc/self/fd/6/x'"],
+    ["EINVAL", "EINVAL: invalid argument, fchmod"],
+    ["ENOTSUP", "ENOTSUP: operation not supported on socket, lstat '/proc/self/fd/6/a, b'"],
+    ["EACCES", "EACCES: permission denied, open '/proc/self/fd/6/x'"],
+  ])("tells %s in words, by the path that people know", (code, message) => {
+    const { message: sentence, exitCode } = told(message, code);
+    expect(sentence).toMatch(/^can't write \/etc\/x: [a-z ,]+ \([A-Z]+\)$/);
+    expect(sentence).not.toContain("/proc/");
+    expect(exitCode).toBe(ExitCode.cantCreate);
+  });
+
+  test("keeps words that are no system's, and a Failure", () => {
+    expect(told("Error: a, b 'c'").message).toBe("can't write /etc/x: Error: a, b 'c'");
+    const failure = new Failure(ExitCode.data, "known");
+    expect(fileError(ExitCode.cantCreate, "write", "/etc/x", failure)).toBe(failure);
+  });
+
+  test("says what to do about a file that is mounted by itself", () => {
+    expect(told("EBUSY: resource busy or locked, rename", "EBUSY").hint).toContain(
+      "mount its folder instead",
+    );
+  });
+});
