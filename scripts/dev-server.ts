@@ -40,6 +40,7 @@ const args = {
   "init-token-master": { ...roleArgs["init-token-master"], alias: "m" },
   "init-token-worker": { ...roleArgs["init-token-worker"], alias: "o" },
   "init-token-all": { ...roleArgs["init-token-all"], alias: "a" },
+  "init-token-file": roleArgs["init-token-file"],
   "wait-signal": {
     type: "boolean",
     alias: "w",

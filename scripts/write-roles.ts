@@ -15,6 +15,7 @@ export const writeRoles: Script<typeof args> = {
     ["write-roles --check --json demo", "ask whether something would change, for a machine"],
     ["write-roles --max-validity-components 7d demo", "certificates of a week"],
     ["write-roles --rotate-init-token worker demo", "end the workers' init token, and make another"],
+    ["write-roles --init-token-file worker=./init-token demo", "an init token that a file holds"],
     ["write-roles --config cluster.toml", "as a file says, with the cluster's id"],
     ["write-roles --print-policy demo", "the policy that it needs, for a token with less than root"],
   ],

@@ -12,6 +12,7 @@ import { many } from "../words.ts";
 import type { Arguments } from "./arguments.ts";
 import { clusterFileArgs, loadClusterFile } from "./cluster-file.ts";
 import { adminToken } from "./environment.ts";
+import { readInitTokenFiles } from "./init-token-files.ts";
 import { printJson, printLines, stoppedJson } from "./log.ts";
 import { commonArgs, general, type Run } from "./script.ts";
 import { validityArgs } from "./validity-args.ts";
@@ -54,7 +55,7 @@ export const mountArgs = { "max-validity-ca": ca } as const satisfies Arguments;
 
 const initToken = {
   type: "string",
-  description: "id of this host role's init token, made at random else",
+  description: "id of this host role's init token, which every user sees then; made at random else",
   valueHint: "ID",
   group: "Init tokens",
 } as const;
@@ -66,6 +67,13 @@ export const roleArgs = {
   "init-token-master": initToken,
   "init-token-worker": initToken,
   "init-token-all": initToken,
+  "init-token-file": {
+    type: "string",
+    list: true,
+    description: "file of a host role's init token, - for standard input; repeat it for more",
+    valueHint: "ROLE=FILE",
+    group: "Init tokens",
+  },
   "rotate-init-token": {
     type: "string",
     list: true,
@@ -89,7 +97,16 @@ function initTokensOf(args: ClusterArgs): Cluster["initTokens"] {
     const id = args[`init-token-${role}`];
     return id === undefined ? [] : [[role, id]];
   });
-  return Object.fromEntries(chosen);
+  const files = readInitTokenFiles(args["init-token-file"]);
+  const twice = chosen.find(([role]) => files.some(([it]) => it === role))?.[0];
+  if (twice === undefined) return Object.fromEntries([...chosen, ...files]);
+  throw new Failure(
+    ExitCode.usage,
+    `--init-token-${twice} and --init-token-file ${twice}=… exclude each other`,
+    {
+      hint: "give the file alone: what is on a command line is seen by every user",
+    },
+  );
 }
 
 /** @throws Failure (usage) for a word that is no host role */

@@ -1,0 +1,48 @@
+import { readFileSync } from "node:fs";
+import { type HostRole, hostRoles } from "../cluster/cluster.ts";
+import { ExitCode, Failure } from "../failure.ts";
+import { printable } from "../host/file-error.ts";
+import { readTokenFile } from "../host/token-files.ts";
+
+const flag = "--init-token-file";
+
+/**
+ * The ids of init tokens that files hold, by their host roles: `worker=/run/init-token`, with `-` for standard input.
+ * What is on a command line is read by every user of the machine.
+ *
+ * @throws Failure (usage) for what is no host role and file; (configuration) for a file without a token; else as
+ *   `readTokenFile`
+ */
+export function readInitTokenFiles(text: string | undefined): ReadonlyArray<readonly [HostRole, string]> {
+  const words = text === undefined ? [] : text.split(",");
+  const asked = words.map((word) => {
+    const [, name, path] = /^([^=]*)=(.+)$/s.exec(word.trim()) ?? [];
+    const role = hostRoles.find((it) => it === name);
+    if (role !== undefined && path !== undefined) return { role, path };
+    throw usage("takes ROLE=FILE, and what is given is not that");
+  });
+  for (const { role, path } of asked) {
+    if (asked.filter((it) => it.role === role).length > 1) throw usage(`is given twice for ${role}`);
+    if (path === "-" && asked.filter((it) => it.path === "-").length > 1)
+      throw usage("takes standard input for one host role alone");
+  }
+  return asked.map(({ role, path }) => [role, readToken(role, path)] as const);
+}
+
+function usage(how: string): Failure {
+  return new Failure(ExitCode.usage, `${flag} ${how}`, {
+    hint: `write it as ${flag} worker=/run/init-token, or worker=- for standard input; repeat it for ${hostRoles.join(", ")}`,
+  });
+}
+
+function readToken(role: HostRole, path: string): string {
+  const token = path === "-" ? readFileSync(0, "utf8").trim() : tokenIn(path);
+  if (token !== "") return token;
+  const where = path === "-" ? "standard input" : printable(path);
+  throw new Failure(ExitCode.config, `${flag} names ${where} for ${role}, where there is no token`);
+}
+
+function tokenIn(path: string): string {
+  const file = readTokenFile(path);
+  return file.state === "filled" ? file.token : "";
+}
