@@ -59,7 +59,7 @@ export function renderHelp(page: HelpPage, calledAs: string = page.name): string
   return [
     ...wrap(`${calledAs}: ${page.description}`),
     "",
-    `Usage: ${[calledAs, "[flags]", ...usageWords(words)].join(" ")}`,
+    ...fitLine(`Usage: ${[calledAs, "[flags]", ...usageWords(words)].join(" ")}`),
     "",
     ...(words.length === 0 ? [] : [...columns(words.map(([name, it]) => [name, it.description ?? ""])), ""]),
     ...[...groups].flatMap(([heading, members]) => [
@@ -74,10 +74,9 @@ export function renderHelp(page: HelpPage, calledAs: string = page.name): string
     ...columns(everyVariable),
     "",
     "Examples:",
-    ...page.examples.flatMap(([command, purpose]) => [
-      `  # ${purpose}`,
-      `  ${asCalled(command, page.name, calledAs)}`,
-    ]),
+    ...page.examples.flatMap(([command, purpose]) =>
+      exampleLines(asCalled(command, page.name, calledAs), purpose),
+    ),
     "",
     "Exit codes:",
     ...columns(codes.map(([code, meaning]) => [String(code), meaning])),
@@ -112,8 +111,27 @@ export function asCalled(command: string, name: string, calledAs: string): strin
   return command.replaceAll(new RegExp(`(?<![\\w./-])${RegExp.escape(name)}(?![\\w./-])`, "g"), calledAs);
 }
 
-/** Longest line: what a terminal beside another window shows. */
-const lineWidth = 100;
+/** Longest line: what the narrowest terminal shows that people work with. */
+const lineWidth = 80;
+
+/** A command line as it can be pasted, below what it is for. */
+export function exampleLines(command: string, purpose: string): string[] {
+  const [first = "", ...rest] = wrap(command, lineWidth - 6);
+  return [
+    ...wrap(purpose, lineWidth - 4).map((line) => `  # ${line}`),
+    ...[`  ${first}`, ...rest.map((line) => `    ${line}`)].map((line, i) =>
+      i < rest.length ? `${line} \\` : line,
+    ),
+  ];
+}
+
+/** A line in as many as are not longer than that, broken between words; all but the first are indented further. */
+export function fitLine(line: string, width = lineWidth): string[] {
+  if (Bun.stringWidth(line) <= width) return [line];
+  const indent = `${/^ */.exec(line)?.[0] ?? ""}    `;
+  const [first = "", ...rest] = wrap(line, width);
+  return [first, ...wrap(rest.join(" "), width - indent.length).map((it) => indent + it)];
+}
 
 /** Rows of two columns, the right one wrapped. */
 export function columns(
@@ -133,10 +151,17 @@ function widest(cells: readonly string[]): number {
 /** A text in lines, broken between words; a word that is longer than a line has one of its own. */
 export function wrap(text: string, width = lineWidth): string[] {
   const lines: string[] = [];
+  let used = 0;
   for (const word of text.split(" ")) {
+    const long = Bun.stringWidth(word);
     const line = lines.at(-1);
-    if (line === undefined || line.length + 1 + word.length > width) lines.push(word);
-    else lines[lines.length - 1] = `${line} ${word}`;
+    if (line === undefined || used + 1 + long > width) {
+      lines.push(word);
+      used = long;
+    } else {
+      lines[lines.length - 1] = `${line} ${word}`;
+      used += 1 + long;
+    }
   }
   return lines;
 }

@@ -1,8 +1,10 @@
 import { writeSync } from "node:fs";
+import { isatty } from "node:tty";
 import { ExitCode, Failure } from "../failure.ts";
 import { errorCode, fileError } from "../host/file-error.ts";
 import { visible, visibleJson, visibleLines } from "../visible.ts";
 import { paintPattern } from "./colour.ts";
+import { fitLine } from "./help.ts";
 
 const levels = ["errors", "information", "debug"] as const;
 export type LogLevel = 0 | 1 | 2;
@@ -30,7 +32,10 @@ export function createLog(name: string, level: LogLevel): Log {
   const below = (line: string) => printErrors(`  ${visible(short(line))}`);
   return {
     level,
-    done: (line) => (level >= 1 ? printText(`${visible(short(line), paintPattern)}\n`) : undefined),
+    done(line) {
+      if (level < 1) return;
+      for (const it of fitted(visible(short(line), paintPattern))) printText(`${it}\n`);
+    },
     note: (line) => (level >= 1 ? print(line) : undefined),
     debug: (line) => (level >= 2 ? print(line) : undefined),
     error(failure) {
@@ -41,6 +46,13 @@ export function createLog(name: string, level: LogLevel): Log {
       if (level >= 2 && failure instanceof Error) for (const frame of framesOf(failure)) below(frame);
     },
   };
+}
+
+/** A terminal would break a line in the middle of a word; whatever else reads it has it whole. */
+function fitted(line: string): readonly string[] {
+  // Its stream takes its time to build, and a unit needs none.
+  const columns = isatty(1) ? process.stdout.columns : 0;
+  return columns > 0 ? fitLine(line, columns) : [line];
 }
 
 /** What went wrong, in a sentence, and what to do about it. */

@@ -3,6 +3,7 @@ import { ExitCode } from "../failure.ts";
 import { type State, states } from "../finding.ts";
 import { visible } from "../visible.ts";
 import type { Colour, Paint } from "./colour.ts";
+import { wrap } from "./help.ts";
 import { tableLines } from "./table.ts";
 
 /** One thing, in one line. */
@@ -37,19 +38,38 @@ const colours: Readonly<Record<State, Colour>> = {
 };
 const heading = ["STATE", "WHAT", "LEFT", "DUE (UTC)", "ABOUT"] as const;
 
-/** A table, the most urgent first. Facts that would make a line longer than 100 columns, or the terminal, are left out. */
+/** Below this, the last column goes to lines of its own. */
+const leastRoom = 24;
+
+/**
+ * A table, the most urgent first. Facts that would make a line longer than 100 columns, or the terminal, are left out.
+ *
+ * @param columns of the terminal: the last one is broken between words to fit it. @default 0, for none
+ */
 export function statusTable(rows: readonly StatusRow[], paint: Paint, columns = 0): string[] {
   const sorted = rows.toSorted(byUrgency);
   const cells = sorted.map(({ state, what, left = "", due = "" }) => [state, what, left, due].map(cell));
   const [empty = ""] = tableLines([[...heading.slice(0, -1), "|"], ...cells]);
   const room = Math.max(100, columns) - (Bun.stringWidth(empty) - 1);
-  return tableLines([
-    [...heading],
+  const left = tableLines([
+    [...heading.slice(0, -1), "|"],
     ...sorted.map((row, i) => {
       const [state = "", ...others] = cells[i] ?? [];
-      return [paint(state, colours[row.state]), ...others, cell(aboutText(row, room))];
+      return [paint(state, colours[row.state]), ...others, "|"];
     }),
-  ]);
+  ]).map((line) => line.slice(0, -1));
+  const abouts = [heading.at(-1) ?? "", ...sorted.map((row) => cell(aboutText(row, room)))];
+  const own = columns === 0 ? Number.POSITIVE_INFINITY : columns - Bun.stringWidth(left[0] ?? "");
+  return left.flatMap((line, i) => beside(line, abouts[i] ?? "", own, columns)).map((line) => line.trimEnd());
+}
+
+/** A text behind a line where it has the room, else below it. */
+function beside(line: string, text: string, room: number, columns: number): string[] {
+  if (Bun.stringWidth(text) <= room) return [line + text];
+  if (room < leastRoom) return [line, ...wrap(text, columns - 4).map((it) => `    ${it}`)];
+  const [first = "", ...rest] = wrap(text, room);
+  const indent = " ".repeat(Bun.stringWidth(line));
+  return [line + first, ...rest.map((it) => indent + it)];
 }
 
 /** `1 wrong, 2 due, 6 ok` */

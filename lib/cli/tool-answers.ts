@@ -3,7 +3,7 @@ import { ExitCode, Failure } from "../failure.ts";
 import { printable } from "../host/file-error.ts";
 import { nearest } from "../suggest.ts";
 import { checkArguments } from "./arguments.ts";
-import { columns, renderHelp } from "./help.ts";
+import { columns, exampleLines, renderHelp, wrap } from "./help.ts";
 import { createLog, exitCodeOf, printErrors, printFailure, printLines, tellOutput } from "./log.ts";
 import { asksForJson, commonArgs } from "./script.ts";
 import { findCommand, splitWords, type Tool } from "./tool.ts";
@@ -98,7 +98,7 @@ async function renderTool(tool: Tool): Promise<string> {
   const section = (heading: string, rows: ReadonlyArray<readonly [string, string]>) =>
     rows.length === 0 ? [] : [`${heading}:`, ...columns(rows, width), ""];
   return [
-    `${name}: ${tool.description}`,
+    ...wrap(`${name}: ${tool.description}`),
     "",
     `Usage: ${name} COMMAND [flags] [arguments]`,
     "",
@@ -117,9 +117,9 @@ async function renderTool(tool: Tool): Promise<string> {
     ]),
     ...section(otherNames, aliases),
     "Examples:",
-    ...tool.examples.flatMap(([command, purpose]) => [`  # ${purpose}`, `  ${command}`]),
+    ...tool.examples.flatMap(([command, purpose]) => exampleLines(command, purpose)),
     "",
-    `${name} help COMMAND tells its flags, with defaults and variables, and its exit codes.`,
-    "Called by the name of a command, through a link, the executable is that command.",
+    ...wrap(`${name} help COMMAND tells its flags, with defaults and variables, and its exit codes.`),
+    ...wrap("Called by the name of a command, through a link, the executable is that command."),
   ].join("\n");
 }

@@ -42,8 +42,9 @@ Usage: do-it [flags] <path>
 
 Files:
   -o, --owner USER   whose (default root; or OWNER)
-      --[no-]wait    and wait wait wait wait wait wait wait wait wait wait wait wait wait wait wait
-                     wait wait wait wait wait for it (default on)
+      --[no-]wait    and wait wait wait wait wait wait wait wait wait wait wait
+                     wait wait wait wait wait wait wait wait wait for it
+                     (default on)
 
 Flags:
       --hosts VALUE  for whom (comma-separated, or given again)
@@ -102,12 +103,10 @@ describe.each(pages)("the help of %s", (name, page) => {
     expect(letters).toEqual([...new Set(letters)]);
   });
 
-  test("fits a terminal, save for examples", () => {
-    const examples = page.examples.map(([command]) => `  ${command}`);
-    const long = renderHelp(page)
-      .split("\n")
-      .filter((line) => line.length > 100 && !examples.includes(line));
-    expect(long).toEqual([]);
+  test("fits a terminal of 80 columns, by either name of the command", () => {
+    for (const text of [renderHelp(page), renderHelp(page, `vault-helper ${name}`)]) {
+      expect(text.split("\n").filter((line) => line.length > 80)).toEqual([]);
+    }
   });
 
   test("has three examples or more, which the command itself takes", () => {
@@ -121,7 +120,9 @@ describe.each(pages)("the help of %s", (name, page) => {
 
   test("shows examples that can be pasted where it is called through vault-helper", () => {
     const text = renderHelp(page, `vault-helper ${name}`);
-    const examples = text.slice(text.indexOf("\nExamples:"), text.indexOf("\nExit codes:"));
+    const shown = text.slice(text.indexOf("\nExamples:"), text.indexOf("\nExit codes:"));
+    // As a shell joins them.
+    const examples = shown.replaceAll(/ \\\n +/g, " ");
     for (const [command] of page.examples) {
       expect(examples).toContain(`  ${command.replace(name, `vault-helper ${name}`)}\n`);
     }

@@ -46,6 +46,23 @@ describe("statusTable()", () => {
     expect(statusTable([row({ facts })], plain, 200)[1]).toEndWith(facts.join(", "));
   });
 
+  test("breaks its last column between words on a terminal, below itself or on lines of its own", () => {
+    const reasons = ["the server does not know it: it expired, was revoked, or is another server's"];
+    const rows = [row({ state: "wrong", what: "init token of all", reasons })];
+    const lines = statusTable(rows, plain, 80);
+    expect(lines).toEqual([
+      "STATE  WHAT               LEFT  DUE (UTC)  ABOUT",
+      "wrong  init token of all                   the server does not know it: it",
+      "                                           expired, was revoked, or is another",
+      "                                           server's",
+    ]);
+    expect(statusTable([row({ ...rows[0], what: "w".repeat(40) })], plain, 80).slice(1)).toEqual([
+      `wrong  ${"w".repeat(40)}`,
+      "    the server does not know it: it expired, was revoked, or is another server's",
+    ]);
+    expect(statusTable(rows, plain)).toHaveLength(2);
+  });
+
   test("colours the state alone, and what it is told to show it shows", () => {
     const paint = painter({ TERM: "xterm" }, true);
     const lines = statusTable(
