@@ -1,5 +1,4 @@
-import { writeSync } from "node:fs";
-import { isatty } from "node:tty";
+import { fstatSync, writeSync } from "node:fs";
 import { ExitCode, Failure } from "../failure.ts";
 import { errorCode, fileError } from "../host/file-error.ts";
 import { visible, visibleJson, visibleLines } from "../visible.ts";
@@ -50,9 +49,17 @@ export function createLog(name: string, level: LogLevel): Log {
 
 /** A terminal would break a line in the middle of a word; whatever else reads it has it whole. */
 function fitted(line: string): readonly string[] {
-  // Its stream takes its time to build, and a unit needs none.
-  const columns = isatty(1) ? process.stdout.columns : 0;
-  return columns > 0 ? fitLine(line, columns) : [line];
+  const columns = mayBeTerminal() ? process.stdout.columns : undefined;
+  return columns ? fitLine(line, columns) : [line];
+}
+
+/** The stream of standard output takes its time to build, and a unit needs none. */
+function mayBeTerminal(): boolean {
+  try {
+    return fstatSync(1).isCharacterDevice();
+  } catch {
+    return false;
+  }
 }
 
 /** What went wrong, in a sentence, and what to do about it. */
