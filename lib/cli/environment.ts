@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { parseDuration } from "../duration.ts";
 import { ExitCode, Failure } from "../failure.ts";
 import { printable } from "../host/file-error.ts";
-import { readTokenFile } from "../host/token-files.ts";
+import { readGivenToken } from "../host/token-files.ts";
 import { parseAddress } from "../vault/address.ts";
 import type { ProxyServer, TlsOptions } from "../vault/client.ts";
 import { proxyFor } from "./proxy.ts";
@@ -63,7 +63,7 @@ export function serverSettings(
  * @throws Failure (no permission) where there is none
  */
 export function adminToken(env: Environment): string {
-  const token = givenToken(env) ?? tokenIn(join(env.HOME || homedir(), ".vault-token"));
+  const token = givenToken(env) ?? readGivenToken(join(env.HOME || homedir(), ".vault-token"));
   if (token !== undefined) return token;
   throw new Failure(ExitCode.noPermission, "there is no token to set a cluster up with", {
     hint: "set VAULT_TOKEN or VAULT_TOKEN_FILE, or log in with `vault login` first",
@@ -75,17 +75,12 @@ export function givenToken(env: Environment): string | undefined {
   const token = variable(env, "TOKEN");
   const path = variable(env, "TOKEN_FILE");
   if (token !== undefined || path === undefined) return token;
-  const read = tokenIn(path);
+  const read = readGivenToken(path);
   if (read !== undefined) return read;
   throw new Failure(
     ExitCode.config,
     `${variableName(env, "TOKEN_FILE")} names ${printable(path)}, where there is no token`,
   );
-}
-
-function tokenIn(path: string): string | undefined {
-  const file = readTokenFile(path);
-  return file.state === "filled" ? file.token : undefined;
 }
 
 /** A duration; a bare number is seconds, as the server's own command line has it. */

@@ -2,7 +2,7 @@ import { readFileSync } from "node:fs";
 import { type HostRole, hostRoles } from "../cluster/cluster.ts";
 import { ExitCode, Failure } from "../failure.ts";
 import { printable } from "../host/file-error.ts";
-import { readTokenFile } from "../host/token-files.ts";
+import { readGivenToken } from "../host/token-files.ts";
 
 const flag = "--init-token-file";
 
@@ -11,7 +11,7 @@ const flag = "--init-token-file";
  * What is on a command line is read by every user of the machine.
  *
  * @throws Failure (usage) for what is no host role and file; (configuration) for a file without a token; else as
- *   `readTokenFile`
+ *   `readGivenToken`
  */
 export function readInitTokenFiles(text: string | undefined): ReadonlyArray<readonly [HostRole, string]> {
   const words = text === undefined ? [] : text.split(",");
@@ -36,13 +36,8 @@ function usage(how: string): Failure {
 }
 
 function readToken(role: HostRole, path: string): string {
-  const token = path === "-" ? readFileSync(0, "utf8").trim() : tokenIn(path);
+  const token = path === "-" ? readFileSync(0, "utf8").trim() : (readGivenToken(path) ?? "");
   if (token !== "") return token;
   const where = path === "-" ? "standard input" : printable(path);
   throw new Failure(ExitCode.config, `${flag} names ${where} for ${role}, where there is no token`);
-}
-
-function tokenIn(path: string): string {
-  const file = readTokenFile(path);
-  return file.state === "filled" ? file.token : "";
 }

@@ -82,11 +82,23 @@ export function readSmallFile(path: string, maxBytes: number, name = path): File
  * @throws Failure (configuration) for another's file or link, and for a link to nothing; else as `readSmallFile`
  */
 export function readOurFile(path: string, maxBytes: number, risk: string): FileContent | undefined {
+  const file = readThroughOurLinks(path, maxBytes);
+  if (file !== undefined) requireOurs(path, file.stats, risk);
+  return file;
+}
+
+/**
+ * Reads a small file, which may be a symbolic link of root's or the running user's, where nobody else can put another
+ * link or file in its place: Kubernetes mounts each secret so.
+ *
+ * @returns undefined where there is none
+ * @throws Failure (configuration) for another's link, and for a link to nothing; else as `readSmallFile`
+ */
+export function readThroughOurLinks(path: string, maxBytes: number): FileContent | undefined {
   const found = throughOurLinks(path);
   const file = readSmallFile(found, maxBytes, path);
-  if (file !== undefined) requireOurs(path, file.stats, risk);
-  else if (found !== path) throw linkFailure(path, `leads to no file: ${printable(found)}`);
-  return file;
+  if (file !== undefined || found === path) return file;
+  throw linkFailure(path, `leads to no file: ${printable(found)}`);
 }
 
 /** As many as the kernel follows. */

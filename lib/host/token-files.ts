@@ -15,7 +15,7 @@ import { dirname, join } from "node:path";
 import { ExitCode, Failure } from "../failure.ts";
 import { removeTemporaries, replaceFile, setAttributes, syncFolder } from "./durable.ts";
 import { errorCode, fileError, printable } from "./file-error.ts";
-import { readSmallFile } from "./read-file.ts";
+import { readSmallFile, readThroughOurLinks } from "./read-file.ts";
 import { isTrusted } from "./trust.ts";
 
 /** Where a host keeps its tokens: the configuration directory's files. */
@@ -49,11 +49,12 @@ const maxTokenBytes = 8192;
 /**
  * Reads a token file.
  *
+ * @param read the file itself, most often: where a token is to be replaced, a link would be
  * @throws Failure (data) when it is over-long or holds something that is no token; (no permission) when it may not
  *   be read
  */
-export function readTokenFile(path: string): TokenFile {
-  const file = readSmallFile(path, maxTokenBytes);
+export function readTokenFile(path: string, read = readSmallFile): TokenFile {
+  const file = read(path, maxTokenBytes);
   if (file === undefined) return { state: "missing" };
   requireOwner(path, file.stats);
   if (file.text === "") return { state: "empty" };
@@ -67,6 +68,17 @@ export function readTokenFile(path: string): TokenFile {
     });
   }
   return { state: "filled", token, isWide: (file.stats.mode & 0o077) !== 0 };
+}
+
+/**
+ * Reads a token file that somebody else keeps: it may be a link, see `readThroughOurLinks`.
+ *
+ * @returns undefined where there is no token in it
+ * @throws Failure as `readTokenFile`; (configuration) for a link that is not followed
+ */
+export function readGivenToken(path: string): string | undefined {
+  const file = readTokenFile(path, readThroughOurLinks);
+  return file.state === "filled" ? file.token : undefined;
 }
 
 /**
