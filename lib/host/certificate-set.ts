@@ -18,7 +18,7 @@ import type { Folder, Folders } from "./folder.ts";
 import { type KeyOrigin, keyOrigin } from "./key-origin.ts";
 import { isPending } from "./pending.ts";
 import { type FileContent, readSmallFile } from "./read-file.ts";
-import { isTrusted } from "./trust.ts";
+import { isClosed, isTrusted } from "./trust.ts";
 
 export interface SetFiles {
   /** PEM. */
@@ -45,6 +45,8 @@ export interface StoredSet extends Optional<SetFiles> {
   readonly checkedAt?: Date | undefined;
   /** Somebody still has to act on a change. */
   readonly isPending?: boolean;
+  /** Nobody else can get to its files: release 1.0.0 left it so in a folder with the setgid bit. */
+  readonly isClosed?: boolean;
 }
 
 type Optional<T> = { readonly [K in keyof T]?: T[K] | undefined };
@@ -110,9 +112,17 @@ export function readPlace(place: Place): StoredSet {
 }
 
 /** @param ca what is known of the CA file, where there is one */
-export function lookBeside(set: Folder, ca: Stats | undefined): Pick<StoredSet, "checkedAt" | "isPending"> {
+export function lookBeside(
+  set: Folder,
+  ca: Stats | undefined,
+): Pick<StoredSet, "checkedAt" | "isPending" | "isClosed"> {
   try {
-    return { checkedAt: lastLook(set, ca), isPending: isPending(set) };
+    const version = statSync(`${set.path}/${currentName}`, { throwIfNoEntry: false });
+    return {
+      checkedAt: lastLook(set, ca),
+      isPending: isPending(set),
+      isClosed: isClosed(set.stats) || (version !== undefined && isClosed(version)),
+    };
   } catch (error) {
     throw fileError(ExitCode.cantCreate, "look at", set.name, error);
   }

@@ -1,4 +1,4 @@
-import { chmodSync, lstatSync, mkdirSync, readdirSync, readlinkSync, rmSync } from "node:fs";
+import { chmodSync, lstatSync, mkdirSync, readdirSync, readlinkSync, rmSync, statSync } from "node:fs";
 import { ExitCode } from "../failure.ts";
 import {
   checkedName,
@@ -39,6 +39,10 @@ import { type SetHome, setHome } from "./key-origin.ts";
 import type { LockOptions } from "./lock.ts";
 import { addPending } from "./pending.ts";
 import { sealOf, statMembers } from "./seal.ts";
+import { isClosed } from "./trust.ts";
+
+/** Of the folders that the three files are in; the key is narrow by itself. */
+const folderMode = 0o755;
 
 /** A set to be put in place. */
 interface NewSet extends Omit<SetFiles, "request"> {
@@ -169,7 +173,7 @@ function makeVersion(set: Folder, fill: (folder: string) => void): string {
   const folder = `${set.path}/${version}`;
   mkdirSync(folder, { mode: 0o700 });
   fill(folder);
-  chmodSync(folder, 0o755);
+  chmodSync(folder, folderMode);
   syncFolder(folder);
   syncFolder(set.path);
   return version;
@@ -194,7 +198,8 @@ function removeVersions(set: Folder, kept: ReadonlyArray<string | undefined>): v
 }
 
 /** Whether `mendAttributes` would have to do something, by a look that was taken already. */
-export function isMendDue({ attributes = {} }: StoredSet, asked: SetAttributes): boolean {
+export function isMendDue({ attributes = {}, isClosed }: StoredSet, asked: SetAttributes): boolean {
+  if (isClosed === true) return true;
   return memberNames.some((member) => {
     const found = attributes[member];
     if (found === undefined) return false;
@@ -203,14 +208,15 @@ export function isMendDue({ attributes = {} }: StoredSet, asked: SetAttributes):
   });
 }
 
-/** Paths of files whose mode or owner was not right: those that were mended, and those that had to be left. */
+/** Paths of files and folders whose mode or owner was not right: those that were mended, and those that had to be left. */
 export interface MendedFiles {
   readonly mended: readonly string[];
   readonly linked: readonly string[];
 }
 
 /**
- * Sets mode and owner of the three files where they are not as they should be, and touches nothing else.
+ * Sets mode and owner of the three files where they are not as they should be, and opens their own folders to readers
+ * where those are closed. Touches nothing else.
  *
  * @throws Failure (can't write)
  */
@@ -225,8 +231,23 @@ export function mendAttributes(destination: string, asked: SetAttributes): Mende
       return { how, name: outerName(place, member) };
     }),
   );
+  const opened = openToReaders(place);
   const of = (wanted: Mended) => found.flatMap(({ how, name }) => (how === wanted ? [name] : []));
-  return { mended: of("mended"), linked: of("linked") };
+  return { mended: [...opened, ...of("mended")], linked: of("linked") };
+}
+
+function openToReaders(place: Place): string[] {
+  const { set } = place;
+  if (set === undefined) return [];
+  return [".", currentName].flatMap((part) => {
+    const path = `${set.path}/${part}`;
+    return guard(place, "certificate", () => {
+      const stats = statSync(path, { throwIfNoEntry: false });
+      if (stats === undefined || !isClosed(stats)) return [];
+      chmodSync(path, folderMode);
+      return [part === "." ? set.name : `${set.name}/${part}`];
+    });
+  });
 }
 
 function guard<T>(place: Place, member: Member, call: () => T): T {

@@ -6,7 +6,7 @@ import { printable } from "./file-error.ts";
 import { openDirectly, openPart } from "./folder-part.ts";
 import { fullPath } from "./full-path.ts";
 import { refuseSets } from "./set-folder.ts";
-import { isLasting, isOurs, isTrusted } from "./trust.ts";
+import { isClosed, isLasting, isOurs, isTrusted } from "./trust.ts";
 
 /**
  * A folder held open. What is in it is reached through the descriptor, so it stays the same folder when somebody
@@ -146,7 +146,7 @@ export function openInside(outer: Folder, part: string, make?: FileAttributes): 
   const stats = fstatSync(fd);
   if (isOurs(stats)) {
     // Made by a run that was stopped before it had opened it to readers.
-    if (make !== undefined && (stats.mode & 0o077) === 0) fchmodSync(fd, make.mode);
+    if (make !== undefined && isClosed(stats)) fchmodSync(fd, make.mode);
     return heldOpen({ fd, name, stats, isSteady: outer.isSteady && isLasting(outer.stats) });
   }
   closeSync(fd);

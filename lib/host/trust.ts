@@ -14,3 +14,8 @@ export function isOurs({ uid, mode }: Stats): boolean {
 export function isTrusted(uid: number): boolean {
   return uid === 0 || uid === process.geteuid?.();
 }
+
+/** Whether nobody but its owner can get into a folder. */
+export function isClosed({ mode }: Stats): boolean {
+  return (mode & 0o077) === 0;
+}

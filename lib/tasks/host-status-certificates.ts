@@ -4,8 +4,9 @@ import { Failure } from "../failure.ts";
 import { type Finding, type State, worstState } from "../finding.ts";
 import { certificatePaths } from "../host/certificate-place.ts";
 import { readPublicSet, readSet, type StoredSet } from "../host/certificate-set.ts";
-import type { Ownership } from "../host/durable.ts";
-import { isDenied } from "../host/file-error.ts";
+import { closedFolder } from "../host/closed-folder.ts";
+import { compareAttributes, type Ownership } from "../host/durable.ts";
+import { isDenied, printable } from "../host/file-error.ts";
 import { defaultKeyMode, groupReads, keyModeText } from "../host/key-mode.ts";
 import type { Manifest } from "../manifest/manifest.ts";
 import { issuerOfSignPath } from "../vault/pki.ts";
@@ -188,13 +189,18 @@ async function judge(
   const waits = isDue && stands.isUsable && !isNow(replacedAt);
   const otherMode = keyModeReason(wanted);
   const foreign = foreignKey(set, wanted.owner);
+  const unreadable = unreadableBy(wanted.owner, wanted.destination);
+  const misplaced = isMisplaced(set, wanted.owner);
   const told: ReadonlyArray<readonly [State, string | undefined]> = [
     ...stands.reasons.map((reason) => [stands.isUsable ? (waits ? "ok" : "due") : "wrong", reason] as const),
     ["wrong", foreign && `its key is not used: ${foreign}`],
+    ["wrong", unreadable],
     ["ok", waits ? "it waits for its window" : undefined],
     ["ok", manifest?.renew === "always" ? "it is renewed at each run" : undefined],
     ["due", caReason[ca]],
     ["due", otherMode],
+    ["due", set.isClosed === true ? "nobody but root can read it: its own folder is closed" : undefined],
+    ["due", misplaced ? "its files do not belong to their owner" : undefined],
     [
       "unknown",
       ca === "unknown" && issuer instanceof Failure
@@ -208,10 +214,13 @@ async function judge(
   // One that looks at the server's CA now is kept back by its window alone.
   const refreshCa = caReason[ca] !== undefined;
   const isMendable = isNow(replacedAt) || (refreshCa && isNow(replacementAfter(new Date(0))));
-  // For a key that somebody else may have put there no command mends it: somebody has to look.
+  // No run asks when its time is to mend these.
+  const isAtOnce = otherMode !== undefined || misplaced || set.isClosed === true;
+  // A key that somebody else may have put there, or an admin's folder, no command mends: somebody has to look.
   const isMended =
     foreign === undefined &&
-    (state === "wrong" || (state === "due" && (otherMode !== undefined || isMendable)));
+    unreadable === undefined &&
+    (state === "wrong" || (state === "due" && (isAtOnce || isMendable)));
   return {
     state,
     reasons: found.flatMap(([, reason]) => reason ?? []),
@@ -221,6 +230,23 @@ async function judge(
     caMatches: stands.match?.ca,
     caOnServer: ca,
   };
+}
+
+/** Why the owner can't get to the files, and what would help. */
+function unreadableBy(owner: Ownership | undefined, destination: string): string | undefined {
+  const folder = owner && closedFolder(destination, owner);
+  if (owner === undefined || folder === undefined) return undefined;
+  const path = printable(folder.path);
+  return (
+    `its owner (${owner.uid}) can't enter ${path}, whose mode is ${folder.mode}: ` +
+    `chown ${owner.uid}:${owner.gid} ${path} and chmod 0750 ${path}, if it is meant for that user`
+  );
+}
+
+function isMisplaced({ attributes = {} }: StoredSet, owner: Ownership | undefined): boolean {
+  return Object.values(attributes).some(
+    (found) => compareAttributes(found, { mode: found.mode, owner }).isForeign,
+  );
 }
 
 function caOnServer(

@@ -3,6 +3,7 @@ import { chmodSync, chownSync, existsSync, mkdirSync, readFileSync, rmSync, writ
 import { join } from "node:path";
 import { type ClusterServer, startCluster } from "../support/cluster-server.ts";
 import { temporaryFolder } from "../support/folder.ts";
+import { readFileAs } from "../support/other-user.ts";
 import { runCommand, scriptPath } from "../support/script.ts";
 import { lastRelease, whyNoRelease } from "./release.ts";
 
@@ -122,3 +123,26 @@ describe.skipIf(reason !== undefined).each(["old", "new"] as const)(
     });
   },
 );
+
+describe.skipIf(reason !== undefined)(`${told}: in a folder with the setgid bit`, () => {
+  test("a certificate that the old release closed to all is told, and readable after the first run", async () => {
+    using host = await createHost();
+    chmodSync(host.at("ssl"), 0o2755);
+    const call = (release: Release, script: string, ...more: string[]) =>
+      host.run(release, script, "--config-dir", host.at("vault/certs.d"), ...more);
+    writeFileSync(host.at("ready"), "");
+    expect((await call("old", "issue-cert")).code).toBe(0);
+    const path = host.at("ssl/kubelet-key.pem");
+    expect(readFileAs(owner, path)).toBeUndefined();
+    const states = async () => JSON.parse((await call("new", "status", "--json")).stdout).certificates;
+    expect(await states()).toMatchObject([
+      { state: "due", reasons: ["nobody but root can read it: its own folder is closed"] },
+    ]);
+    expect((await call("new", "issue-cert")).code).toBe(0);
+    expect(readFileAs(owner, path)).toContain("PRIVATE KEY");
+    expect(await states()).toMatchObject([{ state: "ok", reasons: [] }]);
+    // And so it stays, should the host go back.
+    expect((await call("old", "issue-cert")).code).toBe(0);
+    expect(readFileAs(owner, path)).toContain("PRIVATE KEY");
+  });
+});
