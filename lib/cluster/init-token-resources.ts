@@ -25,8 +25,8 @@ interface Asked {
   readonly isRotated: boolean;
 }
 
-function askedOf({ initTokens, rotatedInitTokens }: Cluster, { role }: WantedInitToken): Asked {
-  return { chosen: initTokens[role], isRotated: rotatedInitTokens.includes(role) };
+function askedOf(cluster: Cluster, { role }: WantedInitToken): Asked {
+  return { chosen: cluster.initTokens[role], isRotated: cluster.rotatedInitTokens.includes(role) };
 }
 
 /**

@@ -54,8 +54,8 @@ export function createFile(path: string, content: string, attributes: FileAttrib
   }
 }
 
-function writeAll(fd: number, content: Buffer): void {
-  // The system may take less than it is given.
+/** Writes all of it at the file's position: the system may take less than it is given. Throws the system's error. */
+export function writeAll(fd: number, content: Buffer): void {
   for (let done = 0; done < content.length; ) done += writeSync(fd, content, done);
 }
 

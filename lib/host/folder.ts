@@ -25,8 +25,8 @@ export interface Folder extends Disposable {
   readonly isLasting?: true;
 }
 
-/** As many as the kernel follows. */
-const maxLinks = 40;
+/** As many links as the kernel follows on the way to one file. */
+export const maxLinks = 40;
 
 /**
  * Opens a folder, one part of its path after the other. A symbolic link on the way is followed only when it is

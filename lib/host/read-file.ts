@@ -11,7 +11,7 @@ import {
 import { basename, dirname, join, resolve } from "node:path";
 import { ExitCode, Failure } from "../failure.ts";
 import { errorCode, fileError, printable } from "./file-error.ts";
-import { keepFoldersOpen } from "./folder.ts";
+import { keepFoldersOpen, maxLinks } from "./folder.ts";
 import { isOurs, isTrusted } from "./trust.ts";
 
 export interface FileContent {
@@ -100,9 +100,6 @@ export function readThroughOurLinks(path: string, maxBytes: number): FileContent
   if (file !== undefined || found === path) return file;
   throw linkFailure(path, `leads to no file: ${printable(found)}`);
 }
-
-/** As many as the kernel follows. */
-const maxLinks = 40;
 
 /** The path itself where it is no link. What can't be looked at is for the call that reads it to tell. */
 function throughOurLinks(path: string): string {

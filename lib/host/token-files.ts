@@ -9,11 +9,10 @@ import {
   rmSync,
   type Stats,
   statSync,
-  writeSync,
 } from "node:fs";
 import { dirname, join } from "node:path";
 import { ExitCode, Failure } from "../failure.ts";
-import { removeTemporaries, replaceFile, setAttributes, syncFolder } from "./durable.ts";
+import { removeTemporaries, replaceFile, setAttributes, syncFolder, writeAll } from "./durable.ts";
 import { errorCode, fileError, printable } from "./file-error.ts";
 import { readSmallFile, readThroughOurLinks } from "./read-file.ts";
 import { isTrusted } from "./trust.ts";
@@ -124,8 +123,7 @@ export function storeToken(path: string, token: string): void {
     changeInPlace("write", path, (fd, sizeBytes) => {
       fchmodSync(fd, 0o600);
       // Over all that is there: a reader meets no token with the end of a longer one behind it.
-      const bytes = Buffer.from(content.padEnd(sizeBytes, "\n"));
-      for (let done = 0; done < bytes.length; ) done += writeSync(fd, bytes, done, bytes.length - done, done);
+      writeAll(fd, Buffer.from(content.padEnd(sizeBytes, "\n")));
       ftruncateSync(fd, content.length);
     });
   }

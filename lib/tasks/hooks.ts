@@ -52,15 +52,16 @@ export async function runPendingHooks(
   using folders = keepFoldersOpen();
   const results: HookResult[] = [];
   const failures: HookFailure[] = [];
+  const attempt = attempts(failures);
   const room = roomFor(filesOfLock);
   // In an order that each run keeps to, so that no two wait for each other.
   const rest = manifests.toSorted((a, b) => (a.destination < b.destination ? -1 : 1));
   while (rest.length > 0) {
     using locks = new DisposableStack();
-    const attempt = attempts(failures);
     const waiting: Waiting[] = [];
-    for (let one = rest.shift(); one !== undefined; one = waiting.length < room ? rest.shift() : undefined) {
-      const manifest = one;
+    while (waiting.length < room) {
+      const manifest = rest.shift();
+      if (manifest === undefined) break;
       const pending = await attempt(manifest, () => lockPending(manifest, locks, folders, options));
       if (pending !== undefined) waiting.push({ manifest, pending });
     }
