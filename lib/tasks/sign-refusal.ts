@@ -22,7 +22,12 @@ export async function explainRefusal(
   error: unknown,
 ): Promise<unknown> {
   const isUnknown = means(error, "unknownRole");
-  const isForbidden = error instanceof VaultError && error.status === 403 && !means(error, "unknownToken");
+  // By the server: a proxy's refusal tells nothing of the token.
+  const isForbidden =
+    error instanceof VaultError &&
+    error.status === 403 &&
+    error.serverErrors !== undefined &&
+    !means(error, "unknownToken");
   if (!(error instanceof Failure) || !(isUnknown || isForbidden)) return error;
   const paths = await readSignPaths(client);
   const isGranted = paths?.some((it) => it === signPath || matches(it, signPath)) === true;

@@ -1,5 +1,5 @@
 import { afterAll, describe, expect, test } from "bun:test";
-import { createHost, expectRefusal, forEachJob, jobs, type Refusal, trade } from "./host.ts";
+import { createHost, expectRefusal, forEachJob, type Job, jobs, type Refusal } from "./host.ts";
 import { type Answer, createScriptedVault } from "./scripted-vault.ts";
 
 // Statuses and bodies that a server, or something before it, gives in place of a right answer.
@@ -13,13 +13,15 @@ interface Verdict {
   readonly sent: 1 | 3;
   /** Where it differs: a request that makes a token is not repeated when one may have been made. */
   readonly sentByTrade?: 1;
+  /** And one that asks for the sign paths that there are, where this one is refused. */
+  readonly sentByIssue?: 2;
 }
 
 const again: Verdict = { code: 75, sent: 3 };
 const unsure: Verdict = { code: 75, sent: 3, sentByTrade: 1 };
 const badData: Verdict = { code: 65, sent: 1 };
 const noUse: Verdict = { code: 69, sent: 1 };
-const refused: Verdict = { code: 77, sent: 1 };
+const refused: Verdict = { code: 77, sent: 1, sentByIssue: 2 };
 const setUpWrongly: Verdict = { code: 78, sent: 1 };
 
 type Case = readonly [name: string, answer: Answer, verdict: Verdict, sentence: RegExp, hint?: RegExp];
@@ -51,12 +53,17 @@ function busy(retryAfter: string): Response {
 
 function run(cases: readonly Case[]): void {
   test.each(cases.map((it) => [it[0], it] as const))("%s", async (_, [, answer, verdict, sentence, hint]) => {
-    const { code, sent, sentByTrade = sent } = verdict;
+    const { code, sent, sentByTrade = sent, sentByIssue = sent } = verdict;
+    const requests: Readonly<Record<Job["name"], number>> = {
+      renewal: sent,
+      trade: sentByTrade,
+      issue: sentByIssue,
+    };
     await forEachJob(async (job) => {
       await using server = vault.start(job, answer);
       using host = createHost(job, vault.standing);
       expectRefusal(await host.run(server.address), { code, sentence, hint });
-      expect(server.seen.length - job.before).toBe(job === trade ? sentByTrade : sent);
+      expect(server.seen.length - job.before).toBe(requests[job.name]);
     });
   });
 }
