@@ -83,7 +83,7 @@ describe.skipIf(!isRoot).each(Object.entries(contents))(
     test("is on the disk before the init token is emptied, and so is that in the end", () => {
       expect([run.code, run.stdout]).toEqual([0, expect.stringContaining("init token traded")]);
       const steps = [
-        at("pwrite64", "token"),
+        at("write", "token"),
         at("ftruncate", "token"),
         at("fsync", "token"),
         at("ftruncate", "init-token"),
