@@ -90,7 +90,10 @@ function given(variable: string, path: string): Given {
  * @param what holds it, for the sentence
  */
 function certificatesIn(text: string, what: string): readonly string[] {
-  const found = blocksIn(text).filter(({ label }) => /^(X509 |TRUSTED )?CERTIFICATE$/.test(label));
+  const whole = text.match(/-----BEGIN ((?:X509 |TRUSTED )?CERTIFICATE)-----[^-]*-----END \1-----/g) ?? [];
+  const begun = text.match(/-----BEGIN (?:X509 |TRUSTED )?CERTIFICATE-----/g) ?? [];
+  // What else is in the file, an encrypted key say, is not looked at.
+  const found = whole.length === begun.length ? blocksIn(whole.join("\n")) : [];
   if (found.length === 0) {
     throw new Failure(ExitCode.config, `${what} holds no certificate in PEM, or a broken one`, {
       hint:

@@ -74,6 +74,7 @@ export async function networkError(
 ): Promise<Failure> {
   const { proxy, tls } = way;
   const through = proxy === undefined ? "" : ` through the proxy ${describeProxy(proxy)}`;
+  const server = proxy === undefined ? url.host : hostBehind(url, proxy);
   const run: unknown = way.signal.reason;
   if (way.signal.aborted) {
     const sentence = `${url.host} had not answered${through} when the run ended (${words(run)})`;
@@ -89,7 +90,7 @@ export async function networkError(
     const [, status] = /: (\d{3})\b/.exec(words(error)) ?? [];
     return proxyRefusal(Number(status), request, url, proxy, error);
   }
-  if (isCertificateFault(code)) return await certificateError(error, request, url, way, through);
+  if (isCertificateFault(code)) return await certificateError(error, request, url, way, server);
   if (code === "FailedToOpenSocket") {
     const fault = await tls?.findFault?.();
     if (fault !== undefined) return fault;
@@ -101,13 +102,20 @@ export async function networkError(
   }
   // With a proxy there is no connection but to that: it tells of the server's by a status.
   const isProxys = proxy !== undefined && cause.untouched === true;
-  const who = isProxys ? `the proxy ${describeProxy(proxy)}` : `${url.host}${through && `,${through},`}`;
+  const who = isProxys ? `the proxy ${describeProxy(proxy)}` : server;
   return new VaultError(cause.exitCode, request, `${who} ${cause.sentence} (${code})`, {
     cause: error,
     hint: isProxys ? `check ${proxy.from}, and that the proxy runs` : cause.hint,
     transient: cause.exitCode === ExitCode.tryLater,
     untouched: cause.untouched ?? false,
   });
+}
+
+/** A proxy that speaks TLS has a certificate of its own, and the runtime does not tell whose was wrong. */
+function hostBehind(url: URL, proxy: ProxyServer): string {
+  return proxy.url.protocol === "https:"
+    ? `${url.host}, or the proxy ${describeProxy(proxy)} itself,`
+    : `${url.host}, through the proxy ${describeProxy(proxy)},`;
 }
 
 /** Without the user and the password that it may hold. */
@@ -158,13 +166,12 @@ async function certificateError(
   request: RequestName,
   url: URL,
   { tls = {}, proxy, signal }: Way,
-  through: string,
+  server: string,
 ): Promise<VaultError> {
   const { lookAtCertificate } = await import("./shown-certificate.ts");
   const shown = await lookAtCertificate(url, tls, proxy, signal);
   const { sentence, hint } = certificateFault(codeOf(error), words(error), shown, tls);
-  const said = `${url.host}${through && `,${through},`} ${sentence}`;
-  return new VaultError(ExitCode.unavailable, request, said, { cause: error, hint });
+  return new VaultError(ExitCode.unavailable, request, `${server} ${sentence}`, { cause: error, hint });
 }
 
 function certificateFault(

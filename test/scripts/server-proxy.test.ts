@@ -185,6 +185,14 @@ describe.concurrent("a proxy that", () => {
     expect(await read({ HTTPS_PROXY: address, VAULT_ADDR: server.address })).toEqual(yes);
   });
 
+  test("speaks TLS by a certificate that is not believed is named beside the server", async () => {
+    const { code, stderr } = await read({ HTTPS_PROXY: server.address, VAULT_CACERT: foreign.file });
+    expect(stderr).toContain(
+      `or the proxy ${new URL(server.address).host} (HTTPS_PROXY) itself, shows a certificate`,
+    );
+    expect(code).toBe(69);
+  });
+
   test("is on the way to a server that is not believed is told, with the issuer shown", async () => {
     await using proxy = await startProxy();
     const { code, stderr } = await read({ HTTPS_PROXY: proxy.address, VAULT_CACERT: foreign.file });

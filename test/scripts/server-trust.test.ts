@@ -64,6 +64,10 @@ describe.concurrent("a CA file", () => {
     ["in one long line", root.cert.replace(/(?<=[A-Za-z0-9+/=])\n(?=[A-Za-z0-9+/=])/g, "")],
     ["with the old label", root.cert.replaceAll(" CERTIFICATE", " X509 CERTIFICATE")],
     ["with a key beside it", root.key + root.cert],
+    [
+      "with an encrypted key beside it",
+      openssl(["ec", "-aes256", "-passout", "pass:x"], root.key) + root.cert,
+    ],
     ["behind another CA, with a byte order mark in between", `${foreign.cert}\ufeff${root.cert}`],
   ])("%s is used", async (what, text) => {
     expect(await read({ VAULT_CACERT: file(`${what}.pem`, text) })).toMatchObject(yes);
