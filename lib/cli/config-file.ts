@@ -9,7 +9,7 @@ import { type Environment, variable } from "./variable.ts";
 /** What a host's own commands go by, beside their environment. */
 export interface ConfigFile {
   readonly path: string;
-  /** Those that speak of what the environment does not. */
+  /** Those on subjects that the environment does not speak of. */
   readonly variables: Readonly<Record<string, string>>;
   /** Why the file is not used. */
   readonly failure?: Failure;
@@ -17,9 +17,12 @@ export interface ConfigFile {
 
 /**
  * Reads `config` in a host's configuration directory, by systemd's rules for an `EnvironmentFile`: the Go tool's units
- * load it so. What the environment says itself goes before it, whatever the name: of `VAULT_` and `BAO_`, of CA file and
- * CA folder. The file has no other server believed than its own, nor without the CA that the environment names. No token
- * is taken from it, and nothing but what tells where the server is, how it is talked to, and the host's role.
+ * load it so. It gives the server's address, how to connect to it, and the host's role. It never gives a token.
+ *
+ * The environment goes first. A variable of the file is left out where the environment has one on the same subject, by
+ * any name: `BAO_ADDR` for `VAULT_ADDR`, `VAULT_CAPATH` for `VAULT_CACERT`. Where the environment names another server,
+ * the file's server name and `VAULT_SKIP_VERIFY` are left out, since they are about the file's own. Where it names a CA,
+ * the file's `VAULT_SKIP_VERIFY` is left out, which would have that CA ignored.
  */
 export function readConfigFile(configPath: string, env: Environment): ConfigFile {
   const path = join(configPath, "config");
@@ -75,7 +78,7 @@ const subjects: Readonly<Record<string, string>> = {
   INIT_ROLE: "role",
 };
 
-/** What is so of the server that the file names: another's certificate is to be checked, and for its own name. */
+/** What is true of the file's own server alone. */
 const ofOneServer = ["server name", "verification"];
 
 /** What an environment speaks of. */

@@ -245,8 +245,8 @@ function countActions(changes: readonly Change[]): string {
 }
 
 /**
- * `update PKI role demo/pki/k8s/roles/kubelet: key_type "rsa" -> "any", max_ttl 30d -> 7d`; below a policy's, a line for each line of a
- * rule that comes or goes: `  + demo/pki/k8s/sign/kubelet: denied_parameters = { "not_after" = [] }`
+ * `update PKI role demo/pki/k8s/roles/kubelet: key_type "rsa" -> "any", max_ttl 30d -> 7d`. Below a policy's line, one
+ * for each line of a rule that comes or goes: `  + demo/pki/k8s/sign/kubelet: denied_parameters = { "not_after" = [] }`
  */
 function changeLines({ action, resource, fields }: Change): readonly string[] {
   const line = `${action} ${resource.kind} ${resource.path}`;

@@ -1,6 +1,6 @@
 /**
- * Names by which a certificate of the CA of `k8s` or `k8s-api-proxy` speaks for a part of the control plane: as a
- * user whose rights kube-apiserver is born with, or as a server that the others ask.
+ * Names by which a certificate of the CA of `k8s` or `k8s-api-proxy` speaks for a part of the control plane: as a user
+ * that has rights by default, or as a server that the others ask.
  *
  * @see https://kubernetes.io/docs/reference/access-authn-authz/rbac/#core-component-roles
  */

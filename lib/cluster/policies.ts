@@ -120,8 +120,8 @@ export function policies(cluster: Cluster): readonly WantedPolicy[] {
 }
 
 /**
- * Those that every cluster has come first; what another rule grants on the same path is added to it, and the first
- * limit stays: the server, too, lets a rule without one widen none.
+ * The built-in rules come first. Another rule for the same path adds its capabilities, and the first limit stays, as in
+ * the server: there a rule without a limit takes none away.
  */
 function rulesOf({ pkiRoles, policyRules }: Cluster, role: PolicyRole): readonly Rule[] {
   const all = [

@@ -167,7 +167,7 @@ export function randomHex(bytes: number): string {
 export interface LeftOver {
   /** Spares those of a run that is under way, where no lock keeps others out. @default 0 */
   readonly olderThanSeconds?: number;
-  /** Whom the file was for: one that was killed may have given it away already. */
+  /** Of the file that was to be: a run that was killed may have given it away already. */
   readonly owner?: Ownership | undefined;
 }
 

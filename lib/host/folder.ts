@@ -19,7 +19,7 @@ export interface Folder extends Disposable {
   readonly name: string;
   /** As it was when it was opened. */
   readonly stats: Stats;
-  /** Nobody but root and ourselves can put another folder on its path; who may write in it, `stats` tells. */
+  /** Nobody but root and ourselves can put another folder on its path. Who may write in it, `stats` tells. */
   readonly isSteady: boolean;
   /** Not held open: nobody but root and ourselves can put another in its place, or in that of what is in it. */
   readonly isLasting?: true;
@@ -118,8 +118,7 @@ function openToLook(path: string): Folder {
 }
 
 /**
- * Refuses a path to a folder that a link of another user's leads on. Whatever else is wrong with it is for whoever uses
- * it to tell.
+ * Refuses a path that leads through another user's link. Any other fault of the folder is told by the call that uses it.
  *
  * @throws Failure (can't write)
  */

@@ -58,8 +58,8 @@ function isAtHome(made: SetHome, home: SetHome): boolean {
 }
 
 /**
- * Why a key that stands must not be signed: somebody who is not to have the certificate could know it. Its name says
- * nothing; who owns it, and who could have put it there, does.
+ * Why a key that stands must not be signed: another user may know it. It is judged by its owner and by who could have
+ * put it there, not by its name.
  *
  * @param owner of the files, where one is asked for
  * @param made the destination that the set was made for; undefined where nobody has noted that

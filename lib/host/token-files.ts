@@ -99,7 +99,7 @@ export function narrowTokenFile(path: string): void {
   }
 }
 
-/** Whoever owns the file may change it, and so decide which token root uses. */
+/** A file's owner can change it, and would decide which token root uses. */
 function requireOwner(path: string, { uid }: Stats): void {
   if (isTrusted(uid)) return;
   throw new Failure(ExitCode.noPermission, `${printable(path)} belongs to another user (${uid})`, {
@@ -108,9 +108,9 @@ function requireOwner(path: string, { uid }: Stats): void {
 }
 
 /**
- * Stores the host's token; it is on the disk, whole, when this returns. It is replaced at one moment, or, where only the
- * file itself can be written, in place: what a power cut leaves of that is no token that the server knows, so the init
- * token is traded again.
+ * Stores the host's token; it is on the disk, whole, when this returns. The file is replaced at one moment. Where only
+ * the file itself can be written, that is done in place: a power cut may leave a part of the token there, which the
+ * server does not know, and the next run trades the init token again.
  *
  * @throws Failure (can't write)
  */

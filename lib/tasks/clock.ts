@@ -3,7 +3,7 @@ import { formatDuration } from "../duration.ts";
 import type { VaultClient } from "../vault/client.ts";
 import { readSealed } from "../vault/sys.ts";
 
-/** A difference that a person should know of is longer: more than a slow answer and whole seconds explain. */
+/** Clocks that differ by no more count as equal: a slow answer and a `Date` in whole seconds explain as much. */
 const tolerableMs = 60_000;
 
 /**
@@ -18,7 +18,7 @@ export interface Clocks {
 }
 
 /**
- * Both clocks, now. A host's clock that was never set says nothing beside a server's.
+ * Both clocks, now. Where the host's was never set, the server's stands for both.
  *
  * @param client undefined asks this host's clock alone
  */
@@ -64,9 +64,10 @@ export function validityOf({ notBefore, notAfter }: Times, { host, server }: Clo
 }
 
 /**
- * The clocks as far as they can be right about a certificate. One that showed a time past its due date when it was
- * issued, and alone did so, was ahead by what lay between that and its beginning, and is set back by as much. Else a
- * clock that stays wrong would have a new certificate issued, and services restarted, at each run.
+ * The clocks, corrected by what they showed when a certificate was issued. If one of them, and not the other, showed a
+ * time past the due date by then, it was ahead: by the time from the certificate's beginning to what it showed. It is set
+ * back by that. Otherwise a clock that stays wrong would have a new certificate issued, and services restarted, at each
+ * run.
  *
  * @param issued what the clocks showed when it was issued; undefined where nobody has noted that
  */
@@ -90,8 +91,8 @@ export function correctedFor(
 const caCheckMs = 7 * 86_400_000;
 
 /**
- * When the server's CA is to be looked at again, by this host's clock alone, which dated the last look. One that is yet
- * to come, or is no date, was dated by a clock that has been set since, and says nothing.
+ * When to look at the server's CA again, by this host's clock alone, which dated the last look. If that date is yet to
+ * come, or is none, the clock has been set since: then it is time for a look.
  */
 export function nextCaLook(checkedAt: Date, now: Date): Date {
   const at = checkedAt.getTime();

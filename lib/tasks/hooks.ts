@@ -19,7 +19,7 @@ export interface HookResult {
   readonly note?: string;
 }
 
-/** Every hook that was run, and the manifests of which what is pending could not be read, or not be noted. */
+/** Every hook that was run, and the manifests whose pending changes could not be read or noted. */
 export interface HookRun {
   readonly results: readonly HookResult[];
   readonly failures: readonly HookFailure[];

@@ -295,7 +295,7 @@ function tellLongName({ names: { commonName }, onNote }: IssueOptions): void {
 
 type Signed = CheckedCertificate & { readonly now: Clocks };
 
-/** Has it signed, and gives which CA the server named before that; undefined where it can't be told. */
+/** Has the key signed. Gives which CA the server named before it signed, too; undefined where that can't be told. */
 async function signAndAsk(
   key: PrivateKey,
   set: StoredSet,
@@ -305,7 +305,7 @@ async function signAndAsk(
   const signed = await sign(key, options);
   if (named !== undefined) return { signed, serverCa: serverCaId(named) };
   const before = recordOf(set)?.serverCa;
-  // Signed as the one before, so whatever the server named then has led to this one, too.
+  // The same CA has signed as before, so the server's answer from before that one is true of this one.
   if (before !== undefined && set.ca === caFileOf(signed.authorities, options))
     return { signed, serverCa: before };
   const answer = await askServerCa(() => readChain(options));
@@ -313,7 +313,7 @@ async function signAndAsk(
   const isExpected = !(answer instanceof Failure) && isSameCertificate(signed.authorities[0], answer[0]);
   if (serverCa === undefined || isExpected) return { signed, serverCa };
   try {
-    // It may name another since it has signed: what is kept has to come after.
+    // The server may have got another CA after it had signed. What is kept must be from before: so it signs again.
     return { signed: await sign(key, options), serverCa };
   } catch (error) {
     if (error instanceof Failure) return { signed, serverCa: undefined };

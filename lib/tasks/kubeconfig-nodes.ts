@@ -28,19 +28,22 @@ export const kinds = {
 export type Kind = keyof typeof kinds;
 export const kindNames: readonly Kind[] = ["cluster", "context", "user"];
 
-/** Texts alone: what a value that is none of ours looks like is kept, and not what it means to somebody. */
+/** Every value as a text: one that is not ours is written again as it looked, whatever it means. */
 const asTexts = {
   schema: "failsafe",
   prettyErrors: false,
   logLevel: "error",
-  // It compares each field with each: `refuseTwice` does not.
+  // It compares each field with each: `repeatedKey` does not.
   uniqueKeys: false,
 } as const;
 
-/** Nothing that people write; to write what is deeper takes longer than anybody waits. */
+/** Deeper than anything that people write. The time to write it grows with the depth. */
 const deepest = 200;
 
-/** Lines, and what stands on one line in brackets: of 1500 clusters. Each takes some kilobytes of memory, and most of a millisecond to read and write. */
+/**
+ * Lines, and fields that are on one line in brackets: enough for 1500 clusters. Each takes some kilobytes of memory, and
+ * most of a millisecond to read and write.
+ */
 const mostParts = 20_000;
 
 /** A kubeconfig as nodes of YAML, which keep what is around them. */
@@ -67,7 +70,8 @@ export function readRoot(text: string, name: string): Root {
     Node(_key, node, path) {
       if (path.length > deepest) throw refused(name, "it is nested too deep");
       const again = isMap(node) ? repeatedKey(node) : undefined;
-      if (again !== undefined) throw refused(name, `line ${lineOf(text, again)} is no YAML`);
+      if (again !== undefined)
+        throw refused(name, `line ${lineOf(text, again)} has a field for the second time`);
     },
   });
   const map = isNothing(document.contents) ? new YAMLMap() : document.contents;

@@ -42,8 +42,8 @@ export function serverCaId(answer: ServerCa | Failure): string | undefined {
 }
 
 /**
- * How what stands is to the server's answer. A CA that signed nothing here counts as the same where it was the answer
- * before the certificate was issued, too: the next one would be of the same CA as this one.
+ * Compares the CA file with the CA that the server names. One that the server named before it signed this certificate,
+ * too, counts as the same, whichever CA has signed: the next certificate would have the signer that this one has.
  */
 export function compareCa(set: StoredSet, certificate: Certificate, answer: ServerCa | Failure): CaOnServer {
   const id = serverCaId(answer);

@@ -7,7 +7,7 @@ import { retryAfterMs } from "./retry.ts";
 /** More than any answer that a host asks for, less than what hurts a small one. */
 const defaultMebibytes = 8;
 
-/** Of the longest answer: names in a list are longer than that on average, and a value takes some 100 bytes of memory. */
+/** One for each 16 bytes: names in a list are longer on average. Each value takes some 100 bytes of memory. */
 const valuesPerMebibyte = 62_500;
 
 export const strangerHint =

@@ -1,7 +1,7 @@
 /** What JSON may not be; undefined where it keeps within the limits. */
 export type Excess = "nested too deep" | "made of too many values";
 
-/** Deeper than any answer, and than any secret that people write; whatever walks through it may call itself so often. */
+/** Deeper than any answer and any secret that people write. A function may call itself for each level. */
 const deepest = 200;
 
 const [quote, backslash, comma] = [0x22, 0x5c, 0x2c];

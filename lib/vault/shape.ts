@@ -40,7 +40,7 @@ export class Answer {
     return this.text(name) || this.#missing(name, "a text that is not empty");
   }
 
-  /** A number that a calendar can count in seconds: what is longer is no life, and no time. */
+  /** A number of seconds that a calendar can hold: more is no lifetime, and no point in time. */
   number(name: string): number {
     const value = this.#fields[name];
     if (isSeconds(value)) return value;
@@ -78,7 +78,7 @@ export function isFields(value: unknown): value is Fields {
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
-/** A number that a calendar can count in seconds, which every life and time of a server's is. */
+/** A number of seconds that a calendar can hold, as every lifetime and every point in time of a server is. */
 export function isSeconds(value: unknown): value is number {
   return typeof value === "number" && Math.abs(value) <= mostSeconds;
 }

@@ -17,7 +17,7 @@ export async function isUnknownToken(client: VaultClient, token: string, error: 
   if (!means(error, "refused")) return false;
   const refusal = await refusalOf(client, token);
   if (means(refusal, "unknownToken")) return true;
-  // A server that has words for a token that it can't know would have used them.
+  // Vault has words of its own for an unknown token. A server that refuses a random one in the same words has none.
   return means(refusal, "refused") && means(await refusalOf(client, crypto.randomUUID()), "refused");
 }
 

@@ -308,7 +308,7 @@ describe("readKubeconfig() refuses", () => {
     ["a nameless entry", "contexts:\n- context: {}\n", "one of its contexts has no name"],
     ["two of one name", "users:\n- name: a\n- name: a\n", 'it has two users "a"'],
     ["what is no YAML", "kind: Config\na: [\n", "line 3 is no YAML"],
-    ["a field that is there twice", "kind: Config\nkind: Config\n", "line 2 is no YAML"],
+    ["a field that is there twice", "kind: Config\nkind: Config\n", "line 2 has a field for the second time"],
     ["two documents", "kind: Config\n---\nkind: Config\n", "line 2 is no YAML"],
     ["what is not UTF-8", "kind: Config\na: \ufffd\n", "it is not UTF-8"],
     [
@@ -316,7 +316,11 @@ describe("readKubeconfig() refuses", () => {
       `kind: Config\na: ${"[".repeat(500)}${"]".repeat(500)}`,
       "it is nested too deep",
     ],
-    ["a field of an entry that is there twice", "users:\n- name: a\n  x: 1\n  x: 2\n", "line 4 is no YAML"],
+    [
+      "a field of an entry that is there twice",
+      "users:\n- name: a\n  x: 1\n  x: 2\n",
+      "line 4 has a field for the second time",
+    ],
     ["brackets without an end", "[".repeat(15_000), "line 1 is no YAML"],
     ["brackets without a bottom", `${"[".repeat(15_000)}${"]".repeat(15_000)}`, "line 1 is no YAML"],
     ["brackets by the thousand", "[".repeat(100_000), tooMany],
