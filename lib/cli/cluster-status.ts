@@ -1,8 +1,9 @@
 import { type ClusterStatus, readClusterStatus } from "../cluster/cluster-status.ts";
 import type { IssuerStatus } from "../cluster/issuer-status.ts";
-import { formatDuration } from "../duration.ts";
+import { formatDuration, formatMinute } from "../duration.ts";
 import { ExitCode, Failure } from "../failure.ts";
 import type { Finding } from "../finding.ts";
+import { many } from "../words.ts";
 import { painter } from "./colour.ts";
 import { adminToken } from "./environment.ts";
 import { defaultConfigDir, type HostStatusArgs } from "./host-status.ts";
@@ -11,7 +12,8 @@ import { printJson } from "./log.ts";
 import { tellProgress } from "./progress.ts";
 import { hostArgs, type Run } from "./script.ts";
 import { changeJson, clusterOf } from "./setup.ts";
-import { countStates, exitCodes, moment, type StatusRow, statusTable } from "./status-table.ts";
+import { cell, countStates, exitCodes, moment, type StatusRow, statusTable } from "./status-table.ts";
+import { tableLines } from "./table.ts";
 import type { ValidityArgs } from "./validity-args.ts";
 
 interface ClusterStatusArgs extends HostStatusArgs, ValidityArgs {
@@ -34,6 +36,7 @@ export async function runClusterStatus(
   if (args.json === true) printJson(statusJson(status), 2);
   else {
     for (const line of statusTable(rowsOf(status), painter(env), process.stdout.columns)) log.done(line);
+    for (const line of silentLines(status)) log.done(line);
     log.done(summary(status));
   }
   return exitCodes[status.state];
@@ -120,6 +123,26 @@ function day(date: Date): string {
   return date.toISOString().slice(0, 10);
 }
 
+/** Their names are others' words, and for people alone. */
+function silentLines({ silentHosts, now }: ClusterStatus): readonly string[] {
+  const { count, unnamed, latest } = silentHosts;
+  if (count === 0) return [];
+  const none = unnamed === 0 ? "" : `, ${unnamed} of them without a name`;
+  const shown =
+    latest.length === 0 ? "" : latest.length < count - unnamed ? `; the latest ${latest.length}:` : ":";
+  return [
+    `${many(count, "token")} of hosts not renewed for three days${none}${shown}`,
+    ...tableLines(
+      latest.map(({ host, role, renewedAt }) => [
+        cell(host),
+        role,
+        `${formatMinute(renewedAt)} UTC, ${formatDuration((now.getTime() - renewedAt.getTime()) / 1000)} ago`,
+      ]),
+      "  ",
+    ),
+  ];
+}
+
 /** `demo: 1 wrong, 2 due, 12 ok; to mend it: write-roles demo` */
 function summary(status: ClusterStatus): string {
   const mends = [...new Set(findings(status).flatMap(({ mend }) => mend ?? []))];
@@ -132,7 +155,8 @@ function findings({ mounts, setup, initTokens }: ClusterStatus): readonly Findin
 }
 
 /** Every field is always there: null says that it is not known, or that there is none. Times are ISO 8601. */
-function statusJson({ id, state, now, mounts, setup, initTokens, hostTokens }: ClusterStatus) {
+function statusJson(status: ClusterStatus) {
+  const { id, state, now, mounts, setup, initTokens, hostTokens, silentHosts } = status;
   return {
     cluster: id,
     state,
@@ -159,6 +183,7 @@ function statusJson({ id, state, now, mounts, setup, initTokens, hostTokens }: C
       count,
       soonestEndSeconds: soonestSeconds ?? null,
     })),
+    silentHosts,
   };
 }
 

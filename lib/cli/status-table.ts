@@ -107,6 +107,6 @@ function aboutText({ reasons, facts }: StatusRow, room: number): string {
 }
 
 /** A certificate's names are others' words. A tab would shift the columns. */
-function cell(text: string): string {
+export function cell(text: string): string {
   return visible(text.replaceAll("\t", " "));
 }

@@ -46,6 +46,27 @@ interface HostTokensStatus {
   readonly soonestSeconds: number | undefined;
 }
 
+/** Hosts' tokens that nobody has renewed for a while: a host that is gone, or one that is broken. */
+interface SilentHosts {
+  readonly count: number;
+  /** How many of them carry no name: tokens that an earlier version took. */
+  readonly unnamed: number;
+  /** Of the others those that were renewed last, the latest first. */
+  readonly latest: readonly SilentHost[];
+}
+
+/** A token whose host and time are known. */
+interface SilentHost {
+  readonly host: string;
+  readonly role: string;
+  readonly accessor: string;
+  readonly renewedAt: Date;
+}
+
+/** Each host renews its token once a day. */
+const silentMs = 3 * 86_400_000;
+const mostNamed = 20;
+
 export interface ClusterStatus {
   readonly id: string;
   readonly state: State;
@@ -55,6 +76,7 @@ export interface ClusterStatus {
   readonly setup: readonly SetupStatus[];
   readonly initTokens: readonly InitTokenStatus[];
   readonly hostTokens: readonly HostTokensStatus[];
+  readonly silentHosts: SilentHosts;
 }
 
 const halves = { "setup-mounts": planMounts, "write-roles": planRoles } as const;
@@ -97,6 +119,7 @@ export async function readClusterStatus(
     setup,
     initTokens: tokens,
     hostTokens: tokenRoles(cluster).map(({ name }) => hostTokensStatus(name, hosts)),
+    silentHosts: silentHosts(hosts, now),
   };
 }
 
@@ -193,5 +216,20 @@ function hostTokensStatus(role: string, hosts: readonly HostToken[]): HostTokens
     role,
     count: its.length,
     soonestSeconds: ending.length === 0 ? undefined : Math.min(...ending),
+  };
+}
+
+/** A host that was destroyed leaves its token for years, so none of this makes anything due. */
+function silentHosts(hosts: readonly HostToken[], now: Date): SilentHosts {
+  const silent = hosts.filter(
+    (it) => it.renewedAt !== undefined && now.getTime() - it.renewedAt.getTime() > silentMs,
+  );
+  const named = silent.flatMap(({ host, role, accessor, renewedAt }) =>
+    host === undefined || renewedAt === undefined ? [] : [{ host, role, accessor, renewedAt }],
+  );
+  return {
+    count: silent.length,
+    unnamed: silent.length - named.length,
+    latest: named.toSorted((a, b) => b.renewedAt.getTime() - a.renewedAt.getTime()).slice(0, mostNamed),
   };
 }

@@ -14,8 +14,9 @@ import {
 } from "../host/token-files.ts";
 import type { VaultClient } from "../vault/client.ts";
 import { means, VaultError } from "../vault/error.ts";
-import { createFromRole, lookupSelf, type NewToken, renewSelf, revokeSelf } from "../vault/token.ts";
+import { lookupSelf, type NewToken, renewSelf, revokeSelf } from "../vault/token.ts";
 import { isUnknownToken } from "../vault/unknown-token.ts";
+import { createNamedToken } from "./named-token.ts";
 
 export interface HostTokenOptions {
   /** Without a token of its own. */
@@ -181,7 +182,7 @@ function readCredential({ credential = "" }: TokenPaths): readonly [path: string
 
 async function create(init: InitToken, { client }: HostTokenOptions): Promise<NewToken> {
   try {
-    return await createFromRole(client, init.role, init.token);
+    return await createNamedToken(client, init.role, init.token);
   } catch (error) {
     if (!(error instanceof VaultError) || error.exitCode !== ExitCode.noPermission) throw error;
     const { message, hint } = error;

@@ -1,6 +1,7 @@
 import type { VaultClient } from "./client.ts";
 import { listNames } from "./data.ts";
 import { means, VaultError } from "./error.ts";
+import { type Answer, isFields } from "./shape.ts";
 import { readCapabilities } from "./sys.ts";
 
 /**
@@ -20,6 +21,10 @@ export interface TokenEntry {
   readonly policies: readonly string[];
   /** Seconds left; zero for one that never expires. */
   readonly ttlSeconds: number;
+  /** What its maker said of the host that has it: anything at all, or nothing. */
+  readonly host: string | undefined;
+  /** Of its last renewal, or else its making, by the server's clock; undefined where the server does not tell. */
+  readonly renewedAt: Date | undefined;
 }
 
 /** Where tokens are looked up by their accessors. */
@@ -45,11 +50,27 @@ export async function lookupAccessor(client: VaultClient, accessor: string): Pro
       role: data.fields.role === undefined ? undefined : data.text("role"),
       policies: data.texts("policies"),
       ttlSeconds: data.number("ttl"),
+      host: hostIn(data.fields.meta),
+      renewedAt: renewedAt(data),
     };
   } catch (error) {
     if (means(error, "unknownAccessor") || (await isLeftOver(client, error))) return undefined;
     throw error;
   }
+}
+
+/** Longer than any host's name. */
+const longestHost = 253;
+
+function hostIn(meta: unknown): string | undefined {
+  const host = isFields(meta) ? meta.host : undefined;
+  return typeof host === "string" && host !== "" ? host.slice(0, longestHost) : undefined;
+}
+
+/** Left out until the first renewal. */
+function renewedAt(data: Answer): Date | undefined {
+  const field = ["last_renewal_time", "creation_time"].find((name) => Number(data.fields[name] ?? 0) > 0);
+  return field === undefined ? undefined : new Date(data.number(field) * 1000);
 }
 
 /**

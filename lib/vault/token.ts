@@ -106,13 +106,19 @@ export async function isThere(client: VaultClient, token: string): Promise<boole
  * Makes a token of a token role. Never repeated: if the answer is lost, a token that nobody has lives on, and
  * each repeat could add one.
  *
+ * @param about parameters of the request, by the server's names
  * @see https://developer.hashicorp.com/vault/api-docs/auth/token#create-token
  */
-export async function createFromRole(client: VaultClient, role: string, token: string): Promise<NewToken> {
+export async function createFromRole(
+  client: VaultClient,
+  role: string,
+  token: string,
+  about: Fields = {},
+): Promise<NewToken> {
   const answer = await client.ask({
     method: "POST",
     path: `auth/token/create/${role}`,
-    body: {},
+    body: about,
     token,
     capability: "create update",
     repeatable: false,

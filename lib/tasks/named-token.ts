@@ -1,0 +1,32 @@
+import { hostname } from "node:os";
+import { ExitCode } from "../failure.ts";
+import type { VaultClient } from "../vault/client.ts";
+import { means, VaultError } from "../vault/error.ts";
+import { createFromRole, type NewToken } from "../vault/token.ts";
+
+/**
+ * Makes a host's own token by an init token, and gives it this host's name, for an admin to read. The name decides
+ * nothing: whoever holds an init token can write another. A server that takes no name makes the token without one.
+ *
+ * @throws VaultError
+ */
+export async function createNamedToken(client: VaultClient, role: string, token: string): Promise<NewToken> {
+  const host = hostname()
+    .replaceAll(/[^\w.-]/g, "")
+    .slice(0, 253);
+  if (host === "") return await createFromRole(client, role, token);
+  try {
+    return await createFromRole(client, role, token, { display_name: host, meta: { host } });
+  } catch (error) {
+    if (!isPerhapsOfTheName(error)) throw error;
+    return await createFromRole(client, role, token);
+  }
+}
+
+/** Whether the server refused the request, so that no token was made, and not for the init token or the role. */
+function isPerhapsOfTheName(error: unknown): boolean {
+  if (!(error instanceof VaultError) || error.exitCode === ExitCode.tryLater) return false;
+  const isOther = (["unknownToken", "refused", "unknownRole"] as const).some((it) => means(error, it));
+  // As a server refuses a parameter, or a proxy that reads along.
+  return [400, 403, 422].includes(error.status ?? 0) && !isOther;
+}
