@@ -12,10 +12,18 @@ import {
 } from "node:fs";
 import { dirname, join } from "node:path";
 import { ExitCode, Failure } from "../failure.ts";
-import { removeTemporaries, replaceFile, setAttributes, syncFolder, writeAll } from "./durable.ts";
+import {
+  type Mended,
+  removeTemporaries,
+  replaceFile,
+  setAttributes,
+  syncFolder,
+  writeAll,
+} from "./durable.ts";
 import { errorCode, fileError, printable } from "./file-error.ts";
+import { openFolder } from "./folder.ts";
 import { readSmallFile, readThroughOurLinks } from "./read-file.ts";
-import { isTrusted } from "./trust.ts";
+import { isOurs, isTrusted } from "./trust.ts";
 
 /** Where a host keeps its tokens: the configuration directory's files. */
 export interface TokenPaths {
@@ -83,11 +91,13 @@ export function readGivenToken(path: string): string | undefined {
 /**
  * Takes a token file's mode to 0600: the Go tool left its own readable by all.
  *
+ * @returns as `setAttributes`
  * @throws Failure (can't write)
  */
-export function narrowTokenFile(path: string): void {
+export function narrowTokenFile(path: string): Mended {
   try {
-    setAttributes(path, { mode: 0o600 });
+    using folder = openFolder(dirname(path));
+    return setAttributes(path, { mode: 0o600 }, folder.isSteady && isOurs(folder.stats));
   } catch (error) {
     throw fileError(
       ExitCode.cantCreate,

@@ -64,8 +64,11 @@ export async function keepHostToken(options: HostTokenOptions): Promise<HostToke
 function readToken(path: string, { onNote }: HostTokenOptions): TokenFile {
   const file = readTokenFile(path);
   if (file.state === "filled" && file.isWide) {
-    narrowTokenFile(path);
-    onNote?.(`${path} was readable by others; its mode is 0600 now`);
+    onNote?.(
+      narrowTokenFile(path) === "linked"
+        ? `${path} is readable by others, and has another name (a hard link), so its mode is left as it is`
+        : `${path} was readable by others; its mode is 0600 now`,
+    );
   }
   return file;
 }

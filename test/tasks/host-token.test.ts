@@ -1,6 +1,16 @@
 import { afterAll, describe, expect, test } from "bun:test";
-import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, utimesSync } from "node:fs";
-import { join } from "node:path";
+import {
+  chmodSync,
+  chownSync,
+  existsSync,
+  linkSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  utimesSync,
+} from "node:fs";
+import { dirname, join } from "node:path";
 import { ExitCode } from "../../lib/failure.ts";
 import { lookupSelf } from "../../lib/vault/token.ts";
 import { startCluster } from "../support/cluster-server.ts";
@@ -40,6 +50,23 @@ describe("keepHostToken() with a token that the server knows", () => {
     expect(modeOf(it.at("token"))).toBe("600");
     expect(it.stored()).toBe(content);
     expect(it.notes).toEqual([`${it.at("token")} was readable by others; its mode is 0600 now`]);
+  });
+
+  test.each([
+    ["narrows it in a folder where nobody else could have made that", 0, "600"],
+    ["leaves it as it is in another user's folder, and says so", 65534, "644"],
+  ])("that others may read, and that has a second name: %s", async (_, owner, mode) => {
+    await using it = host({ token: await cluster.hostToken("worker") });
+    chmodSync(it.at("token"), 0o644);
+    linkSync(it.at("token"), it.at("other"));
+    chownSync(dirname(it.at("token")), owner, owner);
+    expect((await it.keep()).how).toBe("renewed");
+    expect(modeOf(it.at("token"))).toBe(mode);
+    expect(it.notes).toEqual([
+      owner === 0
+        ? `${it.at("token")} was readable by others; its mode is 0600 now`
+        : `${it.at("token")} is readable by others, and has another name (a hard link), so its mode is left as it is`,
+    ]);
   });
 
   test("removes an init token that is older: the trade was stopped before it could", async () => {
