@@ -54,6 +54,11 @@ export function hostMetrics(status: HostStatus): readonly Metric[] {
     ),
     metric("manifests_broken", "Manifests that can't be used.", number(manifests.length)),
     metric(
+      "sandbox_faults",
+      "Paths that a unit needs and its sandbox leaves out.",
+      number(status.sandbox.length),
+    ),
+    metric(
       "hooks_pending",
       "Hooks that have not succeeded since their certificate changed.",
       number(hooks.length),

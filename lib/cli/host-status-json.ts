@@ -27,6 +27,12 @@ export function hostStatusJson(status: HostStatus): Readonly<Record<string, unkn
     },
     certificates: status.certificates.map((one) => certificateJson(one, status)),
     manifests: [...status.manifests, ...status.unrun].map(findingJson),
+    sandbox: status.sandbox.map(({ path, units, manifests, ...finding }) => ({
+      ...findingJson(finding),
+      path,
+      units,
+      manifests,
+    })),
     hooks: status.hooks.map((hook) => ({ ...findingJson(hook), hook: hook.hook, manifests: hook.manifests })),
     units: status.units.map((unit) => unitJson(unit, now)),
     config: status.config.map(findingJson),

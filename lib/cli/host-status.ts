@@ -1,3 +1,4 @@
+import { isAbsolute, resolve } from "node:path";
 import { formatDuration, formatMinute } from "../duration.ts";
 import { ExitCode, Failure } from "../failure.ts";
 import type { Finding } from "../finding.ts";
@@ -6,6 +7,7 @@ import { printable } from "../host/file-error.ts";
 import { type HostStatus, hostStatus } from "../tasks/host-status.ts";
 import type { CertificateStatus } from "../tasks/host-status-certificates.ts";
 import { withoutRepeats } from "../tasks/host-status-mend.ts";
+import type { NamedFile } from "../tasks/host-status-sandbox.ts";
 import type { TokenStatus } from "../tasks/host-status-token.ts";
 import type { UnitStatus } from "../tasks/host-status-units.ts";
 import { painter } from "./colour.ts";
@@ -18,6 +20,7 @@ import { renderMetrics, writeMetrics } from "./metrics.ts";
 import type { Run } from "./script.ts";
 import { countStates, exitCodes, moment, type StatusRow, statusTable } from "./status-table.ts";
 import { type ValidityArgs, validityArgs } from "./validity-args.ts";
+import { variableName } from "./variable.ts";
 
 export interface HostStatusArgs {
   readonly "config-path": string;
@@ -55,6 +58,7 @@ export async function runHostStatus(args: HostStatusArgs & ValidityArgs, run: Ru
     configDir: args["config-dir"],
     isConfigDirOptional: args["config-dir"] === defaultConfigDir,
     destinations,
+    namedFiles: namedFiles(args["config-path"]),
     configFailure: config.failure,
   });
   if (prometheus !== undefined) writeMetrics(prometheus, renderMetrics(hostMetrics(status)));
@@ -65,6 +69,18 @@ export async function runHostStatus(args: HostStatusArgs & ValidityArgs, run: Ru
     run.log.done(summary(status));
   }
   return exitCodes[status.state];
+}
+
+/** What the units' own configuration names, whatever this run's environment says. */
+function namedFiles(configPath: string): NamedFile[] {
+  // Units look nowhere else.
+  if (resolve(configPath) !== "/etc/vault") return [];
+  const { path, variables } = readConfigFile(configPath, {});
+  const names = ["CACERT", "CAPATH", "CLIENT_CERT", "CLIENT_KEY"].map((name) =>
+    variableName(variables, name),
+  );
+  const named = [...names, "SSL_CERT_FILE"].map((name) => ({ name, path: variables[name] ?? "" }));
+  return [{ name: "configuration", path }, ...named].filter((file) => isAbsolute(file.path));
 }
 
 function refuseClusterFlags(args: ValidityArgs): void {
@@ -91,6 +107,7 @@ function rowsOf(status: HostStatus): StatusRow[] {
     ...(clock.state === "unknown" ? [] : [plain("clock", clock, "as the server's")]),
     tokenRow(token, now),
     ...[...status.manifests, ...status.unrun].map((finding) => plain("manifest", finding)),
+    ...status.sandbox.map((finding) => plain("sandbox", finding)),
     ...certificates.map((one) => certificateRow(one, now)),
     ...hooks.map(({ hook, manifests, ...finding }) =>
       plain("hook", {
@@ -159,7 +176,7 @@ const shownCommands = 3;
 /** `1 wrong, 2 due, 6 ok; to mend it: issue-cert --config-dir /etc/vault/certs.d` */
 function summary(status: HostStatus): string {
   const rows = rowsOf(status);
-  const all = [status.token, ...status.certificates, ...status.hooks, ...status.units];
+  const all = [status.token, ...status.sandbox, ...status.certificates, ...status.hooks, ...status.units];
   const commands = withoutRepeats(all.flatMap(({ mend }) => mend ?? []));
   const more =
     commands.length > shownCommands ? `; and ${commands.length - shownCommands} more, see --json` : "";

@@ -1,3 +1,4 @@
+import { dirname } from "node:path";
 import { Failure } from "../failure.ts";
 import { type Folders, keepFoldersOpen } from "../host/folder.ts";
 import type { LockOptions } from "../host/lock.ts";
@@ -5,6 +6,7 @@ import { roomFor } from "../host/open-files.ts";
 import { lockHooks, type Pending, readPending, settlePending } from "../host/pending.ts";
 import type { Manifest } from "../manifest/manifest.ts";
 import { type Act, commandActs, hookNames, unitActs, type Waiting } from "./hook-acts.ts";
+import { withUnitHint } from "./own-unit.ts";
 import { type HookOptions, type HookOutcome, runHook } from "./run-hook.ts";
 
 /** A hook that was run, or tried. */
@@ -84,7 +86,7 @@ function attempts(failures: HookFailure[]) {
       return await call();
     } catch (error) {
       if (!(error instanceof Failure)) throw error;
-      failures.push({ manifest, failure: error });
+      failures.push({ manifest, failure: withUnitHint(error, dirname(manifest.destination)) });
       return undefined;
     }
   };

@@ -3,6 +3,7 @@ import { ExitCode } from "../failure.ts";
 import type { Finding } from "../finding.ts";
 import type { Manifest } from "../manifest/manifest.ts";
 import type { CertificateStatus } from "./host-status-certificates.ts";
+import type { SandboxFinding } from "./host-status-sandbox.ts";
 import type { FailedRun } from "./host-status-units.ts";
 import { runsManifest } from "./host-units.ts";
 
@@ -15,6 +16,7 @@ export interface KnownOfHost {
   readonly manifests: readonly Finding[];
   /** Those that are not. */
   readonly loaded: readonly Manifest[];
+  readonly sandbox: readonly SandboxFinding[];
   readonly hooks: readonly Finding[];
   readonly config: readonly Finding[];
   readonly permission: readonly Finding[];
@@ -36,6 +38,7 @@ const unseen: readonly number[] = [
  * it keeps has to be without a fault, or somebody has changed the configuration since.
  */
 export function isCauseGone({ unit, at, exitCode }: FailedRun, known: KnownOfHost): boolean {
+  if (known.sandbox.some(({ units }) => units.includes(unit.id))) return false;
   if (/^(cert-hooks|hooks-again)/.test(unit.id)) return known.hooks.length === 0;
   const { server, token, certificates, loaded } = known;
   const isReady = server.state === "ok" && (token.state === "ok" || token.state === "due");

@@ -39,6 +39,8 @@ export interface UnitsContext {
   readonly manifests: readonly Manifest[];
   /** Whether nothing that is known of this host would have that run fail again. */
   readonly isMended: (run: FailedRun) => boolean;
+  /** What mends a fault of a service that is known by other means; undefined where none is. */
+  readonly mendOf: (service: Unit) => string | undefined;
   /** @default by cron's own files */
   readonly isInCrontab?: (manifest: Manifest) => boolean;
 }
@@ -75,11 +77,11 @@ export function unitStatuses(units: readonly Unit[], context: UnitsContext): Uni
     if (isTimer(unit)) {
       const isForToken = unit.id === tokenTimer && isTokenIdle;
       const idleThings = names !== undefined ? listed(names) : isForToken ? "the token" : undefined;
-      return [timerStatus(unit, find(units, serviceOf(unit)), idleThings, context.isMended)];
+      return [timerStatus(unit, find(units, serviceOf(unit)), idleThings, context)];
     }
     // One with a timer is told with it.
     if (started.has(unit.id)) return [];
-    const status = serviceStatus(unit, context.isMended);
+    const status = serviceStatus(unit, context);
     return status.state === "ok" && /^(cert-hooks|hooks-again)/.test(unit.id) ? [] : [status];
   });
   const nobodys = blamed.get(undefined)?.map(({ name }) => name) ?? [];
@@ -134,10 +136,10 @@ function timerStatus(
   timer: Unit,
   service: Unit | undefined,
   idle: string | undefined,
-  isMended: UnitsContext["isMended"],
+  context: UnitsContext,
 ): UnitStatus {
   const { id, properties } = timer;
-  const ran = service !== undefined && isPresent(service) ? serviceStatus(service, isMended) : undefined;
+  const ran = service !== undefined && isPresent(service) ? serviceStatus(service, context) : undefined;
   const about = {
     unit: id,
     // The later one: a boot starts the service, too, and only the timer's own time outlives the next.
@@ -183,7 +185,7 @@ function broken(unit: Unit): Finding {
   return { state: "wrong", reasons: [`its file is broken (${loadState(unit)})`] };
 }
 
-function serviceStatus(service: Unit, isMended: UnitsContext["isMended"]): UnitStatus {
+function serviceStatus(service: Unit, context: UnitsContext): UnitStatus {
   const { id, properties } = service;
   const lastRunAt = timeOf(properties.ExecMainExitTimestamp);
   const about = {
@@ -202,14 +204,19 @@ function serviceStatus(service: Unit, isMended: UnitsContext["isMended"]): UnitS
     return { ...about, state: "due", reasons: [`its last run failed (${how}), and is tried again`] };
   }
   const failed = `its last run failed (${how})`;
-  return isMended({ unit: service, at: lastRunAt, exitCode })
+  return context.isMended({ unit: service, at: lastRunAt, exitCode })
     ? {
         ...about,
         state: "wrong",
         reasons: [failed, "its cause is gone, as far as can be seen"],
         mend: `systemctl start ${id}`,
       }
-    : { ...about, state: "wrong", reasons: [failed], mend: `journalctl --unit ${id}` };
+    : {
+        ...about,
+        state: "wrong",
+        reasons: [failed],
+        mend: context.mendOf(service) ?? `journalctl --unit ${id}`,
+      };
 }
 
 /** `Tue 2026-11-24 10:15:00 UTC`; undefined for an empty one, and for `n/a`. */

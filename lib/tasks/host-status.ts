@@ -17,6 +17,7 @@ import {
   type WantedCertificate,
 } from "./host-status-certificates.ts";
 import { hooksCall } from "./host-status-mend.ts";
+import { type NamedFile, type SandboxFinding, sandboxFindings } from "./host-status-sandbox.ts";
 import { askServer, type ClockStatus, type ServerStatus } from "./host-status-server.ts";
 import {
   type HeldTokens,
@@ -39,6 +40,8 @@ export interface HostStatusOptions {
   readonly isConfigDirOptional: boolean;
   /** Of certificates that no manifest speaks of. */
   readonly destinations: readonly string[];
+  /** Files that the host's file of variables names: CA, client certificate and alike. */
+  readonly namedFiles?: readonly NamedFile[] | undefined;
   /** Why the host's file of variables is not used. */
   readonly configFailure?: Failure | undefined;
 }
@@ -64,6 +67,8 @@ export interface HostStatus {
   readonly manifests: readonly Finding[];
   /** Those that no timer runs, where that is not told of a unit: at most one for all. */
   readonly unrun: readonly Finding[];
+  /** What units need and their sandboxes leave out. */
+  readonly sandbox: readonly SandboxFinding[];
   readonly hooks: readonly HookStatus[];
   readonly units: readonly UnitStatus[];
   /** The timer that runs each manifest, by the manifest's file; without those that none runs. */
@@ -89,13 +94,16 @@ export async function hostStatus(options: HostStatusOptions): Promise<HostStatus
   const config = options.configFailure === undefined ? [] : [options.configFailure];
   const token = tokenStatus(tokens, answers);
   const isSetUp = config.length + wanted.length > 0 || hasConfiguration(options, tokens);
-  const certificates = await Promise.all(
-    wanted.map((one) => certificateStatus(one, answers, options.configPath)),
-  );
+  const [sandbox, ...found] = await Promise.all([
+    sandboxFindings(manifests, options.namedFiles ?? [], hostUnits ?? []),
+    ...wanted.map((one) => certificateStatus(one, answers, options.configPath)),
+  ]);
+  const certificates = found.map((one) => mendedInSandbox(one, sandbox));
   const known = {
     server,
     token,
     certificates,
+    sandbox,
     manifests: failures.filter((failure) => !isDenied(failure)).map(broken),
     hooks: hookStatuses(manifests, options),
     config: isSetUp ? config.filter((failure) => !isDenied(failure)).map(broken) : [notSetUp(options)],
@@ -107,16 +115,25 @@ export async function hostStatus(options: HostStatusOptions): Promise<HostStatus
   const units = unitStatuses(hostUnits ?? [], {
     manifests: hostUnits === undefined ? [] : manifests,
     isMended: (run) => isCauseGone(run, { ...known, ...options, loaded: manifests }),
+    mendOf: ({ id }) => sandbox.find((one) => one.units.includes(id))?.mend,
   });
-  const found = { clock, ...known, ...units };
-  const lists = [found.manifests, found.unrun, found.hooks, found.units, found.config, found.permission];
-  const all = [server, clock, token, ...certificates, ...lists.flat()];
+  const all = [server, clock, token, ...certificates, ...sandbox, ...known.manifests, ...units.unrun];
+  const lists = [known.hooks, units.units, known.config, known.permission].flat();
   return {
-    state: worstState(all.map(({ state }) => state)),
+    state: worstState([...all, ...lists].map(({ state }) => state)),
     host: hostname(),
     now: answers.clocks.server,
-    ...found,
+    clock,
+    ...known,
+    ...units,
   };
+}
+
+/** A call by hand is in no sandbox, and would hide that the unit's next run fails. */
+function mendedInSandbox(one: CertificateStatus, sandbox: readonly SandboxFinding[]): CertificateStatus {
+  const isIn = ({ manifests }: SandboxFinding) => one.manifest !== undefined && manifests.includes(one.name);
+  const mend = sandbox.find(isIn)?.mend;
+  return one.mend === undefined || mend === undefined ? one : { ...one, mend };
 }
 
 function load({ configDir, isConfigDirOptional }: HostStatusOptions) {

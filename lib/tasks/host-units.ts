@@ -42,12 +42,15 @@ export async function readHostUnits(manifests: readonly Manifest[]): Promise<rea
 }
 
 /** Empty where it is not there, or fails. */
-async function systemctlShow(units: readonly string[]): Promise<string> {
+export async function systemctlShow(
+  units: readonly string[],
+  wanted: readonly string[] = properties,
+): Promise<string> {
   const { execFile } = await import("node:child_process");
   return await new Promise((done) => {
     execFile(
       "systemctl",
-      ["show", `--property=${properties.join(",")}`, "--", ...units],
+      ["show", `--property=${wanted.join(",")}`, "--", ...units],
       {
         // Times in one zone, whatever the host's is called.
         env: { PATH: "/usr/sbin:/usr/bin:/sbin:/bin", LC_ALL: "C", TZ: "UTC" },

@@ -1,3 +1,4 @@
+import { dirname } from "node:path";
 import { formatDuration } from "../duration.ts";
 import { ExitCode, Failure } from "../failure.ts";
 import { lookAtSet } from "../host/certificate-look.ts";
@@ -19,6 +20,7 @@ import {
   issueCertificate,
   refuseForeignKey,
 } from "./issue-certificate.ts";
+import { withUnitHint } from "./own-unit.ts";
 
 /** What came of one manifest: each stands alone, and one that fails leaves the others done. */
 export type Outcome =
@@ -77,7 +79,7 @@ export async function issueManifests(
         tellShortLife(manifest, issued.certificate, options);
         return { manifest, issued };
       } catch (error) {
-        return { manifest, failure: toFailure(error) };
+        return { manifest, failure: withUnitHint(toFailure(error), dirname(manifest.destination)) };
       }
     }),
   );

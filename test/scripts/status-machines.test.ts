@@ -101,6 +101,7 @@ describe("status --json", () => {
         expect.objectContaining({ name: "missing" }),
       ],
       manifests: [],
+      sandbox: [],
       hooks: [
         {
           state: "due",
@@ -136,7 +137,7 @@ describe("status --prometheus", () => {
         ...["token_status", "token_expiry_timestamp_seconds", "token_init_waiting"],
         ...["certificate_status", "certificate_info", "certificate_not_before_timestamp_seconds"],
         ...["certificate_not_after_timestamp_seconds", "certificate_due_timestamp_seconds"],
-        ...["manifests_broken", "hooks_pending"],
+        ...["manifests_broken", "sandbox_faults", "hooks_pending"],
       ]
         .map((name) => `vault_helper_${name}`)
         .toSorted(),

@@ -49,7 +49,7 @@ function manifestOf(name: string, folder = "/etc/vault/certs.d"): Manifest {
 }
 
 function judge(text: string, context: Partial<UnitsContext> = {}) {
-  const nothing = { manifests: [], isMended: () => false, isInCrontab: () => false };
+  const nothing = { manifests: [], isMended: () => false, mendOf: () => undefined, isInCrontab: () => false };
   return unitStatuses(readUnits(text), { ...nothing, ...context });
 }
 
