@@ -31,6 +31,8 @@ export function readConfigFile(configPath: string, env: Environment): ConfigFile
     const found = readEnvironmentFile(path) ?? new Map<string, string>();
     const left = subjectsOf(env);
     if (left.has("CA")) left.add("verification");
+    // The server's own variables go before these, wherever they are from.
+    if (left.has("HTTPS_PROXY") || left.has("HTTP_PROXY")) left.add("proxy");
     if (left.has("address") && variable(env, "ADDR") !== variable(Object.fromEntries(found), "ADDR")) {
       for (const subject of ofOneServer) left.add(subject);
     }

@@ -17,7 +17,17 @@ function added(lines: readonly string[], env: Environment = {}) {
 describe("readConfigFile()", () => {
   test("takes all that tells how the server is talked to, and the host's role", () => {
     const names = [
-      ...["ADDR", "NAMESPACE", "CACERT", "CAPATH", "CLIENT_CERT", "CLIENT_KEY"],
+      ...[
+        "ADDR",
+        "NAMESPACE",
+        "CACERT",
+        "CACERT_BYTES",
+        "CAPATH",
+        "PROXY_ADDR",
+        "HTTP_PROXY",
+        "CLIENT_CERT",
+        "CLIENT_KEY",
+      ],
       ...["TLS_SERVER_NAME", "SKIP_VERIFY", "CLIENT_TIMEOUT", "MAX_RETRIES", "INIT_ROLE"],
     ].flatMap((name) => [`VAULT_${name}`, `BAO_${name}`]);
     const proxies = ["HTTPS_PROXY", "HTTP_PROXY", "NO_PROXY", "https_proxy", "http_proxy", "no_proxy"];
@@ -51,6 +61,11 @@ describe("readConfigFile()", () => {
     [{ VAULT_CLIENT_CERT: "mine" }, "VAULT_CLIENT_KEY=theirs"],
     [{ VAULT_SKIP_VERIFY: "false" }, "VAULT_SKIP_VERIFY=true"],
     [{ https_proxy: "mine" }, "HTTPS_PROXY=theirs"],
+    [{ https_proxy: "mine" }, "VAULT_PROXY_ADDR=theirs"],
+    [{ HTTP_PROXY: "mine" }, "BAO_HTTP_PROXY=theirs"],
+    [{ VAULT_HTTP_PROXY: "mine" }, "VAULT_PROXY_ADDR=theirs"],
+    [{ VAULT_CACERT: "mine" }, "VAULT_CACERT_BYTES=theirs"],
+    [{ BAO_CACERT_BYTES: "mine" }, "VAULT_CACERT=theirs"],
     [{ SSL_CERT_FILE: "mine" }, "SSL_CERT_FILE=theirs"],
     [{ BAO_INIT_ROLE: "mine" }, "VAULT_INIT_ROLE=theirs"],
   ])("leaves it to the environment where that says %j, beside %s", (env, line) => {
