@@ -6,6 +6,7 @@ import { readTokenFile, type TokenFile, tokenPaths } from "../host/token-files.t
 import type { TokenInfo } from "../vault/token.ts";
 import { renewCall } from "./host-status-mend.ts";
 import type { Answers } from "./host-status-server.ts";
+import { noLimit } from "./host-token.ts";
 
 export interface TokenStatus extends Finding {
   /** Its file. */
@@ -104,7 +105,13 @@ function judge(
   if (found === undefined) {
     return ["unknown", server.state === "wrong" ? "the server could not tell" : "not asked"];
   }
-  if (dueAt === undefined || clocks.server < dueAt) return ["ok"];
+  if (found.usesLeft !== undefined) {
+    const left = found.usesLeft > 0 ? `it is good for ${found.usesLeft} more requests` : "it is used up";
+    return ["wrong", `${left}: ${noLimit}`];
+  }
+  if (dueAt === undefined || clocks.server < dueAt) {
+    return found.isBatch ? ["ok", "it is a batch token, which can't be renewed"] : ["ok"];
+  }
   return found.renewable
     ? ["due", "less than a third of its life is left"]
     : ["wrong", "it can't be renewed, and less than a third of its life is left"];

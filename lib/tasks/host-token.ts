@@ -16,6 +16,7 @@ import type { VaultClient } from "../vault/client.ts";
 import { means, VaultError } from "../vault/error.ts";
 import { lookupSelf, type NewToken, renewSelf, revokeSelf } from "../vault/token.ts";
 import { isUnknownToken } from "../vault/unknown-token.ts";
+import { wrappedPath } from "../vault/wrapping.ts";
 import { createNamedToken } from "./named-token.ts";
 
 export interface HostTokenOptions {
@@ -53,43 +54,74 @@ export interface HostToken {
 export async function keepHostToken(options: HostTokenOptions): Promise<HostToken> {
   refuseForeignLinks(options.configPath);
   const paths = tokenPaths(options.configPath, options.credentialsPath);
-  const held = readToken(paths.token, options);
+  const once = { ...options, onNote: onceEach(options.onNote) };
+  const held = readToken(paths.token, once);
   if (held.state === "filled") {
-    const kept = await renew(held.token, paths, options);
+    const kept = await renew(held.token, paths, once);
     if (kept !== undefined) return kept;
   }
-  return await trade(held, paths, options);
+  return await trade(held, paths, once);
 }
 
-function readToken(path: string, { onNote }: HostTokenOptions): TokenFile {
+/** A file is read more than once, and what is wrong with it told once. */
+function onceEach(onNote: HostTokenOptions["onNote"]): (sentence: string) => void {
+  const told = new Set<string>();
+  return (sentence) => {
+    if (!told.has(sentence)) onNote?.(sentence);
+    told.add(sentence);
+  };
+}
+
+function readToken(path: string, options: HostTokenOptions): TokenFile {
   const file = readTokenFile(path);
-  if (file.state === "filled" && file.isWide) {
-    onNote?.(
-      narrowTokenFile(path) === "linked"
-        ? `${path} is readable by others, and has another name (a hard link), so its mode is left as it is`
-        : `${path} was readable by others; its mode is 0600 now`,
-    );
-  }
+  if (file.state === "filled" && file.isWide) cleanUp(options, () => narrow(path, options));
   return file;
+}
+
+function narrow(path: string, { onNote }: HostTokenOptions): void {
+  onNote?.(
+    narrowTokenFile(path) === "linked"
+      ? `${path} is readable by others, and has another name (a hard link), so its mode is left as it is`
+      : `${path} was readable by others; its mode is 0600 now`,
+  );
+}
+
+/** What is no part of the job itself, and must not stop it: where it fails, that is told. */
+function cleanUp({ onNote }: HostTokenOptions, act: () => void): void {
+  try {
+    act();
+  } catch (error) {
+    if (!(error instanceof Failure)) throw error;
+    onNote?.(error.hint === undefined ? error.message : `${error.message}; ${error.hint}`);
+  }
 }
 
 /** Undefined where the server does not know the token. */
 async function renew(
   token: string,
   paths: TokenPaths,
-  { client }: HostTokenOptions,
+  options: HostTokenOptions,
 ): Promise<HostToken | undefined> {
+  const { client } = options;
   try {
-    const { accessor, leaseSeconds } = await renewSelf(client, token);
-    if (isInitTokenLeftOver(paths)) removeInitToken(paths.initToken);
+    const { accessor, leaseSeconds, isLimited } = await renewSelf(client, token);
+    if (isLimited)
+      options.onNote?.(`the token in ${paths.token} is good for a number of requests: ${noLimit}`);
+    cleanUp(options, () => {
+      if (isInitTokenLeftOver(paths)) removeInitToken(paths.initToken);
+    });
     return { token, accessor, ttlSeconds: leaseSeconds, how: "renewed" };
   } catch (error) {
-    if (await isUnknownToken(client, token, error)) return undefined;
+    // The second is said of a token whose last use this was.
+    if ((await isUnknownToken(client, token, error)) || means(error, "unknownAccessor")) return undefined;
     if (!means(error, "notRenewable")) throw error;
     const { accessor, ttlSeconds } = await lookupSelf(client, token);
     return { token, accessor, ttlSeconds, how: "not renewable" };
   }
 }
+
+/** What to do about such a limit. */
+export const noLimit = "each run takes some, and a host needs one without that limit";
 
 async function trade(held: TokenFile, paths: TokenPaths, options: HostTokenOptions): Promise<HostToken> {
   requireChance(held, paths, options);
@@ -103,13 +135,14 @@ async function trade(held: TokenFile, paths: TokenPaths, options: HostTokenOptio
     if (kept !== undefined) return kept;
   }
   const init = requireInitToken(held, paths, options);
-  removeTokenTemporaries(paths.token);
+  cleanUp(options, () => removeTokenTemporaries(paths.token));
+  await refuseWrapping(init, options);
   const made = await create(init, options);
   // Before it is stored: should this run end here, the log tells which token nobody holds.
   options.onNote?.(`the init token got this host a token of its own, accessor ${made.accessor}`);
   await store(made, paths, options);
   // A credential stays, and is of no use while the token lives.
-  if (init.path === paths.initToken) removeInitToken(paths.initToken);
+  if (init.path === paths.initToken) cleanUp(options, () => removeInitToken(paths.initToken));
   return { token: made.token, accessor: made.accessor, ttlSeconds: made.leaseSeconds, how: "traded" };
 }
 
@@ -181,6 +214,19 @@ function requireInitToken(held: TokenFile, paths: TokenPaths, options: HostToken
 /** Not narrowed, as a file of ours is: it is the service manager's, who gives it to this unit alone. */
 function readCredential({ credential = "" }: TokenPaths): readonly [path: string, file: TokenFile] {
   return [credential, credential === "" ? { state: "missing" } : readTokenFile(credential)];
+}
+
+/** Any request but the one that unwraps it would use it up, and what it holds be lost. */
+async function refuseWrapping({ token, path }: InitToken, { client }: HostTokenOptions): Promise<void> {
+  const wrapped = await wrappedPath(client, token);
+  if (wrapped === undefined) return;
+  throw new Failure(
+    ExitCode.data,
+    `${path} holds a wrapping token, and no init token: it wraps the answer of ${wrapped}`,
+    {
+      hint: "it was not used up: unwrap it with `vault unwrap`, and put the token that is in it there, with mode 0600",
+    },
+  );
 }
 
 async function create(init: InitToken, { client }: HostTokenOptions): Promise<NewToken> {

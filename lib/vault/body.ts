@@ -3,6 +3,7 @@ import { type RequestName, VaultError } from "./error.ts";
 import { parseExactly } from "./exact-json.ts";
 import { findExcess } from "./json-limits.ts";
 import { retryAfterMs } from "./retry.ts";
+import { mayPass } from "./status-error.ts";
 
 /** More than any answer that a host asks for, less than what hurts a small one. */
 const defaultMebibytes = 8;
@@ -58,7 +59,7 @@ export async function readJson(response: Response, request: BodyRequest): Promis
 /** The error of an answer that can't be read. A proxy's for 429, 502 or 503 goes away; one for 200 is where we were sent. */
 function unreadable(response: Response, request: RequestName, sentence: string, cause?: string): VaultError {
   const { status } = response;
-  const transient = status >= 500 || status === 429;
+  const transient = mayPass(status);
   const exitCode = transient ? ExitCode.tryLater : ExitCode.unavailable;
   return new VaultError(exitCode, request, sentence, {
     status,

@@ -34,9 +34,9 @@ export const meanings = {
   refused: { ...both([403], "permission denied"), whole: true, settledBy: "sys/internal/ui/mounts" },
   /** A right that a policy has to grant with `sudo`. Any other right that is missing is 403 "1 error occurred: …". */
   needsSudo: both([400], "sudo privileges required"),
-  /** The token lives on to its end: a root token, or one made so. */
-  notRenewable: both([400], "lease is not renewable"),
-  /** No token has that accessor. */
+  /** The token lives on to its end: a root token, a batch token, or one made so. */
+  notRenewable: both([400], "lease is not renewable", "batch tokens cannot be renewed"),
+  /** No token has that accessor; or the token that was sent is gone, since the request was the last that it was good for. */
   unknownAccessor: both([400, 403, 404, 500], "invalid accessor", "token not found"),
   /** Nothing is mounted at the path, or what is there is being taken away. */
   notMounted: both([404], "no handler for route"),
@@ -44,6 +44,12 @@ export const meanings = {
   unknownNamespace: { statuses: [404], vault: [], openbao: ["namespace not found"] },
   /** A PKI mount has no issuer, or none that is its default. */
   noIssuer: both([400, 500], "no default issuer currently configured"),
+  /** The issuer that a sign path or a role names is not there. */
+  unknownIssuer: both([500], "unable to find PKI issuer for reference"),
+  /** An admin has taken from the issuer what it needs to sign certificates. */
+  mayNotIssue: both([500], "requested usage issuing-certificates for issuer"),
+  /** A name that the CA's name constraints exclude. OpenBao signs it. */
+  excludedName: { statuses: [500], vault: ["is not authorized to sign for this name"], openbao: [] },
   /** The role's TTL ends after the CA. */
   outlivesCa: both([400], "beyond the expiration of the CA"),
   unknownRole: both([400], "unknown role"),

@@ -27,6 +27,28 @@ const byMeaning: ReadonlyArray<readonly [Meaning, StatusRule]> = [
     },
   ],
   [
+    // With 500, too, as the two below.
+    "unknownIssuer",
+    {
+      exitCode: ExitCode.config,
+      hint: "an issuer of that name or id is not in the mount: check the sign path, and the role's issuer_ref",
+    },
+  ],
+  [
+    "mayNotIssue",
+    {
+      exitCode: ExitCode.config,
+      hint: "the issuer may not sign certificates: give it the usage issuing-certificates, or have another sign",
+    },
+  ],
+  [
+    "excludedName",
+    {
+      exitCode: ExitCode.data,
+      hint: "the CA's name constraints exclude it: ask for other names, or give the mount a CA that may sign them",
+    },
+  ],
+  [
     "unknownRole",
     { exitCode: ExitCode.config, hint: "check the sign path, or run write-roles for this cluster" },
   ],
@@ -99,9 +121,14 @@ export function statusError(
   const meant = byMeaning.find(([meaning]) => isSaid(meaning, status, serverErrors))?.[1];
   const rule = meant ?? byStatus[status];
   if (rule !== undefined) return new VaultError(rule.exitCode, request, said, { ...about, ...rule });
-  return status >= 500
+  return mayPass(status)
     ? new VaultError(ExitCode.tryLater, request, said, { ...about, transient: true })
     : new VaultError(ExitCode.unavailable, request, said, about);
+}
+
+/** Whether trying again may help, by a status alone: not where the server, or a proxy, can't do what is asked at all. */
+export function mayPass(status: number): boolean {
+  return status === 429 || (status >= 500 && ![501, 505, 511].includes(status));
 }
 
 function refusalHint(

@@ -10,6 +10,8 @@ export interface TokenLease {
   readonly leaseSeconds: number;
   readonly renewable: boolean;
   readonly policies: readonly string[];
+  /** It is good for a number of requests; how many are left is not told here. */
+  readonly isLimited: boolean;
 }
 
 export interface NewToken extends TokenLease {
@@ -25,6 +27,10 @@ export interface TokenInfo {
   readonly lifeSeconds: number;
   readonly renewable: boolean;
   readonly policies: readonly string[];
+  /** It is kept nowhere in the server, and can be neither renewed nor revoked. */
+  readonly isBatch: boolean;
+  /** Requests that it is good for after this one; undefined where there is no limit. */
+  readonly usesLeft: number | undefined;
 }
 
 function lease(answer: Answer): NewToken {
@@ -35,7 +41,14 @@ function lease(answer: Answer): NewToken {
     leaseSeconds: auth.number("lease_duration"),
     renewable: auth.truth("renewable"),
     policies: auth.texts("policies"),
+    isLimited: usesOf(auth) !== undefined,
   };
+}
+
+/** Zero is no limit; below zero is a token that has just been used up. */
+function usesOf(token: Answer): number | undefined {
+  const uses = token.fields.num_uses == null ? 0 : token.number("num_uses");
+  return uses === 0 ? undefined : uses;
 }
 
 /**
@@ -78,6 +91,8 @@ export async function lookupSelf(client: VaultClient, token?: string): Promise<T
     // Left out of the root token that a server is initialized with.
     renewable: data.fields.renewable !== undefined && data.truth("renewable"),
     policies: data.texts("policies"),
+    isBatch: data.fields.type === "batch",
+    usesLeft: usesOf(data),
   };
 }
 

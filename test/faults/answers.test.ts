@@ -105,6 +105,8 @@ describe.concurrent("a server that says no is asked once", () => {
       /nothing is mounted/,
     ],
     ["405", errors(405, "unsupported operation"), noUse, /HTTP 405, unsupported operation$/],
+    ["501", errors(501, "not implemented"), noUse, /HTTP 501, not implemented$/],
+    ["511 with a page", page(511), noUse, /HTTP 511 came with an HTML page$/, /other than Vault/],
   ]);
 });
 

@@ -38,7 +38,7 @@ export const trade: Job = {
   name: "trade",
   script: "renew-token",
   about: "auth/token/create/demo-worker",
-  before: 0,
+  before: 1,
   after: [],
   says: "renew-token: the init token got this host a token of its own, accessor accessor-of-a-host\n",
 };

@@ -50,17 +50,41 @@ describe("issue-cert says in one sentence why not, and leaves what stands:", () 
     ["a role that is not there", "demo/pki/k8s/sign/nothing", 78, "unknown role: nothing"],
     ["a mount that is not there", "other/pki/k8s/sign/kubelet", 78, "no handler for route"],
     ["a mount without a CA", "bare/sign/any", 78, "no default issuer"],
+    ["an issuer that is not there", "idle/issuer/gone/sign/any", 78, "the role's issuer_ref"],
+    ["an issuer that may not sign", "idle/sign/any", 78, "give it the usage issuing-certificates"],
   ])("%s", async (_name, path, code, words) => {
-    await cluster.write("sys/mounts/bare", { type: "pki" }).catch(() => {});
-    await cluster.write("bare/roles/any", {
-      allow_any_name: true,
-      enforce_hostnames: false,
-      key_type: "any",
-    });
+    for (const mount of ["bare", "idle"]) {
+      await cluster.write(`sys/mounts/${mount}`, { type: "pki" }).catch(() => {});
+      await cluster.write(`${mount}/roles/any`, {
+        allow_any_name: true,
+        enforce_hostnames: false,
+        key_type: "any",
+      });
+    }
+    await cluster.write("idle/root/generate/internal", { common_name: "CA", ttl: "700h" });
+    await cluster.write("idle/issuer/default", { usage: "read-only" });
     await using host = await startWorker();
     const run = await issueAs(host, path);
     expect([run.code, run.stdout]).toEqual([code, ""]);
     expect(run.stderr).toContain(words);
+  });
+
+  test("a name that the CA's name constraints exclude, for good", async () => {
+    await cluster.write("sys/mounts/narrow", { type: "pki" });
+    const constraint = { permitted_dns_domains: "example.com" };
+    await cluster.write("narrow/root/generate/internal", { common_name: "CA", ttl: "700h", ...constraint });
+    const role = { allow_any_name: true, key_type: "any", ttl: "24h" };
+    await cluster.write("narrow/roles/any", role);
+    await using host = await startWorker();
+    const admin = { VAULT_TOKEN: cluster.rootToken };
+    const issueFor = (name: string) =>
+      host.run("issue-cert", ["narrow/sign/any", name, host.destination], admin);
+    expect((await issueFor("a.example.com")).code).toBe(0);
+    const { code, stderr } = await issueFor("a.example.org");
+    // OpenBao signs it.
+    if (code === 0) return;
+    expect([code, stderr]).toEqual([65, expect.stringContaining("the CA's name constraints exclude it")]);
+    expect(stderr).not.toContain("again");
   });
 
   test("a role that is not there or not for this host, with the paths that this host may use", async () => {

@@ -132,7 +132,10 @@ describe("read-secret", () => {
     const run = await host.run("read-secret", ["-f", "init_token", "demo/secrets/init_token_worker"]);
     expect([run.code, run.stdout]).toEqual([ExitCode.noPermission, ""]);
     expect(run.stderr).toContain('capability "read" on demo/secrets/init_token_worker');
-    expect(host.relay.writes().map((it) => it.path)).toEqual(["auth/token/create/demo-worker"]);
+    expect(host.relay.writes().map((it) => it.path)).toEqual([
+      "sys/wrapping/lookup",
+      "auth/token/create/demo-worker",
+    ]);
   });
 
   test.each([

@@ -40,6 +40,20 @@ describe("status ends with 1 for", () => {
     expect({ code, told }).toEqual({ code: 1, told: [`wrong certificate etcd: ${reason}`] });
   });
 
+  test("a token that is good for a number of requests, of which each look takes one", async () => {
+    await using host = await hostWithOne();
+    const made = Object(
+      await cluster.write("auth/token/create", { num_uses: 3, ttl: "1h", policies: ["default"] }),
+    );
+    host.put("token", made.auth.client_token);
+    const words = (left: string) => [
+      `wrong token: ${left}: each run takes some, and a host needs one without that limit`,
+    ];
+    expect(await findings(host)).toMatchObject({ code: 1, told: words("it is good for 2 more requests") });
+    await findings(host);
+    expect(await findings(host)).toMatchObject({ code: 1, told: words("it is used up") });
+  });
+
   test("a certificate that was never issued", async () => {
     await using host = await startManifestHost(cluster);
     host.write("etcd");

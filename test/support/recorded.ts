@@ -50,6 +50,12 @@ export const recorded = {
     meaning: "needsSudo",
   },
   "the renewal of a root token": { ...both(400, "lease is not renewable"), meaning: "notRenewable" },
+  "the renewal of a batch token": {
+    ...both(400, "batch tokens cannot be renewed"),
+    meaning: "notRenewable",
+  },
+  "the renewal of a token on its last use": { ...both(400, "token not found"), meaning: "unknownAccessor" },
+  "a lookup of what wraps nothing": both(400, "wrapping token is not valid or does not exist"),
   "the lookup of an unknown accessor": {
     ...both(400, "1 error occurred:\n\t* invalid accessor\n\n"),
     meaning: "unknownAccessor",
@@ -71,6 +77,24 @@ export const recorded = {
       "1 error occurred:\n\t* could not fetch the CA certificate (was one set?): no default issuer currently configured\n\n",
     ),
     meaning: "noIssuer",
+  },
+  "a look at an unknown issuer": {
+    ...both(500, "unable to find PKI issuer for reference: none"),
+    meaning: "unknownIssuer",
+  },
+  "a CSR for an unknown issuer": {
+    ...both(
+      500,
+      "1 error occurred:\n\t* could not fetch the CA certificate (was one set?): unable to find PKI issuer for reference: none\n\n",
+    ),
+    meaning: "unknownIssuer",
+  },
+  "a CSR for an issuer that may not sign": {
+    ...both(
+      500,
+      "1 error occurred:\n\t* error fetching CA certificate: error while attempting to use issuer ID: requested usage issuing-certificates for issuer [id:ID / name:idle] but only had usage read-only\n\n",
+    ),
+    meaning: "mayNotIssue",
   },
   "a CSR for a role that outlives the CA": {
     ...both(

@@ -29,7 +29,7 @@ describe("renew-token with the credential init-token", () => {
     await using _ = host;
     const tree = treeOf(join(host.path, "credentials"));
     expect((await renew()).stdout).toContain("init token traded");
-    expect(paths(host)).toEqual([created]);
+    expect(paths(host)).toEqual(["sys/wrapping/lookup", created]);
     expect(existsSync(credential)).toBe(true);
     host.relay.reset();
     expect((await renew()).stdout).toContain("token renewed");

@@ -1,6 +1,7 @@
 import { beforeAll, describe, expect, test } from "bun:test";
 import { startServer } from "../../lib/server/server.ts";
 import type { VaultClient } from "../../lib/vault/client.ts";
+import { writeData } from "../../lib/vault/data.ts";
 import { isSaid, type Meaning, meanings } from "../../lib/vault/meaning.ts";
 import { generateRoot, writePkiRole } from "../../lib/vault/pki.ts";
 import { enableMount, writePolicy } from "../../lib/vault/sys.ts";
@@ -38,11 +39,13 @@ async function said([method, path, body, token = server.rootToken]: Sends): Prom
     headers: token === "" ? {} : { "X-Vault-Token": token },
     ...(body === undefined ? {} : { body: JSON.stringify(body) }),
   });
-  const text = (await response.text()).replace(/\d{4}-\d\d-\d\dT[\d:.]+Z/g, "TIME");
+  const text = (await response.text())
+    .replace(/\d{4}-\d\d-\d\dT[\d:.]+Z/g, "TIME")
+    .replace(/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}/g, "ID");
   return { status: response.status, errors: JSON.parse(text).errors };
 }
 
-async function prepare(client: VaultClient): Promise<{ readonly bound: string; readonly csr: string }> {
+async function prepare(client: VaultClient): Promise<Record<"bound" | "batch" | "csr", string>> {
   await writePolicy(client, "some", 'path "auth/token/create-orphan" { capabilities = ["update"] }');
   await createOrphan(client, { id: "some", displayName: "some", policies: ["some"], periodSeconds: 3600 });
   await writePolicy(client, "little", 'path "sys/none" { capabilities = ["read"] }');
@@ -56,24 +59,41 @@ async function prepare(client: VaultClient): Promise<{ readonly bound: string; r
   await writeTokenRole(client, "bound", { token_bound_cidrs: "192.0.2.1/32", orphan: true, period: 3600 });
   const { token: bound } = await createFromRole(client, "bound", server.rootToken);
 
-  for (const mount of ["empty", "pki"]) await enableMount(client, mount, "pki", {});
-  await generateRoot(client, "pki", { commonName: "ca", ttlSeconds: 3600 });
+  for (const mount of ["empty", "pki", "idle"]) await enableMount(client, mount, "pki", {});
+  for (const mount of ["pki", "idle"])
+    await generateRoot(client, mount, { commonName: "ca", ttlSeconds: 3600 });
+  await writeData(client, "idle/issuer/default", { issuer_name: "idle", usage: "read-only" });
   const anyName = { allow_any_name: true };
   await writePkiRole(client, "empty/roles/any", { ...anyName, key_type: "any", ttl: "10m" });
+  await writePkiRole(client, "idle/roles/any", { ...anyName, key_type: "any", ttl: "10m" });
   await writePkiRole(client, "pki/roles/any", { ...anyName, key_type: "any", ttl: "10m" });
   await writePkiRole(client, "pki/roles/rsa", { ...anyName, key_type: "rsa", ttl: "10m" });
   await writePkiRole(client, "pki/roles/long", { ...anyName, key_type: "any", ttl: "2h", max_ttl: "2h" });
   const names = { commonName: "a", organisations: [], dnsNames: [], ipAddresses: [] };
-  return { bound, csr: createCsr(await generateKey(defaultKeyType), names) };
+  const batch = await createToken(client, { type: "batch", policies: ["default"], ttl: "1h" });
+  await createToken(client, { id: "once", num_uses: 1, ttl: "1h" });
+  return { bound, batch, csr: createCsr(await generateKey(defaultKeyType), names) };
+}
+
+async function createToken(client: VaultClient, body: object): Promise<string> {
+  const answer = await client.ask({
+    method: "POST",
+    path: "auth/token/create",
+    body,
+    capability: "update",
+    repeatable: false,
+  });
+  return answer.object("auth").text("client_token");
 }
 
 describe("a refusal of the server that is there", () => {
   let product: Product | undefined;
   let bound = "";
   let csr = "";
+  let batch = "";
   beforeAll(async () => {
     product = await recordedProduct();
-    ({ bound, csr } = await prepare(client));
+    ({ bound, batch, csr } = await prepare(client));
   });
   const sign = (role: string): Sends => ["POST", role, { csr, common_name: "a" }];
   const mounts = "sys/internal/ui/mounts";
@@ -90,6 +110,9 @@ describe("a refusal of the server that is there", () => {
     "an admin's lookup of an unknown token": () => ["POST", "auth/token/lookup", { token: "unknown" }],
     "an id of one's choice without sudo": () => ["POST", "auth/token/create-orphan", { id: "x" }, "some"],
     "the renewal of a root token": () => ["POST", "auth/token/renew-self", {}],
+    "the renewal of a batch token": () => ["POST", "auth/token/renew-self", {}, batch],
+    "the renewal of a token on its last use": () => ["POST", "auth/token/renew-self", {}, "once"],
+    "a lookup of what wraps nothing": () => ["POST", "sys/wrapping/lookup", { token: "none" }, ""],
     "the lookup of an unknown accessor": () => ["POST", "auth/token/lookup-accessor", { accessor: "none" }],
     "a read below no mount": () => ["GET", "no/such/mount"],
     "a read where nothing is": () => ["GET", "cubbyhole/none"],
@@ -97,6 +120,9 @@ describe("a refusal of the server that is there", () => {
     "a creation with an id that is taken": () => ["POST", "auth/token/create-orphan", { id: "some" }],
     "a look at the CA of a mount without one": () => ["GET", "empty/issuer/default/json"],
     "a CSR for a mount without a CA": () => sign("empty/sign/any"),
+    "a look at an unknown issuer": () => ["GET", "pki/issuer/none/json"],
+    "a CSR for an unknown issuer": () => sign("pki/issuer/none/sign/any"),
+    "a CSR for an issuer that may not sign": () => sign("idle/sign/any"),
     "a CSR for a role that outlives the CA": () => sign("pki/sign/long"),
     "a CSR with another kind of key": () => sign("pki/sign/rsa"),
     "a CSR for an unknown PKI role": () => sign("pki/sign/none"),
