@@ -11,6 +11,8 @@ export interface KeyOrigin {
   readonly uid: number;
   /** Somebody other than its owner can write it. */
   readonly isWide: boolean;
+  /** Somebody other than its owner can read it, or so its mode says. */
+  readonly isShared: boolean;
   /** It is in a set, and no plain file. */
   readonly isInSet: boolean;
   /** It has a second name (a hard link). */
@@ -19,6 +21,8 @@ export interface KeyOrigin {
   readonly folderUid: number | undefined;
   /** Nobody but root and ourselves can put anything there. */
   readonly isOurFolder: boolean;
+  /** Nobody but root and ourselves can put another folder in its folder's place. */
+  readonly isSteadyFolder: boolean;
   /** The destination, to be compared with the one that the set was made for. */
   readonly home: SetHome;
 }
@@ -36,10 +40,12 @@ export function keyOrigin(place: Place, stats: Stats, isInSet: boolean): KeyOrig
   return {
     uid: stats.uid,
     isWide: (stats.mode & 0o022) !== 0,
+    isShared: (stats.mode & 0o044) !== 0,
     isInSet,
     isLinked: stats.nlink > 1,
     folderUid: (folder.stats.mode & 0o022) === 0 ? folder.stats.uid : undefined,
     isOurFolder: folder.isSteady && isOurs(folder.stats),
+    isSteadyFolder: folder.isSteady,
     home: setHome(place),
   };
 }
@@ -49,12 +55,12 @@ export function setHome({ folder, base }: Place): SetHome {
 }
 
 /**
- * Whether a set still is at the destination that it was made for. Its folder may have another name by now, or be another
- * one at the same path (a backup that was restored, say).
+ * Whether a set still is at the destination that it was made for. Its folder may be another one at the same path (a
+ * backup that was restored, say), or have another name by now: by an admin's choice, where nobody else can rename it.
  */
-function isAtHome(made: SetHome, home: SetHome): boolean {
-  if (basename(made.path) !== basename(home.path)) return false;
-  return made.path === home.path || made.folder === home.folder;
+function isAtHome(made: SetHome, { home, isSteadyFolder }: KeyOrigin): boolean {
+  if (made.path === home.path) return true;
+  return isSteadyFolder && basename(made.path) === basename(home.path) && made.folder === home.folder;
 }
 
 /**
@@ -75,10 +81,15 @@ export function keyFault(
   // Only root can have put it there, whoever is to read it.
   if (isOurFolder) return undefined;
   if (!isInSet && origin.isLinked) return "it has another name (a hard link)";
-  if (isInSet && made !== undefined && !isAtHome(made, home)) {
+  if (isInSet && made !== undefined && !isAtHome(made, origin)) {
     return `${setFolderName(basename(home.path))} is the set of ${made.path}`;
   }
-  if (isTrusted(uid) || uid === owner?.uid) return undefined;
+  if (uid === owner?.uid && !isTrusted(uid)) return undefined;
+  if (isTrusted(uid)) {
+    // It may have been made for another certificate, whose readers know it.
+    const isTied = isInSet && made !== undefined;
+    return origin.isShared && !isTied ? "others can read it, and could have put it there" : undefined;
+  }
   if (owner === undefined && uid === folderUid) return undefined;
   return owner === undefined && folderUid === undefined
     ? `it belongs to user ${uid}, and its folder can be written by others`

@@ -133,7 +133,8 @@ async function decide(
   };
   if (options.ifDue && reasons.length === 0) {
     const asked = { owner: options.owner, keyMode: keyModeOf(set, options) };
-    if (isMendDue(set, asked)) mend(asked, options);
+    // With another mode of the key it is put there anew, tied to its destination before its group can read it.
+    if (!isOtherMode(set, options) && isMendDue(set, asked)) mend(asked, options);
     return { outcome: "not due", ...about };
   }
   const waitsUntil = isUsable ? options.waitUntil?.(certificate, clocks) : undefined;
@@ -148,7 +149,7 @@ function keyModeOf(set: StoredSet, { keyMode }: IssueOptions): number | undefine
 /** The key is to have another mode than the one that is noted beside it. */
 function isOtherMode(set: StoredSet, { keyMode }: IssueOptions): boolean {
   const noted = recordedKeyMode(set) ?? defaultKeyMode;
-  return set.request !== undefined && keyMode !== undefined && keyMode !== noted;
+  return set.keyOrigin !== undefined && keyMode !== undefined && keyMode !== noted;
 }
 
 /** Notes a mode that was asked for since, for calls to come, which may not ask for one. */
@@ -157,8 +158,12 @@ function noteMode(place: LockedPlace, set: StoredSet, options: IssueOptions): St
   if (!isOtherMode(set, options) || key === undefined || certificate === undefined || ca === undefined)
     return set;
   const { keyMode = defaultKeyMode } = options;
-  const request = withKeyMode(set.request ?? "", keyMode);
-  place.replace({ key, certificate, ca, request }, attributesOf(set, options), []);
+  let request = "";
+  const note = (_: string | undefined, home: SetHome) => {
+    request = withKeyMode(set.request ?? "", keyMode, home);
+    return request;
+  };
+  place.replace({ key, certificate, ca, request: note }, attributesOf(set, options), []);
   return { ...set, request, noted: request };
 }
 

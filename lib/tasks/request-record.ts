@@ -105,17 +105,15 @@ export function recordedOwner(set: StoredSet): Ownership | undefined {
   return record === undefined || record.home !== undefined ? record?.owner : set.owner;
 }
 
-/** The mode of the key that was asked for when the set was issued; undefined where none was. */
+/** The mode of the key that was asked for; undefined where none was. */
 export function recordedKeyMode(set: StoredSet): number | undefined {
-  return readKeyMode(parseRecord(set.noted)?.keyMode);
+  return readKeyMode(parsePlacing(set.noted).keyMode);
 }
 
-/** The same record, of a key that has another mode now. */
-export function withKeyMode(text: string, mode: number): string {
-  const record = parseRecord(text);
-  return record === undefined
-    ? text
-    : `${JSON.stringify({ ...record, keyMode: keyModeText(mode) }, undefined, 2)}\n`;
+/** The same record, of a key that has another mode now; and of its destination, which release 1.0.0 did not note. */
+export function withKeyMode(text: string, mode: number, home: SetHome): string {
+  const record = { ...parseRecord(text), home, keyMode: keyModeText(mode) };
+  return `${JSON.stringify(record, undefined, 2)}\n`;
 }
 
 /**
@@ -124,7 +122,7 @@ export function withKeyMode(text: string, mode: number): string {
  * @param owner of the files, where one is asked for
  */
 export function foreignKey(set: StoredSet, owner: Ownership | undefined): string | undefined {
-  return set.keyOrigin && keyFault(set.keyOrigin, owner, parseRecord(set.noted)?.home);
+  return set.keyOrigin && keyFault(set.keyOrigin, owner, parsePlacing(set.noted).home);
 }
 
 /** The three files are those that were checked when they were put there, which need not be read to know that. */
@@ -167,6 +165,19 @@ export function parseRecord(text: string | undefined): RequestRecord | undefined
       : undefined;
   } catch {
     return undefined;
+  }
+}
+
+/** What is noted of the place and the key alone, also where nobody knows what the certificate was asked for. */
+function parsePlacing(text: string | undefined): Pick<RequestRecord, "home" | "keyMode"> {
+  try {
+    const { home, keyMode } = JSON.parse(text ?? "");
+    return {
+      home: isHome(home) ? home : undefined,
+      keyMode: readKeyMode(keyMode) === undefined ? undefined : keyMode,
+    };
+  } catch {
+    return {};
   }
 }
 

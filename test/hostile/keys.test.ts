@@ -9,9 +9,10 @@ import {
   readFileSync,
   renameSync,
   rmSync,
+  statSync,
   writeFileSync,
 } from "node:fs";
-import { dirname, join } from "node:path";
+import { basename, dirname, join } from "node:path";
 import { temporaryFolder } from "../support/folder.ts";
 import { opensslEcKey } from "../support/openssl.ts";
 import { runScript } from "../support/script.ts";
@@ -88,6 +89,11 @@ async function expectRefused(scene: Scene, key: string, why: RegExp, ...flags: s
   expectNotSigned(scene, key);
 }
 
+/** Without the note that a group can't read the key any more. */
+function withoutModeNote(stderr: string): string {
+  return stderr.replace(/^issue-cert: the mode of .* was \d+ and is 0600 now: .*\n$/, "");
+}
+
 async function expectForced(scene: Scene, key: string, flags: readonly string[] = [], told = /^$/) {
   const run = await scene.issue("--force", ...flags);
   expect([run.code, run.stderr]).toEqual([0, expect.stringMatching(told)]);
@@ -128,6 +134,15 @@ describe("a key that another user could have put there is refused with 65, and -
       ...{ mode: 0o755, owner: uid, key: { uid: 0, mode: 0o660 } },
       why: /others can write it/,
       told: /^issue-cert: the mode of \S+ was 0660 and is 0600 now: its group can't read it any more.*\n$/,
+    },
+    "of root's, that its group may read": {
+      ...{ mode: 0o755, owner: uid, key: { uid: 0, mode: 0o640 }, flags: ["-o", "0"] },
+      why: /others can read it, and could have put it there/,
+      told: /^issue-cert: the mode of \S+ was 0640 and is 0600 now: .*\n$/,
+    },
+    "of root's, that anybody may read, in a folder that a group may write": {
+      ...{ mode: 0o775, owner: 0, key: { uid: 0, mode: 0o604 } },
+      why: /others can read it, and could have put it there/,
     },
     "of root's, that anybody may write, in a folder of root's": {
       ...{ mode: 0o755, owner: 0, key: { uid: 0, mode: 0o602 } },
@@ -191,6 +206,85 @@ describe("a key that another user could have put there is refused with 65, and -
     await expectForced(scene, key);
   });
 
+  /** A certificate whose key another user reads by his group, and what he knows by that. */
+  async function sharedKey(destination: string): Promise<string> {
+    const flags = ["-g", "65534", "--key-mode", "0640"];
+    const run = await runScript("issue-cert", ["--if-due", ...flags, signPath, "mine", destination], {
+      env: stage.admin,
+    });
+    expect([run.code, statSync(`${destination}-key.pem`).mode & 0o777]).toEqual([0, 0o640]);
+    return readFileSync(`${destination}-key.pem`, "utf8");
+  }
+
+  function swap(one: string, other: string): void {
+    renameSync(one, `${one}.aside`);
+    renameSync(other, one);
+    renameSync(`${one}.aside`, other);
+  }
+
+  test("in the set of a certificate of the same name, in a folder put in the place of this one's", async () => {
+    using scene = setScene({ mode: 0o755, owner: uid });
+    const [mine, other] = ["mine", "other"].map((name) => join(scene.folder, name));
+    if (mine === undefined || other === undefined) throw new Error("two folders");
+    for (const folder of [mine, other]) {
+      mkdirSync(folder);
+      chownSync(folder, uid, uid);
+    }
+    const key = await sharedKey(join(mine, "admin"));
+    const issue = (...flags: string[]) =>
+      runScript("issue-cert", [...flags, signPath, "admin", join(other, "admin"), "-o", "0"], {
+        env: stage.admin,
+      });
+    expect((await issue()).code).toBe(0);
+    swap(mine, other);
+    const run = await issue();
+    expect([run.code, run.stderr]).toEqual([
+      65,
+      expect.stringContaining(`.admin.set is the set of ${mine}/admin`),
+    ]);
+    expect(readFileSync(join(other, "admin-key.pem"), "utf8")).toBe(key);
+    expect(new X509Certificate(readFileSync(join(other, "admin.pem"))).subject).toBe("CN=mine");
+    swap(mine, other);
+    expect(await issue()).toMatchObject({ code: 0, stderr: "" });
+  });
+
+  test.each(["a set of release 1.0.0", "plain files"])(
+    "in %s that a group has come to read since",
+    async (kind) => {
+      using scene = setScene({ mode: 0o755, owner: uid });
+      const mine = join(scene.folder, "mine");
+      for (const [name, destination] of [
+        ["mine", mine],
+        ["admin", scene.destination],
+      ] as const) {
+        const flags = [signPath, name, destination];
+        expect((await runScript("issue-cert", flags, { env: stage.admin })).code).toBe(0);
+        const note = join(scene.folder, `.${basename(destination)}.set/current/request.json`);
+        const { home, owner, keyMode, ...old } = JSON.parse(readFileSync(note, "utf8"));
+        writeFileSync(note, JSON.stringify(old));
+      }
+      if (kind === "plain files") {
+        for (const end of ["-key.pem", ".pem", "-ca.pem"]) {
+          const text = readFileSync(mine + end, "utf8");
+          rmSync(mine + end);
+          writeFileSync(mine + end, text, { mode: end === "-key.pem" ? 0o600 : 0o644 });
+        }
+        rmSync(join(scene.folder, ".mine.set"), { recursive: true });
+      }
+      const key = await sharedKey(mine);
+      // It stays in use where it is.
+      expect(await sharedKey(mine)).toBe(key);
+      swap(join(scene.folder, ".mine.set"), join(scene.folder, ".admin.set"));
+      expect(readFileSync(keyPath(scene), "utf8")).toBe(key);
+      const run = await scene.issue("-o", "0");
+      expect([run.code, run.stderr]).toEqual([
+        65,
+        expect.stringMatching(/\.admin\.set is the set of .*\/mine/),
+      ]);
+      await expectForced(scene, key, ["-o", "0"]);
+    },
+  );
+
   test("and so in a manifest, of which a check says the same", async () => {
     using scene = setScene({ mode: 0o1777, owner: 0 });
     const key = plant(keyPath(scene), { uid });
@@ -214,12 +308,16 @@ describe("a key is kept where nobody else could have put it:", () => {
     readonly mode: number;
     readonly owner: number;
     readonly uid: number;
+    readonly keyMode?: number;
     readonly flags?: readonly string[];
   }
   const { uid } = stranger;
   const kept: Readonly<Record<string, Kept>> = {
     "root's, in another user's folder": { mode: 0o755, owner: uid, uid: 0 },
     "the folder's owner's, where nobody else may write": { mode: 0o750, owner: uid, uid },
+    "root's, that its group may read, in a folder that only root can write": {
+      ...{ mode: 0o755, owner: 0, uid: 0, keyMode: 0o640 },
+    },
     "any user's, in a folder that only root can write": { mode: 0o755, owner: 0, uid },
     "another owner's than is asked for, in a folder that only root can write": {
       ...{ mode: 0o755, owner: 0, uid },
@@ -231,11 +329,12 @@ describe("a key is kept where nobody else could have put it:", () => {
     },
   };
 
-  test.each(Object.entries(kept))("%s", async (_, { mode, owner, uid, flags = [] }) => {
+  test.each(Object.entries(kept))("%s", async (_, { mode, owner, uid, keyMode = 0o600, flags = [] }) => {
     using scene = setScene({ mode, owner });
-    const key = plant(keyPath(scene), { uid });
+    const key = plant(keyPath(scene), { uid, mode: keyMode });
     for (let i = 0; i < 2; i++) {
-      expect(await scene.issue(...flags)).toMatchObject({ code: 0, stderr: "" });
+      const run = await scene.issue(...flags);
+      expect([run.code, withoutModeNote(run.stderr)]).toEqual([0, ""]);
       expect(readFileSync(keyPath(scene), "utf8")).toBe(key);
     }
     expect((await scene.issue("--if-due", ...flags)).stdout).toContain("is not due");
