@@ -8,13 +8,13 @@ import {
   futimesSync,
   lstatSync,
   openSync,
-  readdirSync,
   renameSync,
   rmSync,
   symlinkSync,
   writeSync,
 } from "node:fs";
 import { basename, dirname, join } from "node:path";
+import { namesIn } from "./folder-names.ts";
 
 /** Who a file belongs to; undefined leaves it to whoever runs. */
 export interface Ownership {
@@ -173,11 +173,11 @@ export interface LeftOver {
 
 /**
  * Removes what runs that were killed in the middle of `replaceFile` or `replaceLink` left of a path. What has such a
- * name and is another user's, or a folder, is left alone.
+ * name and is another user's, or a folder, is left alone; and all, where others have filled the folder with names.
  */
 export function removeTemporaries(path: string, { olderThanSeconds = 0, owner }: LeftOver = {}): void {
   const start = `.${basename(path)}`;
-  for (const name of readdirSync(dirname(path))) {
+  for (const name of namesIn(dirname(path)) ?? []) {
     if (!name.startsWith(start) || !temporarySuffix.test(name.slice(start.length))) continue;
     const temporary = join(dirname(path), name);
     const stats = lstatSync(temporary, { throwIfNoEntry: false });

@@ -7,10 +7,10 @@ import {
   fsyncSync,
   mkdirSync,
   openSync,
-  readdirSync,
 } from "node:fs";
 import type { FileAttributes, Ownership } from "./durable.ts";
 import { errorCode } from "./file-error.ts";
+import { namesIn } from "./folder-names.ts";
 
 const { O_DIRECTORY, O_NOFOLLOW, O_RDONLY } = constants;
 
@@ -66,5 +66,5 @@ function isUnfinished(fd: number, owner: Ownership | undefined): boolean {
   // A folder in one with the setgid bit has it, too.
   if ((mode & 0o5777) !== unfinishedMode) return false;
   const isOurs = uid === process.geteuid?.() || uid === owner?.uid;
-  return isOurs && readdirSync(`/proc/self/fd/${fd}`).length === 0;
+  return isOurs && namesIn(`/proc/self/fd/${fd}`)?.length === 0;
 }

@@ -9,13 +9,14 @@ import {
   readFileSync,
   renameSync,
   rmSync,
+  statSync,
   symlinkSync,
   utimesSync,
   writeFileSync,
 } from "node:fs";
 import { join } from "node:path";
 import { makeFifo, temporaryFolder } from "../support/folder.ts";
-import { runScript, type ScriptResult } from "../support/script.ts";
+import { runCommand, runScript, type ScriptResult, scriptPath } from "../support/script.ts";
 import { type Stage, setStage, signPath, stranger } from "./stage.ts";
 
 // Files and folders that only look as if they were this tool's, or that have another name elsewhere.
@@ -177,6 +178,23 @@ describe("what another user has named like a temporary file is left alone, and i
     expect((await issue(join(scene.folder, "etcd"), ...forStranger)).code).toBe(0);
     expect(readdirSync(scene.folder).filter((name) => name.includes(".tmp-"))).toEqual([]);
   });
+});
+
+test("a folder that its owner has filled with names takes neither the memory nor the time of a run", async () => {
+  using scene = setScene(0o755, uid);
+  const long = "x".repeat(240);
+  for (let i = 0; i < 60_000; i++) symlinkSync("x", join(scene.folder, `${long}${i}`));
+  expect(statSync(scene.folder).size).toBeGreaterThan(1024 * 1024);
+  const destination = join(scene.folder, "etcd");
+  const command = ["/usr/bin/time", "-f", "%M", await scriptPath("issue-cert"), ...forStranger];
+  const env = { env: stage.admin };
+  const peak = async (...words: string[]) => {
+    const run = await runCommand([...command, ...words], env);
+    expect([run.code, run.stderr]).toEqual([0, expect.stringMatching(/^\d+\n$/)]);
+    return Number(run.stderr) / 1024;
+  };
+  const ordinary = await peak(signPath, "etcd-1", join(scene.root, "ssl/etcd"));
+  expect(await peak(signPath, "etcd-1", destination)).toBeLessThan(ordinary + 10);
 });
 
 test("hooks are told nothing that the note of changes says, but certificate, key and ca", async () => {
