@@ -1,4 +1,4 @@
-import { currentName, findPlace, isOurLink, memberNames } from "./certificate-place.ts";
+import { findPlace, isOurLink, memberNames, openCurrent } from "./certificate-place.ts";
 import { lookBeside, readRequest, readSet, type StoredSet } from "./certificate-set.ts";
 import type { Folders } from "./folder.ts";
 import { keyOrigin } from "./key-origin.ts";
@@ -15,9 +15,10 @@ export function lookAtSet(destination: string, folders?: Folders): StoredSet {
   if (place === undefined) return {};
   const { set } = place;
   const linked = set !== undefined && memberNames.every((member) => isOurLink(place, member));
-  const stats = linked ? statMembers(`${set.path}/${currentName}`) : undefined;
+  using current = linked ? openCurrent(place) : undefined;
+  const stats = current && statMembers(current.path);
   if (set === undefined || stats === undefined) return readSet(destination, folders);
-  const request = readRequest(place);
+  const request = readRequest(current);
   let read: StoredSet | undefined;
   const whole = () => {
     read ??= readSet(destination);

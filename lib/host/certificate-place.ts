@@ -195,15 +195,54 @@ export function isOurLink(place: Place, member: Member): boolean {
   );
 }
 
+const versionName = /^\d{8}T\d{6}Z-[0-9a-f]{6}$/;
+
+/** Whether a name in the folder of the sets is that of one of them. */
+export function isVersionName(name: string): boolean {
+  return versionName.test(name);
+}
+
 /**
- * The path of a file itself, for calls: through our own folder where a link of ours leads there, so that nobody can lead
+ * Opens the set that stands: the one that the link names, or a folder in the link's place, which a copy that follows
+ * links makes of it. Code in a unit that issues may write there, and could lead others out of it.
+ *
+ * @returns undefined where there is none
+ * @throws Failure (can't write) where the link leads anywhere else
+ */
+export function openCurrent({ set }: Place): Folder | undefined {
+  if (set === undefined) return undefined;
+  const version = currentVersion(set) ?? currentName;
+  if (version === currentName || isVersionName(version))
+    return orMissing(() => openInside(set, version), `${set.name}/${version}`);
+  throw new Failure(
+    ExitCode.cantCreate,
+    `${printable(`${set.name}/${currentName}`)} leads to ${printable(version)}, which is no set of this tool's`,
+    { hint: "nothing was changed; look at how it came there, and remove it" },
+  );
+}
+
+/** What the link in the folder of the sets holds; undefined where there is none, or a folder. */
+export function currentVersion(set: Folder): string | undefined {
+  try {
+    return readlinkSync(`${set.path}/${currentName}`);
+  } catch (error) {
+    if (["ENOENT", "EINVAL"].includes(errorCode(error))) return undefined;
+    throw error;
+  }
+}
+
+/**
+ * The path of a file itself, for calls: in our own folder where a link of ours leads there, so that nobody can lead
  * them elsewhere. Undefined where that folder is missing.
+ *
+ * @param current see `openCurrent`
  */
 export function memberPath(
   place: Place,
+  current: Folder | undefined,
   member: Member,
   isLinked = isOurLink(place, member),
 ): string | undefined {
   if (!isLinked) return outerPath(place, member);
-  return place.set && `${place.set.path}/${currentName}/${members[member].name}`;
+  return current && `${current.path}/${members[member].name}`;
 }

@@ -8,6 +8,7 @@ import {
   type Member,
   memberNames,
   memberPath,
+  openCurrent,
   outerName,
   type Place,
   requestName,
@@ -76,7 +77,8 @@ export function readSet(destination: string, folders?: Folders): StoredSet {
 export function readPublicSet(destination: string): StoredSet {
   using place = findPlace(destination);
   if (place === undefined) return {};
-  const [certificate, ca] = [readMember(place, "certificate"), readMember(place, "ca")];
+  using current = openCurrent(place);
+  const [certificate, ca] = [readMember(place, current, "certificate"), readMember(place, current, "ca")];
   return {
     ...(certificate === undefined ? {} : { certificate: certificate.text }),
     ...(ca === undefined ? {} : { ca: ca.text }),
@@ -85,9 +87,10 @@ export function readPublicSet(destination: string): StoredSet {
 
 /** As `readSet`, of a place that is held open. */
 export function readPlace(place: Place): StoredSet {
+  using current = openCurrent(place);
   const linked = memberNames.filter((member) => isOurLink(place, member));
   const found = memberNames.flatMap((member) => {
-    const file = readMember(place, member, linked.includes(member));
+    const file = readMember(place, current, member, linked.includes(member));
     return file === undefined ? [] : [[member, file] as const];
   });
   if (found.length === 0) return {};
@@ -95,7 +98,7 @@ export function readPlace(place: Place): StoredSet {
     found.map(([member, { stats }]) => [member, { mode: stats.mode, uid: stats.uid, gid: stats.gid }]),
   );
   const { key } = attributes;
-  const noted = readRequest(place);
+  const noted = readRequest(current);
   const keyStats = found.find(([member]) => member === "key")?.[1].stats;
   return {
     ...Object.fromEntries(found.map(([member, { text }]) => [member, text])),
@@ -136,19 +139,25 @@ function lastLook(set: Folder, ca: Stats | undefined): Date | undefined {
 }
 
 /** As it was noted beside the set; undefined where nobody has, or another user could have. */
-export function readRequest({ set }: Place): string | undefined {
-  const path = `${currentName}/${requestName}`;
-  const file = set && readSmallFile(`${set.path}/${path}`, maxBytes, `${set.name}/${path}`);
+export function readRequest(current: Folder | undefined): string | undefined {
+  const file =
+    current && readSmallFile(`${current.path}/${requestName}`, maxBytes, `${current.name}/${requestName}`);
   return file !== undefined && isTrusted(file.stats.uid) ? file.text : undefined;
 }
 
 /**
  * One of the three files; undefined where there is none.
  *
+ * @param current see `openCurrent`
  * @param isLinked as `isOurLink` says, where it was asked already
  * @throws Failure as `readSmallFile`
  */
-export function readMember(place: Place, member: Member, isLinked?: boolean): FileContent | undefined {
-  const path = memberPath(place, member, isLinked);
+export function readMember(
+  place: Place,
+  current: Folder | undefined,
+  member: Member,
+  isLinked?: boolean,
+): FileContent | undefined {
+  const path = memberPath(place, current, member, isLinked);
   return path === undefined ? undefined : readSmallFile(path, maxBytes, outerName(place, member));
 }

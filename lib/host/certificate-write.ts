@@ -1,10 +1,12 @@
-import { chmodSync, lstatSync, mkdirSync, readdirSync, readlinkSync, rmSync, statSync } from "node:fs";
+import { chmodSync, lstatSync, mkdirSync, readdirSync, rmSync, statSync } from "node:fs";
 import { ExitCode } from "../failure.ts";
 import {
   checkedName,
   currentName,
+  currentVersion,
   findPlace,
   isOurLink,
+  isVersionName,
   linkTarget,
   lockedThing,
   type Member,
@@ -12,6 +14,7 @@ import {
   memberNames,
   memberPath,
   members,
+  openCurrent,
   outerName,
   outerPath,
   type Place,
@@ -31,7 +34,7 @@ import {
   syncFolder,
   touch,
 } from "./durable.ts";
-import { errorCode, fileError } from "./file-error.ts";
+import { fileError } from "./file-error.ts";
 import type { Folder } from "./folder.ts";
 import { takeHostLock } from "./host-lock.ts";
 import { groupReads } from "./key-mode.ts";
@@ -139,8 +142,9 @@ function replace(place: Place, set: Folder, files: NewSet, attributes: SetAttrib
  * one link that can be switched in the end. Names without a file become links to nothing, which is no file still.
  */
 function adopt(place: Place, set: Folder, attributes: SetAttributes): void {
+  using current = openCurrent(place);
   const standing = memberNames.flatMap((member) => {
-    const file = readMember(place, member);
+    const file = readMember(place, current, member);
     return file === undefined ? [] : [[member, file] as const];
   });
   if (standing.length === 0) rmSync(`${set.path}/${currentName}`, { force: true, recursive: true });
@@ -155,10 +159,10 @@ function adopt(place: Place, set: Folder, attributes: SetAttributes): void {
         });
       }
     });
-    const current = `${set.path}/${currentName}`;
+    const link = `${set.path}/${currentName}`;
     // A link can't take a folder's place; what is in this one was read above.
-    if (lstatSync(current, { throwIfNoEntry: false })?.isDirectory()) rmSync(current, { recursive: true });
-    replaceLink(current, version);
+    if (lstatSync(link, { throwIfNoEntry: false })?.isDirectory()) rmSync(link, { recursive: true });
+    replaceLink(link, version);
   }
   for (const member of memberNames) {
     if (isOurLink(place, member)) continue;
@@ -179,19 +183,9 @@ function makeVersion(set: Folder, fill: (folder: string) => void): string {
   return version;
 }
 
-function currentVersion(set: Folder): string | undefined {
-  try {
-    return readlinkSync(`${set.path}/${currentName}`);
-  } catch (error) {
-    // Not there, or a folder, which a copy that follows links makes of it.
-    if (["ENOENT", "EINVAL"].includes(errorCode(error))) return undefined;
-    throw error;
-  }
-}
-
 function removeVersions(set: Folder, kept: ReadonlyArray<string | undefined>): void {
   for (const name of readdirSync(set.path)) {
-    if (/^\d{8}T\d{6}Z-[0-9a-f]{6}$/.test(name) && !kept.includes(name)) {
+    if (isVersionName(name) && !kept.includes(name)) {
       rmSync(`${set.path}/${name}`, { recursive: true, force: true });
     }
   }
@@ -223,10 +217,11 @@ export interface MendedFiles {
 export function mendAttributes(destination: string, asked: SetAttributes): MendedFiles {
   using place = findPlace(destination);
   if (place === undefined) return { mended: [], linked: [] };
+  using current = openCurrent(place);
   const found = memberNames.map((member) =>
     guard(place, member, () => {
       const isLinked = isOurLink(place, member);
-      const path = memberPath(place, member, isLinked);
+      const path = memberPath(place, current, member, isLinked);
       const how = path === undefined ? "right" : setAttributes(path, attributesOf(member, asked), isLinked);
       return { how, name: outerName(place, member) };
     }),

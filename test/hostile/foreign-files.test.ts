@@ -7,6 +7,7 @@ import {
   mkdirSync,
   readdirSync,
   readFileSync,
+  readlinkSync,
   renameSync,
   rmSync,
   statSync,
@@ -17,6 +18,7 @@ import {
 import { join } from "node:path";
 import { makeFifo, temporaryFolder } from "../support/folder.ts";
 import { runCommand, runScript, type ScriptResult, scriptPath } from "../support/script.ts";
+import { treeOf } from "../support/tree.ts";
 import { type Stage, setStage, signPath, stranger } from "./stage.ts";
 
 // Files and folders that only look as if they were this tool's, or that have another name elsewhere.
@@ -251,6 +253,46 @@ test("a note of changes that a unit has replaced by something else is refused, a
   renameSync(`${note}.aside`, note);
   expect((await run("--hooks", "only")).code).toBe(0);
   expect(readdirSync(scene.root).includes("ran")).toBe(true);
+});
+
+describe("what a unit that issues has put in the place of the set is not followed by root:", () => {
+  const version = "20261124T101500Z-6f1c2a";
+  const leads: Readonly<Record<string, (set: string, victim: string) => void>> = {
+    "a link to a folder elsewhere": (set, victim) => symlinkSync(victim, join(set, "current")),
+    "a link upwards": (set) => symlinkSync("../../victim", join(set, "current")),
+    "a link to a link": (set, victim) => {
+      symlinkSync(victim, join(set, version));
+      symlinkSync(version, join(set, "current"));
+    },
+  };
+
+  test.each(Object.entries(leads))("%s", async (_, lead) => {
+    using scene = setScene();
+    const destination = join(scene.folder, "etcd");
+    const set = join(scene.folder, ".etcd.set");
+    expect((await issue(destination)).code).toBe(0);
+    const victim = join(scene.root, "victim");
+    renameSync(join(set, readlinkSync(join(set, "current"))), victim);
+    rmSync(join(set, "current"));
+    lead(set, victim);
+    const key = readFileSync(join(victim, "key.pem"), "utf8");
+    expect(readFileSync(`${destination}-key.pem`, "utf8")).toBe(key);
+    const before = treeOf(victim);
+    for (const flags of [["--if-due"], [], ["--force"]]) {
+      const run = await issue(destination, ...flags, ...forStranger);
+      expect([run.code, run.stderr]).toEqual([73, expect.stringContaining(set)]);
+    }
+    const told = await runScript("status", ["--json", "--offline", "--destination", destination], {
+      env: stage.admin,
+    });
+    expect(JSON.parse(told.stdout).certificates[0].state).toBe("wrong");
+    expect(treeOf(victim)).toEqual(before);
+    rmSync(join(set, "current"));
+    rmSync(join(set, version), { force: true });
+    expect(await issue(destination, "--if-due", ...forStranger)).toMatchObject({ code: 0, stderr: "" });
+    expect(statSync(`${destination}-key.pem`)).toMatchObject({ uid, gid });
+    expect(treeOf(victim)).toEqual(before);
+  });
 });
 
 test("what is in the places where release 1.0.0 had its locks is not opened", async () => {
