@@ -73,6 +73,12 @@ describe("a unit with a root of its own", () => {
       "/srv/tls",
       "read",
     ],
+    [
+      "ReadOnlyPaths=/srv/tls, which is the host's, over a bind",
+      { BindPaths: "/srv/tls:/srv/tls:rbind", ReadOnlyPaths: "/srv/tls" },
+      "/srv/tls",
+      "write",
+    ],
     ["StateDirectory=tls", { StateDirectory: "tls other" }, "/var/lib/tls/web", "write"],
     ["a home below ProtectHome=yes", { BindPaths: "/root/tls:/root/tls:rbind" }, "/root/tls", "none"],
     [
