@@ -134,7 +134,7 @@ async function decide(
   if (options.ifDue && reasons.length === 0) {
     const asked = { owner: options.owner, keyMode: keyModeOf(set, options) };
     // With another mode of the key it is put there anew, tied to its destination before its group can read it.
-    if (!isOtherMode(set, options) && isMendDue(set, asked)) mend(asked, options);
+    if (!isOtherMode(set, options) && isMendDue(set, asked)) orTell(options, () => mend(asked, options));
     return { outcome: "not due", ...about };
   }
   const waitsUntil = isUsable ? options.waitUntil?.(certificate, clocks) : undefined;
@@ -169,6 +169,16 @@ function noteMode(place: LockedPlace, set: StoredSet, options: IssueOptions): St
 
 function attributesOf(set: StoredSet, options: IssueOptions): SetAttributes {
   return { owner: options.owner ?? inherited(set), keyMode: keyModeOf(set, options) };
+}
+
+/** What must not fail the run, since the certificate is right without it: where it fails, that is told. */
+function orTell({ onNote }: IssueOptions, act: () => void): void {
+  try {
+    act();
+  } catch (error) {
+    if (!(error instanceof Failure)) throw error;
+    onNote?.(error.message);
+  }
 }
 
 function mend(asked: SetAttributes, { destination, onNote }: IssueOptions): void {
@@ -209,7 +219,7 @@ async function followCa(
   const found = compareCa(set, standing.certificate, answer);
   if (found === "other") return { named: answer };
   if (found === "same") {
-    place.markChecked();
+    orTell(options, () => place.markChecked());
     return standing;
   }
   if (answer instanceof Failure) throw answer;
