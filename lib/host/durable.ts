@@ -142,8 +142,9 @@ export function syncFolder(path: string): void {
 
 /** Sets a file's time to now, and makes it where it is missing. It has no content, and may be lost with no harm. */
 export function touch(path: string): void {
-  const { O_CREAT, O_NOFOLLOW, O_WRONLY } = constants;
-  const fd = openSync(path, O_WRONLY | O_CREAT | O_NOFOLLOW, 0o600);
+  const { O_CREAT, O_NOFOLLOW, O_NONBLOCK, O_WRONLY } = constants;
+  // Without waiting, should it be a FIFO.
+  const fd = openSync(path, O_WRONLY | O_CREAT | O_NOFOLLOW | O_NONBLOCK, 0o600);
   try {
     const now = new Date();
     futimesSync(fd, now, now);

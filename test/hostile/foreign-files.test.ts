@@ -295,6 +295,19 @@ describe("what a unit that issues has put in the place of the set is not followe
   });
 });
 
+test("a FIFO in the place of what notes the last look at the CA keeps no run waiting", async () => {
+  using scene = setScene();
+  const destination = join(scene.folder, "etcd");
+  expect((await issue(destination)).code).toBe(0);
+  const checked = join(scene.folder, ".etcd.set/ca-checked");
+  makeFifo(checked);
+  const look = () => issue(destination, "--if-due", "--refresh-ca", "--timeout", "3s");
+  expect(await look()).toMatchObject({ code: 0, stderr: expect.stringContaining("(ENXIO)") });
+  rmSync(checked);
+  expect(await look()).toMatchObject({ code: 0, stderr: "" });
+  expect(statSync(checked).isFile()).toBe(true);
+});
+
 test("what is in the places where release 1.0.0 had its locks is not opened", async () => {
   using scene = setScene(0o755, uid);
   const destination = join(scene.folder, "etcd");
