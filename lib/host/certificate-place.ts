@@ -221,13 +221,17 @@ export function openCurrent({ set }: Place): Folder | undefined {
   );
 }
 
-/** What the link in the folder of the sets holds; undefined where there is none, or a folder. */
+/**
+ * What the link in the folder of the sets holds; undefined where there is none, or a folder.
+ *
+ * @throws Failure (can't write) where the disk or the system fails
+ */
 export function currentVersion(set: Folder): string | undefined {
   try {
     return readlinkSync(`${set.path}/${currentName}`);
   } catch (error) {
     if (["ENOENT", "EINVAL"].includes(errorCode(error))) return undefined;
-    throw error;
+    throw fileError(ExitCode.cantCreate, "look at", `${set.name}/${currentName}`, error);
   }
 }
 

@@ -40,6 +40,14 @@ const rootFolder = "/run/vault-helper";
  * @throws Failure (try later) when the signal came first; (can't write) when something else is in the lock's place
  */
 export async function takeHostLock(thing: LockedThing, options: LockOptions): Promise<Disposable> {
+  try {
+    return await take(thing, options);
+  } catch (error) {
+    throw fileError(ExitCode.cantCreate, "lock", thing.name, error);
+  }
+}
+
+async function take(thing: LockedThing, options: LockOptions): Promise<Disposable> {
   const { name } = thing;
   const folder = lockFolder();
   if (folder === undefined) return await untilHeld(async () => lockDescriptor(thing), options, name);

@@ -1,6 +1,5 @@
-import { ExitCode } from "../failure.ts";
+import { ExitCode, Failure } from "../failure.ts";
 import type { VaultClient } from "./client.ts";
-import { VaultError } from "./error.ts";
 
 /**
  * The path whose answer a token wraps; undefined for one that wraps nothing, or nothing any more. Needs no token, and
@@ -19,8 +18,8 @@ export async function wrappedPath(client: VaultClient, token: string): Promise<s
     });
     return answer.object("data").text("creation_path");
   } catch (error) {
-    // Also where something on the way lets nobody ask: then what it is used for tells.
-    if (error instanceof VaultError && error.exitCode !== ExitCode.tryLater) return undefined;
+    // Also where something on the way lets nobody ask, or answers something else: then the trade itself tells.
+    if (error instanceof Failure && error.exitCode !== ExitCode.tryLater) return undefined;
     throw error;
   }
 }
