@@ -44,6 +44,11 @@ async function configuredHost(...more: readonly string[]) {
   return Object.assign(host, { file, call });
 }
 
+/** The paths by which tokens were made. */
+function createdBy({ relay }: Host): string[] {
+  return relay.passed.map(({ path }) => path).filter((path) => path.startsWith("auth/token/create"));
+}
+
 const names = Object.keys(commands);
 
 describe.each(names)("%s", (name) => {
@@ -54,7 +59,7 @@ describe.each(names)("%s", (name) => {
       0,
       expect.stringContaining("the init token got this host a token of its own"),
     ]);
-    expect(host.relay.passed[0]?.path).toBe("auth/token/create/demo-master");
+    expect(createdBy(host)).toEqual(["auth/token/create/demo-master"]);
     expect(existsSync(join(host.config, "init-token"))).toBe(false);
   });
 
@@ -65,7 +70,7 @@ describe.each(names)("%s", (name) => {
       VAULT_INIT_ROLE: "demo-master",
     });
     expect(code).toBe(0);
-    expect(host.relay.passed[0]?.path).toBe("auth/token/create/demo-master");
+    expect(createdBy(host)).toEqual(["auth/token/create/demo-master"]);
   });
 
   test("takes no token from it", async () => {
@@ -75,7 +80,7 @@ describe.each(names)("%s", (name) => {
       "VAULT_TOKEN_FILE=/x",
     );
     expect((await host.call(name)).code).toBe(0);
-    expect(host.relay.passed[0]?.path).toBe("auth/token/create/demo-master");
+    expect(createdBy(host)).toEqual(["auth/token/create/demo-master"]);
   });
 
   const wrong: ReadonlyArray<readonly [what: string, spoil: (file: string) => void, words: string]> = [
