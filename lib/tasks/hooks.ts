@@ -127,10 +127,13 @@ async function lockPending(
   options: HookOptions,
 ): Promise<Pending | undefined> {
   if (readPending(destination, folders).changed.length === 0) return undefined;
-  locks.use(await lockHooks(destination, lockOptions(options)));
+  using lock = new DisposableStack();
+  lock.use(await lockHooks(destination, lockOptions(options)));
   // Another run may have acted on it while this one waited.
   const pending = readPending(destination);
-  return pending.changed.length === 0 ? undefined : pending;
+  if (pending.changed.length === 0) return undefined;
+  locks.use(lock.move());
+  return pending;
 }
 
 async function settle(
