@@ -7,7 +7,7 @@ import { tokenPaths } from "../host/token-files.ts";
 import type { VaultClient } from "../vault/client.ts";
 import { readClocks } from "./clock.ts";
 import { standing } from "./due.ts";
-import { type Issued, type IssueOptions, issueCertificate } from "./issue-certificate.ts";
+import { type Issued, type IssueOptions, issueCertificate, refuseForeignKey } from "./issue-certificate.ts";
 import type { AccessNames, Credentials } from "./kubeconfig.ts";
 
 export interface KubeconfigOptions {
@@ -105,6 +105,8 @@ async function credentialsOf({ isByPath }: KubeconfigOptions, options: IssueOpti
   const paths = certificatePaths(options.destination);
   for (let triesLeft = 20; triesLeft > 0; triesLeft--) {
     const set = readSet(options.destination);
+    // Who owns the folder could have put another set there since.
+    refuseForeignKey(set, options);
     const { isUsable } = await standing(set, options, readClocks(options.client));
     const { key, certificate, ca } = set;
     if (isUsable && key !== undefined && certificate !== undefined && ca !== undefined) {
