@@ -1,4 +1,4 @@
-import { chmodSync, lstatSync, mkdirSync, readdirSync, rmSync, statSync } from "node:fs";
+import { chmodSync, lstatSync, mkdirSync, readdirSync, rmSync } from "node:fs";
 import { ExitCode } from "../failure.ts";
 import {
   checkedName,
@@ -226,22 +226,17 @@ export function mendAttributes(destination: string, asked: SetAttributes): Mende
       return { how, name: outerName(place, member) };
     }),
   );
-  const opened = openToReaders(place);
+  const opened = openToReaders(place, current);
   const of = (wanted: Mended) => found.flatMap(({ how, name }) => (how === wanted ? [name] : []));
   return { mended: [...opened, ...of("mended")], linked: of("linked") };
 }
 
-function openToReaders(place: Place): string[] {
-  const { set } = place;
-  if (set === undefined) return [];
-  return [".", currentName].flatMap((part) => {
-    const path = `${set.path}/${part}`;
-    return guard(place, "certificate", () => {
-      const stats = statSync(path, { throwIfNoEntry: false });
-      if (stats === undefined || !isClosed(stats)) return [];
-      chmodSync(path, folderMode);
-      return [part === "." ? set.name : `${set.name}/${part}`];
-    });
+/** Goes by what was opened: the link, looked at again, could lead elsewhere by now. */
+function openToReaders(place: Place, current: Folder | undefined): string[] {
+  return [place.set, current].flatMap((folder) => {
+    if (folder === undefined || !isClosed(folder.stats)) return [];
+    guard(place, "certificate", () => chmodSync(folder.path, folderMode));
+    return [folder === place.set ? folder.name : `${place.set?.name}/${currentName}`];
   });
 }
 
