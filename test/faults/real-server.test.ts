@@ -41,6 +41,12 @@ async function startUninitialised(): Promise<{ readonly address: string } & Asyn
   return { address: `http://127.0.0.1:${port}`, [Symbol.asyncDispose]: () => process.close() };
 }
 
+/** The status of the answer about a wrapping token that nobody has made: 400 by a server that can look. */
+async function lookUpWrapping(address: string): Promise<number> {
+  const { status } = await ask({ address }, "POST", "sys/wrapping/lookup", { body: { token: "never-made" } });
+  return status;
+}
+
 describe("a real server that", () => {
   test("is sealed", async () => {
     await using server = await startServer({ mode: "raft" });
@@ -61,7 +67,9 @@ describe("a real server that", () => {
     await leader.kill();
     const sentence = new RegExp(`${leader.address.replace("http://", "")} refuses the connection`);
     const refusal = { code: 75, sentence, hint: /that the server runs/ } as const;
-    expect(await meet(standby.address, refusal)).toEqual([3, 3, 3]);
+    // OpenBao's standby looks at a wrapping token by itself, so an exchange gets one request further.
+    const looksItself = (await lookUpWrapping(standby.address)) === 400;
+    expect(await meet(standby.address, refusal)).toEqual([3, looksItself ? 4 : 3, 3]);
   });
 
   test("was the leader, and has lost the others", async () => {
