@@ -1,4 +1,4 @@
-import { ExitCode, Failure } from "./failure.ts";
+import { Failure } from "./failure.ts";
 
 const unitSeconds: Readonly<Record<string, number>> = {
   ns: 1e-9,
@@ -32,7 +32,7 @@ export function parseDuration(text: string): number {
   }
   if (text === "0") return 0;
   if (end === 0 || end !== text.length || !Number.isSafeInteger(Math.ceil(seconds))) {
-    throw new Failure(ExitCode.usage, `${JSON.stringify(text)} is not a duration`, {
+    throw new Failure("usage", `${JSON.stringify(text)} is not a duration`, {
       hint: "write a number with its unit, like 90s, 12h, 30d, 20y or 1h30m",
     });
   }

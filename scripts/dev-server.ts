@@ -1,10 +1,11 @@
 #!/usr/bin/env bun
 import type { ParsedArgs } from "citty";
+import { ExitCode } from "../lib/cli/exit-code.ts";
 import { printJson } from "../lib/cli/log.ts";
 import { commonArgs, general, type Run, runScript, type Script } from "../lib/cli/script.ts";
 import { clusterOf, mountArgs, roleArgs } from "../lib/cli/setup.ts";
 import { variable } from "../lib/cli/variable.ts";
-import { ExitCode, Failure } from "../lib/failure.ts";
+import { Failure } from "../lib/failure.ts";
 import { notifyServiceManager } from "../lib/host/notify.ts";
 import { type DevCluster, startDevCluster } from "../lib/server/dev-cluster.ts";
 import { watchEnding } from "../lib/server/ending.ts";
@@ -110,18 +111,14 @@ type Args = ParsedArgs<typeof args>;
 
 function parsePort(text: string): number {
   if (/^\d{1,5}$/.test(text) && Number(text) >= 1 && Number(text) <= 65_535) return Number(text);
-  throw new Failure(ExitCode.usage, `--port ${JSON.stringify(text)} is not a number from 1 to 65535`);
+  throw new Failure("usage", `--port ${JSON.stringify(text)} is not a number from 1 to 65535`);
 }
 
 function requireWaiting(args: Args): void {
   if (args["wait-signal"]) return;
-  throw new Failure(
-    ExitCode.usage,
-    "--wait-signal can be nothing but true: the server ends with this command",
-    {
-      hint: "run it in the background, or as a unit of Type=notify",
-    },
-  );
+  throw new Failure("usage", "--wait-signal can be nothing but true: the server ends with this command", {
+    hint: "run it in the background, or as a unit of Type=notify",
+  });
 }
 
 function tellReady(args: Args, { server, tokensFile }: DevCluster, { log }: Run): void {

@@ -1,13 +1,14 @@
 #!/usr/bin/env bun
 import type { ParsedArgs } from "citty";
 import { certificateArgs, certificateOrder, certificateWords } from "../lib/cli/certificate-args.ts";
+import { ExitCode } from "../lib/cli/exit-code.ts";
 import { hostClient } from "../lib/cli/host-client.ts";
 import { issuedJson, issuedSentence } from "../lib/cli/issued.ts";
 import { printJson } from "../lib/cli/log.ts";
 import { manifestArgs } from "../lib/cli/manifest-args.ts";
 import { runManifests } from "../lib/cli/manifests.ts";
 import { commonArgs, general, hostArgs, runScript, type Script } from "../lib/cli/script.ts";
-import { ExitCode, Failure } from "../lib/failure.ts";
+import { Failure } from "../lib/failure.ts";
 import { issueCertificate } from "../lib/tasks/issue-certificate.ts";
 
 const args = {
@@ -76,12 +77,12 @@ type Args = ParsedArgs<typeof args>;
 function orderOf(args: Args) {
   const { destination, "sign-path": signPath, "common-name": commonName } = args;
   if (destination === undefined || signPath === undefined || commonName === undefined) {
-    throw new Failure(ExitCode.usage, "<sign-path> <common-name> <destination> are missing", {
+    throw new Failure("usage", "<sign-path> <common-name> <destination> are missing", {
       hint: "give them, or --config or --config-dir for manifests; see --help",
     });
   }
   if (args.check === true || args.hooks !== "now") {
-    throw new Failure(ExitCode.usage, "--check and --hooks are for manifests: --config or --config-dir", {
+    throw new Failure("usage", "--check and --hooks are for manifests: --config or --config-dir", {
       hint: "leave them out, or give one of those; vault-helper status --destination tells how a certificate stands",
     });
   }
@@ -96,7 +97,7 @@ function refuseDirectArgs(args: Args): void {
   ].find((name) => args[name] !== undefined);
   if (given === undefined) return;
   const what = given === "sign-path" ? "<sign-path>" : `--${given}`;
-  throw new Failure(ExitCode.usage, `${what} does not go with manifests: they say it`, {
+  throw new Failure("usage", `${what} does not go with manifests: they say it`, {
     hint: "nothing was done; leave it out, and have the manifest say it",
   });
 }

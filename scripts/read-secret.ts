@@ -1,9 +1,10 @@
 #!/usr/bin/env bun
 import type { ParsedArgs } from "citty";
+import { ExitCode } from "../lib/cli/exit-code.ts";
 import { hostClient } from "../lib/cli/host-client.ts";
 import { type Log, printJson, printText } from "../lib/cli/log.ts";
 import { commonArgs, general, hostArgs, runScript, type Script } from "../lib/cli/script.ts";
-import { ExitCode, Failure } from "../lib/failure.ts";
+import { Failure } from "../lib/failure.ts";
 import { resolveOwnership } from "../lib/host/owner.ts";
 import { openSecretPlace, storeSecret } from "../lib/host/secret-file.ts";
 import { isSameAnswer, readSecretText } from "../lib/tasks/read-secret.ts";
@@ -103,7 +104,7 @@ function destinationOf(args: Args): string | undefined {
   const { "dest-path": destination, owner, group } = args;
   if (destination !== undefined || (owner === undefined && group === undefined)) return destination;
   throw new Failure(
-    ExitCode.usage,
+    "usage",
     `--${owner === undefined ? "group" : "owner"} is the file's, and --dest-path is not given`,
     { hint: "give --dest-path, or leave it out" },
   );

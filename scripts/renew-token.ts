@@ -1,9 +1,9 @@
 #!/usr/bin/env bun
+import { ExitCode } from "../lib/cli/exit-code.ts";
 import { hostTokenOptions } from "../lib/cli/host-client.ts";
 import { printJson } from "../lib/cli/log.ts";
 import { commonArgs, general, hostArgs, runScript, type Script } from "../lib/cli/script.ts";
 import { formatDuration } from "../lib/duration.ts";
-import { ExitCode } from "../lib/failure.ts";
 import { type HostToken, keepHostToken } from "../lib/tasks/host-token.ts";
 
 const args = {

@@ -1,5 +1,6 @@
 #!/usr/bin/env bun
-import { type Commands, command, runTool, type Tool } from "../lib/cli/tool.ts";
+import { runTool } from "../lib/cli/run-tool.ts";
+import { type Commands, command, type Tool } from "../lib/cli/tool.ts";
 
 /** Each is loaded when it is called: a token renewal reads nothing of what the others need. */
 const commands: Commands = {

@@ -1,11 +1,11 @@
 #!/usr/bin/env bun
 import { certificateArgs, certificateOrder, certificateWords } from "../lib/cli/certificate-args.ts";
+import { ExitCode } from "../lib/cli/exit-code.ts";
 import { hostClient } from "../lib/cli/host-client.ts";
 import { issuedJson, issuedSentence } from "../lib/cli/issued.ts";
 import { accessArgs, accessOrder } from "../lib/cli/kubeconfig-args.ts";
 import { printJson } from "../lib/cli/log.ts";
 import { commonArgs, general, hostArgs, runScript, type Script } from "../lib/cli/script.ts";
-import { ExitCode } from "../lib/failure.ts";
 import { issueKubeconfig } from "../lib/tasks/issue-kubeconfig.ts";
 
 const args = {

@@ -1,7 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
 import { durationText, formatDuration, parseDuration } from "../lib/duration.ts";
-import { ExitCode } from "../lib/failure.ts";
 import { failureOf } from "./support/failure.ts";
 
 describe("parseDuration()", () => {
@@ -50,7 +49,7 @@ describe("parseDuration()", () => {
     ["digits of another script", "١h"],
   ])("refuses %s", async (_what, text) => {
     const failure = await failureOf(() => parseDuration(text));
-    expect(failure.exitCode).toBe(ExitCode.usage);
+    expect(failure.kind).toBe("usage");
     expect(failure.message).toBe(`${JSON.stringify(text)} is not a duration`);
     expect(failure.hint).toContain("1h30m");
   });
@@ -79,7 +78,7 @@ describe("parseDuration()", () => {
           try {
             seconds = parseDuration(text);
           } catch (error) {
-            expect(error).toHaveProperty("exitCode", ExitCode.usage);
+            expect(error).toHaveProperty("kind", "usage");
             return;
           }
           expect(seconds).toBeGreaterThanOrEqual(0);

@@ -52,6 +52,21 @@ function mayImport({ from, to }: Import): boolean {
   return target === undefined || target === source || (MAY_IMPORT[source ?? ""] ?? []).includes(target);
 }
 
+/** Each way by which a file imports itself, types included: the files on it, the first again at its end. */
+function cyclesOf(imports: readonly Import[]): string[][] {
+  const targets = Map.groupBy(imports, ({ from }) => from);
+  const done = new Set<string>();
+  const cycles: string[][] = [];
+  const visit = (file: string, way: readonly string[]) => {
+    if (way.includes(file)) cycles.push([...way.slice(way.indexOf(file)), file]);
+    if (way.includes(file) || done.has(file)) return;
+    for (const { to } of targets.get(file) ?? []) visit(to, [...way, file]);
+    done.add(file);
+  };
+  for (const file of targets.keys()) visit(file, []);
+  return cycles;
+}
+
 describe("imports", () => {
   test("are found", () => {
     expect(IMPORTS).toContainEqual({ from: "lib/server/build.ts", to: "lib/failure.ts" });
@@ -64,6 +79,17 @@ describe("imports", () => {
   test("have a rule for each room", () => {
     const rooms = FILES.map(roomOf).filter((room) => room !== undefined);
     expect([...new Set(rooms)].filter((room) => !(room in MAY_IMPORT))).toEqual([]);
+  });
+
+  test("lead from no file back to itself", () => {
+    expect(cyclesOf(IMPORTS)).toEqual([]);
+    const [a, b, c] = ["lib/a.ts", "lib/b.ts", "lib/c.ts"];
+    const round = [
+      { from: a, to: b },
+      { from: b, to: c },
+      { from: c, to: a },
+    ];
+    expect(cyclesOf(round)).toEqual([[a, b, c, a]]);
   });
 
   test.each([
@@ -100,6 +126,13 @@ test("a timer's run loads no library before it needs one", () => {
     expect(packagesOf(script)).toContain("citty");
   }
   expect(packagesOf("lib/cli/tls-fault.ts")).toContain("node:crypto");
+});
+
+test("exit codes are known in lib/cli alone", () => {
+  const knows = /\bExitCode\b|\bexit-code\.ts\b|\bprocess\.exit\b/;
+  const others = FILES.filter((path) => path.startsWith("lib/") && !path.startsWith("lib/cli/"));
+  expect(others.filter((path) => knows.test(readFileSync(join(ROOT, path), "utf8")))).toEqual([]);
+  expect(readFileSync(join(ROOT, "lib/cli/exit-code.ts"), "utf8")).toMatch(knows);
 });
 
 test("no file of lib/ has a default export", () => {

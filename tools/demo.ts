@@ -1,9 +1,10 @@
 import { mkdirSync, mkdtempSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, relative } from "node:path";
+import { ExitCode } from "../lib/cli/exit-code.ts";
 import { tableLines } from "../lib/cli/table.ts";
-import { ExitCode, Failure } from "../lib/failure.ts";
-import { startServer } from "../lib/server/server.ts";
+import { Failure } from "../lib/failure.ts";
+import { startServer } from "../lib/server/start-server.ts";
 import { createVaultClient } from "../lib/vault/client.ts";
 import { readSecret } from "../lib/vault/kv.ts";
 import { readCertificates } from "../lib/x509/certificate.ts";
@@ -100,7 +101,7 @@ async function run(command: string, args: readonly string[], { env, home }: RunO
   console.log(`  $ ${[name, ...args].join(" ").replaceAll(`${home}/`, "/")}`);
   const path = Bun.which(command);
   if (path === null)
-    throw new Failure(ExitCode.config, `${name} is not installed`, { hint: `install the package ${name}` });
+    throw new Failure("config", `${name} is not installed`, { hint: `install the package ${name}` });
   const child = Bun.spawn([path, ...args], {
     // Not our own environment: a VAULT_TOKEN or BAO_ADDR in it would take the demo to another server.
     env: { PATH: process.env.PATH ?? "", HOME: home, ...env },
@@ -111,7 +112,7 @@ async function run(command: string, args: readonly string[], { env, home }: RunO
   const [stdout, stderr, code] = await Promise.all([child.stdout.text(), child.stderr.text(), child.exited]);
   for (const line of `${stdout}${stderr}`.trimEnd().split("\n"))
     console.log(`    ${line.replaceAll(`${home}/`, "/")}`);
-  if (code !== 0) throw new Failure(ExitCode.software, `${name} ended with ${code}; the demo stops here`);
+  if (code !== 0) throw new Failure("internal", `${name} ended with ${code}; the demo stops here`);
 }
 
 function fileRow(home: string, path: string): string[] {

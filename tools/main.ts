@@ -1,4 +1,5 @@
 import { resolve } from "node:path";
+import { exitCodeOf } from "../lib/cli/exit-code.ts";
 import { Failure } from "../lib/failure.ts";
 
 /** The folder of the clone. */
@@ -12,6 +13,6 @@ export async function runMain(main: () => Promise<number>): Promise<void> {
     console.error(error instanceof Error ? error.message : error);
     if (error instanceof Failure) for (const line of error.details) console.error(line);
     if (error instanceof Failure && error.hint) console.error(error.hint);
-    process.exitCode = error instanceof Failure ? error.exitCode : 1;
+    process.exitCode = error instanceof Failure ? exitCodeOf(error) : 1;
   }
 }

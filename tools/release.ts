@@ -1,7 +1,8 @@
 import { createHash } from "node:crypto";
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { ExitCode, Failure } from "../lib/failure.ts";
+import { ExitCode } from "../lib/cli/exit-code.ts";
+import { Failure } from "../lib/failure.ts";
 import { version } from "../package.json";
 import { ROOT, runMain } from "./main.ts";
 import { archiveTree, type Contents, makeContents, packageTree } from "./release/contents.ts";
@@ -124,7 +125,7 @@ export async function releaseTime(clone = ROOT): Promise<number> {
   const given = process.env.SOURCE_DATE_EPOCH;
   if (given !== undefined && given !== "") {
     if (/^\d{1,10}$/.test(given)) return Number(given);
-    throw new Failure(ExitCode.usage, `SOURCE_DATE_EPOCH is ${given}, which is no time in Unix seconds`);
+    throw new Failure("usage", `SOURCE_DATE_EPOCH is ${given}, which is no time in Unix seconds`);
   }
   if (!existsSync(join(clone, ".git"))) return noTime;
   // The clone may be another user's, as in a container that it is mounted into: its code runs here all the same.

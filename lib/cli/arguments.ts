@@ -1,6 +1,6 @@
 import { parseArgs } from "node:util";
 import type { ArgDef } from "citty";
-import { ExitCode, Failure } from "../failure.ts";
+import { Failure } from "../failure.ts";
 import { printable } from "../host/file-error.ts";
 import { nearest } from "../suggest.ts";
 
@@ -191,5 +191,5 @@ function checkWords(args: Arguments, words: readonly string[]): void {
 
 /** One without a hint is told where the help is. */
 function usage(sentence: string, hint?: string): Failure {
-  return new Failure(ExitCode.usage, sentence, { hint });
+  return new Failure("usage", sentence, { hint });
 }

@@ -1,4 +1,4 @@
-import { ExitCode, Failure } from "../failure.ts";
+import { Failure } from "../failure.ts";
 import { certificatePaths } from "../host/certificate-place.ts";
 import { keyModes, parseKeyMode } from "../host/key-mode.ts";
 import { resolveOwnership } from "../host/owner.ts";
@@ -158,7 +158,7 @@ function refuseIdleRefresh(args: CertificateArgs): void {
   if (args["refresh-ca"] !== true || (args["if-due"] === true && args.force !== true)) return;
   const why = args.force === true ? "with --force" : "without --if-due";
   throw new Failure(
-    ExitCode.usage,
+    "usage",
     `--refresh-ca is for one that is not due, and ${why} a new one is issued in any case`,
     { hint: "it brings the server's CA along; leave --refresh-ca out, or have it with --if-due alone" },
   );

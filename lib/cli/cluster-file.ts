@@ -1,5 +1,5 @@
 import { type ClusterFile, readClusterFile } from "../cluster/cluster-file.ts";
-import { ExitCode, Failure } from "../failure.ts";
+import { Failure } from "../failure.ts";
 import { printable } from "../host/file-error.ts";
 import { readSmallFile } from "../host/read-file.ts";
 import { parseToml, placeOf } from "../toml/parse.ts";
@@ -25,22 +25,22 @@ const maxBytes = 256 * 1024;
 /**
  * Reads a cluster's file.
  *
- * @throws Failure (configuration) when it is missing, not right, or everybody may write it
+ * @throws Failure (config) when it is missing, not right, or everybody may write it
  */
 export function loadClusterFile(file: string): ClusterFile {
   const content = readSmallFile(file, maxBytes);
   if (content === undefined) {
-    throw new Failure(ExitCode.config, `there is no file ${printable(file)}`, {
+    throw new Failure("config", `there is no file ${printable(file)}`, {
       hint: "give the path of the cluster's file",
     });
   }
   const { text, stats } = content;
   if ((stats.mode & 0o002) !== 0) {
-    throw new Failure(ExitCode.config, `${printable(file)} can be written by everybody`, {
+    throw new Failure("config", `${printable(file)} can be written by everybody`, {
       hint: `whoever writes it decides what hosts may do; chmod o-w ${printable(file)}`,
     });
   }
-  if (text.includes("\ufffd")) throw new Failure(ExitCode.config, `${printable(file)} is not UTF-8`);
+  if (text.includes("\ufffd")) throw new Failure("config", `${printable(file)} is not UTF-8`);
   return readClusterFile(
     {
       what: "a cluster's file",

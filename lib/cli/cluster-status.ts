@@ -1,11 +1,12 @@
 import { type ClusterStatus, readClusterStatus } from "../cluster/cluster-status.ts";
 import type { IssuerStatus } from "../cluster/issuer-status.ts";
 import { formatDuration, formatMinute } from "../duration.ts";
-import { ExitCode, Failure } from "../failure.ts";
+import { Failure } from "../failure.ts";
 import type { Finding } from "../finding.ts";
 import { many } from "../words.ts";
 import { painter } from "./colour.ts";
 import { adminToken } from "./environment.ts";
+import type { ExitCode } from "./exit-code.ts";
 import { defaultConfigDir, type HostStatusArgs } from "./host-status.ts";
 import { findingJson } from "./host-status-json.ts";
 import { printJson } from "./log.ts";
@@ -24,7 +25,7 @@ interface ClusterStatusArgs extends HostStatusArgs, ValidityArgs {
 /**
  * Tells how a cluster stands in the server, with an admin's token; changes nothing.
  *
- * @throws Failure (usage) for an id that can't be right, (configuration) for a file that is not, (no permission) without a token; VaultError
+ * @throws Failure (usage) for an id that can't be right, (config) for a file that is not, (permission) without a token; VaultError
  */
 export async function runClusterStatus(
   args: ClusterStatusArgs,
@@ -56,7 +57,7 @@ function refuseHostFlags(args: HostStatusArgs): void {
     ([name, unset]) => (Object.entries(args).find(([it]) => it === name)?.[1] || undefined) !== unset,
   );
   if (given === undefined) return;
-  throw new Failure(ExitCode.usage, `--${given[0]} is about a host, and not about a cluster`, {
+  throw new Failure("usage", `--${given[0]} is about a host, and not about a cluster`, {
     hint: "leave it out, or leave the cluster out",
   });
 }

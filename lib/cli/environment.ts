@@ -1,11 +1,11 @@
 import { homedir } from "node:os";
 import { join } from "node:path";
 import { parseDuration } from "../duration.ts";
-import { ExitCode, Failure } from "../failure.ts";
+import { Failure } from "../failure.ts";
 import { printable } from "../host/file-error.ts";
 import { readGivenToken } from "../host/token-files.ts";
 import { parseAddress } from "../vault/address.ts";
-import type { ProxyServer, TlsOptions } from "../vault/client.ts";
+import type { ProxyServer, TlsOptions } from "../vault/connection.ts";
 import { proxyFor } from "./proxy.ts";
 import { tlsSettings } from "./tls.ts";
 import { type Environment, variable, variableName } from "./variable.ts";
@@ -32,7 +32,7 @@ export function credentialsPath(env: Environment): string | undefined {
 
 /**
  * @param onNote told what is passed over
- * @throws Failure (configuration) that names the variable that is wrong
+ * @throws Failure (config) that names the variable that is wrong
  * @see https://developer.hashicorp.com/vault/docs/commands#configure-environment-variables
  */
 export function serverSettings(
@@ -60,12 +60,12 @@ export function serverSettings(
  * An admin's token: `VAULT_TOKEN`, else the file that `VAULT_TOKEN_FILE` names, else the one that `vault login`
  * writes. Never a host's.
  *
- * @throws Failure (no permission) where there is none
+ * @throws Failure (permission) where there is none
  */
 export function adminToken(env: Environment): string {
   const token = givenToken(env) ?? readGivenToken(join(env.HOME || homedir(), ".vault-token"));
   if (token !== undefined) return token;
-  throw new Failure(ExitCode.noPermission, "there is no token to set a cluster up with", {
+  throw new Failure("permission", "there is no token to set a cluster up with", {
     hint: "set VAULT_TOKEN or VAULT_TOKEN_FILE, or log in with `vault login` first",
   });
 }
@@ -78,7 +78,7 @@ export function givenToken(env: Environment): string | undefined {
   const read = readGivenToken(path);
   if (read !== undefined) return read;
   throw new Failure(
-    ExitCode.config,
+    "config",
     `${variableName(env, "TOKEN_FILE")} names ${printable(path)}, where there is no token`,
   );
 }
@@ -92,16 +92,12 @@ function timeoutMs(name: string, text: string): number {
   } catch {
     // told below, by the variable's name
   }
-  throw new Failure(
-    ExitCode.config,
-    `${name} is ${JSON.stringify(text)}, which is not a duration above zero`,
-    {
-      hint: "set it to one like 30s",
-    },
-  );
+  throw new Failure("config", `${name} is ${JSON.stringify(text)}, which is not a duration above zero`, {
+    hint: "set it to one like 30s",
+  });
 }
 
 function wholeNumber(name: string, text: string): number {
   if (/^\d{1,3}$/.test(text)) return Number(text);
-  throw new Failure(ExitCode.config, `${name} is ${JSON.stringify(text)}, which is not a number up to 999`);
+  throw new Failure("config", `${name} is ${JSON.stringify(text)}, which is not a number up to 999`);
 }

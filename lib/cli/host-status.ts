@@ -1,6 +1,6 @@
 import { isAbsolute, resolve } from "node:path";
 import { formatDuration, formatMinute } from "../duration.ts";
-import { ExitCode, Failure } from "../failure.ts";
+import { Failure } from "../failure.ts";
 import type { Finding } from "../finding.ts";
 import { certificatePaths } from "../host/certificate-place.ts";
 import { printable } from "../host/file-error.ts";
@@ -13,6 +13,7 @@ import type { UnitStatus } from "../tasks/host-status-units.ts";
 import { painter } from "./colour.ts";
 import { addVariables, readConfigFile } from "./config-file.ts";
 import { credentialsPath } from "./environment.ts";
+import { type ExitCode, failureKindOf } from "./exit-code.ts";
 import { hostMetrics } from "./host-metrics.ts";
 import { hostStatusJson } from "./host-status-json.ts";
 import { printJson } from "./log.ts";
@@ -37,7 +38,7 @@ export const defaultConfigDir = "/etc/vault/certs.d";
 /**
  * Tells how this host stands, and changes nothing on it.
  *
- * @throws Failure (usage); (can't write) for the metrics' file
+ * @throws Failure (usage); (file) for the metrics' file
  */
 export async function runHostStatus(args: HostStatusArgs & ValidityArgs, run: Run): Promise<ExitCode> {
   refuseClusterFlags(args);
@@ -45,7 +46,7 @@ export async function runHostStatus(args: HostStatusArgs & ValidityArgs, run: Ru
   for (const destination of destinations) certificatePaths(destination);
   const { prometheus } = args;
   if (prometheus !== undefined && !prometheus.endsWith(".prom")) {
-    throw new Failure(ExitCode.usage, `${printable(prometheus)} does not end in .prom`, {
+    throw new Failure("usage", `${printable(prometheus)} does not end in .prom`, {
       hint: "node_exporter's textfile collector reads no other file",
     });
   }
@@ -60,6 +61,7 @@ export async function runHostStatus(args: HostStatusArgs & ValidityArgs, run: Ru
     destinations,
     namedFiles: namedFiles(args["config-path"]),
     configFailure: config.failure,
+    failureKindOf,
   });
   if (prometheus !== undefined) writeMetrics(prometheus, renderMetrics(hostMetrics(status)));
   if (args.json === true) printJson(hostStatusJson(status), 2);
@@ -88,7 +90,7 @@ function refuseClusterFlags(args: ValidityArgs): void {
     ([name, value]) => Object.hasOwn(validityArgs, name) && value !== undefined,
   );
   if (given === undefined) return;
-  throw new Failure(ExitCode.usage, `--${given[0]} is about a cluster, and not about a host`, {
+  throw new Failure("usage", `--${given[0]} is about a cluster, and not about a host`, {
     hint: "leave it out, or give the cluster's id, too",
   });
 }

@@ -1,6 +1,6 @@
 import { readFileSync } from "node:fs";
 import { type HostRole, hostRoles } from "../cluster/cluster.ts";
-import { ExitCode, Failure } from "../failure.ts";
+import { Failure } from "../failure.ts";
 import { printable } from "../host/file-error.ts";
 import { readGivenToken } from "../host/token-files.ts";
 
@@ -10,7 +10,7 @@ const flag = "--init-token-file";
  * The ids of init tokens that files hold, by their host roles: `worker=/run/init-token`, with `-` for standard input.
  * What is on a command line is read by every user of the machine.
  *
- * @throws Failure (usage) for what is no host role and file; (configuration) for a file without a token; else as
+ * @throws Failure (usage) for what is no host role and file; (config) for a file without a token; else as
  *   `readGivenToken`
  */
 export function readInitTokenFiles(text: string | undefined): ReadonlyArray<readonly [HostRole, string]> {
@@ -30,7 +30,7 @@ export function readInitTokenFiles(text: string | undefined): ReadonlyArray<read
 }
 
 function usage(how: string): Failure {
-  return new Failure(ExitCode.usage, `${flag} ${how}`, {
+  return new Failure("usage", `${flag} ${how}`, {
     hint: `write it as ${flag} worker=/run/init-token, or worker=- for standard input; repeat it for ${hostRoles.join(", ")}`,
   });
 }
@@ -39,5 +39,5 @@ function readToken(role: HostRole, path: string): string {
   const token = path === "-" ? readFileSync(0, "utf8").trim() : (readGivenToken(path) ?? "");
   if (token !== "") return token;
   const where = path === "-" ? "standard input" : printable(path);
-  throw new Failure(ExitCode.config, `${flag} names ${where} for ${role}, where there is no token`);
+  throw new Failure("config", `${flag} names ${where} for ${role}, where there is no token`);
 }

@@ -1,4 +1,4 @@
-import { ExitCode, Failure } from "../failure.ts";
+import { Failure } from "../failure.ts";
 import type { KubeconfigOptions } from "../tasks/issue-kubeconfig.ts";
 import type { Arguments } from "./arguments.ts";
 
@@ -67,7 +67,7 @@ export function accessOrder(
   for (const name of ["cluster-name", "user-name", "context"] as const) checkName(name, args[name]);
   if (server !== undefined) checkServer(server);
   if (!/^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/.test(namespace)) {
-    throw new Failure(ExitCode.usage, `${JSON.stringify(namespace)} can't be a namespace`, {
+    throw new Failure("usage", `${JSON.stringify(namespace)} can't be a namespace`, {
       hint: "it has to have 1 to 63 lower-case letters, digits and hyphens between them",
     });
   }
@@ -84,7 +84,7 @@ export function accessOrder(
 function checkName(flag: string, name: string | undefined): void {
   if (name === undefined || (name.trim() !== "" && name.length <= 253 && !/[\p{Cc}\p{Cf}]/u.test(name)))
     return;
-  throw new Failure(ExitCode.usage, `--${flag} ${JSON.stringify(name)} can't be a name in a kubeconfig`, {
+  throw new Failure("usage", `--${flag} ${JSON.stringify(name)} can't be a name in a kubeconfig`, {
     hint: "it has to have 1 to 253 characters, and none that can't be seen",
   });
 }
@@ -96,7 +96,7 @@ function checkServer(server: string): void {
   if (url?.protocol === "https:" && /^https:\/\//i.test(server) && isPlain) return;
   const shown =
     url !== undefined && url.username + url.password !== "" ? "what is given" : JSON.stringify(server);
-  throw new Failure(ExitCode.usage, `--server: ${shown} can't be the address of an API server`, {
+  throw new Failure("usage", `--server: ${shown} can't be the address of an API server`, {
     hint: "write it as https://api.example.com:6443, without a user or a query",
   });
 }

@@ -1,8 +1,9 @@
 import { fstatSync, writeSync } from "node:fs";
-import { ExitCode, Failure } from "../failure.ts";
+import { Failure } from "../failure.ts";
 import { errorCode, fileError } from "../host/file-error.ts";
 import { visible, visibleJson, visibleLines } from "../visible.ts";
 import { paintPattern } from "./colour.ts";
+import { ExitCode, exitCodeOf } from "./exit-code.ts";
 import { fitLine } from "./help.ts";
 
 const levels = ["errors", "information", "debug"] as const;
@@ -83,11 +84,6 @@ export function stoppedJson(failure: unknown) {
   return { error: message, ...more };
 }
 
-/** Of a run that ends with that. */
-export function exitCodeOf(failure: unknown): ExitCode {
-  return failure instanceof Failure ? failure.exitCode : ExitCode.software;
-}
-
 /** Nobody reads a longer line to its end, and a journal breaks it. */
 const longestLine = 16_384;
 
@@ -152,13 +148,13 @@ export function printText(answer: string): void {
  * read what it wanted.
  *
  * @param code what came of the work itself
- * @returns that, or (can't write) where the work went well and nobody could read of it
+ * @returns that, or (file) where the work went well and nobody could read of it
  */
 export function tellOutput(code: ExitCode, log: Log): ExitCode {
   if (lost === undefined || errorCode(lost) === "EPIPE") return code;
-  const failure = fileError(ExitCode.cantCreate, "write to", "/dev/stdout", lost);
+  const failure = fileError("file", "write to", "/dev/stdout", lost);
   log.error(failure);
-  return code < ExitCode.usage ? failure.exitCode : code;
+  return code < ExitCode.usage ? exitCodeOf(failure) : code;
 }
 
 /** How much a reader that takes its time had room for. */
@@ -179,7 +175,7 @@ export function parseLogLevel(text: string): LogLevel {
     ? Number(word)
     : levels.findIndex((name) => word.length >= 4 && name.startsWith(word));
   if (index === 0 || index === 1 || index === 2) return index;
-  throw new Failure(ExitCode.usage, `${JSON.stringify(text)} is not a log level`, {
+  throw new Failure("usage", `${JSON.stringify(text)} is not a log level`, {
     hint: "use 0 (errors), 1 (information) or 2 (debug)",
   });
 }

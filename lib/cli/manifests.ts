@@ -1,9 +1,10 @@
-import { ExitCode, Failure } from "../failure.ts";
+import { Failure } from "../failure.ts";
 import { type Loaded, loadManifest, loadManifests } from "../manifest/load.ts";
 import type { Manifest } from "../manifest/manifest.ts";
 import { type HookResult, pendingHooks, runPendingHooks } from "../tasks/hooks.ts";
-import { dueManifests, issueManifests, lookAt, type Outcome, worstExitCode } from "../tasks/manifests.ts";
+import { dueManifests, issueManifests, lookAt, type Outcome } from "../tasks/manifests.ts";
 import type { VaultClient } from "../vault/client.ts";
+import { ExitCode, exitCodeOf, worstExitCode } from "./exit-code.ts";
 import { hostClient } from "./host-client.ts";
 import { issuedJson, issuedSentence } from "./issued.ts";
 import { printJson, stoppedJson } from "./log.ts";
@@ -36,11 +37,11 @@ export async function runManifests(args: ManifestArgs, run: Run): Promise<ExitCo
     manifests,
     report: { broken: failures.map(({ message }) => message) },
     fail(failure, name) {
-      const { exitCode, message, hint } = failure;
+      const { kind, message, hint } = failure;
       const sentence = name === undefined ? message : `${name}: ${message}`;
-      if (!told.has(sentence)) run.log.error(new Failure(exitCode, sentence, { hint, cause: failure }));
+      if (!told.has(sentence)) run.log.error(new Failure(kind, sentence, { hint, cause: failure }));
       told.add(sentence);
-      return exitCode;
+      return exitCodeOf(failure);
     },
   };
   const codes = failures.map((failure) => job.fail(failure));
@@ -56,22 +57,22 @@ export async function runManifests(args: ManifestArgs, run: Run): Promise<ExitCo
 
 function parseWhen({ hooks, check, "refresh-ca": refreshCa }: ManifestArgs): "now" | "later" | "only" {
   if (hooks !== "now" && hooks !== "later" && hooks !== "only") {
-    throw new Failure(ExitCode.usage, `--hooks ${hooks} can't be: use now, later or only`);
+    throw new Failure("usage", `--hooks ${hooks} can't be: use now, later or only`);
   }
   if (refreshCa === true && (check === true || hooks === "only")) {
     const other = check === true ? "--check" : "--hooks only";
-    throw new Failure(ExitCode.usage, `--refresh-ca and ${other} exclude each other: that asks no server`, {
+    throw new Failure("usage", `--refresh-ca and ${other} exclude each other: that asks no server`, {
       hint: "leave one of them out; vault-helper status tells whether the server has another CA, and changes nothing",
     });
   }
   if (check !== true || hooks === "now") return hooks;
-  throw new Failure(ExitCode.usage, "--check and --hooks exclude each other: a check runs none");
+  throw new Failure("usage", "--check and --hooks exclude each other: a check runs none");
 }
 
 function load(args: ManifestArgs): Loaded {
   if (args.config === undefined) return loadManifests(args["config-dir"] ?? "");
   if (args["config-dir"] === undefined) return { manifests: [loadManifest(args.config)], failures: [] };
-  throw new Failure(ExitCode.usage, "--config and --config-dir exclude each other", {
+  throw new Failure("usage", "--config and --config-dir exclude each other", {
     hint: "give the one manifest, or the folder of all",
   });
 }
@@ -169,7 +170,7 @@ function tellHook(result: HookResult, { args, log, fail }: Job): ExitCode {
   const sentence = hookSentence(result);
   if (result.failure !== undefined) {
     const hint = "it is run again by the next run";
-    return fail(new Failure(ExitCode.tryLater, `${sentence}: ${result.failure}`, { hint }));
+    return fail(new Failure("temporary", `${sentence}: ${result.failure}`, { hint }));
   }
   if (result.note !== undefined) log.note(`${sentence}: ${result.note}`);
   else if (args.json !== true) log.done(`${sentence}: done`);

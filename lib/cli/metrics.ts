@@ -1,5 +1,4 @@
 import { basename, dirname } from "node:path";
-import { ExitCode } from "../failure.ts";
 import { removeTemporaries, replaceFile } from "../host/durable.ts";
 import { fileError } from "../host/file-error.ts";
 import { openFolder } from "../host/folder.ts";
@@ -48,7 +47,7 @@ function escapeText(text: string): string {
  * Puts metrics where node_exporter's textfile collector finds them: whole at each moment, and readable by it. Another
  * user's link on the way there is not followed.
  *
- * @throws Failure (can't write)
+ * @throws Failure (file)
  * @see https://github.com/prometheus/node_exporter#textfile-collector
  */
 export function writeMetrics(path: string, text: string): void {
@@ -59,6 +58,6 @@ export function writeMetrics(path: string, text: string): void {
     removeTemporaries(file);
     replaceFile(file, text, { mode: 0o644 });
   } catch (error) {
-    throw fileError(ExitCode.cantCreate, "write", path, error);
+    throw fileError("file", "write", path, error);
   }
 }

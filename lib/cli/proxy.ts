@@ -1,6 +1,6 @@
-import { ExitCode, Failure } from "../failure.ts";
+import { Failure } from "../failure.ts";
 import { isLoopback } from "../vault/address.ts";
-import type { ProxyServer } from "../vault/client.ts";
+import type { ProxyServer } from "../vault/connection.ts";
 import { ipBytes } from "../x509/ip-address.ts";
 import { type Environment, variableName } from "./variable.ts";
 
@@ -10,7 +10,7 @@ import { type Environment, variableName } from "./variable.ts";
  * `NO_PROXY` names.
  *
  * @returns undefined where there is none
- * @throws Failure (configuration) that names the variable, and never what it holds: a password may be in it
+ * @throws Failure (config) that names the variable, and never what it holds: a password may be in it
  * @see https://pkg.go.dev/golang.org/x/net/http/httpproxy#Config
  */
 export function proxyFor(env: Environment, to: URL): ProxyServer | undefined {
@@ -29,7 +29,7 @@ function parseProxy(from: string, text: string): ProxyServer {
   const url = /[\s\p{Cc}]/u.test(address) || !URL.canParse(address) ? undefined : new URL(address);
   if (url !== undefined && url.hostname !== "" && /^https?:$/.test(url.protocol)) return { from, url };
   const how = url === undefined || url.hostname === "" ? "is no address" : `asks for ${url.protocol}//`;
-  throw new Failure(ExitCode.config, `${from} names a proxy that can't be used: it ${how}`, {
+  throw new Failure("config", `${from} names a proxy that can't be used: it ${how}`, {
     hint: "set it to one like http://proxy.example.com:3128",
   });
 }

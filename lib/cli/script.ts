@@ -2,21 +2,14 @@ import { writeFileSync } from "node:fs";
 import { type ArgsDef, defineCommand, type ParsedArgs, runCommand } from "citty";
 import { version } from "../../package.json";
 import { parseDuration } from "../duration.ts";
-import { ExitCode, Failure } from "../failure.ts";
+import { Failure } from "../failure.ts";
 import { isLoopback } from "../vault/address.ts";
 import { createVaultClient, type VaultClient } from "../vault/client.ts";
 import { type Arguments, checkArguments } from "./arguments.ts";
 import { serverSettings } from "./environment.ts";
+import { ExitCode, exitCodeOf } from "./exit-code.ts";
 import { type HelpPage, renderHelp } from "./help.ts";
-import {
-  createLog,
-  exitCodeOf,
-  type Log,
-  parseLogLevel,
-  printFailure,
-  printLines,
-  tellOutput,
-} from "./log.ts";
+import { createLog, type Log, parseLogLevel, printFailure, printLines, tellOutput } from "./log.ts";
 import type { Environment } from "./variable.ts";
 
 /** What a script's `run` is given beside its arguments. */
@@ -207,7 +200,7 @@ function timeLimitMs(text: string): number {
   const milliseconds = parseDuration(text) * 1000;
   // Longer ones overflow the timer, and would end at once.
   if (milliseconds > 0 && milliseconds < 2 ** 31) return milliseconds;
-  throw new Failure(ExitCode.usage, `--timeout ${text} can't be: give it more than 0 and at most 24d`);
+  throw new Failure("usage", `--timeout ${text} can't be: give it more than 0 and at most 24d`);
 }
 
 /** Aborts when the process is asked to end (requests end, files stay whole), or when the time is over. */
@@ -221,7 +214,7 @@ function stopSignal() {
   ] as const) {
     process.once(name, () => {
       exitCode = 128 + number;
-      controller.abort(new Failure(ExitCode.tryLater, `stopped by ${name}`));
+      controller.abort(new Failure("temporary", `stopped by ${name}`));
     });
   }
   return {
@@ -232,7 +225,7 @@ function stopSignal() {
     after(milliseconds: number) {
       endsAt = performance.now() + milliseconds;
       const sentence = `the time limit of ${milliseconds / 1000} s is over`;
-      setTimeout(() => controller.abort(new Failure(ExitCode.tryLater, sentence)), milliseconds).unref();
+      setTimeout(() => controller.abort(new Failure("temporary", sentence)), milliseconds).unref();
     },
   };
 }

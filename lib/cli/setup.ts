@@ -6,12 +6,13 @@ import { setupPolicy } from "../cluster/needed-policy.ts";
 import type { Change } from "../cluster/plan.ts";
 import type { FileChoice, Setup } from "../cluster/setup.ts";
 import { durationText, formatDuration, parseDuration } from "../duration.ts";
-import { ExitCode, Failure } from "../failure.ts";
+import { Failure } from "../failure.ts";
 import type { VaultClient } from "../vault/client.ts";
 import { many } from "../words.ts";
 import type { Arguments } from "./arguments.ts";
 import { clusterFileArgs, loadClusterFile } from "./cluster-file.ts";
 import { adminToken } from "./environment.ts";
+import { ExitCode } from "./exit-code.ts";
 import { readInitTokenFiles } from "./init-token-files.ts";
 import { printJson, printLines, stoppedJson } from "./log.ts";
 import { commonArgs, general, type Run } from "./script.ts";
@@ -100,13 +101,9 @@ function initTokensOf(args: ClusterArgs): Cluster["initTokens"] {
   const files = readInitTokenFiles(args["init-token-file"]);
   const twice = chosen.find(([role]) => files.some(([it]) => it === role))?.[0];
   if (twice === undefined) return Object.fromEntries([...chosen, ...files]);
-  throw new Failure(
-    ExitCode.usage,
-    `--init-token-${twice} and --init-token-file ${twice}=… exclude each other`,
-    {
-      hint: "give the file alone: what is on a command line is seen by every user",
-    },
-  );
+  throw new Failure("usage", `--init-token-${twice} and --init-token-file ${twice}=… exclude each other`, {
+    hint: "give the file alone: what is on a command line is seen by every user",
+  });
 }
 
 /** @throws Failure (usage) for a word that is no host role */
@@ -115,7 +112,7 @@ function rotatedOf(text: string | undefined): readonly HostRole[] {
   return words.map((word) => {
     const role = hostRoles.find((it) => it === word);
     if (role !== undefined) return role;
-    throw new Failure(ExitCode.usage, `--rotate-init-token takes a host role, and ${word} is none`, {
+    throw new Failure("usage", `--rotate-init-token takes a host role, and ${word} is none`, {
       hint: `the host roles are ${hostRoles.join(", ")}`,
     });
   });
@@ -129,12 +126,12 @@ export interface Asked extends FileChoice {
 /**
  * The cluster that a command line speaks of, as its flags say.
  *
- * @throws Failure (usage) for what can't be, or where flags say other than the file; (configuration) for a file that
+ * @throws Failure (usage) for what can't be, or where flags say other than the file; (config) for a file that
  *   is not right
  */
 export function clusterOf(args: ClusterArgs): Asked {
   if (args.config !== undefined && args.narrow === true) {
-    throw new Failure(ExitCode.usage, "--config and --narrow exclude each other", {
+    throw new Failure("usage", "--config and --narrow exclude each other", {
       hint: "--narrow is to go back to a cluster without a file",
     });
   }
@@ -159,7 +156,7 @@ export function clusterOf(args: ClusterArgs): Asked {
 function idOf(...ids: ReadonlyArray<string | undefined>): string {
   const id = ids.find((it) => it !== undefined);
   if (id !== undefined) return id;
-  throw new Failure(ExitCode.usage, "<cluster> is missing", { hint: "give it, or --config with its id" });
+  throw new Failure("usage", "<cluster> is missing", { hint: "give it, or --config with its id" });
 }
 
 /** A set-up or one half of it. */
@@ -298,12 +295,12 @@ export function changeJson({ action, resource, fields }: Change) {
 function checkSetupArgs(args: ParsedArgs<typeof setupArgs>): void {
   const other = args["dry-run"] === true ? "--dry-run" : args.check === true ? "--check" : undefined;
   if (args["print-policy"] === true && other !== undefined) {
-    throw new Failure(ExitCode.usage, `--print-policy and ${other} exclude each other`, {
+    throw new Failure("usage", `--print-policy and ${other} exclude each other`, {
       hint: "the policy is the same whatever stands in the server, which is not asked for it",
     });
   }
   if (args["dry-run"] === true && args.check === true) {
-    throw new Failure(ExitCode.usage, "--dry-run and --check exclude each other", {
+    throw new Failure("usage", "--dry-run and --check exclude each other", {
       hint: "--check does what --dry-run does, and exits with 2 when something would change",
     });
   }

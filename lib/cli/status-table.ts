@@ -1,8 +1,8 @@
 import { formatMinute } from "../duration.ts";
-import { ExitCode } from "../failure.ts";
 import { type State, states } from "../finding.ts";
 import { visible } from "../visible.ts";
 import type { Colour, Paint } from "./colour.ts";
+import { ExitCode } from "./exit-code.ts";
 import { wrap } from "./help.ts";
 import { tableLines } from "./table.ts";
 

@@ -4,10 +4,11 @@ import type { MountContents } from "../cluster/mount-contents.ts";
 import { teardownPolicy } from "../cluster/needed-policy.ts";
 import type { Resource } from "../cluster/plan.ts";
 import { type PlannedRemoval, planTeardown, type Teardown } from "../cluster/teardown.ts";
-import { ExitCode, Failure } from "../failure.ts";
+import { Failure } from "../failure.ts";
 import { many } from "../words.ts";
 import type { Arguments } from "./arguments.ts";
 import { adminToken } from "./environment.ts";
+import { ExitCode } from "./exit-code.ts";
 import { printJson, stoppedJson } from "./log.ts";
 import { sayIfSlow, tellProgress } from "./progress.ts";
 import { commonArgs, general, type Run } from "./script.ts";
@@ -121,23 +122,23 @@ function checkConfirmed(
 ): boolean {
   const other = yes !== undefined ? "--yes" : dryRun === true ? "--dry-run" : undefined;
   if (policy === true && other !== undefined) {
-    throw new Failure(ExitCode.usage, `--print-policy and ${other} exclude each other`, {
+    throw new Failure("usage", `--print-policy and ${other} exclude each other`, {
       hint: "the policy is the same whatever stands in the server, which is not asked for it",
     });
   }
   if (yes !== undefined && dryRun === true) {
-    throw new Failure(ExitCode.usage, "--dry-run and --yes exclude each other", {
+    throw new Failure("usage", "--dry-run and --yes exclude each other", {
       hint: "look with --dry-run first, then remove with --yes",
     });
   }
   if (yes === undefined || yes === id) return yes !== undefined;
-  throw new Failure(ExitCode.usage, `--yes names ${JSON.stringify(yes)}, and the cluster is ${id}`, {
+  throw new Failure("usage", `--yes names ${JSON.stringify(yes)}, and the cluster is ${id}`, {
     hint: "nothing was removed; give the same id twice",
   });
 }
 
 function unconfirmed({ id }: Cluster): Failure {
-  return new Failure(ExitCode.usage, "nothing was removed: that needs the cluster's id once more", {
+  return new Failure("usage", "nothing was removed: that needs the cluster's id once more", {
     hint: `add --yes ${id}`,
   });
 }

@@ -1,8 +1,8 @@
 import { createPrivateKey, X509Certificate } from "node:crypto";
 import { createSecureContext } from "node:tls";
-import { ExitCode, Failure } from "../failure.ts";
+import { Failure } from "../failure.ts";
 import { printable } from "../host/file-error.ts";
-import { describe, type Given } from "./tls.ts";
+import { describe, type Given } from "./given-pem.ts";
 
 /**
  * Which of the files that TLS is to go by can't be used. The runtime tells of a CA that is none, and of a key that is
@@ -47,5 +47,5 @@ function names({ variable, path }: Given): string {
 }
 
 function fault(sentence: string, hint?: string): Failure {
-  return new Failure(ExitCode.config, sentence, { hint });
+  return new Failure("config", sentence, { hint });
 }

@@ -1,20 +1,11 @@
 import { readdirSync, readFileSync, realpathSync, statSync } from "node:fs";
 import { join } from "node:path";
-import { ExitCode, Failure } from "../failure.ts";
+import { Failure } from "../failure.ts";
 import { errorCode, fileError, printable } from "../host/file-error.ts";
-import type { TlsOptions } from "../vault/client.ts";
+import type { TlsOptions } from "../vault/connection.ts";
 import { decodePem, encodePem, type PemBlock } from "../x509/pem.ts";
+import { describe, type Given } from "./given-pem.ts";
 import { type Environment, variable, variableName } from "./variable.ts";
-
-/** PEM, and where it is from, for sentences. */
-export interface Given {
-  /** `VAULT_CACERT` */
-  readonly variable: string;
-  /** Undefined for what the variable holds itself. */
-  readonly path?: string;
-  /** PEM blocks as the TLS runtime reads them: it passes over those behind a byte order mark or blanks. */
-  readonly pem: readonly string[];
-}
 
 interface Trust {
   readonly given: readonly Given[];
@@ -25,7 +16,7 @@ interface Trust {
  * Whom a client trusts, and what it shows, as the server's own command line finds it.
  *
  * @param onNote told what is left out of a folder of CAs
- * @throws Failure (configuration) that names the variable, and the file
+ * @throws Failure (config) that names the variable, and the file
  * @see https://developer.hashicorp.com/vault/docs/commands#configure-environment-variables
  */
 export function tlsSettings(env: Environment, onNote: (sentence: string) => void): TlsOptions {
@@ -45,10 +36,7 @@ export function tlsSettings(env: Environment, onNote: (sentence: string) => void
 function clientIdentity(env: Environment): [cert: Given, key: Given] | [] {
   const [certPath, keyPath] = [variable(env, "CLIENT_CERT"), variable(env, "CLIENT_KEY")];
   if ((certPath === undefined) !== (keyPath === undefined)) {
-    throw new Failure(
-      ExitCode.config,
-      "VAULT_CLIENT_CERT and VAULT_CLIENT_KEY go together, and one is not set",
-    );
+    throw new Failure("config", "VAULT_CLIENT_CERT and VAULT_CLIENT_KEY go together, and one is not set");
   }
   if (certPath === undefined || keyPath === undefined) return [];
   return [
@@ -74,11 +62,6 @@ function only(one: Given): Trust {
   return { given: [one], from: describe(one) };
 }
 
-/** `VAULT_CACERT (/etc/vault/ca.pem)` */
-export function describe({ variable, path }: Pick<Given, "variable" | "path">): string {
-  return path === undefined ? variable : `${variable} (${printable(path)})`;
-}
-
 function given(variable: string, path: string): Given {
   const pem = certificatesIn(readNamed(variable, path), `${variable} names ${printable(path)}, which`);
   return { variable, path, pem };
@@ -95,7 +78,7 @@ function certificatesIn(text: string, what: string): readonly string[] {
   // What else is in the file, an encrypted key say, is not looked at.
   const found = whole.length === begun.length ? blocksIn(whole.join("\n")) : [];
   if (found.length === 0) {
-    throw new Failure(ExitCode.config, `${what} holds no certificate in PEM, or a broken one`, {
+    throw new Failure("config", `${what} holds no certificate in PEM, or a broken one`, {
       hint:
         text.startsWith("0") && !text.includes("-----")
           ? "it looks like DER: openssl x509 -inform der -in FILE -out FILE.pem makes PEM of it"
@@ -103,7 +86,7 @@ function certificatesIn(text: string, what: string): readonly string[] {
     });
   }
   if (found.some(({ label }) => label.startsWith("TRUSTED"))) {
-    throw new Failure(ExitCode.config, `${what} holds an OpenSSL "TRUSTED CERTIFICATE", which is not used`, {
+    throw new Failure("config", `${what} holds an OpenSSL "TRUSTED CERTIFICATE", which is not used`, {
       hint: "openssl x509 -in FILE -out FILE.pem makes a plain certificate of it",
     });
   }
@@ -122,7 +105,7 @@ function blocksIn(text: string): readonly PemBlock[] {
 function givenKey(variable: string, path: string): Given {
   const text = readNamed(variable, path);
   if (/-----BEGIN ENCRYPTED PRIVATE KEY-----|^Proc-Type: *4, *ENCRYPTED/m.test(text)) {
-    throw new Failure(ExitCode.config, `${variable} names ${printable(path)}, whose key is encrypted`, {
+    throw new Failure("config", `${variable} names ${printable(path)}, whose key is encrypted`, {
       hint: "openssl pkey -in FILE -out FILE.pem decrypts it; nobody could type its password for a timer",
     });
   }
@@ -131,7 +114,7 @@ function givenKey(variable: string, path: string): Given {
     .map(({ label, der }) => encodePem(label, der));
   if (pem.length > 0) return { variable, path, pem };
   throw new Failure(
-    ExitCode.config,
+    "config",
     `${variable} names ${printable(path)}, which holds no private key in PEM, or a broken one`,
   );
 }
@@ -162,7 +145,7 @@ function folderTrust(variable: string, path: string, onNote: (sentence: string) 
   if (statFound(variable, path).isDirectory()) takeFolder(path, false);
   else take(path, false);
   if (found.size > 0) return { given: [...found.values()], from: describe({ variable, path }) };
-  throw new Failure(ExitCode.config, `${variable} names ${printable(path)}, which holds no file`);
+  throw new Failure("config", `${variable} names ${printable(path)}, which holds no file`);
 }
 
 function statFound(variable: string, path: string) {
@@ -173,7 +156,7 @@ function attempt<T>(variable: string, path: string, call: () => T): T {
   try {
     return call();
   } catch (error) {
-    throw fileError(ExitCode.config, `read what ${variable} names,`, path, error);
+    throw fileError("config", `read what ${variable} names,`, path, error);
   }
 }
 
@@ -200,8 +183,7 @@ function systemTrust(env: Environment): Trust {
     try {
       return only({ variable, path, pem: [readFileSync(path, "utf8")] });
     } catch (error) {
-      if (errorCode(error) !== "ENOENT")
-        throw fileError(ExitCode.config, "read the system's CAs in", path, error);
+      if (errorCode(error) !== "ENOENT") throw fileError("config", "read the system's CAs in", path, error);
     }
   }
   return { given: [], from: "the runtime's own list" };
@@ -216,7 +198,7 @@ function readNamed(variable: string, path: string): string {
     // A FIFO would hold the run for ever; a folder's own error says what it is.
     if ((!stats.isFile() && !stats.isDirectory()) || stats.size > maxNamedBytes) {
       const how = stats.isFile() ? `longer than ${maxNamedBytes / 1024 / 1024} MiB` : "not a plain file";
-      throw new Failure(ExitCode.config, `${variable} names ${printable(path)}, which is ${how}`);
+      throw new Failure("config", `${variable} names ${printable(path)}, which is ${how}`);
     }
     return readFileSync(path, "utf8");
   });
@@ -227,7 +209,7 @@ function truth(env: Environment, name: string): boolean {
   if (text === undefined || /^(0|f|false)$/.test(text)) return false;
   if (/^(1|t|true)$/.test(text)) return true;
   throw new Failure(
-    ExitCode.config,
+    "config",
     `${variableName(env, name)} is ${JSON.stringify(text)}, which is neither true nor false`,
   );
 }

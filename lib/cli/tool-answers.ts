@@ -1,10 +1,11 @@
 import { version } from "../../package.json";
-import { ExitCode, Failure } from "../failure.ts";
+import { Failure } from "../failure.ts";
 import { printable } from "../host/file-error.ts";
 import { nearest } from "../suggest.ts";
 import { checkArguments } from "./arguments.ts";
+import { ExitCode, exitCodeOf } from "./exit-code.ts";
 import { columns, exampleLines, renderHelp, wrap } from "./help.ts";
-import { createLog, exitCodeOf, printErrors, printFailure, printLines, tellOutput } from "./log.ts";
+import { createLog, printErrors, printFailure, printLines, tellOutput } from "./log.ts";
 import { asksForJson, commonArgs } from "./script.ts";
 import { findCommand, splitWords, type Tool } from "./tool.ts";
 
@@ -53,7 +54,7 @@ async function answerOf(tool: Tool, name: string | undefined, rest: readonly str
 }
 
 async function helpOf(tool: Tool, words: readonly string[]): Promise<string> {
-  const { name, rest } = splitWords(words);
+  const { name, rest } = await splitWords(tool, words);
   checkArguments(commonArgs, rest, tool.name);
   if (name === undefined || Object.hasOwn(own, name)) return await renderTool(tool);
   const load = findCommand(tool, name);
@@ -75,7 +76,7 @@ function noCommand(tool: Tool, word: string | undefined): Failure {
   const named = isShown ? `there is no command ${printable(word)}` : "there is no such command";
   const sentence = word === undefined ? "a command is missing" : named;
   const hint = near === undefined ? "" : `did you mean ${near}? `;
-  return new Failure(ExitCode.usage, sentence, { hint: `${hint}see ${tool.name} --help` });
+  return new Failure("usage", sentence, { hint: `${hint}see ${tool.name} --help` });
 }
 
 function knownAliases({ aliases, commands }: Tool): ReadonlyArray<readonly [alias: string, name: string]> {

@@ -1,6 +1,5 @@
-import { basename } from "node:path";
 import type { ArgsDef } from "citty";
-import type { Arguments } from "./arguments.ts";
+import { type Arguments, letter } from "./arguments.ts";
 import type { HelpPage } from "./help.ts";
 import { runScript, type Script } from "./script.ts";
 
@@ -40,55 +39,35 @@ export function findCommand({ commands, aliases }: Tool, name: string): Commands
   return Object.hasOwn(commands, full) ? commands[full] : undefined;
 }
 
-/** Flags that take no value, of every command: to ask each for its own would load them all. */
-const switches = [
-  ...[
-    "--help",
-    "-h",
-    "--version",
-    "-v",
-    "--json",
-    "--dry-run",
-    "--check",
-    "--print-policy",
-    "--narrow",
-    "--if-due",
-    "--force",
-  ],
-  ...["--refresh-ca", "--ca-chain", "--embed", "--merge", "--offline", "--revoke-hosts"],
-  ...["--wait-signal", "-w"],
-];
+/**
+ * The flags of all commands that take no value, as they are written. This loads every command, so it is asked only
+ * where a flag comes before the command's name.
+ */
+async function switchesOf({ commands }: Tool): Promise<ReadonlySet<string>> {
+  const pages = await Promise.all(Object.values(commands).map(async (load) => (await load()).page));
+  const flags = pages.flatMap(({ args }) => Object.entries(args));
+  return new Set([
+    ...["--help", "-h", "--version", "-v"],
+    ...flags.flatMap(([name, arg]) => (arg.type === "boolean" ? [`--${name}`, `-${letter(arg)}`] : [])),
+  ]);
+}
 
 /**
- * Which word names the command, and what the others are: as with the Go tool, flags may come before it.
+ * Which word names the command, and what the other words are: as with the Go tool, flags may come before it.
  */
-export function splitWords(words: readonly string[]): {
-  readonly name?: string;
-  readonly rest: readonly string[];
-} {
+export async function splitWords(
+  tool: Tool,
+  words: readonly string[],
+): Promise<{ readonly name?: string; readonly rest: readonly string[] }> {
+  const [first, ...others] = words;
+  if (first !== undefined && !first.startsWith("-")) return { name: first, rest: others };
+  const switches = first === undefined || first === "--" ? new Set<string>() : await switchesOf(tool);
   for (let i = 0; i < words.length && words[i] !== "--"; i++) {
     const word = words[i] ?? "";
     if (!word.startsWith("-")) return { name: word, rest: words.toSpliced(i, 1) };
     // `--log-level 2`, `-l 2`; but `--log-level=2`, `-l2`
     const hasValue = word.startsWith("--") ? word.includes("=") : word.length > 2;
-    if (!hasValue && !word.startsWith("--no-") && !switches.includes(word)) i++;
+    if (!hasValue && !word.startsWith("--no-") && !switches.has(word)) i++;
   }
   return { rest: words };
-}
-
-/**
- * Runs the command whose name the executable was called by (a link's, say), else the one that the first word names.
- */
-export async function runTool(
-  tool: Tool,
-  calledBy: string = basename(process.argv0),
-  words: readonly string[] = process.argv.slice(2),
-): Promise<void> {
-  const byLink = Object.hasOwn(tool.commands, calledBy) ? tool.commands[calledBy] : undefined;
-  if (byLink !== undefined) return await (await byLink()).run(words, calledBy);
-  const { name, rest } = splitWords(words);
-  const load = name === undefined ? undefined : findCommand(tool, name);
-  if (load !== undefined) return await (await load()).run(rest, `${tool.name} ${name}`);
-  const { answer } = await import("./tool-answers.ts");
-  process.exit(await answer(tool, name, rest));
 }

@@ -1,5 +1,5 @@
 import { durationText, formatDuration } from "../duration.ts";
-import { ExitCode, Failure } from "../failure.ts";
+import { Failure } from "../failure.ts";
 import type { FieldTable } from "../toml/fields.ts";
 import { createReader, type Source, toTexts } from "../toml/reader.ts";
 import type { Fields } from "../vault/shape.ts";
@@ -26,7 +26,7 @@ export interface ClusterFile {
  * Reads a cluster's file that a set-up goes by.
  *
  * @param name what people know it by
- * @throws Failure (configuration) that names the field and its place
+ * @throws Failure (config) that names the field and its place
  */
 export function readClusterFile(source: Source, name: string): ClusterFile {
   const file = readFormerFile(source, name);
@@ -38,7 +38,7 @@ export function readClusterFile(source: Source, name: string): ClusterFile {
  * Reads a cluster's file that a set-up went by, for what has to go again: earlier versions took in more names.
  *
  * @param name what people know it by
- * @throws Failure (configuration) that names the field and its place
+ * @throws Failure (config) that names the field and its place
  */
 export function readFormerFile(source: Source, name: string): ClusterFile {
   const read = createReader(clusterFields, source);
@@ -99,7 +99,7 @@ export function flagsOf({ chosen }: Cluster, half: Half): readonly string[] {
 export function withFile(cluster: Cluster, { id, choices, name }: ClusterFile): Cluster {
   const { chosen } = cluster;
   if (id !== undefined && id !== cluster.id) {
-    throw new Failure(ExitCode.usage, `${name} is of cluster ${id}, not of ${cluster.id}`, {
+    throw new Failure("usage", `${name} is of cluster ${id}, not of ${cluster.id}`, {
       hint: "nothing was changed; leave the id out of one of them, or make them the same",
     });
   }
@@ -107,7 +107,7 @@ export function withFile(cluster: Cluster, { id, choices, name }: ClusterFile): 
     const [flags, files] = [chosen[key], choices[key]];
     if (flags === undefined || files === undefined || flags === files) continue;
     throw new Failure(
-      ExitCode.usage,
+      "usage",
       `${flag} (${formatDuration(flags)}) differs from ${field} in ${name} (${formatDuration(files)})`,
       { hint: "nothing was changed; leave the flag out, or write what it says to the file" },
     );

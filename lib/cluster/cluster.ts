@@ -1,6 +1,6 @@
-import { ExitCode, Failure } from "../failure.ts";
+import { Failure } from "../failure.ts";
 import type { Fields } from "../vault/shape.ts";
-import type { PkiMountName } from "./mounts.ts";
+import type { PkiMountName } from "./mount-names.ts";
 
 /** What a host is in a cluster; its token role in the server is `<cluster>-<host role>`. */
 export const hostRoles = ["etcd", "master", "worker", "all"] as const;
@@ -117,7 +117,7 @@ export function defineCluster(id: string, chosen: Choices = {}): Cluster {
 /** @throws Failure (usage) */
 export function checkClusterId(id: string): void {
   if (/^[A-Za-z][a-z0-9-]*$/.test(id) && id.length <= 63) return;
-  throw new Failure(ExitCode.usage, `${JSON.stringify(id)} is not a cluster id`, {
+  throw new Failure("usage", `${JSON.stringify(id)} is not a cluster id`, {
     hint: "start with a letter, go on with small letters, digits and -, 63 at most",
   });
 }
@@ -125,10 +125,10 @@ export function checkClusterId(id: string): void {
 /** @throws Failure (usage) */
 export function checkValidity(seconds: number): void {
   if (!Number.isInteger(seconds) || seconds < 1) {
-    throw new Failure(ExitCode.usage, "a validity has to be a whole number of seconds, one or more");
+    throw new Failure("usage", "a validity has to be a whole number of seconds, one or more");
   }
   if (seconds > longestSeconds) {
-    throw new Failure(ExitCode.usage, `a validity of ${seconds} s is longer than a server can keep`, {
+    throw new Failure("usage", `a validity of ${seconds} s is longer than a server can keep`, {
       hint: "give it 292y at most",
     });
   }
@@ -139,13 +139,13 @@ function checkInitToken(role: HostRole, ids: Cluster["initTokens"]): void {
   if (id === undefined) return;
   // The server keeps these prefixes for ids that it makes itself.
   if (!/^[\x21-\x7e]{1,128}$/.test(id) || /^(hv[sbr]\.|[sbr]\.)/.test(id)) {
-    throw new Failure(ExitCode.usage, `--init-token-${role} can't be the id of a token`, {
+    throw new Failure("usage", `--init-token-${role} can't be the id of a token`, {
       hint: "use up to 128 printable characters without spaces, not starting with hvs., hvb., hvr., s., b. or r.",
     });
   }
   const other = hostRoles.find((it) => it !== role && ids[it] === id);
   if (other !== undefined) {
-    throw new Failure(ExitCode.usage, `--init-token-${role} and --init-token-${other} are the same id`, {
+    throw new Failure("usage", `--init-token-${role} and --init-token-${other} are the same id`, {
       hint: "a token is for one host role: give each an id of its own",
     });
   }

@@ -1,6 +1,6 @@
 import type { FieldTable } from "../toml/fields.ts";
 import { capabilities, keyRuleTypes, keyTypes, policyRoles } from "./cluster.ts";
-import { pkiMountNames } from "./mounts.ts";
+import { pkiMountNames } from "./mount-names.ts";
 
 const hostWords = "a master is a worker, too, and a host of the role all is each";
 const keyBits = "rsa: 2048, 3072, 4096; ec: 256, 384, 521";

@@ -8,7 +8,7 @@ type RoleReader = Reader<typeof clusterFields.pki_roles.fields>;
 /**
  * Refuses what would have the hosts of a role speak for the control plane by names that nobody gave them on purpose.
  *
- * @throws Failure (configuration) that names the field, its place and what it allows
+ * @throws Failure (config) that names the field, its place and what it allows
  */
 export function checkNames(read: FileReader): void {
   checkKubeletDomains(read);

@@ -9,14 +9,14 @@ import {
 } from "./cluster.ts";
 import type { clusterFields } from "./file-fields.ts";
 import { readKeyRule, readValidity } from "./file-values.ts";
-import { pkiMountNames } from "./mounts.ts";
+import { pkiMountNames } from "./mount-names.ts";
 import { isEveryClusters } from "./pki-roles.ts";
 
 type FileReader = Reader<typeof clusterFields>;
 type RoleReader = Reader<typeof clusterFields.pki_roles.fields>;
 type RuleReader = Reader<typeof clusterFields.policy_rules.fields>;
 
-/** @throws Failure (configuration) that names the field and its place */
+/** @throws Failure (config) that names the field and its place */
 export function readFurtherRoles(read: FileReader): readonly FurtherPkiRole[] {
   const roles: FurtherPkiRole[] = [];
   for (const table of read.tables("pki_roles")) {
@@ -103,7 +103,7 @@ function checkAllowedDomains(read: RoleReader): void {
   throw read.wrong("name", "is of a role that allows no name: it needs allowed_domains or allow_any_name");
 }
 
-/** @throws Failure (configuration) that names the field and its place */
+/** @throws Failure (config) that names the field and its place */
 export function readPolicyRules(read: FileReader): readonly PolicyRule[] {
   return read.tables("policy_rules").map((table) => {
     const asked = [...readNeeded(table, "capabilities")];

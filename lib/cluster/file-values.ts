@@ -8,7 +8,7 @@ type Name<T> = keyof T & string;
 /**
  * In seconds; undefined where the file says nothing of it.
  *
- * @throws Failure (configuration) for what is no duration, or none that a server can keep
+ * @throws Failure (config) for what is no duration, or none that a server can keep
  */
 export function readValidity<T extends FieldTable>(read: Reader<T>, field: Name<T>): number | undefined {
   const text = read.optionalText(field);
@@ -29,7 +29,7 @@ const sizes: Readonly<Record<KeyRule["type"], readonly number[]>> = {
 
 /**
  * @returns undefined where the file says nothing of it
- * @throws Failure (configuration) for a size that the type does not have, or one without a type
+ * @throws Failure (config) for a size that the type does not have, or one without a type
  */
 export function readKeyRule<T extends FieldTable>(
   read: Reader<T>,

@@ -1,4 +1,4 @@
-import { ExitCode, Failure } from "../failure.ts";
+import { Failure } from "../failure.ts";
 import { revokeAccessor, revokeAccessorPath } from "../vault/accessor.ts";
 import type { VaultClient } from "../vault/client.ts";
 import { means } from "../vault/error.ts";
@@ -77,7 +77,7 @@ async function readStanding(view: ServerView, secretPath: string): Promise<Stand
 /**
  * Which id an init token is to have.
  *
- * @throws Failure (configuration) where the one that was asked for can't be it; nothing is told of the ids
+ * @throws Failure (config) where the one that was asked for can't be it; nothing is told of the ids
  */
 function idToUse(
   { role, secretPath }: WantedInitToken,
@@ -86,7 +86,7 @@ function idToUse(
 ): "stored" | "chosen" | "new" {
   const other = chosen === undefined ? "new" : "chosen";
   const refuse = (sentence: string, hint: string) =>
-    new Failure(ExitCode.config, `--init-token-${role} ${sentence}`, {
+    new Failure("config", `--init-token-${role} ${sentence}`, {
       hint: `nothing was changed; ${hint}`,
     });
   if (id === undefined) return other;
@@ -187,7 +187,7 @@ async function makeUnlessThere(client: VaultClient, token: WantedInitToken, id: 
 async function idNow(client: VaultClient, { secretPath }: WantedInitToken): Promise<string> {
   const id = storedId(secretPath, await readSecret(client, secretPath));
   if (id !== undefined) return id;
-  throw new Failure(ExitCode.tryLater, `the init token's id at ${secretPath} went away meanwhile`);
+  throw new Failure("temporary", `the init token's id at ${secretPath} went away meanwhile`);
 }
 
 /** One that was given as a flag may have been made by others, for more than set-up makes one for. */
@@ -210,7 +210,7 @@ function requirePolicies(token: WantedInitToken, { chosen }: Asked, policies: un
       ? `--rotate-init-token ${token.role} replaces it`
       : `choose another id for --init-token-${token.role}`;
   throw new Failure(
-    ExitCode.config,
+    "config",
     `the init token of ${token.secretPath} holds the policies ${found.join(", ")}, not ${token.policies.join(", ")}`,
     { hint: `nothing was changed; ${hint}` },
   );
@@ -220,7 +220,7 @@ function requirePolicies(token: WantedInitToken, { chosen }: Asked, policies: un
  * An init token as it stands.
  *
  * @returns undefined where no id is stored; "unknown" where one is, and the server knows no such token
- * @throws Failure (configuration) where the secret has not the field
+ * @throws Failure (config) where the secret has not the field
  */
 export async function readInitToken(
   view: ServerView,

@@ -1,4 +1,4 @@
-import { ExitCode, Failure } from "../failure.ts";
+import { Failure } from "../failure.ts";
 import type { VaultClient } from "../vault/client.ts";
 import { means } from "../vault/error.ts";
 import { generateRoot, hasDefaultIssuer, listIssuers, readIssuer, writeDefaultIssuer } from "../vault/pki.ts";
@@ -140,7 +140,7 @@ function refuseInTheWay(path: string, others: Iterable<string>): void {
   // `auth` is the server's own, and not listed.
   const other = ["auth", ...others].find((it) => path.startsWith(`${it}/`) || it.startsWith(`${path}/`));
   if (other === undefined) return;
-  throw new Failure(ExitCode.config, `mount ${other} is in the way of ${path}`, {
+  throw new Failure("config", `mount ${other} is in the way of ${path}`, {
     hint: "nothing was changed; move that mount elsewhere, or choose another cluster id",
   });
 }
@@ -155,7 +155,7 @@ export function mountType(mount: MountInfo): string {
 function refuseOtherType(wanted: WantedMount, { type }: Fields): void {
   if (type === wanted.type) return;
   const kind = wanted.type === "generic" ? "generic (kv version 1)" : wanted.type;
-  throw new Failure(ExitCode.config, `mount ${wanted.path} is of type ${type}, and has to be ${kind}`, {
+  throw new Failure("config", `mount ${wanted.path} is of type ${type}, and has to be ${kind}`, {
     hint: "nothing was changed; move that mount elsewhere, or choose another cluster id",
   });
 }

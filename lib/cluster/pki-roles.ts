@@ -1,6 +1,7 @@
 import type { Fields } from "../vault/shape.ts";
 import type { Cluster, KeyRule } from "./cluster.ts";
-import { type PkiMountName, pkiMountPath } from "./mounts.ts";
+import type { PkiMountName } from "./mount-names.ts";
+import { pkiMountPath } from "./mounts.ts";
 
 export interface WantedPkiRole {
   /** `<mount>/roles/<name>` */

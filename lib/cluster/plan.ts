@@ -1,4 +1,4 @@
-import { ExitCode, Failure } from "../failure.ts";
+import { Failure } from "../failure.ts";
 import type { VaultClient } from "../vault/client.ts";
 import { VaultError } from "../vault/error.ts";
 import type { Fields } from "../vault/shape.ts";
@@ -53,7 +53,7 @@ export type Change =
 
 /** An error that set-up itself would be stopped by, and not a server that refuses. */
 export function isRefusal(error: unknown): error is Failure {
-  return error instanceof Failure && !(error instanceof VaultError) && error.exitCode === ExitCode.config;
+  return error instanceof Failure && !(error instanceof VaultError) && error.kind === "config";
 }
 
 /** What stands, for each resource. */

@@ -1,4 +1,4 @@
-import { ExitCode, Failure } from "../failure.ts";
+import { Failure } from "../failure.ts";
 import {
   type Capability,
   type Cluster,
@@ -164,7 +164,7 @@ function maySign(path: string, capabilities: readonly Capability[]): boolean {
  * Two clusters whose ids differ in a capital alone would have the same policies.
  *
  * @param mounts paths of all mounts of the server
- * @throws Failure (configuration) where the other stands
+ * @throws Failure (config) where the other stands
  */
 export function refuseNamesake(cluster: Cluster, mounts: Iterable<string>): void {
   const { id } = cluster;
@@ -173,7 +173,7 @@ export function refuseNamesake(cluster: Cluster, mounts: Iterable<string>): void
   if (its === undefined) return;
   const other = its.slice(0, id.length);
   throw new Failure(
-    ExitCode.config,
+    "config",
     `clusters ${id} and ${other} would share their policies, whose names have no capitals`,
     { hint: "nothing was changed; choose another cluster id" },
   );

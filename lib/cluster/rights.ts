@@ -1,4 +1,4 @@
-import { ExitCode, Failure } from "../failure.ts";
+import { Failure } from "../failure.ts";
 import type { VaultClient } from "../vault/client.ts";
 import { VaultError } from "../vault/error.ts";
 import { readCapabilities } from "../vault/sys.ts";
@@ -38,7 +38,7 @@ export function mergeRights(rights: readonly Right[]): readonly Right[] {
  *
  * @param tried `the token may not remove all of cluster demo`
  * @param undone `nothing was removed`
- * @throws Failure (no permission) that names each right that it lacks
+ * @throws Failure (permission) that names each right that it lacks
  */
 export async function requireRights(
   client: VaultClient,
@@ -54,7 +54,7 @@ export async function requireRights(
     return missing.map((it) => `"${it}" on ${path}`);
   });
   if (lacks.length === 0) return;
-  throw new Failure(ExitCode.noPermission, tried, {
+  throw new Failure("permission", tried, {
     hint: `${undone}; the token needs a policy with the capability ${lacks.join(", ")}`,
   });
 }

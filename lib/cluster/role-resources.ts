@@ -1,4 +1,4 @@
-import { ExitCode, Failure } from "../failure.ts";
+import { Failure } from "../failure.ts";
 import { readPkiRole, writePkiRole } from "../vault/pki.ts";
 import { deletePolicy, readPolicy, writePolicy } from "../vault/sys.ts";
 import { deleteTokenRole, readTokenRole, writeTokenRole } from "../vault/token.ts";
@@ -35,14 +35,14 @@ export function rightsResources(cluster: Cluster): readonly Resource[] {
 /**
  * Makes sure that the mounts below the roles stand.
  *
- * @throws Failure (configuration) that says to run `setup-mounts` first
+ * @throws Failure (config) that says to run `setup-mounts` first
  */
 export async function requireMounts(view: ServerView, cluster: Cluster): Promise<void> {
   const found = await view.mounts();
   const missing = [...pkiMounts(cluster), secretsMount(cluster)].filter((it) => !standsAsWanted(found, it));
   if (missing.length === 0) return;
   const paths = missing.map(({ path }) => path).join(", ");
-  throw new Failure(ExitCode.config, `cluster ${cluster.id} has not all of its mounts (missing: ${paths})`, {
+  throw new Failure("config", `cluster ${cluster.id} has not all of its mounts (missing: ${paths})`, {
     hint: `run setup-mounts ${cluster.id} first`,
   });
 }

@@ -1,6 +1,6 @@
 import { generateKeyPair, randomBytes } from "node:crypto";
 import { promisify } from "node:util";
-import { ExitCode, Failure } from "../failure.ts";
+import { Failure } from "../failure.ts";
 import type { VaultClient } from "../vault/client.ts";
 import { readSecret, writeSecret } from "../vault/kv.ts";
 import type { Cluster } from "./cluster.ts";
@@ -36,7 +36,7 @@ export async function writeIfMissing(
 
 /** A secret that others wrote to with other fields is theirs: to write ours would take theirs away. */
 export function missingField(path: string, field: string): Failure {
-  return new Failure(ExitCode.config, `secret ${path} stands without its field ${field}`, {
+  return new Failure("config", `secret ${path} stands without its field ${field}`, {
     hint: "nothing was changed; remove that secret, or give it the field",
   });
 }

@@ -1,6 +1,6 @@
 import { X509Certificate } from "node:crypto";
 import { calendarDate } from "../calendar.ts";
-import { ExitCode, Failure } from "../failure.ts";
+import { Failure } from "../failure.ts";
 
 /** A certificate that a server keeps. */
 export interface ServerCertificate {
@@ -23,7 +23,7 @@ export function readServerCertificate(pem: string, of: string): ServerCertificat
   } catch {
     // as below
   }
-  throw new Failure(ExitCode.unavailable, `the certificate of ${of} can't be read`, {
+  throw new Failure("unavailable", `the certificate of ${of} can't be read`, {
     hint: "this is not what Vault or OpenBao answers: check VAULT_ADDR, and the proxy between",
   });
 }

@@ -34,7 +34,7 @@ export interface Setup {
   /**
    * Makes the changes, then renews what has to be kept alive.
    *
-   * @throws Failure (no permission), before anything is changed, that names each right that the token lacks
+   * @throws Failure (permission), before anything is changed, that names each right that the token lacks
    * @param onDone told of each change once it is made
    * @returns the init tokens that were renewed
    */
@@ -46,7 +46,7 @@ type FileSource = "given" | "stored";
 /**
  * Plans the mounts and CAs of a cluster.
  *
- * @throws Failure (configuration) where a mount of another type stands in the way; (usage) where a flag says other
+ * @throws Failure (config) where a mount of another type stands in the way; (usage) where a flag says other
  *   than the file; VaultError
  */
 export async function planMounts(
@@ -61,7 +61,7 @@ export async function planMounts(
 /**
  * Plans the PKI roles, secrets, policies, token roles and init tokens of a cluster.
  *
- * @throws Failure (configuration) where the mounts are missing, or an init token stands that is not the one asked
+ * @throws Failure (config) where the mounts are missing, or an init token stands that is not the one asked
  *   for; (usage) where a flag says other than the file; VaultError
  */
 export async function planRoles(
@@ -78,7 +78,7 @@ export async function planRoles(
 /**
  * Plans both halves as one: where mounts are missing, what goes into them is to be made, too.
  *
- * @throws Failure (configuration) where a mount of another type stands in the way, or an init token that is not the
+ * @throws Failure (config) where a mount of another type stands in the way, or an init token that is not the
  *   one asked for; (usage) where a flag says other than the file; VaultError
  */
 export async function planSetup(

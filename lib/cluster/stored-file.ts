@@ -25,7 +25,7 @@ export function storedFileRights(cluster: Cluster, half: Half) {
  * What a half was set up with before; undefined where that was no file, or one that said nothing to it.
  *
  * @param isFormer whether the half goes by it no longer
- * @throws Failure (configuration) where what is kept there can't be read
+ * @throws Failure (config) where what is kept there can't be read
  */
 export async function readStoredFile(
   view: ServerView,
@@ -49,7 +49,7 @@ export async function readStoredFile(
       return read(source, name);
     } catch (error) {
       if (!(error instanceof Failure)) throw error;
-      throw new Failure(error.exitCode, error.message, {
+      throw new Failure(error.kind, error.message, {
         cause: error,
         hint: `nothing was changed; ${hint}`,
       });

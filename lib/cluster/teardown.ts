@@ -53,7 +53,7 @@ export interface Teardown {
   /**
    * Takes all of it away. Stopped anywhere, what remains is what the next plan finds.
    *
-   * @throws Failure (no permission), before anything is removed, that names each right that the token lacks
+   * @throws Failure (permission), before anything is removed, that names each right that the token lacks
    */
   apply(options: TeardownOptions): Promise<void>;
 }

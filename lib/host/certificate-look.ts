@@ -8,7 +8,7 @@ import { sealOf, statMembers } from "./seal.ts";
  * As `readSet`, for a look at each run, which most often finds what was there the day before: the three files of a set
  * are read when the first is asked for, and never where their seal says enough.
  *
- * @throws Failure (can't write) when something stands there that is not ours to replace
+ * @throws Failure (file) when something stands there that is not ours to replace
  */
 export function lookAtSet(destination: string, folders?: Folders): StoredSet {
   using place = findPlace(destination, folders);

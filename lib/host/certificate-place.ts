@@ -1,6 +1,6 @@
 import { readlinkSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
-import { ExitCode, Failure } from "../failure.ts";
+import { Failure } from "../failure.ts";
 import type { Ownership } from "./durable.ts";
 import { errorCode, fileError, printable } from "./file-error.ts";
 import { isFilePath } from "./file-path.ts";
@@ -68,18 +68,14 @@ function parseDestination(destination: string): Destination {
   const [folder, base] = [dirname(path), basename(path)];
   // Without a name of its own at its end, `.` say, it would be the working folder's, one folder above.
   if (!isFilePath(destination) || base.startsWith("-")) {
-    throw new Failure(ExitCode.usage, `${JSON.stringify(destination)} can't be a certificate's destination`, {
+    throw new Failure("usage", `${JSON.stringify(destination)} can't be a certificate's destination`, {
       hint: "give the path without its ending: /etc/kubernetes/ssl/kubelet for kubelet.pem and its two beside it",
     });
   }
   if (Buffer.byteLength(base) > longestName || Buffer.byteLength(path) > longestPath) {
-    throw new Failure(
-      ExitCode.usage,
-      `${printable(destination)} is too long for a certificate's destination`,
-      {
-        hint: `its last part may have ${longestName} bytes, and all of it ${longestPath}`,
-      },
-    );
+    throw new Failure("usage", `${printable(destination)} is too long for a certificate's destination`, {
+      hint: `its last part may have ${longestName} bytes, and all of it ${longestPath}`,
+    });
   }
   refuseSets(folder.split("/"), folder);
   return { folder, base };
@@ -134,7 +130,7 @@ export function makePlace(
     return { ...place(folder, set, base), set };
   } catch (error) {
     folder?.[Symbol.dispose]();
-    throw fileError(ExitCode.cantCreate, "make the folder", path, error);
+    throw fileError("file", "make the folder", path, error);
   }
 }
 
@@ -155,7 +151,7 @@ function orMissing(open: () => Folder, path: string): Folder | undefined {
     return open();
   } catch (error) {
     if (errorCode(error) === "ENOENT") return undefined;
-    throw fileError(ExitCode.cantCreate, "open the folder", path, error);
+    throw fileError("file", "open the folder", path, error);
   }
 }
 
@@ -177,7 +173,7 @@ export function linkTarget({ base }: Place, member: Member): string {
 /**
  * Whether a name that services read is our link; a plain file, or nothing, is not.
  *
- * @throws Failure (can't write) for a link that this tool did not make
+ * @throws Failure (file) for a link that this tool did not make
  */
 export function isOurLink(place: Place, member: Member): boolean {
   let target: string;
@@ -185,11 +181,11 @@ export function isOurLink(place: Place, member: Member): boolean {
     target = readlinkSync(outerPath(place, member));
   } catch (error) {
     if (["ENOENT", "EINVAL"].includes(errorCode(error))) return false; // nothing there, or no link
-    throw fileError(ExitCode.cantCreate, "look at", outerName(place, member), error);
+    throw fileError("file", "look at", outerName(place, member), error);
   }
   if (target === linkTarget(place, member)) return true;
   throw new Failure(
-    ExitCode.cantCreate,
+    "file",
     `${printable(outerName(place, member))} is a symbolic link to ${printable(target)}, which this tool did not make`,
     { hint: "nothing was changed; remove it, or choose another destination" },
   );
@@ -207,7 +203,7 @@ export function isVersionName(name: string): boolean {
  * links makes of it. Code in a unit that issues may write there, and could lead others out of it.
  *
  * @returns undefined where there is none
- * @throws Failure (can't write) where the link leads anywhere else
+ * @throws Failure (file) where the link leads anywhere else
  */
 export function openCurrent({ set }: Place): Folder | undefined {
   if (set === undefined) return undefined;
@@ -215,7 +211,7 @@ export function openCurrent({ set }: Place): Folder | undefined {
   if (version === currentName || isVersionName(version))
     return orMissing(() => openInside(set, version), `${set.name}/${version}`);
   throw new Failure(
-    ExitCode.cantCreate,
+    "file",
     `${printable(`${set.name}/${currentName}`)} leads to ${printable(version)}, which is no set of this tool's`,
     { hint: "nothing was changed; look at how it came there, and remove it" },
   );
@@ -224,14 +220,14 @@ export function openCurrent({ set }: Place): Folder | undefined {
 /**
  * What the link in the folder of the sets holds; undefined where there is none, or a folder.
  *
- * @throws Failure (can't write) where the disk or the system fails
+ * @throws Failure (file) where the disk or the system fails
  */
 export function currentVersion(set: Folder): string | undefined {
   try {
     return readlinkSync(`${set.path}/${currentName}`);
   } catch (error) {
     if (["ENOENT", "EINVAL"].includes(errorCode(error))) return undefined;
-    throw fileError(ExitCode.cantCreate, "look at", `${set.name}/${currentName}`, error);
+    throw fileError("file", "look at", `${set.name}/${currentName}`, error);
   }
 }
 

@@ -1,5 +1,4 @@
 import { type Stats, statSync } from "node:fs";
-import { ExitCode } from "../failure.ts";
 import {
   checkedName,
   currentName,
@@ -58,7 +57,7 @@ const maxBytes = 256 * 1024;
 /**
  * Reads what stands at a destination: plain files, as the Go tool left them, or a set. Writes nothing.
  *
- * @throws Failure (can't write) when something stands there that is not ours to replace
+ * @throws Failure (file) when something stands there that is not ours to replace
  */
 export function readSet(destination: string, folders?: Folders): StoredSet {
   for (let left = 3; ; left--) {
@@ -127,7 +126,7 @@ export function lookBeside(
       isClosed: isClosed(set.stats) || (version !== undefined && isClosed(version)),
     };
   } catch (error) {
-    throw fileError(ExitCode.cantCreate, "look at", set.name, error);
+    throw fileError("file", "look at", set.name, error);
   }
 }
 

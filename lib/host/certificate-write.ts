@@ -1,5 +1,4 @@
 import { chmodSync, lstatSync, mkdirSync, readdirSync, rmSync } from "node:fs";
-import { ExitCode } from "../failure.ts";
 import {
   checkedName,
   currentName,
@@ -75,7 +74,7 @@ export interface LockedPlace extends Disposable {
    * new ones, and the next call cleans up.
    *
    * @param pending what somebody has to act on, kept durably from before the change; see `readPending`
-   * @throws Failure (can't write); then the old files stand
+   * @throws Failure (file); then the old files stand
    */
   replace(files: NewSet, attributes: SetAttributes, pending: readonly Member[]): void;
   /** Notes that the CA is the server's at this time. */
@@ -85,7 +84,7 @@ export interface LockedPlace extends Disposable {
 /**
  * Makes the folders of a destination where they are missing, and locks it for this run.
  *
- * @throws Failure (can't write); (try later) when another run holds it for too long
+ * @throws Failure (file); (temporary) when another run holds it for too long
  */
 export async function lockPlace(
   destination: string,
@@ -212,7 +211,7 @@ export interface MendedFiles {
  * Sets mode and owner of the three files where they are not as they should be, and opens their own folders to readers
  * where those are closed. Touches nothing else.
  *
- * @throws Failure (can't write)
+ * @throws Failure (file)
  */
 export function mendAttributes(destination: string, asked: SetAttributes): MendedFiles {
   using place = findPlace(destination);
@@ -244,6 +243,6 @@ function guard<T>(place: Place, member: Member, call: () => T): T {
   try {
     return call();
   } catch (error) {
-    throw fileError(ExitCode.cantCreate, "write", outerName(place, member), error);
+    throw fileError("file", "write", outerName(place, member), error);
   }
 }

@@ -1,4 +1,4 @@
-import { ExitCode, Failure } from "../failure.ts";
+import { Failure } from "../failure.ts";
 import { printable } from "./file-error.ts";
 import { readOurFile } from "./read-file.ts";
 
@@ -8,7 +8,7 @@ const maxBytes = 64 * 1024;
  * Reads a file of variables, as systemd's `EnvironmentFile=` does: nothing in it is run.
  *
  * @returns undefined where there is none
- * @throws Failure (configuration) when others may write it, or it is no text; else as `readOurFile`
+ * @throws Failure (config) when others may write it, or it is no text; else as `readOurFile`
  */
 export function readEnvironmentFile(path: string): ReadonlyMap<string, string> | undefined {
   try {
@@ -16,10 +16,10 @@ export function readEnvironmentFile(path: string): ReadonlyMap<string, string> |
     if (file === undefined) return undefined;
     if (!/[\0\ufffd]/.test(file.text)) return parseEnvironment(file.text);
   } catch (error) {
-    if (!(error instanceof Failure) || error.exitCode !== ExitCode.data) throw error;
-    throw new Failure(ExitCode.config, error.message, { hint: error.hint, cause: error.cause });
+    if (!(error instanceof Failure) || error.kind !== "data") throw error;
+    throw new Failure("config", error.message, { hint: error.hint, cause: error.cause });
   }
-  throw new Failure(ExitCode.config, `${printable(path)} is not UTF-8`);
+  throw new Failure("config", `${printable(path)} is not UTF-8`);
 }
 
 /**

@@ -1,4 +1,4 @@
-import { type ExitCode, Failure } from "../failure.ts";
+import { Failure, type FailureKind } from "../failure.ts";
 
 const meaning: Readonly<Record<string, string>> = {
   EACCES: "permission denied",
@@ -26,7 +26,7 @@ const meaning: Readonly<Record<string, string>> = {
  * @param tried what was tried: `write`, `read`
  */
 export function fileError(
-  exitCode: ExitCode,
+  kind: FailureKind,
   tried: string,
   path: string,
   cause: unknown,
@@ -35,14 +35,10 @@ export function fileError(
   if (cause instanceof Failure) return cause;
   const code = errorCode(cause);
   const why = meaning[code] ?? systemWords(cause);
-  return new Failure(
-    exitCode,
-    `can't ${tried} ${printable(path)}: ${why}${code === "" ? "" : ` (${code})`}`,
-    {
-      cause,
-      hint: hint ?? hints[code],
-    },
-  );
+  return new Failure(kind, `can't ${tried} ${printable(path)}: ${why}${code === "" ? "" : ` (${code})`}`, {
+    cause,
+    hint: hint ?? hints[code],
+  });
 }
 
 const hints: Readonly<Record<string, string>> = {

@@ -1,6 +1,5 @@
 import { type Stats, statSync } from "node:fs";
 import { basename, dirname } from "node:path";
-import { ExitCode } from "../failure.ts";
 import { fileError } from "./file-error.ts";
 import { fullPath } from "./full-path.ts";
 
@@ -12,7 +11,7 @@ export function isFilePath(path: string): boolean {
 /**
  * Whether two paths are one file's: by what their folders are, not by what they are called.
  *
- * @throws Failure (can't write) where a folder may not be looked at
+ * @throws Failure (file) where a folder may not be looked at
  */
 export function isSamePlace(a: string, b: string): boolean {
   if (basename(a) !== basename(b)) return false;
@@ -25,6 +24,6 @@ function folderStats(path: string): Stats | undefined {
   try {
     return statSync(dirname(path), { throwIfNoEntry: false });
   } catch (error) {
-    throw fileError(ExitCode.cantCreate, "look at", dirname(path), error);
+    throw fileError("file", "look at", dirname(path), error);
   }
 }

@@ -1,6 +1,6 @@
 import { closeSync, fchmodSync, fstatSync, lstatSync, readlinkSync, type Stats } from "node:fs";
 import { basename } from "node:path";
-import { ExitCode, Failure } from "../failure.ts";
+import { Failure } from "../failure.ts";
 import type { FileAttributes } from "./durable.ts";
 import { printable } from "./file-error.ts";
 import { openDirectly, openPart } from "./folder-part.ts";
@@ -34,7 +34,7 @@ export const maxLinks = 40;
  * user's link could lead to any file.
  *
  * @param make makes each missing folder so; without it a missing one is an error
- * @throws the system's error, or a Failure: (can't write) for another user's link, (usage) for the sets of a certificate
+ * @throws the system's error, or a Failure: (file) for another user's link, (usage) for the sets of a certificate
  */
 export function openFolder(path: string, make?: FileAttributes): Folder {
   return heldOpen(walk(path, make));
@@ -64,8 +64,7 @@ function walk(path: string, make?: FileAttributes): Found {
         way += `/${part}`;
         continue;
       }
-      if (++links > maxLinks)
-        throw new Failure(ExitCode.cantCreate, `${printable(name)} has too many links in it`);
+      if (++links > maxLinks) throw new Failure("file", `${printable(name)} has too many links in it`);
       const parts = target.split("/").filter((it) => it !== "" && it !== ".");
       refuseSets(parts, name);
       rest.unshift(...parts);
@@ -120,7 +119,7 @@ function openToLook(path: string): Folder {
 /**
  * Refuses a path that leads through another user's link. Any other fault of the folder is told by the call that uses it.
  *
- * @throws Failure (can't write)
+ * @throws Failure (file)
  */
 export function refuseForeignLinks(path: string): void {
   try {
@@ -150,7 +149,7 @@ export function openInside(outer: Folder, part: string, make?: FileAttributes): 
   }
   closeSync(fd);
   throw new Failure(
-    ExitCode.cantCreate,
+    "file",
     `the folder ${printable(name)} is not this tool's alone (its owner is ${stats.uid}, its mode ${(stats.mode & 0o777).toString(8)})`,
     {
       hint: "nothing was changed; once you know what is in it give it back with chown root:root and chmod 0755, or remove it",
@@ -175,7 +174,7 @@ function ownLinkTarget(parent: number, name: string, part: string): string | und
   if (isTrusted(stats.uid) && isLasting(fstatSync(parent))) return readlinkSync(path);
   const whose = isTrusted(stats.uid) ? "in a folder that others can write" : `of another user (${stats.uid})`;
   throw new Failure(
-    ExitCode.cantCreate,
+    "file",
     `${printable(part)} in the path ${printable(name)} is a symbolic link ${whose}, and is not followed`,
     { hint: "nothing was changed; give the path that it leads to, if that is meant" },
   );

@@ -1,7 +1,7 @@
 import { closeSync, constants, linkSync, lstatSync, mkdirSync, openSync, rmSync, statSync } from "node:fs";
 import { homedir } from "node:os";
 import { dirname, join } from "node:path";
-import { ExitCode, Failure } from "../failure.ts";
+import { Failure } from "../failure.ts";
 import { errorCode, fileError, printable } from "./file-error.ts";
 import { isSamePlace } from "./file-path.ts";
 import { createLockFile, type LockOptions, openLock, refuseOddLock, takeLock, untilHeld } from "./lock.ts";
@@ -37,13 +37,13 @@ const rootFolder = "/run/vault-helper";
  * flock(1) on a descriptor of it.
  *
  * @returns the lock, to be disposed of
- * @throws Failure (try later) when the signal came first; (can't write) when something else is in the lock's place
+ * @throws Failure (temporary) when the signal came first; (file) when something else is in the lock's place
  */
 export async function takeHostLock(thing: LockedThing, options: LockOptions): Promise<Disposable> {
   try {
     return await take(thing, options);
   } catch (error) {
-    throw fileError(ExitCode.cantCreate, "lock", thing.name, error);
+    throw fileError("file", "lock", thing.name, error);
   }
 }
 
@@ -81,7 +81,7 @@ function lockFolder(): string | undefined {
   return makeFolder(join(home, "vault-helper"));
 }
 
-/** Undefined where it is missing and may not be made; throws Failure (can't write) for one that others can write in. */
+/** Undefined where it is missing and may not be made; throws Failure (file) for one that others can write in. */
 function makeFolder(path: string): string | undefined {
   try {
     if (lstatSync(path, { throwIfNoEntry: false }) === undefined) makeAll(path);
@@ -89,9 +89,9 @@ function makeFolder(path: string): string | undefined {
     if (stats.isDirectory() && isOurs(stats)) return path;
   } catch (error) {
     if (["EROFS", "EACCES", "EPERM", "ENOENT", "ENOTDIR"].includes(errorCode(error))) return undefined;
-    throw fileError(ExitCode.cantCreate, "make the folder", path, error);
+    throw fileError("file", "make the folder", path, error);
   }
-  throw new Failure(ExitCode.cantCreate, `the folder of locks ${printable(path)} is not this user's alone`, {
+  throw new Failure("file", `the folder of locks ${printable(path)} is not this user's alone`, {
     hint: "nothing was changed; look at how it came there, and remove it",
   });
 }
@@ -110,7 +110,7 @@ function makeAll(path: string): void {
 function requireFolder(path: string): string {
   const made = makeFolder(path);
   if (made !== undefined) return made;
-  throw new Failure(ExitCode.cantCreate, `the folder of locks ${printable(path)} can't be made`, {
+  throw new Failure("file", `the folder of locks ${printable(path)} can't be made`, {
     hint: "the unit that runs this has to be of the same release: install its units, then systemctl daemon-reload",
   });
 }
@@ -135,7 +135,7 @@ async function openPrivate(shared: string, own: string, name: string): Promise<D
       if (["EEXIST", "ENOENT"].includes(errorCode(error))) return undefined;
       // A folder, say, can have no second name.
       refuseOddLock(shared, name, lstatSync(shared, { throwIfNoEntry: false }), 1);
-      throw fileError(ExitCode.cantCreate, "make the lock file", name, error);
+      throw fileError("file", "make the lock file", name, error);
     }
   }
   refuseOddLock(shared, name, lstatSync(own, { throwIfNoEntry: false }), 2);
@@ -181,7 +181,7 @@ function lockDescriptor({ folder, name }: LockedThing): Disposable | undefined {
 
 function noLock(name: string, cause?: unknown): Failure {
   const where = process.geteuid?.() === 0 ? rootFolder : "$XDG_STATE_HOME/vault-helper";
-  return new Failure(ExitCode.cantCreate, `can't lock ${printable(name)}: ${where} can't be made`, {
+  return new Failure("file", `can't lock ${printable(name)}: ${where} can't be made`, {
     hint: "make the folder, or let this run write there; without it, flock (util-linux) is needed",
     cause,
   });

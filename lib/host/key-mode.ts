@@ -1,4 +1,4 @@
-import { ExitCode, Failure } from "../failure.ts";
+import { Failure } from "../failure.ts";
 
 /** Modes that a private key may have: read by its group at most, and written by nobody but its owner. */
 export const keyModes: readonly string[] = ["0600", "0640", "0400", "0440"];
@@ -15,7 +15,7 @@ export const groupReads = 0o040;
 export function parseKeyMode(text: string): number {
   const mode = readKeyMode(text.padStart(4, "0"));
   if (mode !== undefined) return mode;
-  throw new Failure(ExitCode.usage, `${JSON.stringify(text)} can't be the mode of a key`, {
+  throw new Failure("usage", `${JSON.stringify(text)} can't be the mode of a key`, {
     hint: `choose one of ${keyModes.join(", ")}: others never read a key, and its group only reads it`,
   });
 }

@@ -1,6 +1,6 @@
 import { lstatSync } from "node:fs";
 import { basename, dirname } from "node:path";
-import { ExitCode, Failure } from "../failure.ts";
+import { Failure } from "../failure.ts";
 import { compareAttributes, type Ownership, removeTemporaries, replaceFile } from "./durable.ts";
 import { errorCode, fileError, printable } from "./file-error.ts";
 import { isFilePath, isSamePlace } from "./file-path.ts";
@@ -25,7 +25,7 @@ export interface LockedFile extends Disposable {
   /**
    * Puts a text in the place of what stands, at one moment, with mode 0600 from its first byte.
    *
-   * @throws Failure (can't write); then the old content stands
+   * @throws Failure (file); then the old content stands
    */
   replace(text: string): void;
 }
@@ -48,19 +48,19 @@ export function kubeconfigPath(
   taken: ReadonlyArray<readonly [path: string, what: string]>,
 ): string {
   if (!isFilePath(path)) {
-    throw new Failure(ExitCode.usage, `${JSON.stringify(path)} can't be a kubeconfig's path`, {
+    throw new Failure("usage", `${JSON.stringify(path)} can't be a kubeconfig's path`, {
       hint: "give the path with the file's own name at its end",
     });
   }
   const name = fullPath(path);
   if (Buffer.byteLength(basename(name)) > longestName || Buffer.byteLength(name) > longestPath) {
-    throw new Failure(ExitCode.usage, `${printable(name)} is too long for a kubeconfig's path`, {
+    throw new Failure("usage", `${printable(name)} is too long for a kubeconfig's path`, {
       hint: `its last part may have ${longestName} bytes, and all of it ${longestPath}`,
     });
   }
   const used = taken.find(([other]) => isSamePlace(name, other));
   if (used === undefined) return name;
-  throw new Failure(ExitCode.usage, `${printable(name)} can't be a kubeconfig: it is ${used[1]}`, {
+  throw new Failure("usage", `${printable(name)} can't be a kubeconfig: it is ${used[1]}`, {
     hint: "nothing was changed; choose another path",
   });
 }
@@ -76,7 +76,7 @@ export function readKubeconfigFile(name: string, owner: Ownership | undefined): 
     folder = openFolder(dirname(name));
   } catch (error) {
     if (errorCode(error) === "ENOENT") return { text: "", isRight: false };
-    throw fileError(ExitCode.cantCreate, "open the folder", dirname(name), error);
+    throw fileError("file", "open the folder", dirname(name), error);
   }
   using _ = folder;
   return read(folder, name, owner);
@@ -85,7 +85,7 @@ export function readKubeconfigFile(name: string, owner: Ownership | undefined): 
 /**
  * Makes a kubeconfig's folder where it is missing (0750, the owner's), and locks the file for this run.
  *
- * @throws Failure (can't write); (try later) when another run holds it for too long
+ * @throws Failure (file); (temporary) when another run holds it for too long
  */
 export async function lockKubeconfigFile(
   name: string,
@@ -100,7 +100,7 @@ export async function lockKubeconfigFile(
     return locked(folder, await takeHostLock(thing, options), name, owner);
   } catch (error) {
     folder?.[Symbol.dispose]();
-    throw fileError(ExitCode.cantCreate, "make the folder", path, error);
+    throw fileError("file", "make the folder", path, error);
   }
 }
 
@@ -113,7 +113,7 @@ function locked(folder: Folder, lock: Disposable, name: string, owner: Ownership
         removeTemporaries(path, { owner });
         replaceFile(path, text, { mode: 0o600, owner: owner ?? inherited(path) });
       } catch (error) {
-        throw fileError(ExitCode.cantCreate, "write", name, error);
+        throw fileError("file", "write", name, error);
       }
     },
     [Symbol.dispose]() {
@@ -134,7 +134,7 @@ function read(folder: Folder, name: string, owner: Ownership | undefined): Stand
 /** Somebody else's file would get the key, or an owner who was not asked for. */
 function requireOwner(name: string, uid: number, owner: Ownership | undefined): void {
   if (isTrusted(uid) || uid === owner?.uid) return;
-  throw new Failure(ExitCode.noPermission, `${printable(name)} belongs to another user (${uid})`, {
+  throw new Failure("permission", `${printable(name)} belongs to another user (${uid})`, {
     hint: `nothing was changed; give --owner ${uid} if it is to be theirs, or remove it`,
   });
 }

@@ -1,5 +1,5 @@
 import { closeSync, constants, lstatSync, openSync, type Stats } from "node:fs";
-import { ExitCode, Failure } from "../failure.ts";
+import { Failure } from "../failure.ts";
 import { errorCode, fileError, printable } from "./file-error.ts";
 import { isOurs } from "./trust.ts";
 
@@ -20,7 +20,7 @@ export interface LockOptions {
  *
  * @param name what people know the path by
  * @returns the lock, to be disposed of
- * @throws Failure (try later) when the signal came first; (can't write) when there can be no such file, or something
+ * @throws Failure (temporary) when the signal came first; (file) when there can be no such file, or something
  *   else is in its place
  * @see https://www.sqlite.org/lockingv3.html
  */
@@ -42,7 +42,7 @@ export async function untilHeld(
     const lock = await open();
     if (lock !== undefined) return lock;
     if (signal.aborted) {
-      throw new Failure(ExitCode.tryLater, `another run holds ${printable(name)}, and did not end in time`);
+      throw new Failure("temporary", `another run holds ${printable(name)}, and did not end in time`);
     }
     if (!told && performance.now() - began >= tellAfterMs) {
       told = true;
@@ -73,19 +73,18 @@ export async function openLock(path: string, name: string): Promise<Disposable |
   } catch (error) {
     database?.close();
     if (isBusy(error)) return undefined;
-    throw fileError(ExitCode.cantCreate, "lock", name, error);
+    throw fileError("file", "lock", name, error);
   }
 }
 
-/** Makes a lock's file where it is missing. Throws Failure (can't write). */
+/** Makes a lock's file where it is missing. Throws Failure (file). */
 export function createLockFile(path: string, name: string): void {
   try {
     const { O_CREAT, O_EXCL, O_NOFOLLOW, O_RDWR } = constants;
     closeSync(openSync(path, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW, 0o600));
   } catch (error) {
     // One that is there is not opened: closing it again would release this process' locks on it (POSIX).
-    if (errorCode(error) !== "EEXIST")
-      throw fileError(ExitCode.cantCreate, "make the lock file", name, error);
+    if (errorCode(error) !== "EEXIST") throw fileError("file", "make the lock file", name, error);
   }
 }
 
@@ -97,7 +96,7 @@ export function createLockFile(path: string, name: string): void {
  */
 export function refuseOddLock(path: string, name: string, stats: Stats | undefined, links: number): void {
   if (stats?.isFile() === true && stats.size === 0 && stats.nlink === links && isOurs(stats)) return;
-  throw new Failure(ExitCode.cantCreate, `can't lock ${printable(name)}: ${oddness(stats, links)}`, {
+  throw new Failure("file", `can't lock ${printable(name)}: ${oddness(stats, links)}`, {
     hint: `nothing was changed; look at how it came there, and remove ${printable(path)}`,
   });
 }

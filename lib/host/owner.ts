@@ -1,5 +1,5 @@
 import { existsSync, readFileSync } from "node:fs";
-import { ExitCode, Failure } from "../failure.ts";
+import { Failure } from "../failure.ts";
 import type { Ownership } from "./durable.ts";
 
 /**
@@ -27,7 +27,7 @@ function resolve(database: "passwd" | "group", kind: string, name: string): numb
   const number =
     find(existsSync(file) ? readFileSync(file, "utf8") : "", name) ?? find(getent(database, name), name);
   if (number !== undefined) return number;
-  throw new Failure(ExitCode.usage, `there is no ${kind} ${JSON.stringify(name)} on this host`, {
+  throw new Failure("usage", `there is no ${kind} ${JSON.stringify(name)} on this host`, {
     hint: `make the ${kind} first, or give another, by name or number`,
   });
 }

@@ -1,5 +1,4 @@
 import { rmSync, statSync } from "node:fs";
-import { ExitCode } from "../failure.ts";
 import { findPlace, lockedThing, type Member, memberNames } from "./certificate-place.ts";
 import { randomHex, removeTemporaries, replaceFile, syncFolder } from "./durable.ts";
 import { fileError } from "./file-error.ts";
@@ -25,7 +24,7 @@ const nothing: Pending = { id: "", changed: [], done: [] };
  * What nobody, or not everybody, has acted on yet. It is noted before the change is made, so none is ever forgotten;
  * one that was noted and then not made is acted on for nothing, once.
  *
- * @throws Failure (can't write) where the folder is not ours
+ * @throws Failure (file) where the folder is not ours
  */
 export function readPending(destination: string, folders?: Folders): Pending {
   using place = findPlace(destination, folders);
@@ -48,7 +47,7 @@ export function addPending(set: Folder, changed: readonly Member[]): void {
  * Keeps other runs from acting on the same change meanwhile.
  *
  * @returns undefined where nothing was ever issued
- * @throws Failure (try later) when another run holds it for too long; (can't write)
+ * @throws Failure (temporary) when another run holds it for too long; (file)
  */
 export async function lockHooks(destination: string, options: LockOptions): Promise<Disposable | undefined> {
   using place = findPlace(destination);
@@ -59,7 +58,7 @@ export async function lockHooks(destination: string, options: LockOptions): Prom
  * Notes which hooks have succeeded; undefined when all have, and nothing is pending any more. Does nothing when
  * another run has changed the certificate again meanwhile.
  *
- * @throws Failure (try later) when another run changes it for too long; (can't write)
+ * @throws Failure (temporary) when another run changes it for too long; (file)
  */
 export async function settlePending(
   destination: string,
@@ -81,7 +80,7 @@ export async function settlePending(
       write(set, { ...pending, done });
     }
   } catch (error) {
-    throw fileError(ExitCode.cantCreate, "write", `${set.name}/${pendingName}`, error);
+    throw fileError("file", "write", `${set.name}/${pendingName}`, error);
   }
 }
 

@@ -9,7 +9,7 @@ import {
   type Stats,
 } from "node:fs";
 import { basename, dirname, join, resolve } from "node:path";
-import { ExitCode, Failure } from "../failure.ts";
+import { Failure, type FailureKind } from "../failure.ts";
 import { errorCode, fileError, printable } from "./file-error.ts";
 import { keepFoldersOpen, maxLinks } from "./folder.ts";
 import { isOurs, isTrusted } from "./trust.ts";
@@ -20,12 +20,12 @@ export interface FileContent {
 }
 
 /** What is wrong with the path itself; all else is the system's fault. */
-const exitCodes: Readonly<Record<string, ExitCode>> = {
-  EACCES: ExitCode.noPermission,
-  EPERM: ExitCode.noPermission,
-  ELOOP: ExitCode.data,
-  ENOTDIR: ExitCode.data,
-  ENXIO: ExitCode.data,
+const kinds: Readonly<Record<string, FailureKind>> = {
+  EACCES: "permission",
+  EPERM: "permission",
+  ELOOP: "data",
+  ENOTDIR: "data",
+  ENXIO: "data",
 };
 
 /**
@@ -34,7 +34,7 @@ const exitCodes: Readonly<Record<string, ExitCode>> = {
  * @param path for the call; `name` is what people know it by
  * @param maxBytes more is refused, and not read
  * @returns undefined where there is no such file
- * @throws Failure (data) when it is not a plain file or too long; (no permission) when it may not be read; (can't
+ * @throws Failure (data) when it is not a plain file or too long; (permission) when it may not be read; (can't
  *   write) when the disk or the system fails
  */
 export function readSmallFile(path: string, maxBytes: number, name = path): FileContent | undefined {
@@ -45,11 +45,11 @@ export function readSmallFile(path: string, maxBytes: number, name = path): File
   } catch (error) {
     const code = errorCode(error);
     if (code === "ENOENT") return undefined;
-    throw fileError(exitCodes[code] ?? ExitCode.cantCreate, "read", name, error);
+    throw fileError(kinds[code] ?? "file", "read", name, error);
   }
   try {
     const stats = fstatSync(fd);
-    if (!stats.isFile()) throw new Failure(ExitCode.data, `${printable(name)} is not a plain file`);
+    if (!stats.isFile()) throw new Failure("data", `${printable(name)} is not a plain file`);
     // A byte more than there is, for a file that grows meanwhile, and one more than there may be.
     let buffer = Buffer.alloc(Math.min(stats.size, maxBytes) + 1);
     let length = 0;
@@ -61,13 +61,13 @@ export function readSmallFile(path: string, maxBytes: number, name = path): File
       isOver = read === 0 || (length === stats.size && length < buffer.length);
     }
     if (length > maxBytes) {
-      throw new Failure(ExitCode.data, `${printable(name)} is longer than ${maxBytes} bytes`, {
+      throw new Failure("data", `${printable(name)} is longer than ${maxBytes} bytes`, {
         hint: "it can't hold what it should; look at it, and remove or mend it",
       });
     }
     return { text: buffer.toString("utf8", 0, length), stats };
   } catch (error) {
-    throw fileError(ExitCode.cantCreate, "read", name, error);
+    throw fileError("file", "read", name, error);
   } finally {
     closeSync(fd);
   }
@@ -79,7 +79,7 @@ export function readSmallFile(path: string, maxBytes: number, name = path): File
  *
  * @param risk what others would decide
  * @returns undefined where there is none
- * @throws Failure (configuration) for another's file or link, and for a link to nothing; else as `readSmallFile`
+ * @throws Failure (config) for another's file or link, and for a link to nothing; else as `readSmallFile`
  */
 export function readOurFile(path: string, maxBytes: number, risk: string): FileContent | undefined {
   const file = readThroughOurLinks(path, maxBytes);
@@ -92,7 +92,7 @@ export function readOurFile(path: string, maxBytes: number, risk: string): FileC
  * link or file in its place: Kubernetes mounts each secret so.
  *
  * @returns undefined where there is none
- * @throws Failure (configuration) for another's link, and for a link to nothing; else as `readSmallFile`
+ * @throws Failure (config) for another's link, and for a link to nothing; else as `readSmallFile`
  */
 export function readThroughOurLinks(path: string, maxBytes: number): FileContent | undefined {
   const found = throughOurLinks(path);
@@ -129,7 +129,7 @@ function lookAt(path: string): Stats | undefined {
 }
 
 function linkFailure(path: string, why: string): Failure {
-  return new Failure(ExitCode.config, `${printable(path)} is a symbolic link that ${why}`, {
+  return new Failure("config", `${printable(path)} is a symbolic link that ${why}`, {
     hint: "put the file itself there, or let root's own link lead to a file that only root can write",
   });
 }
@@ -138,11 +138,11 @@ function linkFailure(path: string, why: string): Failure {
  * Refuses what somebody else than root and the running user can write.
  *
  * @param risk what they would decide
- * @throws Failure (configuration)
+ * @throws Failure (config)
  */
 export function requireOurs(path: string, stats: Stats, risk: string): void {
   if (isOurs(stats)) return;
-  throw new Failure(ExitCode.config, `${printable(path)} can be written by others`, {
+  throw new Failure("config", `${printable(path)} can be written by others`, {
     hint: `${risk}; chown root ${printable(path)} and chmod go-w ${printable(path)}`,
   });
 }

@@ -1,6 +1,6 @@
 import { lstatSync, type Stats } from "node:fs";
 import { basename, dirname } from "node:path";
-import { ExitCode, Failure } from "../failure.ts";
+import { Failure } from "../failure.ts";
 import { compareAttributes, type Ownership, removeTemporaries, replaceFile } from "./durable.ts";
 import { errorCode, fileError, printable } from "./file-error.ts";
 import { isFilePath, isSamePlace } from "./file-path.ts";
@@ -24,12 +24,12 @@ const staleSeconds = 3600;
  * Opens the place of a secret's file, before anything is asked of the server.
  *
  * @param configPath the folder of the host's tokens, which no secret may take the place of
- * @throws Failure (usage) for a path that is no file's; (can't write) where its folder is missing or another user's
+ * @throws Failure (usage) for a path that is no file's; (file) where its folder is missing or another user's
  *   link leads there, or something is at the path that is no plain file
  */
 export function openSecretPlace(destination: string, configPath: string): SecretPlace {
   if (!isFilePath(destination)) {
-    throw new Failure(ExitCode.usage, `${JSON.stringify(destination)} can't be a secret's file`, {
+    throw new Failure("usage", `${JSON.stringify(destination)} can't be a secret's file`, {
       hint: "give the path with the file's own name at its end",
     });
   }
@@ -42,7 +42,7 @@ export function openSecretPlace(destination: string, configPath: string): Secret
     return { path, name, [Symbol.dispose]: () => folder[Symbol.dispose]() };
   } catch (error) {
     folder[Symbol.dispose]();
-    throw fileError(ExitCode.cantCreate, "write", name, error);
+    throw fileError("file", "write", name, error);
   }
 }
 
@@ -51,13 +51,13 @@ function openExisting(path: string): Folder {
     return openFolder(path);
   } catch (error) {
     const hint = errorCode(error) === "ENOENT" ? "make the folder first, its owner's" : undefined;
-    throw fileError(ExitCode.cantCreate, "open the folder", path, error, hint);
+    throw fileError("file", "open the folder", path, error, hint);
   }
 }
 
 function refuseTokenFile(path: string, name: string, configPath: string): void {
   if (!Object.values(tokenPaths(configPath)).some((token) => isSamePlace(path, token))) return;
-  throw new Failure(ExitCode.usage, `${printable(name)} is one of this host's token files`, {
+  throw new Failure("usage", `${printable(name)} is one of this host's token files`, {
     hint: "nothing was changed; choose another file, or another --config-path",
   });
 }
@@ -65,7 +65,7 @@ function refuseTokenFile(path: string, name: string, configPath: string): void {
 function refuseOddFile(path: string, name: string): void {
   const stats = lstatSync(path, { throwIfNoEntry: false });
   if (stats === undefined || stats.isFile()) return;
-  throw new Failure(ExitCode.cantCreate, `${printable(name)} is ${kindOf(stats)}, and is not written to`, {
+  throw new Failure("file", `${printable(name)} is ${kindOf(stats)}, and is not written to`, {
     hint: "nothing was changed; give a plain file's path, or leave it out for standard output",
   });
 }
@@ -89,7 +89,7 @@ export interface SecretFileOptions {
  * another file's by then.
  *
  * @returns whether something was written
- * @throws Failure (can't write); then the old content stands
+ * @throws Failure (file); then the old content stands
  */
 export function storeSecret({ path, name }: SecretPlace, text: string, options: SecretFileOptions): boolean {
   const owner = options.owner ?? { uid: process.geteuid?.() ?? 0, gid: process.getegid?.() ?? 0 };
@@ -99,7 +99,7 @@ export function storeSecret({ path, name }: SecretPlace, text: string, options: 
     replaceFile(path, text, { mode: 0o600, owner });
     return true;
   } catch (error) {
-    throw fileError(ExitCode.cantCreate, "write", name, error);
+    throw fileError("file", "write", name, error);
   }
 }
 

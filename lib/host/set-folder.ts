@@ -1,4 +1,4 @@
-import { ExitCode, Failure } from "../failure.ts";
+import { Failure } from "../failure.ts";
 import { printable } from "./file-error.ts";
 
 /** The name of the folder in which the sets of a certificate are kept, beside its files. */
@@ -16,7 +16,7 @@ export function refuseSets(parts: readonly string[], name: string): void {
   const part = parts.find((it) => /^\..+\.set$/.test(it));
   if (part === undefined) return;
   throw new Failure(
-    ExitCode.usage,
+    "usage",
     `${printable(part)} in the path ${printable(name)} is where the files of one certificate are kept, and nothing else`,
     { hint: "nothing was changed; give a path outside of it" },
   );

@@ -11,7 +11,7 @@ import {
   statSync,
 } from "node:fs";
 import { dirname, join } from "node:path";
-import { ExitCode, Failure } from "../failure.ts";
+import { Failure } from "../failure.ts";
 import {
   type Mended,
   removeTemporaries,
@@ -57,7 +57,7 @@ const maxTokenBytes = 8192;
  * Reads a token file.
  *
  * @param read the file itself, most often: where a token is to be replaced, a link would be
- * @throws Failure (data) when it is over-long or holds something that is no token; (no permission) when it may not
+ * @throws Failure (data) when it is over-long or holds something that is no token; (permission) when it may not
  *   be read
  */
 export function readTokenFile(path: string, read = readSmallFile): TokenFile {
@@ -70,7 +70,7 @@ export function readTokenFile(path: string, read = readSmallFile): TokenFile {
   const token = file.text.trim();
   if (token === "") return { state: "blank" };
   if (!/^[\x21-\x7e]+$/.test(token)) {
-    throw new Failure(ExitCode.data, `${printable(path)} holds something that is not a token`, {
+    throw new Failure("data", `${printable(path)} holds something that is not a token`, {
       hint: "a token is one word of printable characters; put a new one there, or remove the file",
     });
   }
@@ -81,7 +81,7 @@ export function readTokenFile(path: string, read = readSmallFile): TokenFile {
  * Reads a token file that somebody else keeps: it may be a link, see `readThroughOurLinks`.
  *
  * @returns undefined where there is no token in it
- * @throws Failure as `readTokenFile`; (configuration) for a link that is not followed
+ * @throws Failure as `readTokenFile`; (config) for a link that is not followed
  */
 export function readGivenToken(path: string): string | undefined {
   const file = readTokenFile(path, readThroughOurLinks);
@@ -92,27 +92,21 @@ export function readGivenToken(path: string): string | undefined {
  * Takes a token file's mode to 0600: the Go tool left its own readable by all.
  *
  * @returns as `setAttributes`
- * @throws Failure (can't write)
+ * @throws Failure (file)
  */
 export function narrowTokenFile(path: string): Mended {
   try {
     using folder = openFolder(dirname(path));
     return setAttributes(path, { mode: 0o600 }, folder.isSteady && isOurs(folder.stats));
   } catch (error) {
-    throw fileError(
-      ExitCode.cantCreate,
-      "narrow the mode of",
-      path,
-      error,
-      "others may read the token in it",
-    );
+    throw fileError("file", "narrow the mode of", path, error, "others may read the token in it");
   }
 }
 
 /** A file's owner can change it, and would decide which token root uses. */
 function requireOwner(path: string, { uid }: Stats): void {
   if (isTrusted(uid)) return;
-  throw new Failure(ExitCode.noPermission, `${printable(path)} belongs to another user (${uid})`, {
+  throw new Failure("permission", `${printable(path)} belongs to another user (${uid})`, {
     hint: `look at how it came there; chown root ${printable(path)} if it is right`,
   });
 }
@@ -122,14 +116,14 @@ function requireOwner(path: string, { uid }: Stats): void {
  * the file itself can be written, that is done in place: a power cut may leave a part of the token there, which the
  * server does not know, and the next run trades the init token again.
  *
- * @throws Failure (can't write)
+ * @throws Failure (file)
  */
 export function storeToken(path: string, token: string): void {
   const content = `${token}\n`;
   try {
     replaceFile(path, content, { mode: 0o600 });
   } catch (error) {
-    if (!isFileAlone(error)) throw fileError(ExitCode.cantCreate, "write", path, error);
+    if (!isFileAlone(error)) throw fileError("file", "write", path, error);
     changeInPlace("write", path, (fd, sizeBytes) => {
       fchmodSync(fd, 0o600);
       // Over all that is there: a reader meets no token with the end of a longer one behind it.
@@ -144,7 +138,7 @@ function isFileAlone(error: unknown): boolean {
   return ["EROFS", "EBUSY"].includes(errorCode(error));
 }
 
-/** @throws Failure (can't write) */
+/** @throws Failure (file) */
 function changeInPlace(tried: string, path: string, change: (fd: number, sizeBytes: number) => void): void {
   try {
     const fd = openSync(path, constants.O_WRONLY | constants.O_NONBLOCK | constants.O_NOFOLLOW);
@@ -155,7 +149,7 @@ function changeInPlace(tried: string, path: string, change: (fd: number, sizeByt
       closeSync(fd);
     }
   } catch (error) {
-    throw fileError(ExitCode.cantCreate, tried, path, error);
+    throw fileError("file", tried, path, error);
   }
 }
 
@@ -164,14 +158,14 @@ export function removeTokenTemporaries(path: string): void {
   try {
     removeTemporaries(path);
   } catch (error) {
-    if (!isFileAlone(error)) throw fileError(ExitCode.cantCreate, "clean up beside", path, error);
+    if (!isFileAlone(error)) throw fileError("file", "clean up beside", path, error);
   }
 }
 
 /**
  * Removes the init token, for good; where only the file itself can be written, empties it.
  *
- * @throws Failure (can't write)
+ * @throws Failure (file)
  */
 export function removeInitToken(path: string): void {
   const tried = "remove the init token";
@@ -179,7 +173,7 @@ export function removeInitToken(path: string): void {
     rmSync(path, { force: true });
     syncFolder(dirname(path));
   } catch (error) {
-    if (!isFileAlone(error)) throw fileError(ExitCode.cantCreate, tried, path, error);
+    if (!isFileAlone(error)) throw fileError("file", tried, path, error);
     if (lookAt(path)?.size !== 0) changeInPlace(tried, path, (fd) => ftruncateSync(fd, 0));
   }
 }
@@ -191,7 +185,7 @@ const beingFilledMs = 60_000;
  * Whether an init token is left over from the trade that gave the host its token: it was there first, or was emptied.
  * One that was put there later is an admin's, for the day when the token is gone.
  *
- * @throws Failure (can't write) where the disk or the system fails
+ * @throws Failure (file) where the disk or the system fails
  */
 export function isInitTokenLeftOver(paths: TokenPaths): boolean {
   const [initToken, token] = [lookAt(paths.initToken), lookAt(paths.token)];
@@ -204,6 +198,6 @@ function lookAt(path: string): Stats | undefined {
   try {
     return statSync(path, { throwIfNoEntry: false });
   } catch (error) {
-    throw fileError(ExitCode.cantCreate, "look at", path, error);
+    throw fileError("file", "look at", path, error);
   }
 }

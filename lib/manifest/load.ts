@@ -1,6 +1,6 @@
 import { readdirSync, statSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
-import { ExitCode, Failure } from "../failure.ts";
+import { Failure } from "../failure.ts";
 import { certificatePaths } from "../host/certificate-place.ts";
 import { fileError, printable } from "../host/file-error.ts";
 import { readSmallFile, requireOurs } from "../host/read-file.ts";
@@ -20,7 +20,7 @@ const hookRisk = "whoever writes it decides what root runs";
 /**
  * Reads one manifest.
  *
- * @throws Failure (configuration) when it is missing, not right, or others may write it
+ * @throws Failure (config) when it is missing, not right, or others may write it
  */
 export function loadManifest(file: string): Manifest {
   return load(file, hostFacts(), new Map());
@@ -29,12 +29,12 @@ export function loadManifest(file: string): Manifest {
 /**
  * Reads each `*.toml` of a folder, in the order of their names; editors' backup files have other endings.
  *
- * @throws Failure (configuration) when the folder is missing, holds no manifest, or others may write in it
+ * @throws Failure (config) when the folder is missing, holds no manifest, or others may write in it
  */
 export function loadManifests(folder: string): Loaded {
   const files = listManifests(folder);
   if (files.length === 0) {
-    throw new Failure(ExitCode.config, `${printable(folder)} holds no manifest (*.toml)`, {
+    throw new Failure("config", `${printable(folder)} holds no manifest (*.toml)`, {
       hint: "put one there for each certificate that this host should have",
     });
   }
@@ -56,9 +56,9 @@ export function loadManifests(folder: string): Loaded {
 /** @param taken whose files this one may not share, by what they are; the one that comes first keeps them */
 function load(file: string, host: HostFacts, taken: Map<string, string>): Manifest {
   const content = readSmallFile(file, maxBytes);
-  if (content === undefined) throw new Failure(ExitCode.config, `there is no manifest ${printable(file)}`);
+  if (content === undefined) throw new Failure("config", `there is no manifest ${printable(file)}`);
   requireOurs(file, content.stats, hookRisk);
-  if (content.text.includes("\ufffd")) throw new Failure(ExitCode.config, `${printable(file)} is not UTF-8`);
+  if (content.text.includes("\ufffd")) throw new Failure("config", `${printable(file)} is not UTF-8`);
   const manifest = parseManifest(content.text, file, host);
   const folder = identityOf(dirname(manifest.destination));
   const paths = Object.values(certificatePaths(manifest.destination));
@@ -67,7 +67,7 @@ function load(file: string, host: HostFacts, taken: Map<string, string>): Manife
     const other = taken.get(identity);
     if (other === undefined) continue;
     const place = placeOf("destination", content.text, file);
-    throw new Failure(ExitCode.config, `${place} has ${printable(path)} in common with ${printable(other)}`, {
+    throw new Failure("config", `${place} has ${printable(path)} in common with ${printable(other)}`, {
       hint: "give each certificate a destination of its own",
     });
   }
@@ -94,6 +94,6 @@ function listManifests(folder: string): string[] {
       .sort()
       .map((name) => `${folder.replace(/\/+$/, "")}/${name}`);
   } catch (error) {
-    throw fileError(ExitCode.config, "read the manifests in", folder, error);
+    throw fileError("config", "read the manifests in", folder, error);
   }
 }

@@ -43,7 +43,7 @@ type Reader = ReaderOf<typeof fields>;
  * Reads a manifest.
  *
  * @param file its path, for the name and for sentences
- * @throws Failure (configuration) that names file, line and field
+ * @throws Failure (config) that names file, line and field
  */
 export function parseManifest(text: string, file: string, host: HostFacts): Manifest {
   const read = createReader(fields, {

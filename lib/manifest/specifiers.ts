@@ -1,5 +1,5 @@
 import { hostname } from "node:os";
-import { ExitCode, Failure } from "../failure.ts";
+import { Failure } from "../failure.ts";
 import { ipv4Addresses, ipv6Addresses } from "./addresses.ts";
 
 /** What a manifest may say of its host without naming it. */
@@ -33,7 +33,7 @@ export function hostFacts(): HostFacts {
  *
  * A host's name may end up in a path, and whoever may set it need not be root: so it has to be one name.
  *
- * @throws Failure (configuration) for another letter, for an address that the host does not have, and for a host name
+ * @throws Failure (config) for another letter, for an address that the host does not have, and for a host name
  *   that is none
  * @see https://www.freedesktop.org/software/systemd/man/latest/systemd.unit.html#Specifiers
  */
@@ -44,7 +44,7 @@ export function resolveSpecifiers(text: string, host: HostFacts): string {
     const why = /^[46]$/.test(letter)
       ? `this host has no IPv${letter} address`
       : "there is no such specifier";
-    throw new Failure(ExitCode.config, `${specifier} can't be resolved: ${why}`, {
+    throw new Failure("config", `${specifier} can't be resolved: ${why}`, {
       hint: "use %H (host name), %l (its first label), %4, %6 (first address) or %% (a percent sign)",
     });
   });
@@ -72,7 +72,7 @@ const hostNamePattern = /^[A-Za-z0-9_][\w-]*(?:\.[A-Za-z0-9_][\w-]*)*\.?$/;
 function checkedName(letter: string, { hostName }: HostFacts): string {
   if (hostNamePattern.test(hostName)) return hostName;
   throw new Failure(
-    ExitCode.config,
+    "config",
     `%${letter} can't be resolved: this host's name is ${JSON.stringify(hostName)}, which is not a host name`,
     { hint: "set it with hostnamectl: letters, digits, hyphens and dots" },
   );

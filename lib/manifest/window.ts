@@ -1,4 +1,4 @@
-import { ExitCode, Failure } from "../failure.ts";
+import { Failure } from "../failure.ts";
 
 /** A time of the week in which something may be done, by the host's clock and zone. */
 export interface Window {
@@ -16,19 +16,19 @@ const dayMinutes = 24 * 60;
  * Reads `Sun 02:00-04:00`, `Mon..Fri 22:00-06:00`, `Sat,Sun 00:00-24:00` or, for each day, `02:00-04:00`. An end before
  * the start is on the next day.
  *
- * @throws Failure (configuration) for anything else, and for a window that never opens
+ * @throws Failure (config) for anything else, and for a window that never opens
  */
 export function parseWindow(text: string): Window {
   const match = /^(?:([a-z.,]+) +)?(\d{1,2}):(\d{2})-(\d{1,2}):(\d{2})$/i.exec(text.trim());
   const days = match === null ? undefined : parseDays(match[1]);
   const [start, end] = [minute(match?.[2], match?.[3]), minute(match?.[4], match?.[5])];
   if (days === undefined || start === undefined || end === undefined || start === dayMinutes) {
-    throw new Failure(ExitCode.config, `${JSON.stringify(text)} is not a window of time`, {
+    throw new Failure("config", `${JSON.stringify(text)} is not a window of time`, {
       hint: 'write one like "Sun 02:00-04:00", "Mon..Fri 22:00-06:00" or "02:00-04:00"',
     });
   }
   if (start === end) {
-    throw new Failure(ExitCode.config, `the window ${JSON.stringify(text)} never opens`, {
+    throw new Failure("config", `the window ${JSON.stringify(text)} never opens`, {
       hint: "give it an end other than its start; 00:00-24:00 is the whole day",
     });
   }

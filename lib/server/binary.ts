@@ -1,5 +1,5 @@
 import { join, resolve } from "node:path";
-import { ExitCode, Failure } from "../failure.ts";
+import { Failure } from "../failure.ts";
 import { isExecutable } from "../host/executable.ts";
 import { visible } from "../visible.ts";
 import { ensureProgram, type Program, pinnedVersion, programFolder } from "./build.ts";
@@ -44,7 +44,7 @@ function named(env: Record<string, string | undefined>): ServerBinary | undefine
     const path = env[variable];
     if (!path) continue;
     if (!isExecutable(path)) {
-      throw new Failure(ExitCode.config, `${variable} names ${path}, which is not an executable file`, {
+      throw new Failure("config", `${variable} names ${path}, which is not an executable file`, {
         hint: `set ${variable} to the ${kind} executable, or unset it to use the one on PATH or our own build`,
       });
     }
@@ -66,7 +66,7 @@ async function cached(
   progress: (line: string) => void,
 ): Promise<ServerBinary> {
   if (isCompiled) {
-    throw new Failure(ExitCode.config, "there is no server to run: neither bao nor vault is on PATH", {
+    throw new Failure("config", "there is no server to run: neither bao nor vault is on PATH", {
       hint: "install OpenBao or Vault, or set BAO_BINARY or VAULT_BINARY to its executable",
     });
   }

@@ -3,7 +3,7 @@ import { mkdirSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync }
 import { open } from "node:fs/promises";
 import { homedir } from "node:os";
 import { basename, dirname, isAbsolute, join } from "node:path";
-import { ExitCode, Failure } from "../failure.ts";
+import { Failure } from "../failure.ts";
 import { isExecutable } from "../host/executable.ts";
 import { takeLock } from "../host/lock.ts";
 import { gated, startKeeper } from "./keeper.ts";
@@ -47,7 +47,7 @@ export async function ensureProgram(program: Program, options: BuildOptions): Pr
   const go = Bun.which("go", { PATH: env.PATH ?? "" });
   if (!go) {
     const { sentence, hint } = program.without;
-    throw new Failure(ExitCode.config, `${sentence}, and no go to build one with`, {
+    throw new Failure("config", `${sentence}, and no go to build one with`, {
       hint: `install Go 1.26 or newer from the Go project's download page, or ${hint}, so that it is on PATH`,
     });
   }
@@ -88,14 +88,14 @@ export function pinnedVersion(module: string, dependency: string): string {
   );
   const version = words.find(([name, version]) => name === dependency && version?.startsWith("v"))?.[1];
   if (version !== undefined) return version.slice(1);
-  throw new Failure(ExitCode.software, `${module}/go.mod names no version of ${dependency}`);
+  throw new Failure("internal", `${module}/go.mod names no version of ${dependency}`);
 }
 
 function makeFolder(folder: string) {
   try {
     mkdirSync(folder, { recursive: true });
   } catch (cause) {
-    throw new Failure(ExitCode.cantCreate, `can't create ${folder}, where a program would be built`, {
+    throw new Failure("file", `can't create ${folder}, where a program would be built`, {
       hint: "set XDG_CACHE_HOME to a folder that you may write",
       cause,
     });
@@ -154,7 +154,7 @@ async function compile(
     const [errors, code] = await Promise.all([build.stderr.text(), build.exited]);
     if (code !== 0) {
       const why = lastLines(errors) || `it ended with ${code}`;
-      throw new Failure(ExitCode.unavailable, `building ${what} with ${go} failed: ${why}`, {
+      throw new Failure("unavailable", `building ${what} with ${go} failed: ${why}`, {
         hint: `it needs Go 1.26 or newer and the Go module proxy; or install ${program.without.hint}, so that it is on PATH`,
       });
     }
@@ -170,7 +170,7 @@ async function checkVersion(path: string, { name, version, asked, says }: Progra
   if (code !== 0 || !said.startsWith(says)) {
     const line = said.split("\n")[0];
     throw new Failure(
-      ExitCode.unavailable,
+      "unavailable",
       `what was built isn't ${name} ${version}: it says "${line}" and ends with ${code}`,
     );
   }

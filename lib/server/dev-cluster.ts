@@ -3,7 +3,7 @@ import { join } from "node:path";
 import type { Cluster } from "../cluster/cluster.ts";
 import { planMounts, planRoles, type Setup } from "../cluster/setup.ts";
 import { initTokens } from "../cluster/token-roles.ts";
-import { ExitCode, Failure } from "../failure.ts";
+import { Failure } from "../failure.ts";
 import { createFile } from "../host/durable.ts";
 import { fileError, printable } from "../host/file-error.ts";
 import { fullPath } from "../host/full-path.ts";
@@ -11,7 +11,8 @@ import { createVaultClient, type VaultClient } from "../vault/client.ts";
 import { readSecret } from "../vault/kv.ts";
 import { shellQuoted } from "../words.ts";
 import { resolveServerBinary } from "./binary.ts";
-import { type Server, startServer } from "./server.ts";
+import type { Server } from "./server.ts";
+import { startServer } from "./start-server.ts";
 
 export interface DevClusterOptions {
   readonly cluster: Cluster;
@@ -38,7 +39,7 @@ export interface DevCluster extends AsyncDisposable {
 /**
  * Starts a server in memory with a cluster set up in it, as `setup-mounts` and `write-roles` would.
  *
- * @throws Failure (configuration) where no server is installed; (unavailable) where it can't listen at the port; (can't
+ * @throws Failure (config) where no server is installed; (unavailable) where it can't listen at the port; (can't
  *   write) for the tokens' file; the signal's reason
  */
 export async function startDevCluster(options: DevClusterOptions): Promise<DevCluster> {
@@ -83,7 +84,7 @@ async function end(server: Server, tokensFile: string): Promise<void> {
 function freePath(path: string): string {
   const full = fullPath(path);
   if (lstatSync(full, { throwIfNoEntry: false }) === undefined) return full;
-  throw new Failure(ExitCode.cantCreate, `something is at ${printable(full)} already`, {
+  throw new Failure("file", `something is at ${printable(full)} already`, {
     hint: "the tokens' file is removed at the end: choose a path where nothing is",
   });
 }
@@ -109,7 +110,7 @@ function tell(path: string, variables: string): void {
   try {
     createFile(path, variables, { mode: 0o600 });
   } catch (error) {
-    throw fileError(ExitCode.cantCreate, "write", path, error);
+    throw fileError("file", "write", path, error);
   }
 }
 

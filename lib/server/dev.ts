@@ -1,6 +1,6 @@
 import { randomBytes } from "node:crypto";
 import { join } from "node:path";
-import { ExitCode, Failure } from "../failure.ts";
+import { Failure } from "../failure.ts";
 import { resolveServerBinary } from "./binary.ts";
 import { untilReady } from "./health.ts";
 import { ServerProcess } from "./process.ts";
@@ -59,7 +59,7 @@ async function runOn(
   } catch (error) {
     const why = /listen tcp\S* \S+: bind: (.+)/.exec(process.log().join("\n"))?.[1];
     if (why === undefined) throw error;
-    throw new Failure(ExitCode.unavailable, `the server can't listen at 127.0.0.1:${port}: ${why}`, {
+    throw new Failure("unavailable", `the server can't listen at 127.0.0.1:${port}: ${why}`, {
       hint: "end what listens there, or choose another port",
       cause: error,
     });

@@ -1,4 +1,4 @@
-import { ExitCode, Failure } from "../failure.ts";
+import { Failure } from "../failure.ts";
 import type { Server } from "./server.ts";
 
 const lookMs = 1000;
@@ -33,7 +33,7 @@ export function watchEnding(): Ending {
     async wait(server) {
       for (let gone = 0; !signal.aborted; gone = server.pid === undefined ? gone + 1 : 0) {
         // Looked at twice: a service manager tells the server to end in the same moment as us.
-        if (gone > 1) throw new Failure(ExitCode.unavailable, "the server ended by itself");
+        if (gone > 1) throw new Failure("unavailable", "the server ended by itself");
         await sleep(lookMs, signal);
       }
     },

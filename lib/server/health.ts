@@ -1,4 +1,4 @@
-import { ExitCode, Failure } from "../failure.ts";
+import { Failure } from "../failure.ts";
 import { ask, type Endpoint } from "./http.ts";
 import type { ServerProcess } from "./process.ts";
 
@@ -20,11 +20,9 @@ export async function untilReady(process: ServerProcess, endpoint: Endpoint): Pr
   while (!(await isReady(endpoint))) {
     process.assertRunning();
     if (Date.now() > deadline) {
-      throw new Failure(
-        ExitCode.unavailable,
-        `${endpoint.address} wasn't ready in ${READY_SECONDS} s; its log:`,
-        { details: process.log() },
-      );
+      throw new Failure("unavailable", `${endpoint.address} wasn't ready in ${READY_SECONDS} s; its log:`, {
+        details: process.log(),
+      });
     }
     await Bun.sleep(50);
   }

@@ -1,5 +1,5 @@
 import { readFileSync } from "node:fs";
-import { ExitCode, Failure } from "../failure.ts";
+import { Failure } from "../failure.ts";
 
 /** Where a server listens and what it takes to reach it. */
 export interface Endpoint {
@@ -43,7 +43,7 @@ export async function demand(...args: Parameters<typeof ask>): Promise<Record<st
     const [endpoint, method, path] = args;
     const said = JSON.stringify(answer.body);
     throw new Failure(
-      ExitCode.unavailable,
+      "unavailable",
       `${method} ${endpoint.address}/v1/${path} answered ${answer.status}: ${said}`,
     );
   }

@@ -2,7 +2,7 @@ import { closeSync, mkdirSync, mkdtempSync, openSync, readFileSync } from "node:
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Subprocess } from "bun";
-import { ExitCode, Failure } from "../failure.ts";
+import { Failure } from "../failure.ts";
 import type { ServerBinary } from "./binary.ts";
 import { gated, type Keeper, startKeeper } from "./keeper.ts";
 
@@ -49,7 +49,7 @@ export class ServerProcess {
 
   /** Starts the server; resolves when it listens. */
   async run(args: string[], env: Record<string, string> = {}): Promise<void> {
-    if (this.#isRunning()) throw new Failure(ExitCode.software, "the server is running already");
+    if (this.#isRunning()) throw new Failure("internal", "the server is running already");
     const log = openSync(this.#logFile, "w", 0o600);
     const child = Bun.spawn(gated([this.binary.path, "server", ...args]), {
       cwd: this.dataDir,
@@ -73,7 +73,7 @@ export class ServerProcess {
   /** Throws, with the end of the log, when the server has ended by itself. */
   assertRunning() {
     if (this.#isRunning()) return;
-    throw new Failure(ExitCode.unavailable, `${this.binary.path} ended by itself; its log:`, {
+    throw new Failure("unavailable", `${this.binary.path} ended by itself; its log:`, {
       details: this.log(),
     });
   }
@@ -109,11 +109,9 @@ export class ServerProcess {
       this.assertRunning();
       if (Date.now() > deadline) {
         await this.end("SIGKILL");
-        throw new Failure(
-          ExitCode.unavailable,
-          `${this.binary.path} didn't start in ${START_SECONDS} s; its log:`,
-          { details: this.log() },
-        );
+        throw new Failure("unavailable", `${this.binary.path} didn't start in ${START_SECONDS} s; its log:`, {
+          details: this.log(),
+        });
       }
       await Bun.sleep(20);
     }

@@ -1,6 +1,6 @@
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { ExitCode, Failure } from "../failure.ts";
+import { Failure } from "../failure.ts";
 import { resolveServerBinary } from "./binary.ts";
 import { health, untilReady } from "./health.ts";
 import { demand, type Endpoint } from "./http.ts";
@@ -122,7 +122,7 @@ async function initialise(endpoint: Endpoint): Promise<Keys> {
   const [unsealKey] = Array.isArray(answer.keys_base64) ? answer.keys_base64 : [];
   const rootToken = answer.root_token;
   if (typeof unsealKey !== "string" || typeof rootToken !== "string") {
-    throw new Failure(ExitCode.unavailable, `${endpoint.address} gave no keys when it was initialised`);
+    throw new Failure("unavailable", `${endpoint.address} gave no keys when it was initialised`);
   }
   return { unsealKey, rootToken };
 }
@@ -163,7 +163,7 @@ async function untilVoter(id: string, leader: RaftServer): Promise<void> {
     const { config } = answer.data as { config: { servers: { node_id: string; voter: boolean }[] } };
     if (config.servers.some((server) => server.node_id === id && server.voter)) return;
   }
-  throw new Failure(ExitCode.unavailable, `${id} got no vote in its cluster in ${VOTER_SECONDS} s`);
+  throw new Failure("unavailable", `${id} got no vote in its cluster in ${VOTER_SECONDS} s`);
 }
 
 function nodeId([port]: number[]): string {

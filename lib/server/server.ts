@@ -1,7 +1,5 @@
 import type { ServerBinary } from "./binary.ts";
-import { startDevServer } from "./dev.ts";
 import type { Endpoint } from "./http.ts";
-import { startRaftServer } from "./raft.ts";
 
 interface CommonOptions {
   /** @default what `resolveServerBinary` finds */
@@ -61,14 +59,4 @@ export interface RaftServer extends Server {
   unseal(): Promise<void>;
   /** Whether it is unsealed and no standby. */
   isActive(): Promise<boolean>;
-}
-
-/**
- * Starts a server for development or a test, on a free port; resolves when it can be used. Dispose of it
- * (`await using`) to end it at once.
- */
-export function startServer(options: RaftOptions): Promise<RaftServer>;
-export function startServer(options: DevOptions): Promise<Server>;
-export function startServer(options: DevOptions | RaftOptions): Promise<Server> {
-  return options.mode === "raft" ? startRaftServer(options) : startDevServer(options);
 }

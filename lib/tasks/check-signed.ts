@@ -1,5 +1,5 @@
 import { isPlausibleNow } from "../calendar.ts";
-import { ExitCode, Failure } from "../failure.ts";
+import { Failure, type FailureKind } from "../failure.ts";
 import type { SignedCertificate } from "../vault/pki.ts";
 import {
   type Certificate,
@@ -46,7 +46,7 @@ export function checkSigned(
   if (validity !== "valid") throw outOfTime(leaf, validity, now);
   if (validityOf(issuer, now) === "ended") {
     throw new Failure(
-      ExitCode.unavailable,
+      "unavailable",
       `the CA that signed the certificate ended ${issuer.notAfter.toISOString()}; nothing was changed here`,
       { hint: "give its mount a new issuer" },
     );
@@ -110,8 +110,8 @@ function outOfTime(
     "to come": `begins ${notBefore.toISOString()}, which is to come`,
     neither: `begins ${notBefore.toISOString()} and ends ${notAfter.toISOString()}, and is valid by neither clock`,
   };
-  const exitCode = isPlausibleNow(now.host.getTime()) ? ExitCode.data : ExitCode.tryLater;
-  return refused(words[validity], "compare this host's clock with the server's", exitCode);
+  const kind = isPlausibleNow(now.host.getTime()) ? "data" : "temporary";
+  return refused(words[validity], "compare this host's clock with the server's", kind);
 }
 
 function missingNames(leaf: Certificate, names: Names): string[] {
@@ -126,7 +126,7 @@ function missingNames(leaf: Certificate, names: Names): string[] {
 function refused(
   how: string,
   hint = "the role at the sign path decides what is signed; nothing was changed here",
-  exitCode: ExitCode = ExitCode.data,
+  kind: FailureKind = "data",
 ): Failure {
-  return new Failure(exitCode, `the certificate that the server signed ${how}`, { hint });
+  return new Failure(kind, `the certificate that the server signed ${how}`, { hint });
 }

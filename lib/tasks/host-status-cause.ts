@@ -1,5 +1,5 @@
 import { readdirSync, statSync } from "node:fs";
-import { ExitCode } from "../failure.ts";
+import type { FailureKind } from "../failure.ts";
 import type { Finding } from "../finding.ts";
 import type { Manifest } from "../manifest/manifest.ts";
 import type { CertificateStatus } from "./host-status-certificates.ts";
@@ -22,15 +22,12 @@ export interface KnownOfHost {
   readonly permission: readonly Finding[];
   readonly configPath: string;
   readonly configDir: string;
+  /** The kind of failure that a unit's exit code stands for; undefined for a code that is not ours. */
+  readonly failureKindOf: (exitCode: number) => FailureKind | undefined;
 }
 
 /** What the server's answer may lead to, or what is not known at all: nothing on this host shows whether it lasts. */
-const unseen: readonly number[] = [
-  ExitCode.data,
-  ExitCode.unavailable,
-  ExitCode.software,
-  ExitCode.noPermission,
-];
+const unseen: readonly FailureKind[] = ["data", "unavailable", "internal", "permission"];
 
 /**
  * Whether nothing that is known would have a unit's next run fail as its last one did: the server, the host's token and
@@ -50,8 +47,10 @@ export function isCauseGone({ unit, at, exitCode }: FailedRun, known: KnownOfHos
   // It does what nobody here knows of.
   if (kept.length === 0) return false;
   if (kept.every(({ state }) => state === "ok")) return true;
+  const kind = exitCode === undefined ? undefined : known.failureKindOf(exitCode);
   // From 200 on they are the manager's own.
-  const isUnseen = exitCode !== undefined && (unseen.includes(exitCode) || exitCode >= 200);
+  const isUnseen =
+    exitCode !== undefined && (exitCode >= 200 || (kind !== undefined && unseen.includes(kind)));
   // The manager tells whole seconds.
   return !isUnseen || (at !== undefined && lastChangeMs(known) >= at.getTime() + 1000);
 }

@@ -1,4 +1,4 @@
-import { ExitCode, Failure } from "../failure.ts";
+import { Failure } from "../failure.ts";
 import type { Finding } from "../finding.ts";
 import type { VaultClient } from "../vault/client.ts";
 import { VaultError } from "../vault/error.ts";
@@ -81,8 +81,8 @@ async function answerOf<T>(ask: () => Promise<T>): Promise<T | Failure> {
   }
 }
 
-function isAway({ serverErrors, exitCode }: VaultError): boolean {
-  return serverErrors === undefined || exitCode === ExitCode.tryLater;
+function isAway({ serverErrors, kind }: VaultError): boolean {
+  return serverErrors === undefined || kind === "temporary";
 }
 
 /** "unknown" where the server does not know it. */

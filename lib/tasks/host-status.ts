@@ -1,7 +1,7 @@
 import { readdirSync, statSync } from "node:fs";
 import { hostname } from "node:os";
 import { join, resolve } from "node:path";
-import { Failure } from "../failure.ts";
+import { Failure, type FailureKind } from "../failure.ts";
 import { type Finding, type State, worstState } from "../finding.ts";
 import { errorCode, isDenied, printable } from "../host/file-error.ts";
 import { loadManifests } from "../manifest/load.ts";
@@ -44,6 +44,8 @@ export interface HostStatusOptions {
   readonly namedFiles?: readonly NamedFile[] | undefined;
   /** Why the host's file of variables is not used. */
   readonly configFailure?: Failure | undefined;
+  /** The kind of failure that a unit's exit code stands for. */
+  readonly failureKindOf: (exitCode: number) => FailureKind | undefined;
 }
 
 /** A hook that has not succeeded since its certificate changed. */

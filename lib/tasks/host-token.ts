@@ -1,4 +1,4 @@
-import { ExitCode, Failure } from "../failure.ts";
+import { Failure } from "../failure.ts";
 import { refuseForeignLinks } from "../host/folder.ts";
 import { takeHostLock } from "../host/host-lock.ts";
 import {
@@ -48,8 +48,8 @@ export interface HostToken {
  * The common case is one request and no write. The trade stores the new token durably before the init token goes,
  * so a host that is stopped at any moment still holds one of the two.
  *
- * @throws Failure (no permission) when neither token is of use; (data) when a file holds no token; (can't write);
- *   (try later) when the server can't be had
+ * @throws Failure (permission) when neither token is of use; (data) when a file holds no token; (file);
+ *   (temporary) when the server can't be had
  */
 export async function keepHostToken(options: HostTokenOptions): Promise<HostToken> {
   refuseForeignLinks(options.configPath);
@@ -183,30 +183,22 @@ function requireInitToken(held: TokenFile, paths: TokenPaths, options: HostToken
     };
     const init = own.state === "missing" ? "there is no init token" : `the init token is ${own.state}`;
     const credential = paths.credential === undefined ? "" : `, nor is there one at ${paths.credential}`;
-    throw new Failure(
-      ExitCode.noPermission,
-      `${words[held.state]}, and ${init} at ${paths.initToken}${credential}`,
-      {
-        hint:
-          "an admin reads the init token of the host's role with `vault read -field=init_token CLUSTER/secrets/init_token_ROLE`, " +
-          `puts it at ${paths.initToken} with mode 0600${credential === "" ? "" : ", or into the unit's credential init-token"}, and runs renew-token`,
-      },
-    );
+    throw new Failure("permission", `${words[held.state]}, and ${init} at ${paths.initToken}${credential}`, {
+      hint:
+        "an admin reads the init token of the host's role with `vault read -field=init_token CLUSTER/secrets/init_token_ROLE`, " +
+        `puts it at ${paths.initToken} with mode 0600${credential === "" ? "" : ", or into the unit's credential init-token"}, and runs renew-token`,
+    });
   }
   if (options.initRole === undefined) {
-    throw new Failure(ExitCode.config, "the init token's role is not set", {
+    throw new Failure("config", "the init token's role is not set", {
       hint: "set VAULT_INIT_ROLE or --init-role to CLUSTER-ROLE, like demo-worker",
     });
   }
   // It becomes a part of a path in the server, where a slash would make it another path.
   if (!/^[\w.-]*\w$/.test(options.initRole)) {
-    throw new Failure(
-      ExitCode.config,
-      `${JSON.stringify(options.initRole)} is not the name of a token role`,
-      {
-        hint: "set VAULT_INIT_ROLE or --init-role to CLUSTER-ROLE, like demo-worker",
-      },
-    );
+    throw new Failure("config", `${JSON.stringify(options.initRole)} is not the name of a token role`, {
+      hint: "set VAULT_INIT_ROLE or --init-role to CLUSTER-ROLE, like demo-worker",
+    });
   }
   return { token: file.token, path, role: options.initRole };
 }
@@ -221,7 +213,7 @@ async function refuseWrapping({ token, path }: InitToken, { client }: HostTokenO
   const wrapped = await wrappedPath(client, token);
   if (wrapped === undefined) return;
   throw new Failure(
-    ExitCode.data,
+    "data",
     `${path} holds a wrapping token, and no init token: it wraps the answer of ${wrapped}`,
     {
       hint: "it was not used up: unwrap it with `vault unwrap`, and put the token that is in it there, with mode 0600",
@@ -233,17 +225,17 @@ async function create(init: InitToken, { client }: HostTokenOptions): Promise<Ne
   try {
     return await createNamedToken(client, init.role, init.token);
   } catch (error) {
-    if (!(error instanceof VaultError) || error.exitCode !== ExitCode.noPermission) throw error;
+    if (!(error instanceof VaultError) || error.kind !== "permission") throw error;
     const { message, hint } = error;
     const unknown = `the server does not know the init token in ${init.path}: it expired, was revoked, or is another server's`;
     throw (await isUnknownToken(client, init.token, error))
-      ? new Failure(ExitCode.noPermission, unknown, {
+      ? new Failure("permission", unknown, {
           hint:
             "an admin finds the present one in CLUSTER/secrets/init_token_ROLE; write-roles makes a new one if the server " +
             "does not know that either; check VAULT_ADDR",
           cause: error,
         })
-      : new Failure(ExitCode.noPermission, message, {
+      : new Failure("permission", message, {
           hint: `${hint}: the init token in ${init.path} may be another role's; check VAULT_INIT_ROLE`,
           cause: error,
         });

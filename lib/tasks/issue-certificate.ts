@@ -1,5 +1,5 @@
 import { formatMinute } from "../duration.ts";
-import { ExitCode, Failure } from "../failure.ts";
+import { Failure } from "../failure.ts";
 import { lookAtSet } from "../host/certificate-look.ts";
 import { certificatePaths, type Member } from "../host/certificate-place.ts";
 import type { StoredSet } from "../host/certificate-set.ts";
@@ -379,7 +379,7 @@ export function refuseForeignKey(
   const fault = foreignKey(set, owner);
   if (fault === undefined) return;
   const { key } = certificatePaths(destination);
-  throw new Failure(ExitCode.data, `${printable(key)} is not used: ${fault}`, {
+  throw new Failure("data", `${printable(key)} is not used: ${fault}`, {
     hint:
       "nothing was changed; look at how it came there, and give its user as the owner if that is right, " +
       "or have a new key made: remove it, or use --force in a direct call",
@@ -391,7 +391,7 @@ async function readStandingKey(pem: string, path: string): Promise<PrivateKey> {
     return await readKey(pem, path);
   } catch (error) {
     if (!(error instanceof Failure)) throw error;
-    throw new Failure(ExitCode.data, error.message, {
+    throw new Failure("data", error.message, {
       hint:
         error.hint ??
         "it is left as it is; remove it, or use --force in a direct call, to have a new one made",

@@ -1,4 +1,4 @@
-import { ExitCode, Failure } from "../failure.ts";
+import { Failure } from "../failure.ts";
 import { certificatePaths } from "../host/certificate-place.ts";
 import { readSet } from "../host/certificate-set.ts";
 import { printable } from "../host/file-error.ts";
@@ -55,7 +55,7 @@ export async function issueKubeconfig(
   const { readKubeconfig } = await import("./kubeconfig.ts");
   const checkTime = () => {
     if (kubeconfig.timeLeftMs() > 0) return;
-    throw new Failure(ExitCode.tryLater, `the time limit was over while ${printable(path)} was worked on`, {
+    throw new Failure("temporary", `the time limit was over while ${printable(path)} was worked on`, {
       hint: "it was not changed; a longer --timeout helps, or a shorter file",
     });
   };
@@ -95,7 +95,7 @@ function takenPaths({ configPath }: KubeconfigOptions, destination: string) {
 function refuseStrangers(strangers: readonly string[], path: string): void {
   if (strangers.length === 0) return;
   const shown = strangers.length > 5 ? [...strangers.slice(0, 4), `${strangers.length - 4} more`] : strangers;
-  throw new Failure(ExitCode.data, `${printable(path)} holds what this run would not: ${shown.join(", ")}`, {
+  throw new Failure("data", `${printable(path)} holds what this run would not: ${shown.join(", ")}`, {
     hint: "nothing was changed; --merge keeps it all and changes this cluster, user and context; or choose another path",
   });
 }
@@ -115,7 +115,7 @@ async function credentialsOf({ isByPath }: KubeconfigOptions, options: IssueOpti
     await Bun.sleep(50);
   }
   throw new Failure(
-    ExitCode.tryLater,
+    "temporary",
     `the files of ${printable(options.destination)} did not belong together, for longer than a change takes`,
     { hint: "something else changes them, too; the kubeconfig is as it was" },
   );

@@ -10,7 +10,7 @@ import {
   visit,
   YAMLMap,
 } from "yaml";
-import { ExitCode, Failure } from "../failure.ts";
+import { Failure } from "../failure.ts";
 import { printable } from "../host/file-error.ts";
 
 /**
@@ -125,7 +125,7 @@ function checkList(root: Root, kind: Kind, name: string): void {
 }
 
 function refused(name: string, why: string): Failure {
-  return new Failure(ExitCode.data, `${printable(name)} is not a kubeconfig: ${why}`, {
+  return new Failure("data", `${printable(name)} is not a kubeconfig: ${why}`, {
     hint: "nothing was changed; mend or remove it, or choose another path",
   });
 }

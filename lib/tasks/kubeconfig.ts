@@ -1,5 +1,5 @@
 import { isMap, isSeq, parse, Scalar, visit, YAMLMap, YAMLSeq } from "yaml";
-import { ExitCode, Failure } from "../failure.ts";
+import { Failure } from "../failure.ts";
 import { printable } from "../host/file-error.ts";
 import {
   entriesOf,
@@ -233,11 +233,7 @@ function others(root: Root, { names }: Wanted): string {
 }
 
 function unchangeable(name: string): Failure {
-  return new Failure(
-    ExitCode.data,
-    `${printable(name)} can't be changed without changing what else is in it`,
-    {
-      hint: "nothing was changed in it; write it without aliases (&, *), or choose another path",
-    },
-  );
+  return new Failure("data", `${printable(name)} can't be changed without changing what else is in it`, {
+    hint: "nothing was changed in it; write it without aliases (&, *), or choose another path",
+  });
 }

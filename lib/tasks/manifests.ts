@@ -1,6 +1,6 @@
 import { dirname } from "node:path";
 import { formatDuration } from "../duration.ts";
-import { ExitCode, Failure } from "../failure.ts";
+import { Failure } from "../failure.ts";
 import { lookAtSet } from "../host/certificate-look.ts";
 import type { StoredSet } from "../host/certificate-set.ts";
 import { keepFoldersOpen } from "../host/folder.ts";
@@ -89,7 +89,7 @@ export async function issueManifests(
 function toFailure(error: unknown): Failure {
   if (error instanceof Failure) return error;
   const what = error instanceof Error ? error.message : String(error);
-  return new Failure(ExitCode.software, `a fault in this tool: ${what}`, { cause: error });
+  return new Failure("internal", `a fault in this tool: ${what}`, { cause: error });
 }
 
 /** Asks once for each issuer, however many certificates come from it. */
@@ -177,28 +177,4 @@ async function dueReasons(
   if (isUsable && certificate !== undefined && waitUntil(manifest, certificate, clocks) !== undefined)
     return [];
   return reasons.length === 0 && manifest.renew === "always" ? ["it is renewed at each run"] : reasons;
-}
-
-/**
- * The worst of several exit codes. One that says to try again goes before all others: units go by it, and one manifest
- * that is broken for good must not keep the others from what the next try does for them. When that is done, it is told.
- */
-export function worstExitCode(codes: readonly ExitCode[]): ExitCode {
-  const order: readonly ExitCode[] = [
-    ExitCode.ok,
-    ExitCode.wouldChange,
-    ExitCode.wrong,
-    ExitCode.unavailable,
-    ExitCode.noPermission,
-    ExitCode.cantCreate,
-    ExitCode.data,
-    ExitCode.config,
-    ExitCode.usage,
-    ExitCode.software,
-    ExitCode.tryLater,
-  ];
-  return codes.reduce(
-    (worst, code) => (order.indexOf(code) > order.indexOf(worst) ? code : worst),
-    ExitCode.ok,
-  );
 }

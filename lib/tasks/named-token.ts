@@ -1,5 +1,4 @@
 import { hostname } from "node:os";
-import { ExitCode } from "../failure.ts";
 import type { VaultClient } from "../vault/client.ts";
 import { means, VaultError } from "../vault/error.ts";
 import { createFromRole, type NewToken } from "../vault/token.ts";
@@ -25,7 +24,7 @@ export async function createNamedToken(client: VaultClient, role: string, token:
 
 /** Whether the server refused the request, so that no token was made, and not for the init token or the role. */
 function isPerhapsOfTheName(error: unknown): boolean {
-  if (!(error instanceof VaultError) || error.exitCode === ExitCode.tryLater) return false;
+  if (!(error instanceof VaultError) || error.kind === "temporary") return false;
   const isOther = (["unknownToken", "refused", "unknownRole"] as const).some((it) => means(error, it));
   // As a server refuses a parameter, or a proxy that reads along.
   return [400, 403, 422].includes(error.status ?? 0) && !isOther;

@@ -20,7 +20,7 @@ export function withUnitHint(failure: Failure, folder: string, groups = ownGroup
   if (unit === undefined || !isOut) return failure;
   const both = `${unit.replace("cert-hooks", "cert")} and ${unit.replace(/^cert(?!-)/, "cert-hooks")}`;
   const dropIn = `the drop-in destination.conf (see the examples) with BindPaths=${printable(folder)}`;
-  return new Failure(failure.exitCode, failure.message, {
+  return new Failure(failure.kind, failure.message, {
     cause: failure.cause,
     hint: `the sandbox of ${unit} leaves ${printable(folder)} out: give ${both} ${dropIn}, as vault-helper status shows`,
   });

@@ -1,4 +1,4 @@
-import { ExitCode, Failure } from "../failure.ts";
+import { Failure } from "../failure.ts";
 import type { VaultClient } from "../vault/client.ts";
 import { isWrittenNumber } from "../vault/exact-json.ts";
 import { readWholeSecret } from "../vault/kv.ts";
@@ -65,7 +65,7 @@ function fieldOf(fields: Fields, name: string, path: string): unknown {
   // Own ones only: every object has a constructor.
   if (Object.hasOwn(fields, name)) return fields[name];
   const names = Object.keys(fields).map((known) => JSON.stringify(known));
-  throw new Failure(ExitCode.data, `the secret at ${path} has no field ${JSON.stringify(name)}`, {
+  throw new Failure("data", `the secret at ${path} has no field ${JSON.stringify(name)}`, {
     hint: names.length === 0 ? "it has no field at all" : `it has ${names.join(", ")}`,
   });
 }
@@ -75,7 +75,7 @@ function rawText(value: unknown, field: string, path: string): string {
   if (typeof value === "number" || typeof value === "boolean") return String(value);
   if (isWrittenNumber(value)) return value.rawJSON;
   const kind = value === null ? "null" : Array.isArray(value) ? "a list" : "an object";
-  throw new Failure(ExitCode.data, `the field ${JSON.stringify(field)} of ${path} is ${kind}, not a text`, {
+  throw new Failure("data", `the field ${JSON.stringify(field)} of ${path} is ${kind}, not a text`, {
     hint: "add --json to have it as JSON",
   });
 }

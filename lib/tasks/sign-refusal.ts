@@ -46,7 +46,7 @@ export async function explainRefusal(
     near === undefined ? may : `did you mean ${near}? ${may}`,
     ...(error.hint === undefined ? [] : [`else ${error.hint}`]),
   ].join("; ");
-  return new Failure(error.exitCode, error.message, { hint, cause: error });
+  return new Failure(error.kind, error.message, { hint, cause: error });
 }
 
 function roleOf(path: string): string {

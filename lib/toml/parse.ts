@@ -1,13 +1,13 @@
-import { ExitCode, Failure } from "../failure.ts";
+import { Failure } from "../failure.ts";
 import { printable } from "../host/file-error.ts";
 
-/** @throws Failure (configuration) that names file and line where it is not TOML */
+/** @throws Failure (config) that names file and line where it is not TOML */
 export function parseToml(text: string, file: string): Readonly<Record<string, unknown>> {
   try {
     return { ...Bun.TOML.parse(text) };
   } catch (error) {
     const words = error instanceof Error ? error.message.replace(/^TOML Parse error: /, "") : String(error);
-    throw new Failure(ExitCode.config, `${printable(file)}:${brokenLine(text)}: it is not TOML: ${words}`);
+    throw new Failure("config", `${printable(file)}:${brokenLine(text)}: it is not TOML: ${words}`);
   }
 }
 

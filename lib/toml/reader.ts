@@ -1,4 +1,4 @@
-import { ExitCode, Failure } from "../failure.ts";
+import { Failure } from "../failure.ts";
 import { nearest } from "../suggest.ts";
 import type { Field, FieldTable } from "./fields.ts";
 import type { Within } from "./parse.ts";
@@ -33,11 +33,11 @@ export interface Reader<T extends FieldTable> {
   tables<K extends Name<T>>(field: K): ReadonlyArray<Reader<NestedOf<T[K]>>>;
 }
 
-/** @throws Failure (configuration) for a field that the table does not have, or whose value is of another type */
+/** @throws Failure (config) for a field that the table does not have, or whose value is of another type */
 export function createReader<const T extends FieldTable>(table: T, source: Source): Reader<T> {
   const { values } = source;
   const wrong = (field: string, how: string, cause?: Failure, hint = cause?.hint) =>
-    new Failure(ExitCode.config, `${source.place(field)} ${how}`, { cause, hint });
+    new Failure("config", `${source.place(field)} ${how}`, { cause, hint });
   for (const [field, value] of Object.entries(values)) {
     // Own ones only: every object has a constructor.
     const spec = Object.hasOwn(table, field) ? table[field] : undefined;

@@ -1,11 +1,11 @@
-import { ExitCode, Failure } from "../failure.ts";
+import { Failure } from "../failure.ts";
 import { type RequestName, VaultError } from "./error.ts";
 
 /**
  * The root of a server's address.
  *
  * @param from what it stands in, for the hint
- * @throws Failure (configuration) when it is not an http or https one
+ * @throws Failure (config) when it is not an http or https one
  */
 export function parseAddress(address: string, from = "VAULT_ADDR"): URL {
   // The URL standard passes over a line feed or a tab in the middle, and reads https:host and https:\\host, too.
@@ -13,13 +13,13 @@ export function parseAddress(address: string, from = "VAULT_ADDR"): URL {
   const url = isPlain && URL.canParse(address) ? new URL(address) : undefined;
   if (url === undefined || url.hostname === "") {
     const shown = JSON.stringify(address.replace(/\/\/[^/]*@/, "//…@"));
-    throw new Failure(ExitCode.config, `${shown} is not the address of a server`, {
+    throw new Failure("config", `${shown} is not the address of a server`, {
       hint: `set ${from} to one like https://vault.example.com:8200`,
     });
   }
   // Left out, it would take the token to whatever stands at the root.
   if (`${url.pathname}${url.search}${url.hash}` !== "/" || url.username !== "" || url.password !== "") {
-    throw new Failure(ExitCode.config, `the address of ${url.host} holds more than scheme, host and port`, {
+    throw new Failure("config", `the address of ${url.host} holds more than scheme, host and port`, {
       hint: `set ${from} to one like https://vault.example.com:8200; a path, a query and a user are not used`,
     });
   }
@@ -39,7 +39,7 @@ export function isLoopback(url: URL): boolean {
  */
 export function redirectTarget(response: Response, from: URL, request: RequestName, hops: number): URL {
   const refuse = (how: string) =>
-    new VaultError(ExitCode.unavailable, request, `HTTP ${response.status} ${how}, which is not followed`, {
+    new VaultError("unavailable", request, `HTTP ${response.status} ${how}, which is not followed`, {
       status: response.status,
       hint: "a standby sends to its leader's same path; check VAULT_ADDR, and the leader's api_addr",
     });

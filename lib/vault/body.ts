@@ -1,4 +1,3 @@
-import { ExitCode } from "../failure.ts";
 import { type RequestName, VaultError } from "./error.ts";
 import { parseExactly } from "./exact-json.ts";
 import { findExcess } from "./json-limits.ts";
@@ -38,15 +37,10 @@ export async function readJson(response: Response, request: BodyRequest): Promis
     return request.exactNumbers === true ? parseExactly(body) : JSON.parse(body);
   } catch (cause) {
     if (response.status === 400 && plainToTls.test(body)) {
-      throw new VaultError(
-        ExitCode.unavailable,
-        request,
-        "plain HTTP was spoken to a server that wants TLS",
-        {
-          status: response.status,
-          hint: "VAULT_ADDR has to start with https://",
-        },
-      );
+      throw new VaultError("unavailable", request, "plain HTTP was spoken to a server that wants TLS", {
+        status: response.status,
+        hint: "VAULT_ADDR has to start with https://",
+      });
     }
     const html = /^\s*</.test(body) || /html/i.test(response.headers.get("content-type") ?? "");
     // The parser's error quotes the body; only the kind of it is kept.
@@ -60,8 +54,8 @@ export async function readJson(response: Response, request: BodyRequest): Promis
 function unreadable(response: Response, request: RequestName, sentence: string, cause?: string): VaultError {
   const { status } = response;
   const transient = mayPass(status);
-  const exitCode = transient ? ExitCode.tryLater : ExitCode.unavailable;
-  return new VaultError(exitCode, request, sentence, {
+  const kind = transient ? "temporary" : "unavailable";
+  return new VaultError(kind, request, sentence, {
     status,
     transient,
     untouched: status === 429,

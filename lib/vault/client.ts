@@ -1,7 +1,8 @@
 import { isPlausibleNow } from "../calendar.ts";
-import { ExitCode, Failure } from "../failure.ts";
+import { Failure } from "../failure.ts";
 import { parseAddress, redirectTarget } from "./address.ts";
 import { readJson, strangerHint } from "./body.ts";
+import type { ProxyServer, TlsOptions } from "./connection.ts";
 import { VaultError } from "./error.ts";
 import { gate } from "./gate.ts";
 import { codeOf, networkError, proxyRefusal } from "./network-error.ts";
@@ -9,33 +10,6 @@ import { encodePath } from "./path.ts";
 import { retry, retryAfterMs } from "./retry.ts";
 import { Answer, isFields } from "./shape.ts";
 import { statusError } from "./status-error.ts";
-
-export interface TlsOptions {
-  /**
-   * PEM certificates that are trusted: each may have signed the server's, or be it. The runtime's own list where there
-   * are none.
-   */
-  readonly ca?: readonly string[];
-  /** What named those, for sentences. */
-  readonly caFrom?: string;
-  /** PEM certificate and key that we show to a server that asks. */
-  readonly cert?: string | undefined;
-  readonly key?: string | undefined;
-  /** The name that the server's certificate must hold, instead of the address'. */
-  readonly serverName?: string | undefined;
-  /** Trust whoever answers. */
-  readonly skipVerify?: boolean;
-  /** What of all this can't be used, where nothing could be opened with it; undefined where that is not why. */
-  readonly findFault?: () => Promise<Failure | undefined>;
-}
-
-/** On the way to the server. */
-export interface ProxyServer {
-  /** A user and a password may be in it. */
-  readonly url: URL;
-  /** The variable that names it, for sentences. */
-  readonly from: string;
-}
 
 export interface VaultClientOptions {
   /** `https://vault.example.com:8200` */
@@ -112,7 +86,7 @@ type Protocol = "http1.1" | "http2";
 /**
  * A client of one server. It opens nothing before the first request; connections are kept for the next ones.
  *
- * @throws Failure (configuration) when the address is not an http or https one
+ * @throws Failure (config) when the address is not an http or https one
  */
 export function createVaultClient(options: VaultClientOptions): VaultClient {
   const { requestTimeoutMs = 15_000, maxRetries = 2, signal = new AbortController().signal } = options;
@@ -223,7 +197,7 @@ async function read(response: Response, request: VaultRequest): Promise<unknown>
   const isVaults = isFields(value) && (Array.isArray(value.errors) || "request_id" in value);
   if (!isVaults && (response.status === 403 || response.status === 404)) {
     const sentence = `HTTP ${response.status} came without the errors that Vault lists`;
-    throw new VaultError(ExitCode.unavailable, request, sentence, {
+    throw new VaultError("unavailable", request, sentence, {
       status: response.status,
       hint: strangerHint,
     });
@@ -242,13 +216,9 @@ async function read(response: Response, request: VaultRequest): Promise<unknown>
 /** A header's value: what fetch would refuse it tells as a broken connection, and it trims or recodes the rest. */
 function sendable(what: string, text: string): string {
   if (/^[\x21-\x7e]+$/.test(text)) return text;
-  throw new Failure(
-    ExitCode.data,
-    `${what} is empty, or holds a blank or a character that is not printable`,
-    {
-      hint: "look for a line feed or a quotation mark that came along when it was copied",
-    },
-  );
+  throw new Failure("data", `${what} is empty, or holds a blank or a character that is not printable`, {
+    hint: "look for a line feed or a quotation mark that came along when it was copied",
+  });
 }
 
 /** Set in full: an absent `rejectUnauthorized` would leave the choice to NODE_TLS_REJECT_UNAUTHORIZED. */

@@ -1,4 +1,4 @@
-import { type ExitCode, Failure, type FailureOptions } from "../failure.ts";
+import { Failure, type FailureKind, type FailureOptions } from "../failure.ts";
 import { isSaid, type Meaning } from "./meaning.ts";
 
 /** What a request was, for sentences: never its body, which may hold a secret. */
@@ -31,8 +31,8 @@ export class VaultError extends Failure {
   readonly transient: boolean;
   readonly retryAfterMs: number | undefined;
 
-  constructor(exitCode: ExitCode, request: RequestName, sentence: string, options: VaultErrorOptions = {}) {
-    super(exitCode, `${request.method} ${request.path}: ${sentence}`, options);
+  constructor(kind: FailureKind, request: RequestName, sentence: string, options: VaultErrorOptions = {}) {
+    super(kind, `${request.method} ${request.path}: ${sentence}`, options);
     this.method = request.method;
     this.path = request.path;
     this.status = options.status;

@@ -1,4 +1,4 @@
-import { ExitCode, Failure } from "../failure.ts";
+import { Failure } from "../failure.ts";
 import type { VaultClient } from "./client.ts";
 import { deleteData, readData, writeData } from "./data.ts";
 import { isNothingThere, VaultError } from "./error.ts";
@@ -92,7 +92,7 @@ function isRefusedOrNothing(error: unknown): error is VaultError {
 function orNothing(error: unknown, path: string, isVersioned: boolean): unknown {
   if (!isNothingThere(error)) return error;
   const deleted = isVersioned ? ", or its latest version was deleted" : "";
-  return new Failure(ExitCode.unavailable, `nothing is stored at ${path} in Vault${deleted}`, {
+  return new Failure("unavailable", `nothing is stored at ${path} in Vault${deleted}`, {
     hint: "check the path; what is there, an admin lists with `vault kv list`, given the path above it",
     cause: error,
   });

@@ -1,5 +1,5 @@
-import { ExitCode, type Failure } from "../failure.ts";
-import type { ProxyServer, TlsOptions } from "./client.ts";
+import type { Failure, FailureKind } from "../failure.ts";
+import type { ProxyServer, TlsOptions } from "./connection.ts";
 import { type RequestName, VaultError } from "./error.ts";
 import type { ShownCertificate } from "./shown-certificate.ts";
 
@@ -15,7 +15,7 @@ interface Way {
 
 interface Cause {
   readonly pattern: RegExp;
-  readonly exitCode: ExitCode;
+  readonly kind: FailureKind;
   readonly sentence: string;
   readonly hint?: string;
   /** The connection was never there, so the server can't have acted on the request. */
@@ -25,32 +25,32 @@ interface Cause {
 const causes: readonly Cause[] = [
   {
     pattern: /^ECONNREFUSED$/,
-    exitCode: ExitCode.tryLater,
+    kind: "temporary",
     sentence: "refuses the connection",
     hint: "check VAULT_ADDR, and that the server runs",
     untouched: true,
   },
   {
     pattern: /^(ENOTFOUND|EAI_\w+|DNSException)$/,
-    exitCode: ExitCode.tryLater,
+    kind: "temporary",
     sentence: "has no address in DNS",
     untouched: true,
   },
   {
     pattern: /^(EHOSTUNREACH|ENETUNREACH|ENETDOWN|EADDRNOTAVAIL)$/,
-    exitCode: ExitCode.tryLater,
+    kind: "temporary",
     sentence: "can't be reached",
     untouched: true,
   },
   {
     pattern: /^(EPROTO|ERR_SSL.*)$/,
-    exitCode: ExitCode.unavailable,
+    kind: "unavailable",
     sentence: "breaks off the TLS handshake",
     hint: "does it speak TLS on this port, and does it ask for a client certificate (VAULT_CLIENT_CERT, VAULT_CLIENT_KEY)?",
   },
   {
     pattern: /^FailedToOpenSocket$/,
-    exitCode: ExitCode.tryLater,
+    kind: "temporary",
     sentence: "can't be connected to",
     hint: "check VAULT_ADDR, and that the CA and client certificate files hold what they should",
     untouched: true,
@@ -78,12 +78,12 @@ export async function networkError(
   const run: unknown = way.signal.reason;
   if (way.signal.aborted) {
     const sentence = `${url.host} had not answered${through} when the run ended (${words(run)})`;
-    return new VaultError(ExitCode.tryLater, request, sentence, { cause: error });
+    return new VaultError("temporary", request, sentence, { cause: error });
   }
   if (way.limit.aborted) {
     const seconds = way.requestTimeoutMs / 1000;
     const sentence = `${url.host} did not answer${through} within ${seconds} s`;
-    return new VaultError(ExitCode.tryLater, request, sentence, { cause: error, transient: true });
+    return new VaultError("temporary", request, sentence, { cause: error, transient: true });
   }
   const code = codeOf(error);
   if (code === "ERR_PROXY_TUNNEL" && proxy !== undefined) {
@@ -98,15 +98,15 @@ export async function networkError(
   const cause = causes.find(({ pattern }) => pattern.test(code));
   if (cause === undefined) {
     const sentence = `${url.host} broke off the connection${through} (${code || words(error)})`;
-    return new VaultError(ExitCode.tryLater, request, sentence, { cause: error, transient: true });
+    return new VaultError("temporary", request, sentence, { cause: error, transient: true });
   }
   // With a proxy there is no connection but to that: it tells of the server's by a status.
   const isProxys = proxy !== undefined && cause.untouched === true;
   const who = isProxys ? `the proxy ${describeProxy(proxy)}` : server;
-  return new VaultError(cause.exitCode, request, `${who} ${cause.sentence} (${code})`, {
+  return new VaultError(cause.kind, request, `${who} ${cause.sentence} (${code})`, {
     cause: error,
     hint: isProxys ? `check ${proxy.from}, and that the proxy runs` : cause.hint,
-    transient: cause.exitCode === ExitCode.tryLater,
+    transient: cause.kind === "temporary",
     untouched: cause.untouched ?? false,
   });
 }
@@ -137,7 +137,7 @@ export function proxyRefusal(
     const sentence = isGiven
       ? `${who} does not accept the user and the password (HTTP 407)`
       : `${who} wants a user and a password (HTTP 407)`;
-    return new VaultError(ExitCode.config, request, sentence, {
+    return new VaultError("config", request, sentence, {
       cause,
       status,
       hint: `set ${proxy.from} to ${proxy.url.protocol}//USER:PASSWORD@${proxy.url.host}, where nobody else can read it`,
@@ -145,7 +145,7 @@ export function proxyRefusal(
   }
   const sentence = `${who} does not connect to ${url.host} (${status ? `HTTP ${status}` : "no status given"})`;
   const mayPass = status === 429 || !(status < 500);
-  return new VaultError(mayPass ? ExitCode.tryLater : ExitCode.unavailable, request, sentence, {
+  return new VaultError(mayPass ? "temporary" : "unavailable", request, sentence, {
     cause,
     hint: mayPass
       ? "check that the server runs, and that the proxy reaches it"
@@ -171,7 +171,7 @@ async function certificateError(
   const { lookAtCertificate } = await import("./shown-certificate.ts");
   const shown = await lookAtCertificate(url, tls, proxy, signal);
   const { sentence, hint } = certificateFault(codeOf(error), words(error), shown, tls);
-  return new VaultError(ExitCode.unavailable, request, `${server} ${sentence}`, { cause: error, hint });
+  return new VaultError("unavailable", request, `${server} ${sentence}`, { cause: error, hint });
 }
 
 function certificateFault(

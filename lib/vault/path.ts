@@ -1,4 +1,4 @@
-import { ExitCode, Failure } from "../failure.ts";
+import { Failure } from "../failure.ts";
 
 // Control characters, halves of a pair (no URL can carry them), and what a server or a proxy on the way may read as
 // another path.
@@ -16,7 +16,7 @@ export function encodePath(path: string): string {
     unsafe.test(path) ||
     segments.some((segment) => segment === "" || segment === "." || segment === "..")
   ) {
-    throw new Failure(ExitCode.usage, `${JSON.stringify(path)} is not a path in Vault`, {
+    throw new Failure("usage", `${JSON.stringify(path)} is not a path in Vault`, {
       hint: "write it as mount and name without a slash at either end, like demo/pki/k8s/sign/kubelet",
     });
   }

@@ -1,4 +1,4 @@
-import { ExitCode, Failure } from "../failure.ts";
+import { Failure } from "../failure.ts";
 
 /** A JSON object whose fields nobody looked at yet. */
 export type Fields = Readonly<Record<string, unknown>>;
@@ -68,7 +68,7 @@ export class Answer {
 
   /** The error of an answer that is none of Vault's. */
   mismatch(how: string): Failure {
-    return new Failure(ExitCode.unavailable, `the answer to ${this.#what} ${how}`, {
+    return new Failure("unavailable", `the answer to ${this.#what} ${how}`, {
       hint: "this is not what Vault or OpenBao answers: check VAULT_ADDR, and the proxy between",
     });
   }

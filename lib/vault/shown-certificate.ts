@@ -1,7 +1,7 @@
 import { request } from "node:http";
 import { connect as connectPlain, isIP, type Socket } from "node:net";
 import { connect, type PeerCertificate } from "node:tls";
-import type { ProxyServer, TlsOptions } from "./client.ts";
+import type { ProxyServer, TlsOptions } from "./connection.ts";
 
 /** What a server shows of itself: not to be believed, only to be told. */
 export interface ShownCertificate {

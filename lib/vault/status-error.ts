@@ -1,9 +1,9 @@
-import { ExitCode } from "../failure.ts";
+import type { FailureKind } from "../failure.ts";
 import { type RequestName, VaultError } from "./error.ts";
 import { isSaid, type Meaning } from "./meaning.ts";
 
 interface StatusRule {
-  readonly exitCode: ExitCode;
+  readonly kind: FailureKind;
   readonly hint?: string;
   readonly transient?: boolean;
   readonly untouched?: boolean;
@@ -14,7 +14,7 @@ const byMeaning: ReadonlyArray<readonly [Meaning, StatusRule]> = [
   [
     "outlivesCa",
     {
-      exitCode: ExitCode.unavailable,
+      kind: "unavailable",
       hint: "the CA ends before this certificate would: give the mount a new issuer, or the role a shorter TTL",
     },
   ],
@@ -22,7 +22,7 @@ const byMeaning: ReadonlyArray<readonly [Meaning, StatusRule]> = [
     // With 500, too: it won't pass, whatever the status promises.
     "noIssuer",
     {
-      exitCode: ExitCode.config,
+      kind: "config",
       hint: "the mount has no CA, or none that it signs with: run setup-mounts for this cluster",
     },
   ],
@@ -30,47 +30,41 @@ const byMeaning: ReadonlyArray<readonly [Meaning, StatusRule]> = [
     // With 500, too, as the two below.
     "unknownIssuer",
     {
-      exitCode: ExitCode.config,
+      kind: "config",
       hint: "an issuer of that name or id is not in the mount: check the sign path, and the role's issuer_ref",
     },
   ],
   [
     "mayNotIssue",
     {
-      exitCode: ExitCode.config,
+      kind: "config",
       hint: "the issuer may not sign certificates: give it the usage issuing-certificates, or have another sign",
     },
   ],
   [
     "excludedName",
     {
-      exitCode: ExitCode.data,
+      kind: "data",
       hint: "the CA's name constraints exclude it: ask for other names, or give the mount a CA that may sign them",
     },
   ],
-  [
-    "unknownRole",
-    { exitCode: ExitCode.config, hint: "check the sign path, or run write-roles for this cluster" },
-  ],
-  [
-    "signsOnly",
-    { exitCode: ExitCode.config, hint: "its keys stay on the host: use the sign path, MOUNT/sign/ROLE" },
-  ],
+  ["unknownRole", { kind: "config", hint: "check the sign path, or run write-roles for this cluster" }],
+  ["signsOnly", { kind: "config", hint: "its keys stay on the host: use the sign path, MOUNT/sign/ROLE" }],
   [
     "otherKey",
     {
-      exitCode: ExitCode.data,
+      kind: "data",
       hint: "run write-roles for this cluster to let its roles sign every key type, or ask for --key-type rsa",
     },
   ],
   [
     "notMounted",
     {
-      exitCode: ExitCode.config,
+      kind: "config",
       hint: "nothing is mounted at that path on this server: check the path, VAULT_ADDR and VAULT_NAMESPACE",
     },
   ],
-  ["unknownNamespace", { exitCode: ExitCode.config, hint: "check VAULT_NAMESPACE" }],
+  ["unknownNamespace", { kind: "config", hint: "check VAULT_NAMESPACE" }],
   ["sealed", notYet("an operator has to unseal the server")],
   ["notInitialized", notYet("the server is not initialized or sealed: an operator has to open it")],
   ["noLeader", notYet("the cluster has no leader at the moment")],
@@ -78,7 +72,7 @@ const byMeaning: ReadonlyArray<readonly [Meaning, StatusRule]> = [
 
 /** What to make of one by its status alone. */
 const byStatus: Readonly<Record<number, StatusRule>> = {
-  400: { exitCode: ExitCode.data },
+  400: { kind: "data" },
   412: notYet(),
   429: notYet("the server limits the rate of requests"),
   472: notYet("this node is a disaster recovery standby"),
@@ -88,7 +82,7 @@ const byStatus: Readonly<Record<number, StatusRule>> = {
 /** The server has not acted, and may later. */
 function notYet(hint?: string): StatusRule {
   return {
-    exitCode: ExitCode.tryLater,
+    kind: "temporary",
     transient: true,
     untouched: true,
     ...(hint === undefined ? {} : { hint }),
@@ -113,17 +107,17 @@ export function statusError(
   // A token made with an id of our choice needs sudo, and for want of it the answer is 400.
   if (status === 403 || isSaid("needsSudo", status, serverErrors)) {
     const sentence = `permission denied (${said})`;
-    return new VaultError(ExitCode.noPermission, request, sentence, {
+    return new VaultError("permission", request, sentence, {
       ...about,
       hint: refusalHint(request, status, serverErrors),
     });
   }
   const meant = byMeaning.find(([meaning]) => isSaid(meaning, status, serverErrors))?.[1];
   const rule = meant ?? byStatus[status];
-  if (rule !== undefined) return new VaultError(rule.exitCode, request, said, { ...about, ...rule });
+  if (rule !== undefined) return new VaultError(rule.kind, request, said, { ...about, ...rule });
   return mayPass(status)
-    ? new VaultError(ExitCode.tryLater, request, said, { ...about, transient: true })
-    : new VaultError(ExitCode.unavailable, request, said, about);
+    ? new VaultError("temporary", request, said, { ...about, transient: true })
+    : new VaultError("unavailable", request, said, about);
 }
 
 /** Whether trying again may help, by a status alone: not where the server, or a proxy, can't do what is asked at all. */

@@ -1,4 +1,3 @@
-import { ExitCode } from "../failure.ts";
 import type { VaultClient } from "./client.ts";
 import { means, VaultError } from "./error.ts";
 import { meanings } from "./meaning.ts";
@@ -34,7 +33,7 @@ async function refusalOf(client: VaultClient, token: string): Promise<VaultError
     return undefined;
   } catch (error) {
     const isAnswer =
-      error instanceof VaultError && error.serverErrors !== undefined && error.exitCode !== ExitCode.tryLater;
+      error instanceof VaultError && error.serverErrors !== undefined && error.kind !== "temporary";
     if (isAnswer) return error;
     throw error;
   }

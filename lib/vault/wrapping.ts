@@ -1,4 +1,4 @@
-import { ExitCode, Failure } from "../failure.ts";
+import { Failure } from "../failure.ts";
 import type { VaultClient } from "./client.ts";
 
 /**
@@ -19,7 +19,7 @@ export async function wrappedPath(client: VaultClient, token: string): Promise<s
     return answer.object("data").text("creation_path");
   } catch (error) {
     // Also where something on the way lets nobody ask, or answers something else: then the trade itself tells.
-    if (error instanceof Failure && error.exitCode !== ExitCode.tryLater) return undefined;
+    if (error instanceof Failure && error.kind !== "temporary") return undefined;
     throw error;
   }
 }

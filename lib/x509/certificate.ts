@@ -1,6 +1,6 @@
 import type { KeyObject, X509Certificate } from "node:crypto";
 import { calendarDate } from "../calendar.ts";
-import { ExitCode, Failure } from "../failure.ts";
+import { Failure } from "../failure.ts";
 import { normalIp } from "./ip-address.ts";
 import { publicKeyDer } from "./key.ts";
 import { nodeCrypto } from "./node-crypto.ts";
@@ -29,7 +29,7 @@ export function readCertificates(pem: string, what: string): readonly [Certifica
   const [first, ...rest] = decodePem(pem, what)
     .filter(({ label }) => label === "CERTIFICATE")
     .map(({ der }) => readCertificate(der, what));
-  if (first === undefined) throw new Failure(ExitCode.data, `${what} holds no certificate in PEM`);
+  if (first === undefined) throw new Failure("data", `${what} holds no certificate in PEM`);
   return [first, ...rest];
 }
 
@@ -52,7 +52,7 @@ function readCertificate(der: Uint8Array<ArrayBuffer>, what: string): Certificat
       notAfter,
     };
   } catch (cause) {
-    throw new Failure(ExitCode.data, `${what} holds a certificate that can't be read`, { cause });
+    throw new Failure("data", `${what} holds a certificate that can't be read`, { cause });
   }
 }
 

@@ -1,4 +1,4 @@
-import { ExitCode, Failure } from "../failure.ts";
+import { Failure } from "../failure.ts";
 
 /** A kind of key that we make, and that the roles sign. */
 export type KeyType =
@@ -29,10 +29,10 @@ export function chooseKeyType(type?: string, bits?: string): KeyType | undefined
   const size = bits === undefined ? undefined : /^\d+$/.test(bits) ? Number(bits) : Number.NaN;
   const name = type?.toLowerCase() ?? Object.keys(sizes).find((key) => offers(key, size)) ?? "";
   if (!isName(name)) {
-    throw new Failure(ExitCode.usage, `there is no key type ${type ?? `of ${bits} bits`}`, { hint: offer() });
+    throw new Failure("usage", `there is no key type ${type ?? `of ${bits} bits`}`, { hint: offer() });
   }
   if (size !== undefined && !offers(name, size)) {
-    throw new Failure(ExitCode.usage, `there is no ${name} key of ${bits} bits`, { hint: offer() });
+    throw new Failure("usage", `there is no ${name} key of ${bits} bits`, { hint: offer() });
   }
   if (name === "rsa") return { type: name, bits: size ?? 2048 };
   if (name === "ed25519") return { type: name, bits: 256 };

@@ -1,5 +1,5 @@
 import type { KeyObject } from "node:crypto";
-import { ExitCode, Failure } from "../failure.ts";
+import { Failure } from "../failure.ts";
 import type { KeyType } from "./key-type.ts";
 import { nodeCrypto } from "./node-crypto.ts";
 import { decodePem, encodePem } from "./pem.ts";
@@ -19,7 +19,7 @@ export interface PrivateKey {
  */
 export async function generateKey(type: KeyType): Promise<PrivateKey> {
   const pair = await crypto.subtle.generateKey(algorithm(type), true, ["sign", "verify"]);
-  if (!("privateKey" in pair)) throw new Failure(ExitCode.software, "the runtime made no key pair");
+  if (!("privateKey" in pair)) throw new Failure("internal", "the runtime made no key pair");
   const pkcs8 = await crypto.subtle.exportKey("pkcs8", pair.privateKey);
   const pem = encodePem("PRIVATE KEY", new Uint8Array(pkcs8));
   return { pem, key: nodeCrypto().KeyObject.from(pair.privateKey), type };
@@ -51,14 +51,14 @@ function algorithm(type: KeyType) {
 export async function readKey(pem: string, what: string): Promise<PrivateKey> {
   // Before the blocks are read: OpenSSL's older form has headers, which are no base64.
   if (pem.includes("BEGIN ENCRYPTED PRIVATE KEY") || pem.includes("Proc-Type: 4,ENCRYPTED")) {
-    throw new Failure(ExitCode.data, `${what} holds a key that is encrypted`, {
+    throw new Failure("data", `${what} holds a key that is encrypted`, {
       hint: "a host has nobody to type a passphrase; decrypt it, or remove it to have a new one made",
     });
   }
   const keys = decodePem(pem, what).filter(({ label }) => label.endsWith("PRIVATE KEY"));
   const [block] = keys;
-  if (block === undefined) throw new Failure(ExitCode.data, `${what} holds no private key in PEM`);
-  if (keys.length > 1) throw new Failure(ExitCode.data, `${what} holds ${keys.length} private keys`);
+  if (block === undefined) throw new Failure("data", `${what} holds no private key in PEM`);
+  if (keys.length > 1) throw new Failure("data", `${what} holds ${keys.length} private keys`);
   const key = await parseKey(pem, block.der, what);
   return { pem, key, type: keyTypeOf(key, what) };
 }
@@ -73,7 +73,7 @@ async function parseKey(pem: string, der: Uint8Array<ArrayBuffer>, what: string)
     const { readPkcs8WithPublicKey } = await import("./pkcs8-v2.ts");
     const key = await readPkcs8WithPublicKey(der, what);
     if (key !== undefined) return key;
-    throw new Failure(ExitCode.data, `${what} holds a private key that can't be read`, {
+    throw new Failure("data", `${what} holds a private key that can't be read`, {
       hint: "it is broken, or of a kind that we don't use (RSA, EC P-256, P-384, P-521 and Ed25519 are)",
       // The runtime's error may quote the key.
       cause: cause instanceof Error && "code" in cause ? cause.code : undefined,
@@ -100,10 +100,7 @@ export function keyTypeOf(key: KeyObject, what: string): KeyType {
   const bits = Number(details?.modulusLength ?? 0);
   if (key.asymmetricKeyType === "rsa") {
     if (bits >= 2048) return { type: "rsa", bits };
-    throw new Failure(
-      ExitCode.data,
-      `${what} holds an RSA key of ${bits} bits; 2048 is the least that is safe`,
-    );
+    throw new Failure("data", `${what} holds an RSA key of ${bits} bits; 2048 is the least that is safe`);
   }
   if (key.asymmetricKeyType === "ed25519") return { type: "ed25519", bits: 256 };
   switch (details?.namedCurve) {
@@ -115,7 +112,7 @@ export function keyTypeOf(key: KeyObject, what: string): KeyType {
       return { type: "ec", bits: 521 };
     default:
       throw new Failure(
-        ExitCode.data,
+        "data",
         `${what} holds a key of a kind that we don't use (${details?.namedCurve ?? key.asymmetricKeyType})`,
       );
   }

@@ -1,4 +1,4 @@
-import { ExitCode, Failure } from "../failure.ts";
+import { Failure } from "../failure.ts";
 import { normalIp } from "./ip-address.ts";
 
 /** Who a certificate is for. */
@@ -74,7 +74,7 @@ function withoutDot(name: string): string {
 }
 
 function wrong(what: string, value: string, hint: string): Failure {
-  return new Failure(ExitCode.usage, `${JSON.stringify(value)} can't be the ${what} of a certificate`, {
+  return new Failure("usage", `${JSON.stringify(value)} can't be the ${what} of a certificate`, {
     hint,
   });
 }

@@ -1,4 +1,4 @@
-import { ExitCode, Failure } from "../failure.ts";
+import { Failure } from "../failure.ts";
 
 export interface PemBlock {
   /** `CERTIFICATE`, `PRIVATE KEY`, … */
@@ -21,7 +21,7 @@ export function decodePem(text: string, what: string): readonly PemBlock[] {
     der: decodeBase64(body, what),
   }));
   const begun = text.split("-----BEGIN ").length - 1;
-  if (begun !== blocks.length) throw new Failure(ExitCode.data, `${what} holds a PEM block that is cut off`);
+  if (begun !== blocks.length) throw new Failure("data", `${what} holds a PEM block that is cut off`);
   return blocks;
 }
 
@@ -29,7 +29,7 @@ function decodeBase64(body: string, what: string): Uint8Array<ArrayBuffer> {
   const packed = body.replace(/\s+/g, "");
   // Buffer.from passes over what is not base64; a key must not be read with a hole in it.
   if (!/^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$/.test(packed) || packed === "") {
-    throw new Failure(ExitCode.data, `${what} holds a PEM block with broken base64`);
+    throw new Failure("data", `${what} holds a PEM block with broken base64`);
   }
   return Uint8Array.from(Buffer.from(packed, "base64"));
 }

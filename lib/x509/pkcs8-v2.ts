@@ -1,7 +1,7 @@
 import type { KeyObject } from "node:crypto";
 import { ed25519 } from "@noble/curves/ed25519.js";
 import { fromBER, Integer, ObjectIdentifier, OctetString, Sequence } from "asn1js";
-import { ExitCode, Failure } from "../failure.ts";
+import { Failure } from "../failure.ts";
 import { nodeCrypto } from "./node-crypto.ts";
 
 // 1.3.101.112, as it is encoded; the parser's own text of an identifier throws where that is broken.
@@ -38,7 +38,7 @@ export async function readPkcs8WithPublicKey(
   const given = rest.find(({ idBlock }) => idBlock.tagClass === 3 && idBlock.tagNumber === 1);
   const publicKey = given === undefined ? undefined : Buffer.from(given.valueBeforeDecodeView).subarray(-32);
   if (publicKey !== undefined && !publicKey.equals(ed25519.getPublicKey(seed))) {
-    throw new Failure(ExitCode.data, `${what} holds a public key that does not belong to its private key`);
+    throw new Failure("data", `${what} holds a public key that does not belong to its private key`);
   }
   return nodeCrypto().createPrivateKey({
     key: Buffer.concat([version1, seed]),

@@ -1,6 +1,6 @@
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { startServer } from "../../lib/server/server.ts";
+import { startServer } from "../../lib/server/start-server.ts";
 import { ensureBuilt, ensureBuiltAlone } from "../../tools/build.ts";
 import { temporaryFolder } from "../support/folder.ts";
 

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
 import { type Arguments, checkArguments } from "../../lib/cli/arguments.ts";
-import { ExitCode, Failure } from "../../lib/failure.ts";
+import { Failure } from "../../lib/failure.ts";
 import { failureOf } from "../support/failure.ts";
 
 const args = {
@@ -92,7 +92,7 @@ describe("checkArguments() refuses", () => {
     [["a", "s\ufffdcret"], "an argument is not UTF-8"],
   ])("%j", async (given, words) => {
     const failure = await failureOf(() => checkArguments(args, given));
-    expect(failure.exitCode).toBe(ExitCode.usage);
+    expect(failure.kind).toBe("usage");
     expect(failure.message).toContain(words);
     expect(failure.message).not.toContain("cret");
     expect(failure.hint).toBeString();
@@ -139,7 +139,7 @@ describe("checkArguments() refuses", () => {
         try {
           plain = checkArguments(args, given);
         } catch (error) {
-          if (error instanceof Failure && error.exitCode === ExitCode.usage) return;
+          if (error instanceof Failure && error.kind === "usage") return;
           throw error;
         }
         expect(plain.slice(-3, -2)).toEqual(["--"]);

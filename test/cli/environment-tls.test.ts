@@ -2,7 +2,6 @@ import { afterAll, describe, expect, test } from "bun:test";
 import { existsSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { serverSettings } from "../../lib/cli/environment.ts";
-import { ExitCode } from "../../lib/failure.ts";
 import { makeCertificates } from "../support/certificates.ts";
 import { failureOf } from "../support/failure.ts";
 import { temporaryFolder } from "../support/folder.ts";
@@ -81,13 +80,13 @@ describe.each(prefixes)("serverSettings() with %s_ variables for TLS", (prefix) 
     expect(failure.message).toBe(
       `${prefix}_SKIP_VERIFY is ${JSON.stringify(text)}, which is neither true nor false`,
     );
-    expect(failure.exitCode).toBe(ExitCode.config);
+    expect(failure.kind).toBe("config");
   });
 
   test.each(["CLIENT_CERT", "CLIENT_KEY"])("refuses %s without the other", async (name) => {
     const failure = await refusalOf({ [`${prefix}_${name}`]: one.certFile });
     expect(failure.message).toContain("VAULT_CLIENT_CERT and VAULT_CLIENT_KEY go together");
-    expect(failure.exitCode).toBe(ExitCode.config);
+    expect(failure.kind).toBe("config");
   });
 
   test.each(["CACERT", "CAPATH", "CLIENT_CERT", "CLIENT_KEY"])(
@@ -103,7 +102,7 @@ describe.each(prefixes)("serverSettings() with %s_ variables for TLS", (prefix) 
       expect(failure.message).toStartWith(
         `can't read what ${prefix}_${name} names, ${missing}: no such file`,
       );
-      expect(failure.exitCode).toBe(ExitCode.config);
+      expect(failure.kind).toBe("config");
     },
   );
 
@@ -120,7 +119,7 @@ describe.each(prefixes)("serverSettings() with %s_ variables for TLS", (prefix) 
       expect(failure.message).toBe(
         `${prefix}_${name} names ${path}, which holds no certificate in PEM, or a broken one`,
       );
-      expect(failure.exitCode).toBe(ExitCode.config);
+      expect(failure.kind).toBe("config");
     }
   });
 
@@ -160,7 +159,7 @@ describe("serverSettings() with no CA named", () => {
   test("does not trust others where SSL_CERT_FILE's is missing", async () => {
     const failure = await refusalOf({ SSL_CERT_FILE: "/nonexistent/ca.pem" });
     expect(failure.message).toContain("SSL_CERT_FILE names, /nonexistent/ca.pem");
-    expect(failure.exitCode).toBe(ExitCode.config);
+    expect(failure.kind).toBe("config");
   });
 });
 

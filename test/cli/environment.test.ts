@@ -3,7 +3,6 @@ import { chmodSync, mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { adminToken, givenToken, serverSettings } from "../../lib/cli/environment.ts";
 import { variable } from "../../lib/cli/variable.ts";
-import { ExitCode } from "../../lib/failure.ts";
 import { failureOf } from "../support/failure.ts";
 import { temporaryFolder } from "../support/folder.ts";
 
@@ -76,7 +75,7 @@ describe("serverSettings()", () => {
         const env = { VAULT_ADDR: address, [`${prefix}_CLIENT_TIMEOUT`]: text };
         const failure = await failureOf(() => serverSettings(env));
         expect(failure.message).toStartWith(`${prefix}_CLIENT_TIMEOUT is ${JSON.stringify(text)}, which`);
-        expect(failure.exitCode).toBe(ExitCode.config);
+        expect(failure.kind).toBe("config");
         expect(failure.hint).toContain("30s");
       }
     },
@@ -97,7 +96,7 @@ describe("serverSettings()", () => {
       expect(failure.message).toBe(
         `${prefix}_MAX_RETRIES is ${JSON.stringify(text)}, which is not a number up to 999`,
       );
-      expect(failure.exitCode).toBe(ExitCode.config);
+      expect(failure.kind).toBe("config");
     }
   });
 });
@@ -135,7 +134,7 @@ describe("adminToken()", () => {
     prepare();
     const failure = await failureOf(() => adminToken({ HOME: home }));
     expect(failure.message).toBe("there is no token to set a cluster up with");
-    expect(failure.exitCode).toBe(ExitCode.noPermission);
+    expect(failure.kind).toBe("permission");
     expect(failure.hint).toContain("VAULT_TOKEN");
   });
 
@@ -153,7 +152,7 @@ describe("adminToken()", () => {
       const env = { HOME: home, [`${prefix}_TOKEN_FILE`]: missing };
       const failure = await failureOf(() => adminToken(env));
       expect(failure.message).toBe(`${prefix}_TOKEN_FILE names ${missing}, where there is no token`);
-      expect(failure.exitCode).toBe(ExitCode.config);
+      expect(failure.kind).toBe("config");
     },
   );
 

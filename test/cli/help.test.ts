@@ -1,7 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import { type Arguments, checkArguments, letter } from "../../lib/cli/arguments.ts";
+import { ExitCode } from "../../lib/cli/exit-code.ts";
 import { type HelpPage, renderHelp } from "../../lib/cli/help.ts";
-import { ExitCode } from "../../lib/failure.ts";
 import { vaultHelper } from "../../scripts/vault-helper.ts";
 
 const page: HelpPage = {

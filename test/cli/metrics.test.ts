@@ -68,14 +68,14 @@ describe("writeMetrics()", () => {
     chownSync(theirs, 65_534, 65_534);
     symlinkSync(folder.path, join(theirs, "link"));
     const failure = await failureOf(() => writeMetrics(join(theirs, "link/x.prom"), "new\n"));
-    expect([failure.exitCode, failure.message]).toEqual([73, expect.stringContaining("is not followed")]);
+    expect([failure.kind, failure.message]).toEqual(["file", expect.stringContaining("is not followed")]);
   });
 
   test("says what keeps it from writing", async () => {
     using folder = temporaryFolder();
     const failure = await failureOf(() => writeMetrics(join(folder.path, "none/it.prom"), ""));
-    expect([failure.exitCode, failure.message]).toEqual([
-      73,
+    expect([failure.kind, failure.message]).toEqual([
+      "file",
       `can't write ${join(folder.path, "none/it.prom")}: no such file or folder (ENOENT)`,
     ]);
     chmodSync(folder.path, 0o700);

@@ -2,7 +2,6 @@ import { afterAll, describe, expect, test } from "bun:test";
 import { chmodSync, lchownSync, mkdirSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { givenToken } from "../../lib/cli/environment.ts";
-import { ExitCode } from "../../lib/failure.ts";
 import { failureOf } from "../support/failure.ts";
 import { temporaryFolder } from "../support/folder.ts";
 
@@ -61,7 +60,7 @@ describe("givenToken() of a link", () => {
     const failure = await failureOf(() => tokenOf(join(path, "link")));
     expect(failure.message).toContain(words);
     expect(failure.message).not.toContain("hvs.");
-    expect(failure.exitCode).toBe(ExitCode.config);
+    expect(failure.kind).toBe("config");
   });
 
   test.skipIf(!isRoot)("refuses another user's, and one that leads to another user's file", async () => {
@@ -73,6 +72,6 @@ describe("givenToken() of a link", () => {
     lchownSync(join(path, "..2026/token"), 4242, 4242);
     const file = await failureOf(() => tokenOf(join(path, "token")));
     expect(file.message).toContain("others can replace");
-    expect([failure.exitCode, file.exitCode]).toEqual([ExitCode.config, ExitCode.config]);
+    expect([failure.kind, file.kind]).toEqual(["config", "config"]);
   });
 });

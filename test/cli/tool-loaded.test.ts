@@ -10,7 +10,10 @@ async function loadedBy(...words: string[]): Promise<string[]> {
     const { vaultHelper } = await import(${JSON.stringify(join(root, "scripts/vault-helper.ts"))});
     process.on("exit", () => console.error(JSON.stringify(Object.keys(require.cache))));
     await runTool(vaultHelper, "vault-helper", ${JSON.stringify(words)});`;
-  const child = Bun.spawn(snippet("{ runTool }", "cli/tool.ts", code), { stdout: "ignore", stderr: "pipe" });
+  const child = Bun.spawn(snippet("{ runTool }", "cli/run-tool.ts", code), {
+    stdout: "ignore",
+    stderr: "pipe",
+  });
   const paths: string[] = JSON.parse((await child.stderr.text()).trim().split("\n").at(-1) ?? "");
   return paths.map((path) => relative(root, path)).filter((path) => !path.startsWith("node_modules/"));
 }

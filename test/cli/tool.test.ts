@@ -147,7 +147,10 @@ describe("flags before the command", () => {
       const value = argument.type === "boolean" ? [] : ["value"];
       const off = isOnByDefault(argument) ? [[`--no-${name}`]] : [];
       for (const words of [...forms.map((form) => [form, ...value]), ...off]) {
-        expect(splitWords([...words, "setup", "demo"])).toEqual({ name: "setup", rest: [...words, "demo"] });
+        expect(await splitWords(vaultHelper, [...words, "setup", "demo"])).toEqual({
+          name: "setup",
+          rest: [...words, "demo"],
+        });
       }
     }
   });

@@ -127,7 +127,7 @@ test.each([
   ["nothing_like_it = 1", undefined],
 ])("readClusterFile() names a field that is near to an unknown one: %j", async (text, hint) => {
   const failure = await failureOf(() => clusterFile(text));
-  expect([failure.exitCode, failure.hint]).toEqual([78, hint]);
+  expect([failure.kind, failure.hint]).toEqual(["config", hint]);
 });
 
 describe("readClusterFile() refuses with file, line and field", () => {
@@ -363,9 +363,9 @@ describe("readClusterFile() refuses with file, line and field", () => {
     ),
     ["id = ", "1: it is not TOML: "],
   ])("%j", async (text, sentence) => {
-    const { exitCode, message } = await failureOf(() => clusterFile(text));
-    expect({ exitCode, message }).toEqual({
-      exitCode: 78,
+    const { kind, message } = await failureOf(() => clusterFile(text));
+    expect({ kind, message }).toEqual({
+      kind: "config",
       message: expect.stringContaining(`cluster.toml:${sentence}`),
     });
   });
@@ -398,7 +398,7 @@ describe("readClusterFile() refuses with file, line and field", () => {
       role("allow_glob_domains = true", `allowed_domains = ${JSON.stringify("*a*r".repeat(50_000))}`),
       role("allow_bare_domains = true", `allowed_domains = ${long}`),
     ])
-      expect((await failureOf(() => clusterFile(text))).exitCode).toBe(78);
+      expect((await failureOf(() => clusterFile(text))).kind).toBe("config");
   });
 
   test.each([
@@ -439,19 +439,19 @@ describe("withFile()", () => {
     expect(withFile(defineCluster("demo", { caValiditySeconds: 3650 * day }), file).caValiditySeconds).toBe(
       3650 * day,
     );
-    const { exitCode, message } = await failureOf(() =>
+    const { kind, message } = await failureOf(() =>
       withFile(defineCluster("demo", { caValiditySeconds: day }), file),
     );
-    expect({ exitCode, message }).toEqual({
-      exitCode: 64,
+    expect({ kind, message }).toEqual({
+      kind: "usage",
       message: "--max-validity-ca (1d) differs from max_validity_ca in cluster.toml (10y)",
     });
   });
 
   test("refuses another cluster", async () => {
-    const { exitCode, message } = await failureOf(() => withFile(defineCluster("other"), file));
-    expect({ exitCode, message }).toEqual({
-      exitCode: 64,
+    const { kind, message } = await failureOf(() => withFile(defineCluster("other"), file));
+    expect({ kind, message }).toEqual({
+      kind: "usage",
       message: "cluster.toml is of cluster demo, not of other",
     });
   });

@@ -380,8 +380,8 @@ describe("readClusterStatus() fails", () => {
       "denied/pki/k8s/issuer/*": ["deny"],
     });
     const limited = clientOf(server.address, token);
-    const { exitCode, message } = await failureOf(() => statusOf(cluster, limited));
-    expect(exitCode).toBe(77);
+    const { kind, message } = await failureOf(() => statusOf(cluster, limited));
+    expect(kind).toBe("permission");
     expect(message).toMatch(/^GET denied\/pki\/k8s\/issuer\/\S+: permission denied/);
   });
 });

@@ -28,9 +28,9 @@ describe("defineCluster()", () => {
     ...["", " ", "1a", "-a", "a_b", "a/b", "/a", "a/", "..", ".", "a.b", "a b", "dEmo", "DEMO", "démo", "ａ"],
     ...["a\n", "a\u0000", "a%2fb", "a?b", "a*", "a+", `a${"b".repeat(63)}`],
   ])("refuses the id %j", async (id) => {
-    const { exitCode, message } = await failureOf(() => defineCluster(id));
-    expect({ exitCode, message }).toEqual({
-      exitCode: 64,
+    const { kind, message } = await failureOf(() => defineCluster(id));
+    expect({ kind, message }).toEqual({
+      kind: "usage",
       message: `${JSON.stringify(id)} is not a cluster id`,
     });
   });
@@ -40,7 +40,7 @@ describe("defineCluster()", () => {
     async (seconds) => {
       for (const name of ["caValiditySeconds", "adminValiditySeconds", "componentValiditySeconds"]) {
         const failure = await failureOf(() => defineCluster("a", { [name]: seconds }));
-        expect(failure.exitCode).toBe(64);
+        expect(failure.kind).toBe("usage");
       }
     },
   );
@@ -67,11 +67,9 @@ describe("defineCluster()", () => {
     "b.x",
     "r.x",
   ])("refuses the init token %j and does not say it", async (id) => {
-    const { exitCode, message, hint } = await failureOf(() =>
-      defineCluster("a", { initTokens: { master: id } }),
-    );
-    expect({ exitCode, message }).toEqual({
-      exitCode: 64,
+    const { kind, message, hint } = await failureOf(() => defineCluster("a", { initTokens: { master: id } }));
+    expect({ kind, message }).toEqual({
+      kind: "usage",
       message: "--init-token-master can't be the id of a token",
     });
     if (id.length > 100) expect(hint).not.toContain(id);
@@ -84,7 +82,7 @@ describe("defineCluster()", () => {
     const failure = await failureOf(() =>
       defineCluster("a", { initTokens: { [one]: "same-id", [other]: "same-id" } }),
     );
-    expect(failure.exitCode).toBe(64);
+    expect(failure.kind).toBe("usage");
     expect(failure.message).toBe(`--init-token-${one} and --init-token-${other} are the same id`);
   });
 });

@@ -49,7 +49,7 @@ async function runAs(token: string, half: Half, cluster: Cluster) {
 
 function expectRefusal(failure: unknown, request: string, capability: string): void {
   if (!(failure instanceof Failure)) throw new Error(`not a failure: ${failure}`);
-  expect(failure.exitCode).toBe(77);
+  expect(failure.kind).toBe("permission");
   expect(failure.message).toMatch(/^[A-Z]+ \S+: permission denied \(HTTP 40[03], [^\n]*\)$/);
   expect(failure.message).toStartWith(`${request}: `);
   const [, path] = request.split(" ");
@@ -64,7 +64,7 @@ async function expectForetold(token: string, half: Half, cluster: Cluster, lacks
   const { failure, done, writes } = await runAs(token, half, cluster);
   expect({ failure, done, writes }).toMatchObject({
     failure: {
-      exitCode: 77,
+      kind: "permission",
       message: `the token may not make all changes to cluster ${cluster.id}`,
       hint: `nothing was changed; the token needs a policy with the capability ${lacks}`,
     },
@@ -164,7 +164,7 @@ describe("a token that may not read", () => {
     for (const half of ["setup-mounts", "write-roles"] as const) {
       const { failure, writes } = await runAs("not-a-token", half, cluster);
       expect(failure).toMatchObject({
-        exitCode: 77,
+        kind: "permission",
         hint: expect.stringMatching(
           /^the server does not know this token: it expired, was revoked, or belongs to another server/,
         ),

@@ -53,7 +53,7 @@ describe("init tokens whose ids are chosen", () => {
       relay.reset();
       const failure = await run("write-roles", client, cluster).catch((error: unknown) => error);
       if (!(failure instanceof Failure)) throw new Error(`not a failure: ${failure}`);
-      expect(failure.exitCode).toBe(78);
+      expect(failure.kind).toBe("config");
       expect(failure.message).toBe(
         `--init-token-${role} differs from the init token that is stored at chosen/secrets/init_token_${role}`,
       );
@@ -113,7 +113,7 @@ describe("an init token whose chosen id the server does not know any more", () =
     relay.reset();
     const again = run("write-roles", client, defineCluster(id, { initTokens: { worker: "leaked" } }));
     const failure = await failureOf(() => again);
-    expect(failure.exitCode).toBe(78);
+    expect(failure.kind).toBe("config");
     expect(failure.message).toBe(
       "--init-token-worker is the id of a token that the server does not know any more: it was revoked, or expired",
     );
@@ -155,7 +155,7 @@ describe("an init token that is rotated", () => {
     expect(await areAlive(old, worker, host.token)).toEqual([false, true, true]);
     expect((await createFromRole(client, `${id}-worker`, String(worker))).policies).toContain(`${id}/worker`);
     const failure = await failureOf(() => createFromRole(client, `${id}-worker`, String(old)));
-    expect(failure.exitCode).toBe(77);
+    expect(failure.kind).toBe("permission");
     expect(await run("write-roles", client, defineCluster(id))).toEqual([]);
   });
 
@@ -214,7 +214,7 @@ test("an init token that is bound to other addresses is not taken for one that w
   await admin.write("bound/secrets/init_token_worker", { init_token });
   relay.reset();
   const failure = await failureOf(() => run("write-roles", client, cluster));
-  expect(failure.exitCode).toBe(77);
+  expect(failure.kind).toBe("permission");
   expect(failure.hint).toEndWith("or it is bound to other addresses");
   expect(writes()).toEqual([]);
   expect(await admin.find("bound/secrets/init_token_worker")).toEqual({ init_token });

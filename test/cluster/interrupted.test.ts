@@ -1,6 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import { type Cluster, defineCluster } from "../../lib/cluster/cluster.ts";
-import { pkiMountNames } from "../../lib/cluster/mounts.ts";
+import { pkiMountNames } from "../../lib/cluster/mount-names.ts";
 import { devServer } from "../support/dev-server.ts";
 import { type Fault, isWrite, startRelay } from "../support/relay.ts";
 import { api, fields } from "./api.ts";

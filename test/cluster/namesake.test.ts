@@ -25,9 +25,9 @@ test("a cluster whose id has a capital is set up once, too", async () => {
 test("one whose id differs in the capital alone is refused, since the server would give both the same policies", async () => {
   const before = await readWholeServer(admin);
   const refused = async (half: keyof typeof halves) => {
-    const { exitCode, message, hint } = await failureOf(() => run(half, client, defineCluster("demo")));
-    expect({ exitCode, message, hint }).toEqual({
-      exitCode: 78,
+    const { kind, message, hint } = await failureOf(() => run(half, client, defineCluster("demo")));
+    expect({ kind, message, hint }).toEqual({
+      kind: "config",
       message: "clusters demo and Demo would share their policies, whose names have no capitals",
       hint: "nothing was changed; choose another cluster id",
     });

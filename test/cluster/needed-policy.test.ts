@@ -96,7 +96,7 @@ describe("a token with the policy that set-up prints, and no more,", () => {
     const mounts = await clientWith(setupPolicy(cluster, ["mounts"]));
     await (await planMounts(mounts, cluster, { file: fileOf("halves") })).apply(() => {});
     await storeServiceAccountKey(admin, cluster);
-    expect((await failureOf(() => planRoles(mounts, cluster))).exitCode).toBe(77);
+    expect((await failureOf(() => planRoles(mounts, cluster))).kind).toBe("permission");
     const roles = await clientWith(setupPolicy(cluster, ["roles"]));
     await (await planRoles(roles, cluster, { file: fileOf("halves") })).apply(() => {});
     for (const [plan, half] of [
@@ -111,10 +111,10 @@ describe("a token with the policy that set-up prints, and no more,", () => {
 
   test("of another cluster can't", async () => {
     const client = await clientWith(setupPolicy(defineCluster("one"), ["mounts", "roles"]));
-    const { exitCode } = await failureOf(async () => {
+    const { kind } = await failureOf(async () => {
       await (await planSetup(client, defineCluster("two"))).apply(() => {});
     });
-    expect(exitCode).toBe(77);
+    expect(kind).toBe("permission");
   });
 });
 
@@ -154,9 +154,9 @@ describe("a set-up whose token lacks a right", () => {
       relay.reset();
       const failure = await failureOf(async () => (await planSetup(client, cluster)).apply(() => {}));
       expect(relay.writes()).toEqual([]);
-      expect([path, failure.exitCode, failure.message]).toEqual([
+      expect([path, failure.kind, failure.message]).toEqual([
         path,
-        77,
+        "permission",
         "the token may not make all changes to cluster lacks",
       ]);
       expect(failure.hint).toBe(
@@ -177,7 +177,11 @@ describe("a set-up whose token lacks a right", () => {
       relay.reset();
       const failure = await failureOf(async () => (await planSetup(client, cluster)).apply(() => {}));
       expect(relay.writes()).toEqual([]);
-      expect([path, failure.exitCode, failure.hint]).toEqual([path, 77, expect.stringContaining('"read"')]);
+      expect([path, failure.kind, failure.hint]).toEqual([
+        path,
+        "permission",
+        expect.stringContaining('"read"'),
+      ]);
     }
   }, 60_000);
 
@@ -210,7 +214,7 @@ test("a token with the policy that teardown prints tears all down, hosts' tokens
       const teardown = await planTeardown(client, cluster, () => {});
       await teardown.apply({ revokeHosts: true, onRemoved() {}, onProgress() {} });
     });
-    expect([path, failure.exitCode]).toEqual([path, 77]);
+    expect([path, failure.kind]).toEqual([path, "permission"]);
     expect(relay.writes().filter(({ path }) => path !== "auth/token/lookup-accessor")).toEqual([]);
   }
   const teardown = await planTeardown(await clientWith(teardownPolicy(cluster)), cluster, () => {});

@@ -1,6 +1,5 @@
 import { describe, expect, test } from "bun:test";
 import { readServerCertificate } from "../../lib/cluster/server-certificate.ts";
-import { ExitCode } from "../../lib/failure.ts";
 import { isSeconds } from "../../lib/vault/shape.ts";
 import { failureOf } from "../support/failure.ts";
 import { createCa } from "../support/set.ts";
@@ -15,8 +14,8 @@ describe("readServerCertificate()", () => {
     "says of %j whose certificate it is to be, and blames the server",
     async (pem) => {
       const failure = await failureOf(() => readServerCertificate(pem, "the issuer 1f of demo/pki/k8s"));
-      expect([failure.exitCode, failure.message]).toEqual([
-        ExitCode.unavailable,
+      expect([failure.kind, failure.message]).toEqual([
+        "unavailable",
         "the certificate of the issuer 1f of demo/pki/k8s can't be read",
       ]);
     },

@@ -288,9 +288,9 @@ describe("what a cluster was set up with", () => {
     await admin.write("spoilt/secrets/cluster-file-roles", values);
     for (const choice of [{}, { narrow: true }, { file: clusterFile("") }]) {
       relay.reset();
-      const { exitCode, message, hint } = await failureOf(() => run("write-roles", client, its, choice));
-      expect({ exitCode, message }).toEqual({
-        exitCode: 78,
+      const { kind, message, hint } = await failureOf(() => run("write-roles", client, its, choice));
+      expect({ kind, message }).toEqual({
+        kind: "config",
         message: `secret spoilt/secrets/cluster-file-roles: ${words}`,
       });
       expect(hint).toBe("nothing was changed; mend that secret, or remove it and give --config");
@@ -337,9 +337,9 @@ describe("a file of an earlier version, whose kubelet_domains take in the contro
     await widen();
     expect(await signed()).toEqual(names);
     relay.reset();
-    const { exitCode, message, hint } = await failureOf(() => run("write-roles", client, its));
-    expect({ exitCode, message, hint }).toEqual({
-      exitCode: 78,
+    const { kind, message, hint } = await failureOf(() => run("write-roles", client, its));
+    expect({ kind, message, hint }).toEqual({
+      kind: "config",
       message:
         `secret ${stored}: kubelet_domains names "s*", which allows system:kube-controller-manager, a name of the ` +
         "control plane: write it like *.nodes.example.com",

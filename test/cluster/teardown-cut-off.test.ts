@@ -1,7 +1,7 @@
 import { afterAll, expect, test } from "bun:test";
 import { defineCluster } from "../../lib/cluster/cluster.ts";
 import { planTeardown } from "../../lib/cluster/teardown.ts";
-import { startServer } from "../../lib/server/server.ts";
+import { startServer } from "../../lib/server/start-server.ts";
 import { each } from "../../lib/vault/each.ts";
 import { api } from "./api.ts";
 import { leavesCutOffs } from "./cut-off.ts";

@@ -50,7 +50,7 @@ async function refusalOf(token: string) {
   relay.reset();
   const failure = await failureOf(() => tearDown(token));
   expect(relay.writes().filter(({ path }) => !reading.includes(path))).toEqual([]);
-  return { code: failure.exitCode, message: failure.message, hint: failure.hint };
+  return { code: failure.kind, message: failure.message, hint: failure.hint };
 }
 
 describe("a token that may not remove", () => {
@@ -64,7 +64,7 @@ describe("a token that may not remove", () => {
     const others = (rights[path] ?? ["read", "delete"]).filter((name) => name !== capability);
     const token = await tokenWith(admin, { ...rights, [path]: others.length === 0 ? ["deny"] : others });
     expect(await refusalOf(token)).toEqual({
-      code: 77,
+      code: "permission",
       message: "the token may not remove all of cluster demo",
       hint: `nothing was removed; the token needs a policy with the capability "${capability}" on ${path}`,
     });
@@ -95,7 +95,7 @@ describe("a token that may not read", () => {
   ])("%s is told so before anything is removed", async (pattern, path, capability) => {
     const { [pattern]: _, ...others } = rights;
     const { code, message, hint } = await refusalOf(await tokenWith(admin, others));
-    expect(code).toBe(77);
+    expect(code).toBe("permission");
     expect(message).toMatch(new RegExp(`^(GET|POST) ${path}: permission denied`));
     expect(hint).toMatch(
       new RegExp(`^the token needs a policy with the capabilit(y|ies) ${capability} on ${path}$`),
@@ -109,9 +109,9 @@ describe("a token that may not read", () => {
       "auth/token/roles/demo-*": ["read"],
     });
     relay.reset();
-    const { exitCode, message } = await failureOf(() => tearDown(policy));
-    expect({ exitCode, message }).toMatchObject({
-      exitCode: 77,
+    const { kind, message } = await failureOf(() => tearDown(policy));
+    expect({ kind, message }).toMatchObject({
+      kind: "permission",
       message: expect.stringContaining("DELETE auth/token/roles/demo-all: permission denied"),
     });
   });

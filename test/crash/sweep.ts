@@ -1,7 +1,7 @@
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { randomHex } from "../../lib/host/durable.ts";
-import { startServer } from "../../lib/server/server.ts";
+import { startServer } from "../../lib/server/start-server.ts";
 import { createVaultClient } from "../../lib/vault/client.ts";
 import { api } from "../cluster/api.ts";
 import { temporaryFolder } from "../support/folder.ts";

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { ExitCode } from "../../lib/failure.ts";
+import { ExitCode } from "../../lib/cli/exit-code.ts";
 import { type Call, trace } from "../crash/strace.ts";
 import { type ManifestHost, startManifestHost } from "../manifest/certs.ts";
 import { type ClusterServer, startCluster } from "../support/cluster-server.ts";

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { resolveServerBinary } from "../../lib/server/binary.ts";
 import { ask } from "../../lib/server/http.ts";
 import { ServerProcess } from "../../lib/server/process.ts";
-import { startServer } from "../../lib/server/server.ts";
+import { startServer } from "../../lib/server/start-server.ts";
 import { type ClusterServer, startCluster } from "../support/cluster-server.ts";
 import { startHost } from "../support/host.ts";
 import { startRelay } from "../support/relay.ts";

@@ -13,7 +13,6 @@ import {
   writeFileSync,
 } from "node:fs";
 import { dirname, join } from "node:path";
-import { ExitCode } from "../../lib/failure.ts";
 import { certificatePaths } from "../../lib/host/certificate-place.ts";
 import { readSet, type SetFiles } from "../../lib/host/certificate-set.ts";
 import { lockPlace } from "../../lib/host/certificate-write.ts";
@@ -256,7 +255,7 @@ describe("lockPlace()", () => {
     chownSync(folder, 4321, 4321);
     const before = treeOf(root.path);
     const failure = await failureOf(() => replace(join(root.path, "kubelet"), set(1)));
-    expect(failure.exitCode).toBe(ExitCode.cantCreate);
+    expect(failure.kind).toBe("file");
     expect(failure.message).toContain("is not this tool's alone");
     expect(treeOf(root.path)).toEqual(before);
   });
@@ -268,7 +267,7 @@ describe("lockPlace()", () => {
     const failure = await failureOf(() =>
       lockPlace(destination, undefined, { signal: AbortSignal.timeout(200) }),
     );
-    expect(failure.exitCode).toBe(ExitCode.tryLater);
+    expect(failure.kind).toBe("temporary");
     expect(failure.message).toContain(`another run holds ${destination},`);
     first[Symbol.dispose]();
     await replace(destination, set(1));
@@ -321,6 +320,6 @@ describe("readSet()", () => {
     symlinkSync("pending", join(folder.path, ".kubelet.set/pending"));
     const failure = await failureOf(() => readSet(destination));
     expect(failure.message).toStartWith(`can't look at ${folder.path}/.kubelet.set: `);
-    expect(failure.exitCode).toBe(ExitCode.cantCreate);
+    expect(failure.kind).toBe("file");
   });
 });

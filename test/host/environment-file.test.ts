@@ -1,7 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import { chmodSync, chownSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { ExitCode } from "../../lib/failure.ts";
+import type { FailureKind } from "../../lib/failure.ts";
 import { parseEnvironment, readEnvironmentFile } from "../../lib/host/environment-file.ts";
 import { failureOf } from "../support/failure.ts";
 import { makeFifo, temporaryFolder } from "../support/folder.ts";
@@ -39,27 +39,22 @@ describe("readEnvironmentFile()", () => {
   });
 
   const bad: ReadonlyArray<
-    readonly [name: string, make: (path: string) => void, code: number, words: string]
+    readonly [name: string, make: (path: string) => void, code: FailureKind, words: string]
   > = [
-    ["what all may write", (path) => write(path, 0o646), ExitCode.config, "can be written by others"],
-    ["what a group may write", (path) => write(path, 0o660), ExitCode.config, "can be written by others"],
-    ["another user's", foreign, ExitCode.config, "can be written by others"],
-    ["a FIFO", makeFifo, ExitCode.config, "is not a plain file"],
-    ["what is no text", (path) => write(path, 0o600, "A=\0"), ExitCode.config, "is not UTF-8"],
-    [
-      "another encoding",
-      (path) => write(path, 0o600, Buffer.from([65, 61, 255])),
-      ExitCode.config,
-      "is not UTF-8",
-    ],
-    ["a long one", (path) => write(path, 0o600, "#".repeat(70_000)), ExitCode.config, "is longer than"],
+    ["what all may write", (path) => write(path, 0o646), "config", "can be written by others"],
+    ["what a group may write", (path) => write(path, 0o660), "config", "can be written by others"],
+    ["another user's", foreign, "config", "can be written by others"],
+    ["a FIFO", makeFifo, "config", "is not a plain file"],
+    ["what is no text", (path) => write(path, 0o600, "A=\0"), "config", "is not UTF-8"],
+    ["another encoding", (path) => write(path, 0o600, Buffer.from([65, 61, 255])), "config", "is not UTF-8"],
+    ["a long one", (path) => write(path, 0o600, "#".repeat(70_000)), "config", "is longer than"],
   ];
   test.each(bad)("refuses %s", async (_, make, code, words) => {
     using folder = temporaryFolder();
     const path = join(folder.path, "config");
     make(path);
     const failure = await failureOf(() => readEnvironmentFile(path));
-    expect([failure.exitCode, failure.message]).toEqual([code, expect.stringContaining(words)]);
+    expect([failure.kind, failure.message]).toEqual([code, expect.stringContaining(words)]);
   });
 });
 

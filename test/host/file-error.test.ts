@@ -1,14 +1,9 @@
 import { describe, expect, test } from "bun:test";
-import { ExitCode, Failure } from "../../lib/failure.ts";
+import { Failure } from "../../lib/failure.ts";
 import { fileError } from "../../lib/host/file-error.ts";
 
 function told(message: string, code?: string): Failure {
-  return fileError(
-    ExitCode.cantCreate,
-    "write",
-    "/etc/x",
-    Object.assign(new Error(message), code && { code }),
-  );
+  return fileError("file", "write", "/etc/x", Object.assign(new Error(message), code && { code }));
 }
 
 describe("fileError()", () => {
@@ -19,16 +14,16 @@ describe("fileError()", () => {
     ["ENOTSUP", "ENOTSUP: operation not supported on socket, lstat '/proc/self/fd/6/a, b'"],
     ["EACCES", "EACCES: permission denied, open '/proc/self/fd/6/x'"],
   ])("tells %s in words, by the path that people know", (code, message) => {
-    const { message: sentence, exitCode } = told(message, code);
+    const { message: sentence, kind } = told(message, code);
     expect(sentence).toMatch(/^can't write \/etc\/x: [a-z ,]+ \([A-Z]+\)$/);
     expect(sentence).not.toContain("/proc/");
-    expect(exitCode).toBe(ExitCode.cantCreate);
+    expect(kind).toBe("file");
   });
 
   test("keeps words that are no system's, and a Failure", () => {
     expect(told("Error: a, b 'c'").message).toBe("can't write /etc/x: Error: a, b 'c'");
-    const failure = new Failure(ExitCode.data, "known");
-    expect(fileError(ExitCode.cantCreate, "write", "/etc/x", failure)).toBe(failure);
+    const failure = new Failure("data", "known");
+    expect(fileError("file", "write", "/etc/x", failure)).toBe(failure);
   });
 
   test("says what to do about a file that is mounted by itself", () => {

@@ -12,7 +12,6 @@ import {
   writeFileSync,
 } from "node:fs";
 import { join } from "node:path";
-import { ExitCode } from "../../lib/failure.ts";
 import { keepFoldersOpen, openFolder, openInside } from "../../lib/host/folder.ts";
 import { failureOf } from "../support/failure.ts";
 import { temporaryFolder } from "../support/folder.ts";
@@ -59,8 +58,8 @@ describe("openFolder()", () => {
     symlinkSync(".it.set", join(root.path, "link"));
     for (const path of [".it.set", ".it.set/a", "link", "link/a", "new/.a.set/b"]) {
       const failure = await failureOf(() => openFolder(join(root.path, path), { mode: 0o750 }));
-      expect([failure.exitCode, failure.message]).toEqual([
-        ExitCode.usage,
+      expect([failure.kind, failure.message]).toEqual([
+        "usage",
         expect.stringMatching(
           /^\.(it|a)\.set in the path \S+ is where the files of one certificate are kept, and nothing else$/,
         ),
@@ -92,7 +91,7 @@ describe("openFolder()", () => {
     const before = treeOf(root.path);
     for (const make of [undefined, { mode: 0o750 }]) {
       const failure = await failureOf(() => openFolder(join(root.path, "link/inner"), make));
-      expect(failure.exitCode).toBe(ExitCode.cantCreate);
+      expect(failure.kind).toBe("file");
       expect(failure.message).toContain("is a symbolic link of another user (4321), and is not followed");
     }
     expect(treeOf(root.path)).toEqual(before);
@@ -208,7 +207,7 @@ describe("openInside()", () => {
     using outer = openFolder(root.path);
     for (const options of [undefined, { mode: 0o755 }]) {
       const failure = await failureOf(() => openInside(outer, ".set", options));
-      expect(failure.exitCode).toBe(ExitCode.cantCreate);
+      expect(failure.kind).toBe("file");
       expect(failure.message).toContain(words);
     }
   });

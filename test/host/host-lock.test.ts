@@ -14,7 +14,6 @@ import {
   writeFileSync,
 } from "node:fs";
 import { basename, join } from "node:path";
-import { ExitCode } from "../../lib/failure.ts";
 import { type LockedThing, takeHostLock } from "../../lib/host/host-lock.ts";
 import { failureOf } from "../support/failure.ts";
 import { makeFifo, temporaryFolder } from "../support/folder.ts";
@@ -57,8 +56,8 @@ describe("takeHostLock()", () => {
     const thing = { ...setOf(folder.path), kind };
     using _ = await takeHostLock(thing, within(1000));
     const failure = await failureOf(() => takeHostLock(thing, within(200)));
-    expect([failure.exitCode, failure.message]).toEqual([
-      ExitCode.tryLater,
+    expect([failure.kind, failure.message]).toEqual([
+      "temporary",
       `another run holds ${thing.name}, and did not end in time`,
     ]);
     using _base = await takeHostLock({ ...setOf(folder.path, "other"), kind }, within(200));
@@ -70,7 +69,7 @@ describe("takeHostLock()", () => {
     symlinkSync(folder.path, join(folder.path, "link"));
     using _ = await takeHostLock(setOf(folder.path), within(1000));
     const failure = await failureOf(() => takeHostLock(setOf(join(folder.path, "link")), within(200)));
-    expect(failure.exitCode).toBe(ExitCode.tryLater);
+    expect(failure.kind).toBe("temporary");
   });
 
   test("excludes another process, until that is killed", async () => {
@@ -79,7 +78,7 @@ describe("takeHostLock()", () => {
       console.log("held"); await Bun.sleep(60_000);`;
     const child = Bun.spawn(snippet("{ takeHostLock }", "host/host-lock.ts", code), { stdout: "pipe" });
     await child.stdout.pipeThrough(new TextDecoderStream()).getReader().read();
-    expect((await failureOf(() => takeHostLock(setOf(folder.path), within(200)))).exitCode).toBe(75);
+    expect((await failureOf(() => takeHostLock(setOf(folder.path), within(200)))).kind).toBe("temporary");
     child.kill("SIGKILL");
     using _ = await takeHostLock(setOf(folder.path), within(2000));
   });
@@ -222,10 +221,7 @@ describe("takeHostLock(), where a unit that issues has planted something,", () =
       if (refused === undefined) (await takeHostLock(setOf(folder.path), within(1000)))[Symbol.dispose]();
       else {
         const failure = await failureOf(() => takeHostLock(setOf(folder.path), within(1000)));
-        expect([failure.exitCode, failure.message]).toEqual([
-          ExitCode.cantCreate,
-          expect.stringMatching(refused),
-        ]);
+        expect([failure.kind, failure.message]).toEqual(["file", expect.stringMatching(refused)]);
       }
       expect(performance.now() - began).toBeLessThan(5000);
       if (kept !== undefined) expect(look(kept)).toMatchObject(before ?? {});
@@ -253,7 +249,7 @@ describe("takeHostLock(), where no folder for locks can be made,", () => {
          await takeHostLock(${JSON.stringify(setOf(folder))}, { signal: AbortSignal.timeout(${milliseconds}) });
          console.log("held");
          await Bun.stdin.text();
-       } catch (error) { console.log(error.message); process.exit(error.exitCode); }`,
+       } catch (error) { console.log(error.message); process.exit(error.kind === "temporary" ? 75 : 1); }`,
     ),
   ];
 

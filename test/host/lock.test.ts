@@ -1,7 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import { mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { ExitCode } from "../../lib/failure.ts";
 import { takeLock } from "../../lib/host/lock.ts";
 import { failureOf } from "../support/failure.ts";
 import { temporaryFolder } from "../support/folder.ts";
@@ -69,7 +68,7 @@ describe("takeLock()", () => {
     await using _ = await holder(path);
     const began = performance.now();
     const failure = await failureOf(() => takeLock(path, within(300), "/etc/vault/.lock"));
-    expect(failure.exitCode).toBe(ExitCode.tryLater);
+    expect(failure.kind).toBe("temporary");
     expect(failure.message).toBe("another run holds /etc/vault/.lock, and did not end in time");
     expect(performance.now() - began).toBeWithin(290, 1500);
   });
@@ -130,7 +129,7 @@ describe("takeLock()", () => {
     const path = join(folder.path, name);
     make(path);
     const failure = await failureOf(() => takeLock(path, within(1000)));
-    expect(failure.exitCode).toBe(ExitCode.cantCreate);
+    expect(failure.kind).toBe("file");
     expect(failure.message).toStartWith(`can't ${tried} ${path}: `);
   });
 

@@ -1,7 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { ExitCode } from "../../lib/failure.ts";
 import { resolveOwnership } from "../../lib/host/owner.ts";
 import { failureOf } from "../support/failure.ts";
 import { temporaryFolder } from "../support/folder.ts";
@@ -36,7 +35,7 @@ describe("resolveOwnership()", () => {
     ["1.5", undefined, 'there is no user "1.5" on this host'],
   ])("refuses owner %s, group %s", async (owner, group, words) => {
     const failure = await failureOf(() => resolveOwnership(owner, group));
-    expect(failure.exitCode).toBe(ExitCode.usage);
+    expect(failure.kind).toBe("usage");
     expect(failure.message).toBe(words);
   });
 

@@ -1,7 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import { chmodSync, lchownSync, linkSync, mkdirSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { ExitCode } from "../../lib/failure.ts";
 import { readOurFile, readSmallFile } from "../../lib/host/read-file.ts";
 import { failureOf } from "../support/failure.ts";
 import { makeFifo, temporaryFolder } from "../support/folder.ts";
@@ -49,7 +48,7 @@ describe("readSmallFile()", () => {
     const path = join(folder.path, "file");
     make(path);
     const failure = await failureOf(() => readSmallFile(path, 100));
-    expect(failure.exitCode).toBe(ExitCode.data);
+    expect(failure.kind).toBe("data");
     expect(failure.message).toBe(words.replace("DIR", folder.path));
   });
 
@@ -65,12 +64,14 @@ describe("readSmallFile()", () => {
     chmodSync(path, 0o000);
     const code = `
       try { readSmallFile(${JSON.stringify(path)}, 100, "/etc/vault/token") }
-      catch ({ exitCode, message }) { console.log(exitCode, message) }`;
+      catch ({ kind, message }) { console.log(kind, message) }`;
     // Root obeys a file's mode without these two capabilities.
     const unprivileged =
       process.getuid?.() === 0 ? ["setpriv", "--bounding-set", "-dac_override,-dac_read_search"] : [];
     const run = Bun.spawnSync([...unprivileged, ...snippet("{ readSmallFile }", "host/read-file.ts", code)]);
-    expect(run.stdout.toString()).toBe("77 can't read /etc/vault/token: permission denied (EACCES)\n");
+    expect(run.stdout.toString()).toBe(
+      "permission can't read /etc/vault/token: permission denied (EACCES)\n",
+    );
   });
 });
 

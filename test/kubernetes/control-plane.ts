@@ -2,7 +2,7 @@ import { closeSync, mkdirSync, openSync, readFileSync, writeFileSync } from "nod
 import { join } from "node:path";
 import { gated, startKeeper } from "../../lib/server/keeper.ts";
 import { freePorts } from "../../lib/server/process.ts";
-import { startServer } from "../../lib/server/server.ts";
+import { startServer } from "../../lib/server/start-server.ts";
 import { createVaultClient } from "../../lib/vault/client.ts";
 import { readSecret } from "../../lib/vault/kv.ts";
 import { temporaryFolder } from "../support/folder.ts";

@@ -1,4 +1,4 @@
-import { ExitCode } from "../../lib/failure.ts";
+import { ExitCode } from "../../lib/cli/exit-code.ts";
 import { runBunTest } from "../../tools/bun-test.ts";
 import { ROOT, runMain } from "../../tools/main.ts";
 import { whyNoMachine } from "./tree.ts";

@@ -1,5 +1,6 @@
 import { readFileSync } from "node:fs";
-import { type RaftOptions, type RaftServer, startServer } from "../../lib/server/server.ts";
+import type { RaftOptions, RaftServer } from "../../lib/server/server.ts";
+import { startServer } from "../../lib/server/start-server.ts";
 import { createVaultClient, type VaultClient } from "../../lib/vault/client.ts";
 import { setUpCluster, storedInitToken } from "../support/cluster-server.ts";
 

@@ -1,8 +1,8 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { chmodSync, cpSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { ExitCode } from "../../lib/cli/exit-code.ts";
 import { parseDuration } from "../../lib/duration.ts";
-import { ExitCode } from "../../lib/failure.ts";
 import { version } from "../../package.json";
 import { ROOT } from "../../tools/main.ts";
 import { temporaryFolder } from "../support/folder.ts";

@@ -43,7 +43,7 @@ export function manifestHost(cluster: ClusterServer, fault?: Fault) {
 
 /** What came of each, in a word; of one that failed, its exit code. */
 export function outcomesOf(outcomes: Awaited<ReturnType<typeof issueManifests>>): Array<string | number> {
-  return outcomes.map((one) => ("failure" in one ? one.failure.exitCode : one.issued.outcome));
+  return outcomes.map((one) => ("failure" in one ? one.failure.kind : one.issued.outcome));
 }
 
 export function readFiles({ destination }: Manifest) {

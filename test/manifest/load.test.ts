@@ -51,7 +51,7 @@ describe("loadManifests()", () => {
       expect.stringContaining("c.toml:3: destination has to be a path from the root"),
       "d.toml:4: nothing is not a field of a manifest",
     ]);
-    expect(failures.map(({ exitCode }) => exitCode)).toEqual([78, 78, 78]);
+    expect(failures.map(({ kind }) => kind)).toEqual(["config", "config", "config"]);
   });
 
   test.each([
@@ -107,21 +107,21 @@ describe("loadManifests()", () => {
   test("refuses a folder that is missing, or empty, or no folder", async () => {
     using folder = folderOf({ "a.toml.bak": at("/x/a") });
     const empty = await failureOf(() => loadManifests(folder.path));
-    expect([empty.exitCode, empty.message]).toEqual([78, `${folder.path} holds no manifest (*.toml)`]);
+    expect([empty.kind, empty.message]).toEqual(["config", `${folder.path} holds no manifest (*.toml)`]);
     const missing = await failureOf(() => loadManifests(join(folder.path, "none")));
-    expect([missing.exitCode, missing.message]).toEqual([
-      78,
+    expect([missing.kind, missing.message]).toEqual([
+      "config",
       `can't read the manifests in ${folder.path}/none: no such file or folder (ENOENT)`,
     ]);
     const file = await failureOf(() => loadManifests(join(folder.path, "a.toml.bak")));
-    expect([file.exitCode, file.message]).toEqual([78, expect.stringContaining("is not a folder")]);
+    expect([file.kind, file.message]).toEqual(["config", expect.stringContaining("is not a folder")]);
   });
 
   test.each([[0o777], [0o775], [0o757], [0o1777]])("refuses a folder of mode %o", async (mode) => {
     using folder = folderOf({ "a.toml": at("/x/a") });
     chmodSync(folder.path, mode);
-    const { exitCode, message, hint } = await failureOf(() => loadManifests(folder.path));
-    expect([exitCode, message]).toEqual([78, `${folder.path} can be written by others`]);
+    const { kind, message, hint } = await failureOf(() => loadManifests(folder.path));
+    expect([kind, message]).toEqual(["config", `${folder.path} can be written by others`]);
     expect(hint).toContain(`chmod go-w ${folder.path}`);
   });
 
@@ -155,7 +155,7 @@ test("loadManifest() refuses a file that is missing, or that others may write", 
   const path = join(folder.path, "a.toml");
   expect(loadManifest(path).destination).toBe("/x/a");
   const missing = await failureOf(() => loadManifest(`${path}l`));
-  expect([missing.exitCode, missing.message]).toEqual([78, `there is no manifest ${path}l`]);
+  expect([missing.kind, missing.message]).toEqual(["config", `there is no manifest ${path}l`]);
   chmodSync(path, 0o622);
   expect((await failureOf(() => loadManifest(path))).message).toBe(`${path} can be written by others`);
 });

@@ -132,8 +132,8 @@ describe("parseManifest() resolves", () => {
   ])("not %s = %s on a host that has no such thing", async (field, value, words) => {
     const nobody = { hostName: "", ipv4: undefined, ipv6: undefined };
     const failure = await failureOf(() => parse({ [field]: value }, nobody));
-    expect([failure.exitCode, failure.message]).toEqual([
-      78,
+    expect([failure.kind, failure.message]).toEqual([
+      "config",
       `${file}:${lineOf(field)}: ${field} can't be right: ${words}`,
     ]);
     expect(failure.hint).toContain("use %H");
@@ -188,8 +188,8 @@ describe("parseManifest() refuses with file, line and field", () => {
     ["on_change", '"/bin/true"', "has to be a list of commands, each a list of texts"],
     ["hook_timeout", "60", "has to be a text"],
   ])("%s = %s: the wrong type", async (field, value, words) => {
-    const { exitCode, message } = await failureOf(() => parse({ [field]: value }));
-    expect([exitCode, message]).toEqual([78, `${file}:${lineOf(field)}: ${field} ${words}`]);
+    const { kind, message } = await failureOf(() => parse({ [field]: value }));
+    expect([kind, message]).toEqual(["config", `${file}:${lineOf(field)}: ${field} ${words}`]);
   });
 
   test.each([
@@ -264,8 +264,8 @@ describe("parseManifest() refuses with file, line and field", () => {
     ["hook_timeout", '"0s"', "has to be more than 0 and at most 24d"],
     ["hook_timeout", '"30d"', "has to be more than 0 and at most 24d"],
   ])("%s = %s", async (field, value, words) => {
-    const { exitCode, message } = await failureOf(() => parse({ [field]: value }));
-    expect([exitCode, message]).toEqual([78, `${file}:${lineOf(field)}: ${field} ${words}`]);
+    const { kind, message } = await failureOf(() => parse({ [field]: value }));
+    expect([kind, message]).toEqual(["config", `${file}:${lineOf(field)}: ${field} ${words}`]);
   });
 
   test("a size that the key type does not have", async () => {
@@ -287,8 +287,8 @@ describe("parseManifest() refuses with file, line and field", () => {
   });
 
   test.each(Object.keys(needed))("%s missing", async (field) => {
-    const { exitCode, message } = await failureOf(() => parse({ [field]: undefined }));
-    expect([exitCode, message]).toEqual([78, `${file}:1: ${field} is missing`]);
+    const { kind, message } = await failureOf(() => parse({ [field]: undefined }));
+    expect([kind, message]).toEqual(["config", `${file}:1: ${field} is missing`]);
   });
 
   test.each([
@@ -303,8 +303,8 @@ describe("parseManifest() refuses with file, line and field", () => {
     // The line of the field itself, not of one whose name begins alike.
     ["renew = 'due'\nrenewx = 1", 5, "renewx"],
   ])("an unknown field: %j", async (lines, line, field) => {
-    const { exitCode, message } = await failureOf(() => parseManifest(`${textOf()}${lines}\n`, file, host));
-    expect([exitCode, message]).toEqual([78, `${file}:${line}: ${field} is not a field of a manifest`]);
+    const { kind, message } = await failureOf(() => parseManifest(`${textOf()}${lines}\n`, file, host));
+    expect([kind, message]).toEqual(["config", `${file}:${line}: ${field} is not a field of a manifest`]);
   });
 
   test.each([
@@ -313,7 +313,7 @@ describe("parseManifest() refuses with file, line and field", () => {
     ["[hooks]\nrestart = []", undefined],
   ])("an unknown field that is near to one with that: %j", async (lines, hint) => {
     const failure = await failureOf(() => parseManifest(`${textOf()}${lines}\n`, file, host));
-    expect([failure.exitCode, failure.hint]).toEqual([78, hint]);
+    expect([failure.kind, failure.hint]).toEqual(["config", hint]);
   });
 
   test("a field whose name is the beginning of another's, with its own line", async () => {
@@ -333,8 +333,8 @@ describe("parseManifest() tells the line where it is no TOML:", () => {
     ["a list that is not closed, by its beginning", 'window = [\n  "a",\nowner = "b"', 4, ""],
     ["two on a line", 'owner = "a" group = "b"', 4, ""],
   ])("%s", async (_, lines, line, words) => {
-    const { exitCode, message } = await failureOf(() => parseManifest(`${textOf()}${lines}\n`, file, host));
-    expect(exitCode).toBe(78);
+    const { kind, message } = await failureOf(() => parseManifest(`${textOf()}${lines}\n`, file, host));
+    expect(kind).toBe("config");
     expect(message).toStartWith(`${file}:${line}: it is not TOML: `);
     expect(message).toContain(words);
   });

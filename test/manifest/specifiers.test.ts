@@ -23,8 +23,8 @@ test.each([
   ["% H", "%  can't"],
   ["%🙂", "%🙂 can't"],
 ])("resolveSpecifiers(%j) is an error", async (text, words) => {
-  const { exitCode, message } = await failureOf(() => resolveSpecifiers(text, host));
-  expect([exitCode, message]).toEqual([78, `${words} be resolved: there is no such specifier`]);
+  const { kind, message } = await failureOf(() => resolveSpecifiers(text, host));
+  expect([kind, message]).toEqual(["config", `${words} be resolved: there is no such specifier`]);
 });
 
 test("resolveSpecifiers() gives a host name without a dot for %l", () => {
@@ -50,9 +50,9 @@ describe("a host name that is not one name", () => {
   ])("%j is refused, and stops nothing that does not ask for it", async (hostName) => {
     const odd = { ...host, hostName };
     for (const text of ["/etc/%H", "%l"]) {
-      const { exitCode, message, hint } = await failureOf(() => resolveSpecifiers(text, odd));
-      expect([exitCode, message]).toEqual([
-        78,
+      const { kind, message, hint } = await failureOf(() => resolveSpecifiers(text, odd));
+      expect([kind, message]).toEqual([
+        "config",
         `${text.slice(-2)} can't be resolved: this host's name is ${JSON.stringify(hostName)}, which is not a host name`,
       ]);
       expect(hint).toContain("hostnamectl");

@@ -40,14 +40,14 @@ describe("parseWindow()", () => {
     "-02:00-04:00",
     "02:00-04:00 UTC",
   ])("refuses %j", async (text) => {
-    const { exitCode, message, hint } = await failureOf(() => parseWindow(text));
-    expect([exitCode, message]).toEqual([78, `${JSON.stringify(text)} is not a window of time`]);
+    const { kind, message, hint } = await failureOf(() => parseWindow(text));
+    expect([kind, message]).toEqual(["config", `${JSON.stringify(text)} is not a window of time`]);
     expect(hint).toContain("write one like");
   });
 
   test.each(["Sun 02:00-02:00", "00:00-00:00"])("refuses %j, which never opens", async (text) => {
-    const { exitCode, message } = await failureOf(() => parseWindow(text));
-    expect([exitCode, message]).toEqual([78, `the window ${JSON.stringify(text)} never opens`]);
+    const { kind, message } = await failureOf(() => parseWindow(text));
+    expect([kind, message]).toEqual(["config", `the window ${JSON.stringify(text)} never opens`]);
   });
 });
 

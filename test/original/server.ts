@@ -1,4 +1,4 @@
-import { startServer } from "../../lib/server/server.ts";
+import { startServer } from "../../lib/server/start-server.ts";
 import { runScript, type ScriptResult } from "../support/script.ts";
 import { type OldHost, type OldHostOptions, startOldHost } from "./host.ts";
 

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import { existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
-import { ExitCode } from "../../lib/failure.ts";
+import { ExitCode } from "../../lib/cli/exit-code.ts";
 import { resolveServerBinary } from "../../lib/server/binary.ts";
 import { createVaultClient } from "../../lib/vault/client.ts";
 import { listMounts } from "../../lib/vault/sys.ts";

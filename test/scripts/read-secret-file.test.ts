@@ -12,7 +12,7 @@ import {
   writeFileSync,
 } from "node:fs";
 import { join } from "node:path";
-import { ExitCode } from "../../lib/failure.ts";
+import { ExitCode } from "../../lib/cli/exit-code.ts";
 import { trace } from "../crash/strace.ts";
 import { isOneSentence, stranger } from "../hostile/stage.ts";
 import { startCluster } from "../support/cluster-server.ts";

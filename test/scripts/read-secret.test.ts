@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { ExitCode } from "../../lib/failure.ts";
+import { ExitCode } from "../../lib/cli/exit-code.ts";
 import { enableMount, writePolicy } from "../../lib/vault/sys.ts";
 import { startCluster } from "../support/cluster-server.ts";
 import { type Host, startHost } from "../support/host.ts";

@@ -81,7 +81,7 @@ describe("resolveServerBinary() finds what is there", () => {
     writeFileSync(join(folder, "text"), "");
     for (const path of [join(folder, "none"), join(folder, "text"), folder]) {
       const failure = await failureOf(() => find({ [variable]: path }));
-      expect(failure.exitCode).toBe(78);
+      expect(failure.kind).toBe("config");
       expect(failure.message).toBe(`${variable} names ${path}, which is not an executable file`);
     }
   });
@@ -123,7 +123,7 @@ describe("resolveServerBinary() builds", () => {
   test("and leaves nothing to run when go fails", async () => {
     fakeGo(`${GOOD_BUILD}\necho 'no such module' >&2\nexit 1`);
     const failure = await failureOf(() => find());
-    expect(failure.exitCode).toBe(69);
+    expect(failure.kind).toBe("unavailable");
     expect(failure.message).toContain("no such module");
     expectNothingBuilt();
   });
@@ -144,7 +144,7 @@ describe("resolveServerBinary() builds", () => {
 
   test("or says what to install when there is no go", async () => {
     const failure = await failureOf(() => find({ PATH: join(folder, "bin") }));
-    expect(failure.exitCode).toBe(78);
+    expect(failure.kind).toBe("config");
     expect(failure.message).toStartWith("there is no server to run");
     expect(failure.hint).toStartWith("install Go 1.26 or newer");
     expect(existsSync(cache)).toBe(false);

@@ -3,11 +3,12 @@ import { existsSync, readdirSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { Failure } from "../../lib/failure.ts";
 import { type Answer, ask, type Endpoint } from "../../lib/server/http.ts";
-import { type Server, startServer } from "../../lib/server/server.ts";
+import type { Server } from "../../lib/server/server.ts";
+import { startServer } from "../../lib/server/start-server.ts";
 import { temporaryFolder } from "../support/folder.ts";
 import { isRunning, until } from "../support/wait.ts";
 
-const SERVER_MODULE = resolve(import.meta.dir, "../../lib/server/server.ts");
+const SERVER_MODULE = resolve(import.meta.dir, "../../lib/server/start-server.ts");
 
 function get(server: Server, path: string): Promise<Answer> {
   return ask(server, "GET", path, { token: server.rootToken });

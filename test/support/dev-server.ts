@@ -1,5 +1,5 @@
 import { afterAll } from "bun:test";
-import { startServer } from "../../lib/server/server.ts";
+import { startServer } from "../../lib/server/start-server.ts";
 import { createVaultClient } from "../../lib/vault/client.ts";
 import { type Fault, startRelay } from "./relay.ts";
 

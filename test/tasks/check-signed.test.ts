@@ -1,7 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { ExitCode } from "../../lib/failure.ts";
+import type { FailureKind } from "../../lib/failure.ts";
 import { checkSigned } from "../../lib/tasks/check-signed.ts";
 import type { SignedCertificate } from "../../lib/vault/pki.ts";
 import { readKey } from "../../lib/x509/key.ts";
@@ -104,8 +104,8 @@ describe("checkSigned()", () => {
     const crossed = [createCa("/CN=one", two, one.key).pem, createCa("/CN=two", one, two.key).pem];
     for (const strangers of [crossed, [one.pem, ...crossed], [createCa("/CN=test CA").pem]]) {
       const failure = await failureOf(() => check({ ...right, caChain: [ca.pem, ...strangers] }));
-      expect([failure.exitCode, failure.message]).toEqual([
-        ExitCode.data,
+      expect([failure.kind, failure.message]).toEqual([
+        "data",
         expect.stringContaining("a CA that signed none of its chain"),
       ]);
     }
@@ -115,7 +115,7 @@ describe("checkSigned()", () => {
     const certificate = ca.sign(pem, names, 90);
     const later = new Date(Date.now() + 61 * 86_400_000);
     const failure = await failureOf(() => check({ ...right, certificate }, later));
-    expect(failure.exitCode).toBe(ExitCode.unavailable);
+    expect(failure.kind).toBe("unavailable");
     expect(failure.message).toStartWith("the CA that signed the certificate ended ");
   });
 
@@ -158,13 +158,13 @@ describe("checkSigned()", () => {
   ];
   test.each(refused)("refuses one %s", async (_name, signed, words) => {
     const failure = await failureOf(() => check(signed));
-    expect(failure.exitCode).toBe(ExitCode.data);
+    expect(failure.kind).toBe("data");
     expect(failure.message).toBe(`the certificate that the server signed ${words}`);
   });
 
   test("refuses one that is over already, and points to the clock", async () => {
     const failure = await failureOf(() => check(right, new Date(Date.now() + 31 * 86_400_000)));
-    expect(failure.exitCode).toBe(ExitCode.data);
+    expect(failure.kind).toBe("data");
     expect(failure.message).toMatch(/ ended .*Z, before it began to be used$/);
     expect(failure.hint).toContain("clock");
   });
@@ -180,14 +180,14 @@ describe("checkSigned()", () => {
   });
 
   test("refuses one that is valid by neither clock, and has a clock that was never set mended first", async () => {
-    const cases: ReadonlyArray<readonly [host: Date, server: Date, code: ExitCode, words: string]> = [
-      [days(-1), days(-2), ExitCode.data, "which is to come"],
-      [days(-1), days(31), ExitCode.data, "and is valid by neither clock"],
-      [new Date(0), new Date(0), ExitCode.tryLater, "which is to come"],
+    const cases: ReadonlyArray<readonly [host: Date, server: Date, code: FailureKind, words: string]> = [
+      [days(-1), days(-2), "data", "which is to come"],
+      [days(-1), days(31), "data", "and is valid by neither clock"],
+      [new Date(0), new Date(0), "temporary", "which is to come"],
     ];
     for (const [host, server, code, words] of cases) {
       const failure = await failureOf(() => checkSigned(right, key, names, { host, server }));
-      expect([failure.exitCode, failure.message]).toEqual([code, expect.stringContaining(words)]);
+      expect([failure.kind, failure.message]).toEqual([code, expect.stringContaining(words)]);
       expect(failure.hint).toContain("clock");
     }
   });
@@ -198,7 +198,7 @@ describe("checkSigned()", () => {
     ["chain", { ...right, caChain: ["<html>"] }],
   ])("refuses an answer whose %s is no PEM", async (_what, signed) => {
     const failure = await failureOf(() => check(signed));
-    expect(failure.exitCode).toBe(ExitCode.data);
+    expect(failure.kind).toBe("data");
     expect(failure.message).toBe("the server's answer holds no certificate in PEM");
   });
 });

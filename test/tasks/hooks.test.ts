@@ -315,7 +315,7 @@ describe("a run of hooks that", () => {
     symlinkSync("/tmp", it.path("ssl/.bad.set"));
     const { results, failures } = await it.run(bad, good);
     expect(results.map(({ manifests, failure }) => [manifests, failure])).toEqual([[["good"], undefined]]);
-    expect(failures.map(({ manifest, failure }) => [manifest.name, failure.exitCode])).toEqual([["bad", 73]]);
+    expect(failures.map(({ manifest, failure }) => [manifest.name, failure.kind])).toEqual([["bad", "file"]]);
   });
 
   test.each(["not JSON", "null", '{"id": 1}', ""])(

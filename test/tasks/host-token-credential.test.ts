@@ -1,7 +1,7 @@
 import { afterAll, describe, expect, test } from "bun:test";
 import { chmodSync, existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { ExitCode } from "../../lib/failure.ts";
+import { ExitCode } from "../../lib/cli/exit-code.ts";
 import { startCluster } from "../support/cluster-server.ts";
 import { type Host, startHost } from "../support/host.ts";
 import { modeOf, treeOf } from "../support/tree.ts";

@@ -1,5 +1,4 @@
 import { afterAll, describe, expect, test } from "bun:test";
-import { ExitCode } from "../../lib/failure.ts";
 import { startCluster } from "../support/cluster-server.ts";
 import { failureOf } from "../support/failure.ts";
 import type { Fault } from "../support/relay.ts";
@@ -49,14 +48,14 @@ describe("keepHostToken() with a token that is good for a number of requests", (
     expect((await it.keep()).how).toBe("renewed");
     const words = `the token in ${it.at("token")} is good for a number of requests: `;
     expect(it.notes).toEqual([expect.stringContaining(words), expect.stringContaining(words)]);
-    expect((await failureOf(() => it.keep())).exitCode).toBe(ExitCode.noPermission);
+    expect((await failureOf(() => it.keep())).kind).toBe("permission");
   });
 
   test("takes one whose last request this was for one that is gone, and trades the init token", async () => {
     const token = await madeToken(cluster, { num_uses: 1, policies, ttl: "2h" });
     await using alone = host({ token });
     const failure = await failureOf(() => alone.keep());
-    expect(failure.exitCode).toBe(ExitCode.noPermission);
+    expect(failure.kind).toBe("permission");
     expect(failure.message).toStartWith(`the server does not know the token in ${alone.at("token")}`);
 
     const next = await madeToken(cluster, { num_uses: 1, policies, ttl: "2h" });
@@ -75,8 +74,8 @@ describe("keepHostToken() with a wrapping token as the init token", () => {
     const before = treeOf(it.path);
     for (let run = 0; run < 2; run++) {
       const failure = await failureOf(() => it.keep());
-      expect([failure.exitCode, failure.message]).toEqual([
-        ExitCode.data,
+      expect([failure.kind, failure.message]).toEqual([
+        "data",
         `${it.at("init-token")} holds a wrapping token, and no init token: it wraps the answer of ${path}`,
       ]);
       expect(failure.hint).toContain("vault unwrap");

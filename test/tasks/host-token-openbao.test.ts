@@ -1,6 +1,5 @@
 import { afterAll, describe, expect, test } from "bun:test";
 import { existsSync } from "node:fs";
-import { ExitCode } from "../../lib/failure.ts";
 import { createVaultClient } from "../../lib/vault/client.ts";
 import { startCluster } from "../support/cluster-server.ts";
 import { failureOf } from "../support/failure.ts";
@@ -54,29 +53,29 @@ describe("keepHostToken() with a token that OpenBao knows no more", () => {
   test("says so where there is no init token", async () => {
     await using it = await host(openbao({ [renew]: unknown, [look]: mountsUnknown }), { "init-token": "" });
     const failure = await failureOf(() => it.keep());
-    expect(failure.exitCode).toBe(ExitCode.noPermission);
+    expect(failure.kind).toBe("permission");
     expect(failure.message).toStartWith(`the server does not know the token in ${it.at("token")}`);
   });
 
   test("names an init token that it does not know either", async () => {
     await using it = await host(openbao({ [renew]: unknown, [look]: mountsUnknown, [create]: unknown }));
     const failure = await failureOf(() => it.keep());
-    expect(failure.exitCode).toBe(ExitCode.noPermission);
+    expect(failure.kind).toBe("permission");
     expect(failure.message).toStartWith(`the server does not know the init token in ${it.at("init-token")}`);
     expect(existsSync(it.at("init-token"))).toBe(true);
   });
 
   const sealed = recorded["a read from a sealed server"].openbao;
   test.each([
-    ["is sealed", sealed, ExitCode.tryLater],
-    ["limits the rate", { status: 429, errors: ["request path quota exceeded"] }, ExitCode.tryLater],
-    ["is cut off by a proxy", page, ExitCode.unavailable],
-  ] as const)("changes nothing if the server %s before it could tell", async (_name, said, exitCode) => {
+    ["is sealed", sealed, "temporary"],
+    ["limits the rate", { status: 429, errors: ["request path quota exceeded"] }, "temporary"],
+    ["is cut off by a proxy", page, "unavailable"],
+  ] as const)("changes nothing if the server %s before it could tell", async (_name, said, kind) => {
     await using it = await host(openbao({ [renew]: unknown, [look]: said }));
     const before = treeOf(it.path);
     const client = createVaultClient({ address: it.relay.address, maxRetries: 0 });
     const failure = await failureOf(() => it.keep({ client }));
-    expect(failure.exitCode).toBe(exitCode);
+    expect(failure.kind).toBe(kind);
     expect(it.relay.passed.map(({ path }) => path)).toEqual([renew, look]);
     expect(treeOf(it.path)).toEqual(before);
   });
@@ -90,7 +89,7 @@ describe("keepHostToken() with a token that OpenBao knows no more", () => {
       const token = await cluster.hostToken("worker");
       await using it = await host(openbao({ [renew]: said }), { token });
       const failure = await failureOf(() => it.keep());
-      expect(failure.exitCode).toBe(ExitCode.noPermission);
+      expect(failure.kind).toBe("permission");
       expect(failure.message).toStartWith(`POST ${renew}: permission denied`);
       expect(it.relay.passed.map(({ path }) => path)).toEqual([...requests]);
       expect(it.stored()).toBe(token);

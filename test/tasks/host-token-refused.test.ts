@@ -1,7 +1,7 @@
 import { afterAll, describe, expect, test } from "bun:test";
 import { chownSync, existsSync, mkdirSync, readdirSync, utimesSync } from "node:fs";
 import { join } from "node:path";
-import { ExitCode } from "../../lib/failure.ts";
+import type { FailureKind } from "../../lib/failure.ts";
 import type { HostTokenOptions } from "../../lib/tasks/host-token.ts";
 import { createVaultClient } from "../../lib/vault/client.ts";
 import { createFromRole } from "../../lib/vault/token.ts";
@@ -22,7 +22,7 @@ describe("keepHostToken() without a token of use says so, and changes nothing:",
   interface Case {
     readonly name: string;
     readonly files: () => Promise<Record<string, string>>;
-    readonly code: ExitCode;
+    readonly code: FailureKind;
     readonly words: string;
     readonly options?: Partial<HostTokenOptions>;
   }
@@ -31,76 +31,76 @@ describe("keepHostToken() without a token of use says so, and changes nothing:",
     {
       name: "no file at all",
       files: async () => ({}),
-      code: 77,
+      code: "permission",
       words: "there is no token at DIR/token, and there is no init token at DIR/init-token",
     },
     {
       name: "an empty token file alone",
       files: async () => ({ token: "" }),
-      code: 77,
+      code: "permission",
       words: "the token file DIR/token is empty, and there is no init token",
     },
     {
       name: "a blank one",
       files: async () => ({ token: "\n \n" }),
-      code: 77,
+      code: "permission",
       words: "the token file DIR/token holds no token, and there is no init token",
     },
     {
       name: "an unknown token alone",
       files: async () => ({ token: await revokedToken(cluster) }),
-      code: 77,
+      code: "permission",
       words:
         "the server does not know the token in DIR/token: it expired, was revoked, or is another server's, and there is no init token",
     },
     {
       name: "an empty init token",
       files: async () => ({ "init-token": "" }),
-      code: 77,
+      code: "permission",
       words: "and the init token is empty at DIR/init-token",
     },
     {
       name: "an over-long token file",
       files: async () => ({ token: "x".repeat(8193), "init-token": await init() }),
-      code: 65,
+      code: "data",
       words: "DIR/token is longer than 8192 bytes",
     },
     {
       name: "a binary token file",
       files: async () => ({ token: "\x7fELF\x02\x01\0\0", "init-token": await init() }),
-      code: 65,
+      code: "data",
       words: "DIR/token holds something that is not a token",
     },
     {
       name: "two words in the token file",
       files: async () => ({ token: "hvs.one hvs.two" }),
-      code: 65,
+      code: "data",
       words: "DIR/token holds something that is not a token",
     },
     {
       name: "a binary init token",
       files: async () => ({ "init-token": "\x01\0\0" }),
-      code: 65,
+      code: "data",
       words: "DIR/init-token holds something that is not a token",
     },
     {
       name: "an unknown init token",
       files: async () => ({ "init-token": await revokedToken(cluster) }),
-      code: 77,
+      code: "permission",
       words:
         "the server does not know the init token in DIR/init-token: it expired, was revoked, or is another server's",
     },
     {
       name: "another role than the init token's",
       files: async () => ({ "init-token": await init() }),
-      code: 77,
+      code: "permission",
       words: "POST auth/token/create/demo-master: permission denied",
       options: { initRole: "demo-master" },
     },
     {
       name: "no role",
       files: async () => ({ "init-token": await init() }),
-      code: 78,
+      code: "config",
       words: "the init token's role is not set",
       options: { initRole: undefined },
     },
@@ -109,7 +109,7 @@ describe("keepHostToken() without a token of use says so, and changes nothing:",
     await using it = host(await files());
     const before = Object.entries(treeOf(it.path));
     const failure = await failureOf(() => it.keep(options));
-    expect(failure.exitCode).toBe(code);
+    expect(failure.kind).toBe(code);
     expect(failure.message).toContain(words.replaceAll("DIR", it.path));
     expect(failure.message).not.toMatch(/\bs\.[A-Za-z0-9]{10}|hvs\.[A-Za-z0-9]{10}/);
     expect(failure.hint).toBeString();
@@ -124,7 +124,7 @@ describe("keepHostToken() without a token of use says so, and changes nothing:",
       await using it = host({ [name]: await init() });
       chownSync(it.at(name), 4321, 0);
       const failure = await failureOf(() => it.keep());
-      expect(failure.exitCode).toBe(ExitCode.noPermission);
+      expect(failure.kind).toBe("permission");
       expect(failure.message).toBe(`${it.at(name)} belongs to another user (4321)`);
       expect(it.relay.passed).toEqual([]);
     },
@@ -134,7 +134,7 @@ describe("keepHostToken() without a token of use says so, and changes nothing:",
     await using it = host({ "init-token": await init() });
     mkdirSync(it.at("token"));
     const failure = await failureOf(() => it.keep());
-    expect(failure.exitCode).toBe(ExitCode.data);
+    expect(failure.kind).toBe("data");
     expect(failure.message).toBe(`${it.at("token")} is not a plain file`);
     expect(it.relay.passed).toEqual([]);
   });
@@ -163,7 +163,7 @@ describe("keepHostToken() when the new token can't be stored", () => {
     });
     folder.path = it.path;
     const failure = await failureOf(() => it.keep());
-    expect(failure.exitCode).toBe(ExitCode.cantCreate);
+    expect(failure.kind).toBe("file");
     expect(failure.message).toStartWith(`can't write ${it.at("token")}: it is a folder`);
     expect(it.relay.passed.map(({ path }) => path)).toEqual([
       "sys/wrapping/lookup",
@@ -211,7 +211,7 @@ describe("keepHostToken() while the server can't serve", () => {
     const before = treeOf(it.path);
     const client = createVaultClient({ address: it.relay.address, maxRetries: 0 });
     const failure = await failureOf(() => it.keep({ client }));
-    expect(failure.exitCode).toBe(ExitCode.tryLater);
+    expect(failure.kind).toBe("temporary");
     expect(it.relay.passed.map(({ path }) => path)).toEqual(["auth/token/renew-self"]);
     expect(treeOf(it.path)).toEqual(before);
   });
@@ -220,7 +220,7 @@ describe("keepHostToken() while the server can't serve", () => {
     const token = await madeToken(cluster, { ttl: "1h", policies: ["demo/worker"], no_default_policy: true });
     await using it = host({ token, "init-token": await cluster.initToken("worker") });
     const failure = await failureOf(() => it.keep());
-    expect(failure.exitCode).toBe(ExitCode.noPermission);
+    expect(failure.kind).toBe("permission");
     expect(failure.hint).toContain('"update" on auth/token/renew-self');
     expect(existsSync(it.at("init-token"))).toBe(true);
   });
@@ -233,7 +233,7 @@ describe("keepHostToken() while the server can't serve", () => {
       const { token } = await createFromRole(cluster.admin, "bound", cluster.rootToken);
       await using it = host({ token, "init-token": await cluster.initToken("worker") });
       const failure = await failureOf(() => it.keep());
-      expect(failure.exitCode).toBe(ExitCode.noPermission);
+      expect(failure.kind).toBe("permission");
       expect(failure.hint).toEndWith("or it is bound to other addresses");
       expect(it.stored()).toBe(token);
       expect(existsSync(it.at("init-token"))).toBe(true);
@@ -250,7 +250,7 @@ describe("keepHostToken() while the server can't serve", () => {
       },
     );
     const failure = await failureOf(() => it.keep());
-    expect(failure.exitCode).toBe(ExitCode.tryLater);
+    expect(failure.kind).toBe("temporary");
     expect(it.relay.passed).toHaveLength(2);
     expect(existsSync(it.at("init-token"))).toBe(true);
   });

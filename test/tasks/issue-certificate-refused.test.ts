@@ -1,7 +1,7 @@
 import { afterAll, describe, expect, test } from "bun:test";
 import { mkdirSync, symlinkSync, writeFileSync } from "node:fs";
 import { dirname } from "node:path";
-import { ExitCode } from "../../lib/failure.ts";
+import type { FailureKind } from "../../lib/failure.ts";
 import { createVaultClient } from "../../lib/vault/client.ts";
 import { startCluster } from "../support/cluster-server.ts";
 import { failureOf } from "../support/failure.ts";
@@ -19,32 +19,32 @@ const place = (fault?: Fault) => placeOn(cluster, fault);
 
 describe("issueCertificate() leaves everything as it is, and asks nobody, for", () => {
   const refused: ReadonlyArray<
-    readonly [name: string, code: number, words: string, make: (it: Place) => void]
+    readonly [name: string, code: FailureKind, words: string, make: (it: Place) => void]
   > = [
     [
       "a key that is cut off",
-      65,
+      "data",
       "holds a PEM block that is cut off",
       (it) => it.put({ key: opensslEcKey("P-256").slice(0, 150) }),
     ],
     [
       "a key that is encrypted",
-      65,
+      "data",
       "holds a key that is encrypted",
       (it) => it.put({ key: openssl(["ec", "-aes128", "-passout", "pass:x"], opensslEcKey("P-256")) }),
     ],
-    ["a key file that is empty", 65, "holds no private key in PEM", (it) => it.put({ key: "" })],
-    ["a key file that is binary", 65, "holds no private key in PEM", (it) => it.put({ key: "\0\xff\0" })],
+    ["a key file that is empty", "data", "holds no private key in PEM", (it) => it.put({ key: "" })],
+    ["a key file that is binary", "data", "holds no private key in PEM", (it) => it.put({ key: "\0\xff\0" })],
     [
       "a key file without end",
-      65,
+      "data",
       "is longer than 262144 bytes",
       (it) => it.put({ key: "x".repeat(300_000) }),
     ],
-    ["a weak key", 65, "holds an RSA key of 1024 bits", (it) => it.put({ key: opensslRsaKey(1024) })],
+    ["a weak key", "data", "holds an RSA key of 1024 bits", (it) => it.put({ key: opensslRsaKey(1024) })],
     [
       "a stranger's link in the key's place",
-      73,
+      "file",
       "is a symbolic link to /etc/hostname, which this tool did not make",
       (it) => {
         it.put({});
@@ -53,7 +53,7 @@ describe("issueCertificate() leaves everything as it is, and asks nobody, for", 
     ],
     [
       "a stranger's link in the certificate's place",
-      73,
+      "file",
       "is a symbolic link to nowhere, which this tool did not make",
       (it) => {
         it.put({ key: opensslEcKey("P-256") });
@@ -62,7 +62,7 @@ describe("issueCertificate() leaves everything as it is, and asks nobody, for", 
     ],
     [
       "a folder in the key's place",
-      65,
+      "data",
       "is not a plain file",
       (it) => {
         it.put({});
@@ -71,7 +71,7 @@ describe("issueCertificate() leaves everything as it is, and asks nobody, for", 
     ],
     [
       "a FIFO in the CA's place",
-      65,
+      "data",
       "is not a plain file",
       (it) => {
         it.put({});
@@ -80,7 +80,7 @@ describe("issueCertificate() leaves everything as it is, and asks nobody, for", 
     ],
     [
       "a file in the folder's place",
-      73,
+      "file",
       "is not a folder",
       (it) => writeFileSync(dirname(it.destination), "x"),
     ],
@@ -92,7 +92,7 @@ describe("issueCertificate() leaves everything as it is, and asks nobody, for", 
     const failure = await failureOf(() => it.issue());
     expect(failure.message).toContain(words);
     expect(failure.message).toContain(it.folder);
-    expect(failure.exitCode).toBe(code as ExitCode);
+    expect(failure.kind).toBe(code as FailureKind);
     expect(it.relay.passed).toEqual([]);
     expect(contentOf(it)).toEqual(before);
   });
@@ -101,7 +101,7 @@ describe("issueCertificate() leaves everything as it is, and asks nobody, for", 
     await using it = place();
     it.put({ key: "broken" });
     const failure = await failureOf(() => it.issue({ ifDue: true }));
-    expect(failure.exitCode).toBe(ExitCode.data);
+    expect(failure.kind).toBe("data");
     expect(failure.hint).toContain("--force");
     expect(it.read("key")).toBe("broken");
     await it.issue({ force: true });
@@ -127,23 +127,28 @@ describe("issueCertificate() changes nothing on disk when", () => {
     () =>
       Response.json(body, { status });
 
-  const faults: ReadonlyArray<readonly [name: string, code: number, words: string, fault: Fault]> = [
+  const faults: ReadonlyArray<readonly [name: string, code: FailureKind, words: string, fault: Fault]> = [
     [
       "the certificate is for another key",
-      65,
+      "data",
       "is for another key",
       answer(otherCa.sign(opensslEcKey("P-256"), names), otherCa.pem),
     ],
     [
       "the answer is HTML",
-      69,
+      "unavailable",
       "",
       () => new Response("<html>", { headers: { "Content-Type": "text/html" } }),
     ],
-    ["the answer holds no certificate", 69, "", json(200, { data: { issuing_ca: otherCa.pem } })],
-    ["the certificate is no PEM", 65, "holds no certificate", answer("nothing", otherCa.pem)],
-    ["the server is sealed", 75, "sealed", json(503, { errors: ["Vault is sealed"] })],
-    ["the token may not sign", 77, "permission denied", json(403, { errors: ["permission denied"] })],
+    ["the answer holds no certificate", "unavailable", "", json(200, { data: { issuing_ca: otherCa.pem } })],
+    ["the certificate is no PEM", "data", "holds no certificate", answer("nothing", otherCa.pem)],
+    ["the server is sealed", "temporary", "sealed", json(503, { errors: ["Vault is sealed"] })],
+    [
+      "the token may not sign",
+      "permission",
+      "permission denied",
+      json(403, { errors: ["permission denied"] }),
+    ],
   ];
   test.each(faults)("%s", async (_name, code, words, fault) => {
     let spoiled = false;
@@ -154,7 +159,7 @@ describe("issueCertificate() changes nothing on disk when", () => {
     for (const more of [{}, { force: true }]) {
       const failure = await failureOf(() => it.issue(more));
       expect(failure.message).toContain(words);
-      expect(failure.exitCode).toBe(code as ExitCode);
+      expect(failure.kind).toBe(code as FailureKind);
     }
     expect(treeOf(it.folder)).toEqual(before);
   });
@@ -178,7 +183,7 @@ describe("issueCertificate() changes nothing on disk when", () => {
     await it.issue();
     const before = treeOf(it.folder);
     const failure = await failureOf(() => it.issue({ force: true }));
-    expect(failure.exitCode).toBe(ExitCode.data);
+    expect(failure.kind).toBe("data");
     expect(failure.message).toContain(words);
     expect(treeOf(it.folder)).toEqual(before);
   });
@@ -210,7 +215,7 @@ describe("issueCertificate() changes nothing on disk when", () => {
     });
     const client = createVaultClient({ address: relay.address, token: cluster.rootToken });
     const failure = await failureOf(() => it.issue({ client }));
-    expect(failure.exitCode).toBe(ExitCode.data);
+    expect(failure.kind).toBe("data");
     expect(failure.message).toEndWith("lacks what was asked for: a.example.com, 10.0.0.1");
     expect(treeOf(it.folder)).toEqual(before);
   });
@@ -230,7 +235,7 @@ describe("issueCertificate() changes nothing on disk when", () => {
     await it.issue();
     const before = treeOf(it.folder);
     const failure = await failureOf(() => it.issue({ signPath: "demo/pki/etcd-k8s/sign/moment" }));
-    expect(failure.exitCode).toBe(ExitCode.data);
+    expect(failure.kind).toBe("data");
     expect(failure.message).toMatch(/ended .* before it began to be used/);
     expect(treeOf(it.folder)).toEqual(before);
   });

@@ -1,7 +1,6 @@
 import { afterAll, describe, expect, test } from "bun:test";
 import { chownSync, existsSync, statSync } from "node:fs";
 import { dirname, join } from "node:path";
-import { ExitCode } from "../../lib/failure.ts";
 import { isFor, readCertificates } from "../../lib/x509/certificate.ts";
 import { readKey } from "../../lib/x509/key.ts";
 import { type KeyType, keyTypeName } from "../../lib/x509/key-type.ts";
@@ -171,7 +170,7 @@ describe("issueCertificate() at other destinations", () => {
     await using it = place();
     await it.issue();
     const failure = await failureOf(() => it.issue({ destination: `${it.destination}-key` }));
-    expect(failure.exitCode).toBe(ExitCode.cantCreate);
+    expect(failure.kind).toBe("file");
     await expectMatching(it);
   });
 
@@ -180,7 +179,7 @@ describe("issueCertificate() at other destinations", () => {
     async (destination) => {
       await using it = place();
       const failure = await failureOf(() => it.issue({ destination }));
-      expect(failure.exitCode).toBe(ExitCode.usage);
+      expect(failure.kind).toBe("usage");
       expect(it.relay.passed).toEqual([]);
       expect(existsSync(dirname(it.destination))).toBe(false);
     },

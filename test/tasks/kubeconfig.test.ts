@@ -1,7 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
 import { parse } from "yaml";
-import { ExitCode } from "../../lib/failure.ts";
 import { readKubeconfig } from "../../lib/tasks/kubeconfig.ts";
 import { failureOf } from "../support/failure.ts";
 
@@ -255,7 +254,7 @@ describe("readKubeconfig() beside what is not ours", () => {
     ],
   ])("refuses %s, of which one can't be changed without the other", async (_name, text) => {
     const failure = await failureOf(() => put(`kind: Config\n${text}`));
-    expect(failure.exitCode).toBe(ExitCode.data);
+    expect(failure.kind).toBe("data");
     expect(failure.message).toBe("f can't be changed without changing what else is in it");
   });
 
@@ -329,7 +328,7 @@ describe("readKubeconfig() refuses", () => {
   ];
   test.each(cases)("%s", async (_name, text, why) => {
     const failure = await failureOf(() => readKubeconfig(text, "f"));
-    expect(failure.exitCode).toBe(ExitCode.data);
+    expect(failure.kind).toBe("data");
     expect(failure.message).toBe(`f is not a kubeconfig: ${why}`);
   });
 

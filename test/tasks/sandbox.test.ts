@@ -1,5 +1,5 @@
 import { describe, expect, test } from "bun:test";
-import { ExitCode, Failure } from "../../lib/failure.ts";
+import { Failure } from "../../lib/failure.ts";
 import { fileError } from "../../lib/host/file-error.ts";
 import { judgeNeeds } from "../../lib/tasks/host-status-sandbox.ts";
 import { unitOf, withUnitHint } from "../../lib/tasks/own-unit.ts";
@@ -185,7 +185,7 @@ test("a finding names each unit once, and all that need one path together", () =
 
 describe("the hint of a run in a unit", () => {
   const error = (code: string) =>
-    fileError(ExitCode.cantCreate, "make the folder", "/srv/tls", Object.assign(new Error(code), { code }));
+    fileError("file", "make the folder", "/srv/tls", Object.assign(new Error(code), { code }));
   const inCert = "1:name=systemd:/system.slice/cert.service\n0::/system.slice/cert.service\n";
 
   test.each([
@@ -201,9 +201,9 @@ describe("the hint of a run in a unit", () => {
   });
 
   test("names the unit, the folder and the drop-in where the folder is out of the sandbox", () => {
-    const { message, hint, exitCode } = withUnitHint(error("EROFS"), "/srv/tls", inCert);
-    expect([exitCode, message]).toEqual([
-      ExitCode.cantCreate,
+    const { message, hint, kind } = withUnitHint(error("EROFS"), "/srv/tls", inCert);
+    expect([kind, message]).toEqual([
+      "file",
       "can't make the folder /srv/tls: the file system is read-only (EROFS)",
     ]);
     expect(hint).toBe(
@@ -215,7 +215,7 @@ describe("the hint of a run in a unit", () => {
   });
 
   test("is not given for another fault, another file, or by hand", () => {
-    for (const failure of [error("ENOSPC"), error("EACCES"), new Failure(ExitCode.data, "/srv/tls")])
+    for (const failure of [error("ENOSPC"), error("EACCES"), new Failure("data", "/srv/tls")])
       expect(withUnitHint(failure, "/srv/tls", inCert)).toBe(failure);
     const failure = error("EROFS");
     expect(withUnitHint(failure, "/srv/other", inCert)).toBe(failure);

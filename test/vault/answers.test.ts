@@ -1,5 +1,4 @@
 import { describe, expect, test } from "bun:test";
-import { ExitCode } from "../../lib/failure.ts";
 import { createVaultClient, type VaultClient } from "../../lib/vault/client.ts";
 import { readSecret } from "../../lib/vault/kv.ts";
 import { listIssuers, readPkiRole, signCsr } from "../../lib/vault/pki.ts";
@@ -68,7 +67,7 @@ describe("an answer of another shape", () => {
     const failure = await failureOf(() => call(createVaultClient({ address: server.address })));
     expect(failure.message).toContain(missing);
     expect(failure.message).not.toContain("hvs.secret");
-    expect(failure.exitCode).toBe(ExitCode.unavailable);
+    expect(failure.kind).toBe("unavailable");
   });
 
   test.each([

@@ -1,5 +1,4 @@
 import { afterEach, beforeEach, describe, expect, mock, spyOn, test } from "bun:test";
-import { ExitCode } from "../../lib/failure.ts";
 import { createVaultClient } from "../../lib/vault/client.ts";
 import { listNames, readData } from "../../lib/vault/data.ts";
 import { failureOf } from "../support/failure.ts";
@@ -27,20 +26,20 @@ async function failed(answer: () => Response, request = get()) {
 
 describe("client.ask() on a page instead of JSON", () => {
   test.each([
-    [200, ExitCode.unavailable, 1],
-    [400, ExitCode.unavailable, 1],
-    [403, ExitCode.unavailable, 1],
-    [404, ExitCode.unavailable, 1],
-    [429, ExitCode.tryLater, 3],
-    [500, ExitCode.tryLater, 3],
-    [502, ExitCode.tryLater, 3],
-    [503, ExitCode.tryLater, 3],
-    [504, ExitCode.tryLater, 3],
-  ])("with HTTP %d ends with %d after %d requests", async (status, exitCode, times) => {
+    [200, "unavailable", 1],
+    [400, "unavailable", 1],
+    [403, "unavailable", 1],
+    [404, "unavailable", 1],
+    [429, "temporary", 3],
+    [500, "temporary", 3],
+    [502, "temporary", 3],
+    [503, "temporary", 3],
+    [504, "temporary", 3],
+  ] as const)("with HTTP %d ends with %p after %d requests", async (status, kind, times) => {
     const { error, sent } = await failed(() => html(status));
     expect(error.message).toBe(`GET sys/mounts: HTTP ${status} came with an HTML page`);
     expect(error.hint).toContain("check VAULT_ADDR and the proxy between");
-    expect(error.exitCode).toBe(exitCode);
+    expect(error.kind).toBe(kind);
     expect(error.status).toBe(status);
     expect(sent).toBe(times);
   });
@@ -71,7 +70,7 @@ describe("client.ask() on a body that is not what Vault sends", () => {
   ])("refuses %s and quotes none of it", async (_what, body) => {
     const { error, sent } = await failed(() => new Response(body));
     expect(error.message).toBe("GET sys/mounts: HTTP 200 came with a body that is not JSON");
-    expect(error.exitCode).toBe(ExitCode.unavailable);
+    expect(error.kind).toBe("unavailable");
     expect(Bun.inspect(error) + Bun.inspect(error.cause)).not.toContain("hvs.secret");
     expect(sent).toBe(1);
   });
@@ -87,7 +86,7 @@ describe("client.ask() on a body that is not what Vault sends", () => {
     await using server = startScripted(() => new Response(body));
     const failure = await failureOf(() => createVaultClient({ address: server.address }).ask(get()));
     expect(failure.message).toBe("the answer to GET sys/mounts is not a JSON object");
-    expect(failure.exitCode).toBe(ExitCode.unavailable);
+    expect(failure.kind).toBe("unavailable");
     expect(failure.hint).toContain("check VAULT_ADDR");
   });
 
@@ -110,7 +109,7 @@ describe("client.ask() on a body that is not what Vault sends", () => {
     const { error } = await failed(() => new Response(body, { status }));
     expect(error.message).toBe(`GET sys/mounts: HTTP ${status} came without the errors that Vault lists`);
     expect(error.hint).toContain("the proxy between");
-    expect(error.exitCode).toBe(ExitCode.unavailable);
+    expect(error.kind).toBe("unavailable");
   });
 
   test.each([
@@ -144,7 +143,7 @@ describe("client.ask() on a body without end", () => {
     });
     const error = await vaultErrorOf(() => createVaultClient({ address: server.address }).ask(get()));
     expect(error.message).toBe("GET sys/mounts: the answer is longer than 8 MiB");
-    expect(error.exitCode).toBe(ExitCode.unavailable);
+    expect(error.kind).toBe("unavailable");
     await until(() => server.closed === 1);
     // What lies in the system's buffers was sent, too.
     expect(written).toBeLessThan(40);
@@ -181,16 +180,16 @@ describe("client.ask() on JSON that costs more than its bytes", () => {
     ["made of too many values", `{"data":{"keys":[${"{},".repeat(600_000)}{}]}}`],
   ])("says that it is %s", async (excess, text) => {
     const { error, sent } = await failed(answer(text));
-    expect([error.message, error.exitCode, sent]).toEqual([
+    expect([error.message, error.kind, sent]).toEqual([
       `GET sys/mounts: the answer is ${excess}`,
-      ExitCode.unavailable,
+      "unavailable",
       1,
     ]);
   });
 
   test("is tried again where a proxy in trouble sent it", async () => {
     const { error, sent } = await failed(() => new Response("[".repeat(1000), { status: 503 }));
-    expect([error.exitCode, sent]).toEqual([ExitCode.tryLater, 3]);
+    expect([error.kind, sent]).toEqual(["temporary", 3]);
   });
 
   test("gives what is as deep as people write, and as long as a mount of a million names", async () => {

@@ -1,6 +1,5 @@
 import { beforeAll, describe, expect, test } from "bun:test";
-import { ExitCode } from "../../lib/failure.ts";
-import { startServer } from "../../lib/server/server.ts";
+import { startServer } from "../../lib/server/start-server.ts";
 import { createVaultClient, type VaultClient } from "../../lib/vault/client.ts";
 import { readData } from "../../lib/vault/data.ts";
 import { isNothingThere } from "../../lib/vault/error.ts";
@@ -21,7 +20,7 @@ describe("client.request() with a token that the server does not know", () => {
     const client = createVaultClient({ address: server.address, token: "hvs.unknown" });
     const error = await vaultErrorOf(() => client.request(request));
     expect(await isUnknownToken(client, "hvs.unknown", error)).toBe(true);
-    expect(error.exitCode).toBe(ExitCode.noPermission);
+    expect(error.kind).toBe("permission");
     expect(error.hint).toStartWith("the server does not know this token");
     expect(Bun.inspect(error)).not.toContain("hvs.unknown");
   });
@@ -44,7 +43,7 @@ describe("client.request() with a token that may not", () => {
     const error = await vaultErrorOf(() => client.request(get("sys/mounts")));
     expect(error.message).toStartWith("GET sys/mounts: permission denied (HTTP 403,");
     expect(error.hint).toBe('the token needs a policy with the capability "read" on sys/mounts');
-    expect(error.exitCode).toBe(ExitCode.noPermission);
+    expect(error.kind).toBe("permission");
     expect(await isUnknownToken(client, "may-do-little", error)).toBe(false);
   });
 
@@ -57,7 +56,7 @@ describe("client.request() with a token that may not", () => {
 
   test("is told the same without any token", async () => {
     const error = await vaultErrorOf(() => createVaultClient({ address: server.address }).request(get()));
-    expect(error.exitCode).toBe(ExitCode.noPermission);
+    expect(error.kind).toBe("permission");
   });
 });
 
@@ -66,7 +65,7 @@ describe("client.request() to where nothing is", () => {
     const error = await vaultErrorOf(() => root.request(get("demo/pki/k8s/roles/kubelet")));
     expect(error.message).toContain('no handler for route "demo/pki/k8s/roles/kubelet"');
     expect(error.hint).toContain("nothing is mounted at that path");
-    expect(error.exitCode).toBe(ExitCode.config);
+    expect(error.kind).toBe("config");
     expect(isNothingThere(error)).toBe(false);
   });
 
@@ -80,7 +79,7 @@ describe("client.request() to where nothing is", () => {
 
   test("is an error for readData() where nothing is mounted", async () => {
     const error = await vaultErrorOf(() => readData(root, "demo/secrets/service-accounts"));
-    expect(error.exitCode).toBe(ExitCode.config);
+    expect(error.kind).toBe("config");
   });
 
   test("takes a deleted version of a versioned secret for nothing", async () => {
@@ -115,6 +114,6 @@ test("a server that is gone is unreachable for now", async () => {
   await client.request(get());
   await other[Symbol.asyncDispose]();
   const error = await vaultErrorOf(() => client.request(get()));
-  expect(error.exitCode).toBe(ExitCode.tryLater);
+  expect(error.kind).toBe("temporary");
   expect(error.message).toContain("refuses the connection");
 });

@@ -1,5 +1,4 @@
 import { afterEach, beforeEach, describe, expect, mock, spyOn, test } from "bun:test";
-import { ExitCode } from "../../lib/failure.ts";
 import { createVaultClient, type VaultRequest } from "../../lib/vault/client.ts";
 import { createFromRole } from "../../lib/vault/token.ts";
 import { startRaw, startScripted } from "../support/scripted.ts";
@@ -36,7 +35,7 @@ describe("client.request() on an answer that may pass", () => {
   ])("HTTP %d %p: %d tries of a read, %d of a creation", async (status, words, reads, creations) => {
     const answer = () => refusal(status, words === "" ? [] : [words]);
     const { error, sent } = await failed(answer, get());
-    expect(error.exitCode).toBe(ExitCode.tryLater);
+    expect(error.kind).toBe("temporary");
     expect(error.status).toBe(status);
     expect(error.message).toBe(`GET sys/mounts: HTTP ${status}${words === "" ? "" : `, ${words}`}`);
     expect(sent).toBe(reads);
@@ -44,14 +43,14 @@ describe("client.request() on an answer that may pass", () => {
   });
 
   test.each([
-    [400, "missing client token", ExitCode.data],
-    [403, "permission denied", ExitCode.noPermission],
-    [404, "", ExitCode.unavailable],
-    [405, "unsupported operation", ExitCode.unavailable],
-    [418, "a teapot", ExitCode.unavailable],
-  ])("is not what HTTP %d %p is: one try", async (status, words, exitCode) => {
+    [400, "missing client token", "data"],
+    [403, "permission denied", "permission"],
+    [404, "", "unavailable"],
+    [405, "unsupported operation", "unavailable"],
+    [418, "a teapot", "unavailable"],
+  ] as const)("is not what HTTP %d %p is: one try", async (status, words, kind) => {
     const { error, sent } = await failed(() => refusal(status, words === "" ? [] : [words]), get());
-    expect(error.exitCode).toBe(exitCode);
+    expect(error.kind).toBe(kind);
     expect(sent).toBe(1);
   });
 
@@ -124,7 +123,7 @@ describe("client.request() on a connection that breaks", () => {
       const client = createVaultClient({ address: server.address });
       const error = await vaultErrorOf(() => client.request(get()));
       expect(error.message).toContain("broke off the connection");
-      expect(error.exitCode).toBe(ExitCode.tryLater);
+      expect(error.kind).toBe("temporary");
       expect(server.connections).toBe(3);
 
       await vaultErrorOf(() => createFromRole(client, "demo-worker", "hvs.init"));
@@ -158,7 +157,7 @@ describe("client.request() on a connection that breaks", () => {
     const client = createVaultClient({ address: server.address, onRetry: () => tries++ });
     const error = await vaultErrorOf(() => client.request(createOnce()));
     expect(error.message).toContain("refuses the connection (ECONNREFUSED)");
-    expect(error.exitCode).toBe(ExitCode.tryLater);
+    expect(error.kind).toBe("temporary");
     expect(tries).toBe(2);
   });
 
@@ -166,16 +165,16 @@ describe("client.request() on a connection that breaks", () => {
     const client = createVaultClient({ address: "http://vault.invalid:8200" });
     const error = await vaultErrorOf(() => client.request(get()));
     expect(error.message).toContain("vault.invalid:8200 has no address in DNS");
-    expect(error.exitCode).toBe(ExitCode.tryLater);
+    expect(error.kind).toBe("temporary");
   });
 
   test("says that something else speaks there", async () => {
     await using server = await startRaw({ onConnection: (socket) => socket.write("SSH-2.0-OpenSSH_9\r\n") });
     const client = createVaultClient({ address: server.address, maxRetries: 0 });
-    expect((await vaultErrorOf(() => client.request(get()))).exitCode).toBe(ExitCode.tryLater);
+    expect((await vaultErrorOf(() => client.request(get()))).kind).toBe("temporary");
     const overTls = createVaultClient({ address: server.address.replace("http", "https"), maxRetries: 0 });
     const error = await vaultErrorOf(() => overTls.request(get()));
     expect(error.message).toContain("breaks off the TLS handshake");
-    expect(error.exitCode).toBe(ExitCode.unavailable);
+    expect(error.kind).toBe("unavailable");
   });
 });

@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, mock, spyOn, test } from "bun:test";
-import { ExitCode, Failure } from "../../lib/failure.ts";
+import { Failure } from "../../lib/failure.ts";
 import { createVaultClient } from "../../lib/vault/client.ts";
 import { failureOf } from "../support/failure.ts";
 import { startRaw, startScripted } from "../support/scripted.ts";
@@ -33,7 +33,7 @@ describe("requestTimeoutMs", () => {
     const error = await vaultErrorOf(() => client.request(get()));
     const took = performance.now() - start;
     expect(error.message).toMatch(/^GET sys\/mounts: 127\.0\.0\.1:\d+ did not answer within 0\.06 s$/);
-    expect(error.exitCode).toBe(ExitCode.tryLater);
+    expect(error.kind).toBe("temporary");
     expect(server.requests).toBe(3);
     expect(took).toBeGreaterThanOrEqual(170);
     expect(took).toBeLessThan(3_000);
@@ -48,7 +48,7 @@ describe("requestTimeoutMs", () => {
     const client = createVaultClient({ address: server.address, requestTimeoutMs: 150, maxRetries: 0 });
     const error = await vaultErrorOf(() => client.request(get()));
     expect(error.message).toContain("did not answer within 0.15 s");
-    expect(error.exitCode).toBe(ExitCode.tryLater);
+    expect(error.kind).toBe("temporary");
   });
 
   test("ends a try whose headers come a byte at a time", async () => {
@@ -87,12 +87,12 @@ describe("signal", () => {
     const failure = failureOf(() => client.request(get()));
     await until(() => server.seen.length === 1);
     await Bun.sleep(30);
-    controller.abort(new Failure(ExitCode.tryLater, "stopped by SIGTERM"));
+    controller.abort(new Failure("temporary", "stopped by SIGTERM"));
     const start = performance.now();
     expect((await failure).message).toMatch(
       /^GET sys\/mounts: 127.*had not answered when the run ended \(stopped by SIGTERM\)$/,
     );
-    expect((await failure).exitCode).toBe(ExitCode.tryLater);
+    expect((await failure).kind).toBe("temporary");
     expect(performance.now() - start).toBeLessThan(1_000);
     expect(server.seen).toHaveLength(1);
   });

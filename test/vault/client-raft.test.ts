@@ -1,7 +1,8 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { ExitCode } from "../../lib/failure.ts";
-import { type RaftServer, startServer } from "../../lib/server/server.ts";
-import { createVaultClient, type TlsOptions } from "../../lib/vault/client.ts";
+import type { RaftServer } from "../../lib/server/server.ts";
+import { startServer } from "../../lib/server/start-server.ts";
+import { createVaultClient } from "../../lib/vault/client.ts";
+import type { TlsOptions } from "../../lib/vault/connection.ts";
 import { type CertificateFiles, makeCertificates } from "../support/certificates.ts";
 import { temporaryFolder } from "../support/folder.ts";
 import { createOnce, get, vaultErrorOf } from "../support/vault.ts";
@@ -37,7 +38,7 @@ describe("a server that asks for a client certificate", () => {
     const refused = client({ ca: [own.ca], ...certificate }, () => retries++);
     const error = await vaultErrorOf(() => refused.request(get()));
     expect(error.hint).toContain("VAULT_CLIENT_CERT");
-    expect(error.exitCode).toBe(ExitCode.unavailable);
+    expect(error.kind).toBe("unavailable");
     expect(retries).toBe(0);
   });
 
@@ -47,7 +48,7 @@ describe("a server that asks for a client certificate", () => {
     const byName = createVaultClient({ address, tls: { ca: [ca], cert, key } });
     const error = await vaultErrorOf(() => byName.request(get()));
     expect(error.message).toContain("shows a certificate for another name");
-    expect(error.exitCode).toBe(ExitCode.unavailable);
+    expect(error.kind).toBe("unavailable");
     const { rootToken: token } = server;
     const named = createVaultClient({
       address,
@@ -67,7 +68,7 @@ describe("a server that asks for a client certificate", () => {
     expect(error.status).toBe(503);
     expect(error.message).toContain("Vault is sealed");
     expect(error.hint).toContain("unseal");
-    expect(error.exitCode).toBe(ExitCode.tryLater);
+    expect(error.kind).toBe("temporary");
     expect(retries).toBe(2);
     await server.unseal();
     expect(await sealed.request(get())).toHaveProperty("data");
@@ -79,7 +80,7 @@ describe("a server that asks for a client certificate", () => {
     await kept.request(get());
     await server.stop();
     const error = await vaultErrorOf(() => kept.request(get()));
-    expect(error.exitCode).toBe(ExitCode.tryLater);
+    expect(error.kind).toBe("temporary");
     await server.start();
     expect(await kept.request(get())).toHaveProperty("data");
   }, 30_000);

@@ -1,5 +1,4 @@
 import { describe, expect, test } from "bun:test";
-import { ExitCode } from "../../lib/failure.ts";
 import { createVaultClient } from "../../lib/vault/client.ts";
 import { makeCertificates } from "../support/certificates.ts";
 import { temporaryFolder } from "../support/folder.ts";
@@ -75,7 +74,7 @@ describe("client.request() does not follow", () => {
     await using server = startScripted(({ path }) => redirect(location(path, other.address), status));
     const client = createVaultClient({ address: server.address, token });
     const error = await vaultErrorOf(() => client.request(get()));
-    expect(error.exitCode).toBe(ExitCode.unavailable);
+    expect(error.kind).toBe("unavailable");
     expect(error.status).toBe(status);
     expect(error.hint).toContain("api_addr");
     expect(Bun.inspect(error)).not.toContain(token);
@@ -130,7 +129,7 @@ describe("client.request() does not follow", () => {
     const client = createVaultClient({ address: secure.address, token, tls: { ca: [ca] } });
     const error = await vaultErrorOf(() => client.request(get()));
     expect(error.message).toContain(`HTTP ${status} sends to ${plain.address}, which is not followed`);
-    expect(error.exitCode).toBe(ExitCode.unavailable);
+    expect(error.kind).toBe("unavailable");
     expect([secure.seen.length, plain.seen.length]).toEqual([1, 0]);
   });
 

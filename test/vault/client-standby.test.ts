@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test";
-import { startServer } from "../../lib/server/server.ts";
+import { startServer } from "../../lib/server/start-server.ts";
 import { createVaultClient } from "../../lib/vault/client.ts";
 import { createOrphan, lookupSelf } from "../../lib/vault/token.ts";
 import { startScripted } from "../support/scripted.ts";

@@ -1,9 +1,10 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { readFileSync } from "node:fs";
 import { serverSettings } from "../../lib/cli/environment.ts";
-import { ExitCode } from "../../lib/failure.ts";
-import { type Server, startServer } from "../../lib/server/server.ts";
-import { createVaultClient, type TlsOptions } from "../../lib/vault/client.ts";
+import type { Server } from "../../lib/server/server.ts";
+import { startServer } from "../../lib/server/start-server.ts";
+import { createVaultClient } from "../../lib/vault/client.ts";
+import type { TlsOptions } from "../../lib/vault/connection.ts";
 import { makeCertificates } from "../support/certificates.ts";
 import { temporaryFolder } from "../support/folder.ts";
 import { get, vaultErrorOf } from "../support/vault.ts";
@@ -54,15 +55,15 @@ describe("createVaultClient() over TLS", () => {
     const error = await vaultErrorOf(() => client.request(get()));
     expect(error.message).toContain("shows a certificate that no CA trusted here has signed");
     expect(error.hint).toContain("VAULT_CACERT");
-    expect(error.exitCode).toBe(ExitCode.unavailable);
+    expect(error.kind).toBe("unavailable");
     expect(retries).toBe(0);
   });
 
   test("is not fooled by an earlier request with the right CA", async () => {
     await request({ ca: [ca] });
-    expect((await vaultErrorOf(() => request({ ca: [stranger.ca] }))).exitCode).toBe(ExitCode.unavailable);
+    expect((await vaultErrorOf(() => request({ ca: [stranger.ca] }))).kind).toBe("unavailable");
     await request({ skipVerify: true });
-    expect((await vaultErrorOf(() => request({}))).exitCode).toBe(ExitCode.unavailable);
+    expect((await vaultErrorOf(() => request({}))).kind).toBe("unavailable");
   });
 
   test("takes the server's name where one is given", async () => {
@@ -70,7 +71,7 @@ describe("createVaultClient() over TLS", () => {
     const error = await vaultErrorOf(() => request({ ca: [ca], serverName: "vault.test" }));
     expect(error.message).toContain("shows a certificate for another name");
     expect(error.hint).toContain("VAULT_TLS_SERVER_NAME");
-    expect(error.exitCode).toBe(ExitCode.unavailable);
+    expect(error.kind).toBe("unavailable");
   });
 
   test("trusts whoever answers where skipVerify is set", async () => {
@@ -88,7 +89,7 @@ describe("createVaultClient() over TLS", () => {
     const error = await vaultErrorOf(() => createVaultClient({ address }).request(get()));
     expect(error.message).toContain("plain HTTP was spoken to a server that wants TLS");
     expect(error.hint).toContain("https://");
-    expect(error.exitCode).toBe(ExitCode.unavailable);
+    expect(error.kind).toBe("unavailable");
   });
 });
 

@@ -1,5 +1,4 @@
 import { describe, expect, test } from "bun:test";
-import { ExitCode } from "../../lib/failure.ts";
 import { createVaultClient } from "../../lib/vault/client.ts";
 import { failureOf } from "../support/failure.ts";
 import { startRaw, startScripted } from "../support/scripted.ts";
@@ -53,7 +52,7 @@ describe("createVaultClient()", () => {
     ];
     for (const failure of failures) {
       expect(failure.message).toMatch(/^the (token|namespace) is empty, or holds a blank or a character/);
-      expect(failure.exitCode).toBe(ExitCode.data);
+      expect(failure.kind).toBe("data");
       expect(Bun.inspect(failure)).not.toContain("hvs.");
     }
     expect(server.seen).toHaveLength(0);
@@ -64,7 +63,7 @@ describe("createVaultClient()", () => {
     const failure = await failureOf(() =>
       createVaultClient({ address: server.address }).request(get("demo/../sys/seal")),
     );
-    expect(failure.exitCode).toBe(ExitCode.usage);
+    expect(failure.kind).toBe("usage");
     expect(server.seen).toHaveLength(0);
   });
 
@@ -73,7 +72,7 @@ describe("createVaultClient()", () => {
     async (address) => {
       const failure = await failureOf(() => createVaultClient({ address }));
       expect(failure.message).toBe(`${JSON.stringify(address)} is not the address of a server`);
-      expect(failure.exitCode).toBe(ExitCode.config);
+      expect(failure.kind).toBe("config");
       expect(failure.hint).toContain("VAULT_ADDR");
     },
   );

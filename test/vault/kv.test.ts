@@ -1,5 +1,4 @@
 import { describe, expect, test } from "bun:test";
-import { ExitCode } from "../../lib/failure.ts";
 import { readSecret, writeSecret } from "../../lib/vault/kv.ts";
 import { enableMount } from "../../lib/vault/sys.ts";
 import { devServer } from "../support/dev-server.ts";
@@ -20,7 +19,7 @@ describe("writeSecret()", () => {
 
   test("shows nothing of the secret when it is refused", async () => {
     const error = await vaultErrorOf(() => writeSecret(client, "nowhere/a", { key: "very-secret" }));
-    expect(error.exitCode).toBe(ExitCode.config);
+    expect(error.kind).toBe("config");
     expect(Bun.inspect(error)).not.toContain("very-secret");
   });
 });
@@ -32,6 +31,6 @@ describe("readSecret()", () => {
   });
 
   test("is an error where nothing is mounted", async () => {
-    expect((await vaultErrorOf(() => readSecret(client, "nowhere/a"))).exitCode).toBe(ExitCode.config);
+    expect((await vaultErrorOf(() => readSecret(client, "nowhere/a"))).kind).toBe("config");
   });
 });

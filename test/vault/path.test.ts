@@ -1,6 +1,5 @@
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
-import { ExitCode } from "../../lib/failure.ts";
 import { encodePath } from "../../lib/vault/path.ts";
 import { failureOf } from "../support/failure.ts";
 
@@ -43,7 +42,7 @@ describe("encodePath()", () => {
     ["half of a pair", "sys/\ud800"],
   ])("refuses %s", async (_what, path) => {
     const failure = await failureOf(() => encodePath(path));
-    expect(failure.exitCode).toBe(ExitCode.usage);
+    expect(failure.kind).toBe("usage");
     expect(failure.message).toBe(`${JSON.stringify(path)} is not a path in Vault`);
   });
 
@@ -74,7 +73,7 @@ describe("encodePath()", () => {
         try {
           encoded = encodePath(path);
         } catch (error) {
-          expect(error).toHaveProperty("exitCode", ExitCode.usage);
+          expect(error).toHaveProperty("kind", "usage");
           return;
         }
         const url = new URL(`v1/${encoded}`, "http://127.0.0.1:8200/");

@@ -1,6 +1,5 @@
 import { describe, expect, test } from "bun:test";
 import { X509Certificate } from "node:crypto";
-import { ExitCode } from "../../lib/failure.ts";
 import { createVaultClient } from "../../lib/vault/client.ts";
 import {
   generateRoot,
@@ -48,7 +47,7 @@ describe("listIssuers()", () => {
 
   test("is an error where nothing is mounted", async () => {
     const error = await vaultErrorOf(() => listIssuers(client, "nowhere"));
-    expect(error.exitCode).toBe(ExitCode.config);
+    expect(error.kind).toBe("config");
   });
 });
 
@@ -120,9 +119,7 @@ describe("readIssuerChain()", () => {
 
   test("says that a mount has no CA", async () => {
     await enableMount(client, "bare", "pki", {});
-    expect((await vaultErrorOf(() => readIssuerChain(client, "bare/issuer/default"))).exitCode).toBe(
-      ExitCode.config,
-    );
+    expect((await vaultErrorOf(() => readIssuerChain(client, "bare/issuer/default"))).kind).toBe("config");
   });
 });
 
@@ -165,14 +162,14 @@ describe("signCsr()", () => {
     const { address, rootToken: token } = server;
     const once = createVaultClient({ address, token, onRetry: () => retries++ });
     const error = await vaultErrorOf(() => signCsr(once, path, request("node")));
-    return { exitCode: error.exitCode, hint: error.hint, retries };
+    return { kind: error.kind, hint: error.hint, retries };
   }
 
   test("tells what to do about a mount without a CA", async () => {
     await enableMount(client, "empty", "pki", {});
     await writePkiRole(client, "empty/roles/any", dayRole);
     expect(await refused("empty/sign/any")).toEqual({
-      exitCode: ExitCode.config,
+      kind: "config",
       hint: "the mount has no CA, or none that it signs with: run setup-mounts for this cluster",
       retries: 0,
     });
@@ -182,8 +179,8 @@ describe("signCsr()", () => {
     await mountWithCa("roleless");
     await writePkiRole(client, "roleless/roles/rsa", { ...dayRole, key_type: "rsa", key_bits: 2048 });
     const hint = expect.stringContaining("write-roles");
-    expect(await refused("roleless/sign/none")).toEqual({ exitCode: ExitCode.config, hint, retries: 0 });
-    expect(await refused("roleless/sign/rsa")).toEqual({ exitCode: ExitCode.data, hint, retries: 0 });
+    expect(await refused("roleless/sign/none")).toEqual({ kind: "config", hint, retries: 0 });
+    expect(await refused("roleless/sign/rsa")).toEqual({ kind: "data", hint, retries: 0 });
   });
 
   test("tells what to do about a CA that ends before the certificate", async () => {
@@ -191,7 +188,7 @@ describe("signCsr()", () => {
     // The mount's own limit would shorten the certificate's life.
     await tuneMount(client, "short", { maxLeaseTtlSeconds: 864_000 });
     const hint = expect.stringContaining("the CA ends before");
-    expect(await refused("short/sign/any")).toEqual({ exitCode: ExitCode.unavailable, hint, retries: 0 });
+    expect(await refused("short/sign/any")).toEqual({ kind: "unavailable", hint, retries: 0 });
   });
 
   test("tells that the CSR is none", async () => {
@@ -199,6 +196,6 @@ describe("signCsr()", () => {
     const error = await vaultErrorOf(() =>
       signCsr(client, "csrs/sign/any", { ...request("a"), csr: "nothing" }),
     );
-    expect(error.exitCode).toBe(ExitCode.data);
+    expect(error.kind).toBe("data");
   });
 });

@@ -1,5 +1,5 @@
 import { beforeAll, describe, expect, test } from "bun:test";
-import { startServer } from "../../lib/server/server.ts";
+import { startServer } from "../../lib/server/start-server.ts";
 import type { VaultClient } from "../../lib/vault/client.ts";
 import { writeData } from "../../lib/vault/data.ts";
 import { isSaid, type Meaning, meanings } from "../../lib/vault/meaning.ts";

@@ -1,12 +1,11 @@
 import { describe, expect, test } from "bun:test";
-import { ExitCode } from "../../lib/failure.ts";
 import { VaultError, type VaultErrorOptions } from "../../lib/vault/error.ts";
 import { parseRetryAfter, type RetryOptions, retry } from "../../lib/vault/retry.ts";
 
 const passing = { transient: true, untouched: true };
 
 function fault(options: VaultErrorOptions = passing): VaultError {
-  return new VaultError(ExitCode.tryLater, { method: "GET", path: "sys/mounts" }, "fails", options);
+  return new VaultError("temporary", { method: "GET", path: "sys/mounts" }, "fails", options);
 }
 
 /** Runs retry() on an attempt that fails each time, or as often as said; tells how often it was called. */

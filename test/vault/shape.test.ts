@@ -1,5 +1,4 @@
 import { describe, expect, test } from "bun:test";
-import { ExitCode } from "../../lib/failure.ts";
 import { Answer } from "../../lib/vault/shape.ts";
 import { failureOf } from "../support/failure.ts";
 
@@ -51,7 +50,7 @@ describe("Answer", () => {
     expect(failure.message).toStartWith("the answer to GET x/y");
     expect(failure.message).toContain(kind.replace("%s", name));
     expect(failure.message).not.toContain("hvs.secret");
-    expect(failure.exitCode).toBe(ExitCode.unavailable);
+    expect(failure.kind).toBe("unavailable");
     expect(failure.hint).toContain("check VAULT_ADDR");
   });
 

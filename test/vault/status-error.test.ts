@@ -1,22 +1,24 @@
 import { expect, test } from "bun:test";
-import { ExitCode } from "../../lib/failure.ts";
 import { statusError } from "../../lib/vault/status-error.ts";
 
 const request = { method: "POST", path: "demo/pki/k8s/sign/kubelet", capability: "update" };
 
 test.each([
-  ["Vault is sealed", ExitCode.tryLater],
-  ["server is not yet initialized", ExitCode.tryLater],
+  ["Vault is sealed", "temporary"],
+  ["server is not yet initialized", "temporary"],
   // Names that the user gave, and the server repeats.
-  ["common name seal-1.example.com not allowed by this role", ExitCode.data],
-  ["subject alternate name sealed.example.com not allowed by this role", ExitCode.data],
-])("statusError() of 400 %p ends with %d, and is tried again only where that helps", (words, exitCode) => {
-  const error = statusError(request, 400, [words]);
-  expect(error.exitCode).toBe(exitCode);
-  expect(error.transient).toBe(exitCode === ExitCode.tryLater);
-});
+  ["common name seal-1.example.com not allowed by this role", "data"],
+  ["subject alternate name sealed.example.com not allowed by this role", "data"],
+] as const)(
+  "statusError() of 400 %p is of kind %p, and is tried again only where that helps",
+  (words, kind) => {
+    const error = statusError(request, 400, [words]);
+    expect(error.kind).toBe(kind);
+    expect(error.transient).toBe(kind === "temporary");
+  },
+);
 
 test("statusError() of a namespace that OpenBao does not have names the variable", () => {
   const error = statusError(request, 404, ["namespace not found"]);
-  expect([error.exitCode, error.hint]).toEqual([ExitCode.config, "check VAULT_NAMESPACE"]);
+  expect([error.kind, error.hint]).toEqual(["config", "check VAULT_NAMESPACE"]);
 });

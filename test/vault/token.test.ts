@@ -1,6 +1,5 @@
 import { describe, expect, test } from "bun:test";
-import { ExitCode } from "../../lib/failure.ts";
-import { startServer } from "../../lib/server/server.ts";
+import { startServer } from "../../lib/server/start-server.ts";
 import { lookupAccessor } from "../../lib/vault/accessor.ts";
 import { createVaultClient } from "../../lib/vault/client.ts";
 import { means } from "../../lib/vault/error.ts";
@@ -40,7 +39,7 @@ describe("createOrphan()", () => {
   test("is refused for an id that is there", async () => {
     await orphan("twice");
     const error = await vaultErrorOf(() => orphan("twice"));
-    expect(error.exitCode).toBe(ExitCode.data);
+    expect(error.kind).toBe("data");
     expect(Bun.inspect(error)).not.toContain('"id"');
   });
 });
@@ -130,7 +129,7 @@ describe("createFromRole()", () => {
   test("is refused for a role that is not there", async () => {
     const error = await vaultErrorOf(() => createFromRole(client, "none", server.rootToken));
     expect(error.message).toContain("unknown role none");
-    expect(error.exitCode).toBe(ExitCode.config);
+    expect(error.kind).toBe("config");
   });
 });
 

@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, mock, spyOn, test } from "bun:test";
-import { ExitCode } from "../../lib/failure.ts";
+import type { FailureKind } from "../../lib/failure.ts";
 import { createVaultClient } from "../../lib/vault/client.ts";
 import { renewSelf } from "../../lib/vault/token.ts";
 import { isUnknownToken } from "../../lib/vault/unknown-token.ts";
@@ -108,18 +108,18 @@ describe("isUnknownToken()", () => {
   });
 
   const rateLimited = { status: 429, errors: ["request path quota exceeded"] };
-  const away: ReadonlyArray<readonly [string, Play, ExitCode]> = [
-    ["sealed", says(sealed.openbao), ExitCode.tryLater],
-    ["over its rate limit", says(rateLimited), ExitCode.tryLater],
-    ["at fault", says({ status: 500, errors: ["internal error"] }), ExitCode.tryLater],
-    ["behind a proxy that refuses", page, ExitCode.unavailable],
+  const away: ReadonlyArray<readonly [string, Play, FailureKind]> = [
+    ["sealed", says(sealed.openbao), "temporary"],
+    ["over its rate limit", says(rateLimited), "temporary"],
+    ["at fault", says({ status: 500, errors: ["internal error"] }), "temporary"],
+    ["behind a proxy that refuses", page, "unavailable"],
   ];
-  test.each(away)("says nothing of the token while the server is %s", async (_name, play2, exitCode) => {
+  test.each(away)("says nothing of the token while the server is %s", async (_name, play2, kind) => {
     const bare = says(mountsUnknown.openbao);
     for (const mounts of [[play2, bare] as const, [bare, play2] as const]) {
       await using server = play(says(unknown.openbao), ...mounts);
       const error = await vaultErrorOf(() => settle(server));
-      expect(error.exitCode).toBe(exitCode);
+      expect(error.kind).toBe(kind);
       expect(error.path).toBe("sys/internal/ui/mounts");
     }
   });

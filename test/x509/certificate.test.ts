@@ -1,6 +1,5 @@
 import { describe, expect, test } from "bun:test";
 import { writeFileSync } from "node:fs";
-import { ExitCode } from "../../lib/failure.ts";
 import {
   type Certificate,
   isFor,
@@ -130,7 +129,7 @@ describe("readCertificates() reads", () => {
     ],
   ])("and refuses %s", async (_name, text, words) => {
     const failure = await failureOf(() => readCertificates(text, "/etc/a.pem"));
-    expect(failure.exitCode).toBe(ExitCode.data);
+    expect(failure.kind).toBe("data");
     expect(failure.message).toBe(`/etc/a.pem ${words}`);
   });
 });

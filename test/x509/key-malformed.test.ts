@@ -1,6 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
-import { ExitCode, Failure } from "../../lib/failure.ts";
+import { Failure } from "../../lib/failure.ts";
 import { generateKey, type PrivateKey, publicKeyDer, readKey } from "../../lib/x509/key.ts";
 import { decodePem, encodePem } from "../../lib/x509/pem.ts";
 import { failureOf } from "../support/failure.ts";
@@ -60,7 +60,7 @@ describe("readKey() on malformed DER", () => {
   test.each(samples)("$name cut off anywhere is refused", async (it) => {
     for (let end = 1; end < it.der.length; end += it.der.length > 300 ? 7 : 1) {
       const failure = await failureOf(() => read(it, it.der.subarray(0, end)));
-      expect(failure.exitCode).toBe(ExitCode.data);
+      expect(failure.kind).toBe("data");
     }
   });
 

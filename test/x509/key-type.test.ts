@@ -1,5 +1,4 @@
 import { describe, expect, test } from "bun:test";
-import { ExitCode } from "../../lib/failure.ts";
 import { chooseKeyType, isSameKeyType, type KeyType, keyTypeName } from "../../lib/x509/key-type.ts";
 import { failureOf } from "../support/failure.ts";
 
@@ -42,7 +41,7 @@ describe("chooseKeyType()", () => {
   ];
   test.each(refused)("refuses type %s with size %s, and offers those there are", async (type, bits) => {
     const failure = await failureOf(() => chooseKeyType(type, bits));
-    expect(failure.exitCode).toBe(ExitCode.usage);
+    expect(failure.kind).toBe("usage");
     expect(failure.hint).toBe("choose rsa (2048, 3072, 4096), ec (256, 384, 521) or ed25519");
   });
 });

@@ -1,6 +1,5 @@
 import { describe, expect, test } from "bun:test";
 import { ed25519 } from "@noble/curves/ed25519.js";
-import { ExitCode } from "../../lib/failure.ts";
 import { publicKeyDer, readKey } from "../../lib/x509/key.ts";
 import { decodePem, encodePem } from "../../lib/x509/pem.ts";
 import { failureOf } from "../support/failure.ts";
@@ -42,7 +41,7 @@ describe("readKey() on the vectors of RFC 8410, section 10.3", () => {
     const { publicKey } = ed25519.keygen();
     const pem = encodePem("PRIVATE KEY", version2(secretKey, publicKey));
     const failure = await failureOf(() => readKey(pem, "/etc/a-key.pem"));
-    expect(failure.exitCode).toBe(ExitCode.data);
+    expect(failure.kind).toBe("data");
     expect(failure.message).toBe("/etc/a-key.pem holds a public key that does not belong to its private key");
   });
 

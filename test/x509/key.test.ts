@@ -2,7 +2,6 @@ import { describe, expect, test } from "bun:test";
 import { sign, verify } from "node:crypto";
 import { ed25519 } from "@noble/curves/ed25519.js";
 import { p256, p384, p521 } from "@noble/curves/nist.js";
-import { ExitCode } from "../../lib/failure.ts";
 import { generateKey, publicKeyDer, readKey } from "../../lib/x509/key.ts";
 import type { KeyType } from "../../lib/x509/key-type.ts";
 import { encodePem } from "../../lib/x509/pem.ts";
@@ -130,7 +129,7 @@ describe("readKey()", () => {
     "refuses %s in a sentence of its own, which quotes nothing of it",
     async (_name, text, words) => {
       const failure = await failureOf(() => readKey(text, "/etc/etcd-key.pem"));
-      expect(failure.exitCode).toBe(ExitCode.data);
+      expect(failure.kind).toBe("data");
       expect(failure.message).toStartWith("/etc/etcd-key.pem ");
       expect(failure.message).toContain(words);
       const said = Bun.inspect([failure.message, failure.hint, failure.cause]);

@@ -1,5 +1,4 @@
 import { describe, expect, test } from "bun:test";
-import { ExitCode } from "../../lib/failure.ts";
 import { checkNames, type Names } from "../../lib/x509/names.ts";
 import { failureOf } from "../support/failure.ts";
 
@@ -55,7 +54,7 @@ describe("checkNames()", () => {
   ];
   test.each(bad)("refuses %s, and names it on one line", async (_name, names, quoted, what) => {
     const failure = await failureOf(() => checkNames({ ...good, ...names }));
-    expect(failure.exitCode).toBe(ExitCode.usage);
+    expect(failure.kind).toBe("usage");
     expect(failure.message).toContain(quoted);
     expect(failure.message).toEndWith(`can't be the ${what} of a certificate`);
     expect(failure.message).not.toMatch(/\p{Cc}/u);

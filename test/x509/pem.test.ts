@@ -1,6 +1,5 @@
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
-import { ExitCode } from "../../lib/failure.ts";
 import { decodePem, encodePem } from "../../lib/x509/pem.ts";
 import { failureOf } from "../support/failure.ts";
 import { opensslEcKey } from "../support/openssl.ts";
@@ -61,7 +60,7 @@ describe("decodePem()", () => {
     ["base64 for URLs", "-----BEGIN A-----\nAA_A\n-----END A-----\n", "broken base64"],
   ])("refuses %s", async (_what, text, words) => {
     const failure = await failureOf(() => decodePem(text, "/etc/some-key.pem"));
-    expect(failure.exitCode).toBe(ExitCode.data);
+    expect(failure.kind).toBe("data");
     expect(failure.message).toStartWith("/etc/some-key.pem holds a PEM block");
     expect(failure.message).toContain(words);
   });

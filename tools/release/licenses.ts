@@ -1,6 +1,6 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
-import { ExitCode, Failure } from "../../lib/failure.ts";
+import { Failure } from "../../lib/failure.ts";
 import { ROOT } from "../main.ts";
 import { locked, shippedPackages } from "./target.ts";
 
@@ -33,6 +33,6 @@ function readPart(name: string): string {
 function licenseOf(path: string): string {
   const folder = join(ROOT, path);
   const name = readdirSync(folder).find((it) => /^licen[cs]e(\.(md|txt))?$/i.test(it));
-  if (name === undefined) throw new Failure(ExitCode.config, `${path} has no licence's text`);
+  if (name === undefined) throw new Failure("config", `${path} has no licence's text`);
   return readFileSync(join(folder, name), "utf8");
 }

@@ -1,4 +1,4 @@
-import { ExitCode, Failure } from "../../lib/failure.ts";
+import { Failure } from "../../lib/failure.ts";
 
 export interface CommandOptions {
   readonly cwd?: string;
@@ -20,7 +20,7 @@ export async function runCommand(
 ): Promise<Uint8Array<ArrayBuffer>> {
   const path = Bun.which(command);
   if (path === null) {
-    throw new Failure(ExitCode.config, `${command} is not installed, which a release is made with`, {
+    throw new Failure("config", `${command} is not installed, which a release is made with`, {
       hint: `install the package ${packageOf[command] ?? command}`,
     });
   }
@@ -34,7 +34,7 @@ export async function runCommand(
   const [out, errors, code] = await Promise.all([child.stdout.bytes(), child.stderr.text(), child.exited]);
   if (code !== 0) {
     const told = `${errors}${new TextDecoder().decode(out)}`.trim();
-    throw new Failure(ExitCode.software, `${command} ended with ${code}: ${told}`);
+    throw new Failure("internal", `${command} ended with ${code}: ${told}`);
   }
   return out;
 }

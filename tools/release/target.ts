@@ -2,7 +2,7 @@ import { createHash } from "node:crypto";
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync } from "node:fs";
 import { homedir } from "node:os";
 import { join } from "node:path";
-import { ExitCode, Failure } from "../../lib/failure.ts";
+import { Failure } from "../../lib/failure.ts";
 import { compile } from "../build.ts";
 import { ROOT } from "../main.ts";
 import { runCommand } from "./run.ts";
@@ -62,7 +62,7 @@ export async function runtimeOf({ runtime }: Target): Promise<string> {
       .update(readFileSync(join(work, archive)))
       .digest("base64");
     if (integrity !== `sha512-${found}`) {
-      throw new Failure(ExitCode.data, `${runtime} ${version} is not the one of package-lock.json`);
+      throw new Failure("data", `${runtime} ${version} is not the one of package-lock.json`);
     }
     await runCommand(["tar", "-xzf", join(work, archive), "-C", work, "package/bin/bun"]);
     renameSync(join(work, "package/bin/bun"), path);
@@ -83,7 +83,7 @@ interface Locked {
 /** What package-lock.json says of a package. */
 export function locked(name: string): Locked {
   const found = lockedPackages().find(([path]) => path === `node_modules/${name}`)?.[1];
-  if (found === undefined) throw new Failure(ExitCode.software, `package-lock.json has no ${name}`);
+  if (found === undefined) throw new Failure("internal", `package-lock.json has no ${name}`);
   return found;
 }
 
