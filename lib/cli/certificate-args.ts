@@ -8,24 +8,24 @@ import { chooseKeyType, keySizes, keyTypes } from "../x509/key-type.ts";
 import { checkNames } from "../x509/names.ts";
 import type { Arguments } from "./arguments.ts";
 
-/** The words by which a command line asks for a certificate, before the path of its files. */
+/** The positional arguments of every command that issues a certificate; the path of its files comes after them. */
 export const certificateWords = {
   "sign-path": {
     type: "positional",
     required: true,
-    description: "where the role signs: CLUSTER/pki/MOUNT/sign/ROLE",
+    description: "sign path of the role: CLUSTER/pki/MOUNT/sign/ROLE",
   },
   "common-name": { type: "positional", required: true, description: "common name of the certificate" },
 } as const satisfies Arguments;
 
-/** The flags of every command that issues one. */
+/** The flags of every command that issues a certificate. */
 export const certificateArgs = {
   "san-hosts": {
     type: "string",
     alias: "s",
     list: true,
     mayBeEmpty: true,
-    description: "host names that the certificate is for, too",
+    description: "further host names for the certificate",
     valueHint: "NAMES",
     group: "Names",
   },
@@ -34,7 +34,7 @@ export const certificateArgs = {
     alias: "i",
     list: true,
     mayBeEmpty: true,
-    description: "IP addresses that it is for",
+    description: "IP addresses for the certificate",
     valueHint: "ADDRESSES",
     group: "Names",
   },
@@ -43,14 +43,14 @@ export const certificateArgs = {
     alias: "n",
     list: true,
     mayBeEmpty: true,
-    description: "organisations in its subject, where the role leaves them open",
+    description: "organisations in the subject, if the role lets you choose them",
     valueHint: "NAMES",
     group: "Names",
   },
   "key-type": {
     type: "string",
     alias: "t",
-    description: "rsa, ec or ed25519; ec for a new key, any for one that is there",
+    description: "rsa, ec or ed25519; without it, an existing key is kept, and a new key is ec",
     choices: keyTypes,
     valueHint: "TYPE",
     group: "Key",
@@ -64,19 +64,19 @@ export const certificateArgs = {
   },
   "if-due": {
     type: "boolean",
-    description: "issue only when less than a third of the life is left, or something asked for has changed",
+    description: "issue only when less than a third of the lifetime is left, or when the request has changed",
     group: "When",
   },
   "refresh-ca": {
     type: "boolean",
     description:
-      "take the server's CA at once where it is another by now; without it, manifests look once a week",
+      "check now whether the server's CA has changed, and write it; without it, manifests check once a week",
     group: "When",
   },
-  force: { type: "boolean", description: "make a new key, too", group: "Key" },
+  force: { type: "boolean", description: "issue in any case, with a new key", group: "Key" },
   "ca-chain": {
     type: "boolean",
-    description: "the whole chain in the CA file, not the signer alone",
+    description: "write the whole chain to the CA file, not only the signing CA",
     group: "Files",
   },
   owner: {
@@ -95,14 +95,15 @@ export const certificateArgs = {
   },
   "key-mode": {
     type: "string",
-    description: "mode of the key's file: what was asked for before, else 0600; with 0640 its group reads it",
+    description:
+      "mode of the key file: 0600, or 0640 so that its group can read it; without it, the mode asked for before, or 0600",
     choices: keyModes,
     valueHint: "MODE",
     group: "Files",
   },
 } as const satisfies Arguments;
 
-/** What is given for those flags. */
+/** The values of those flags. */
 export interface CertificateArgs {
   readonly "san-hosts"?: string | undefined;
   readonly "ip-sans"?: string | undefined;
@@ -121,7 +122,7 @@ export interface CertificateArgs {
 type Order = Omit<IssueOptions, "client" | "signal" | "onNote">;
 
 /**
- * The certificate that a command line orders. All that can be wrong with that is found, and nothing is done.
+ * The certificate that a command line asks for. Every mistake in it is found here, before anything is done.
  *
  * @throws Failure (usage)
  */
@@ -153,14 +154,16 @@ export function certificateOrder(
   };
 }
 
-/** What is issued in any case comes with the server's CA. */
+/** Refuses --refresh-ca where it would do nothing: a new certificate brings the server's CA with it. */
 function refuseIdleRefresh(args: CertificateArgs): void {
   if (args["refresh-ca"] !== true || (args["if-due"] === true && args.force !== true)) return;
   const why = args.force === true ? "with --force" : "without --if-due";
   throw new Failure(
     "usage",
-    `--refresh-ca is for one that is not due, and ${why} a new one is issued in any case`,
-    { hint: "it brings the server's CA along; leave --refresh-ca out, or have it with --if-due alone" },
+    `--refresh-ca is for a certificate that is not due, and ${why} a new one is always issued`,
+    {
+      hint: "the new one brings the server's CA with it; leave --refresh-ca out, or use it with --if-due alone",
+    },
   );
 }
 

@@ -57,7 +57,7 @@ function refuseHostFlags(args: HostStatusArgs): void {
     ([name, unset]) => (Object.entries(args).find(([it]) => it === name)?.[1] || undefined) !== unset,
   );
   if (given === undefined) return;
-  throw new Failure("usage", `--${given[0]} is about a host, and not about a cluster`, {
+  throw new Failure("usage", `--${given[0]} is for a host, not for a cluster`, {
     hint: "leave it out, or leave the cluster out",
   });
 }
@@ -144,10 +144,10 @@ function silentLines({ silentHosts, now }: ClusterStatus): readonly string[] {
   ];
 }
 
-/** `demo: 1 wrong, 2 due, 12 ok; to mend it: write-roles demo` */
+/** `demo: 1 wrong, 2 due, 12 ok; to fix it: write-roles demo` */
 function summary(status: ClusterStatus): string {
   const mends = [...new Set(findings(status).flatMap(({ mend }) => mend ?? []))];
-  const mend = mends.length === 0 ? "" : `; to mend it: ${mends.join("; ")}`;
+  const mend = mends.length === 0 ? "" : `; to fix it: ${mends.join("; ")}`;
   return `${status.id}: ${countStates(rowsOf(status))}${mend}`;
 }
 

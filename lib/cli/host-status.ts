@@ -32,13 +32,14 @@ export interface HostStatusArgs {
   readonly json?: boolean | undefined;
 }
 
-/** Where manifests are on a host that has any. */
+/** The folder of a host's manifests. A host without manifests has no such folder. */
 export const defaultConfigDir = "/etc/vault/certs.d";
 
 /**
- * Tells how this host stands, and changes nothing on it.
+ * Prints the status of this host. Changes nothing on it; only the metrics' file is written.
  *
- * @throws Failure (usage); (file) for the metrics' file
+ * @returns the exit code for the worst state found
+ * @throws Failure (usage); (file) when the metrics' file can't be written
  */
 export async function runHostStatus(args: HostStatusArgs & ValidityArgs, run: Run): Promise<ExitCode> {
   refuseClusterFlags(args);
@@ -73,9 +74,9 @@ export async function runHostStatus(args: HostStatusArgs & ValidityArgs, run: Ru
   return exitCodes[status.state];
 }
 
-/** What the units' own configuration names, whatever this run's environment says. */
+/** The files that the units' own configuration names; this run's environment does not count. */
 function namedFiles(configPath: string): NamedFile[] {
-  // Units look nowhere else.
+  // The units read no other configuration.
   if (resolve(configPath) !== "/etc/vault") return [];
   const { path, variables } = readConfigFile(configPath, {});
   const names = ["CACERT", "CAPATH", "CLIENT_CERT", "CLIENT_KEY"].map((name) =>
@@ -90,8 +91,8 @@ function refuseClusterFlags(args: ValidityArgs): void {
     ([name, value]) => Object.hasOwn(validityArgs, name) && value !== undefined,
   );
   if (given === undefined) return;
-  throw new Failure("usage", `--${given[0]} is about a cluster, and not about a host`, {
-    hint: "leave it out, or give the cluster's id, too",
+  throw new Failure("usage", `--${given[0]} is for a cluster, not for a host`, {
+    hint: "leave it out, or give the cluster's id",
   });
 }
 
@@ -106,7 +107,7 @@ function rowsOf(status: HostStatus): StatusRow[] {
     ...permission.map((finding) => plain("permission", finding)),
     ...config.map((finding) => plain("configuration", finding)),
     plain("server", server, ...(server.address === undefined ? [] : [server.address])),
-    ...(clock.state === "unknown" ? [] : [plain("clock", clock, "as the server's")]),
+    ...(clock.state === "unknown" ? [] : [plain("clock", clock, "same as the server's")]),
     tokenRow(token, now),
     ...[...status.manifests, ...status.unrun].map((finding) => plain("manifest", finding)),
     ...status.sandbox.map((finding) => plain("sandbox", finding)),
@@ -175,7 +176,7 @@ function secondsUntil(date: Date, now: Date): number {
 
 const shownCommands = 3;
 
-/** `1 wrong, 2 due, 6 ok; to mend it: issue-cert --config-dir /etc/vault/certs.d` */
+/** `1 wrong, 2 due, 6 ok; to fix it: issue-cert --config-dir /etc/vault/certs.d` */
 function summary(status: HostStatus): string {
   const rows = rowsOf(status);
   const all = [status.token, ...status.sandbox, ...status.certificates, ...status.hooks, ...status.units];
@@ -183,9 +184,9 @@ function summary(status: HostStatus): string {
   const more =
     commands.length > shownCommands ? `; and ${commands.length - shownCommands} more, see --json` : "";
   const shown = commands.slice(0, shownCommands).join("; ");
-  const mend = commands.length === 0 ? "" : `; to mend it: ${shown}${more}`;
+  const mend = commands.length === 0 ? "" : `; to fix it: ${shown}${more}`;
   const none = rows.some(({ what }) => /^(certificate|manifest)/.test(what))
     ? ""
-    : "; no certificate is known here: name those of direct calls with --destination";
+    : "; no certificate found: name those of direct calls with --destination";
   return countStates(rows) + mend + none;
 }

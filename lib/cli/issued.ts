@@ -2,7 +2,7 @@ import { formatMinute } from "../duration.ts";
 import type { Issued } from "../tasks/issue-certificate.ts";
 import { keyTypeName } from "../x509/key-type.ts";
 
-/** What came of a certificate, for people. */
+/** The outcome for a certificate, as a sentence for people. */
 export function issuedSentence(issued: Issued, destination: string): string {
   const { outcome, certificate, dueAt, reasons, keyType, keyKept, waitsUntil } = issued;
   const until = `valid until ${minute(certificate.notAfter)}, due ${minute(dueAt)}`;
@@ -13,7 +13,7 @@ export function issuedSentence(issued: Issued, destination: string): string {
     case "waiting":
       return `${destination}.pem is due${why}, and waits for its window${waitsUntil === undefined ? "" : ` at ${minute(waitsUntil)}`}`;
     case "CA refreshed":
-      return `${destination}-ca.pem is the server's CA again: certificate ${until}`;
+      return `${destination}-ca.pem refreshed with the server's CA: certificate ${until}`;
     case "issued": {
       const key =
         keyType === undefined ? "" : `, ${keyTypeName(keyType)} key ${keyKept === true ? "kept" : "made"}`;
@@ -26,7 +26,7 @@ function minute(date: Date): string {
   return `${formatMinute(date)} UTC`;
 }
 
-/** The same, for a machine. */
+/** The same outcome as JSON. */
 export function issuedJson(issued: Issued, destination: string): Readonly<Record<string, unknown>> {
   const { outcome, certificate, dueAt, reasons, keyType, keyKept, waitsUntil } = issued;
   return {

@@ -11,21 +11,21 @@ import { printJson, stoppedJson } from "./log.ts";
 import type { ManifestArgs } from "./manifest-args.ts";
 import type { Run } from "./script.ts";
 
-/** What is gathered while the manifests are worked through. */
+/** One run over the manifests, and what it gathers. */
 interface Job extends Run {
   readonly args: ManifestArgs;
   readonly manifests: readonly Manifest[];
   /** For `--json`. */
   readonly report: Record<string, unknown>;
-  /** Tells what went wrong, once, and gives its exit code. */
+  /** Logs a failure, the same one only once, and returns its exit code. */
   fail(failure: Failure, name?: string): ExitCode;
 }
 
 /**
- * Issues what the manifests ask for and is due, and runs their hooks.
+ * Issues the manifests' certificates that are due, and runs their hooks.
  *
- * @returns the worst exit code of all that was done
- * @throws Failure when nothing could be done at all
+ * @returns the worst exit code of all manifests and hooks
+ * @throws Failure (usage) for flags that can't be used together; other kinds when no manifest could be read at all
  */
 export async function runManifests(args: ManifestArgs, run: Run): Promise<ExitCode> {
   const when = parseWhen(args);
@@ -57,23 +57,23 @@ export async function runManifests(args: ManifestArgs, run: Run): Promise<ExitCo
 
 function parseWhen({ hooks, check, "refresh-ca": refreshCa }: ManifestArgs): "now" | "later" | "only" {
   if (hooks !== "now" && hooks !== "later" && hooks !== "only") {
-    throw new Failure("usage", `--hooks ${hooks} can't be: use now, later or only`);
+    throw new Failure("usage", `--hooks ${hooks} is not a choice: use now, later or only`);
   }
   if (refreshCa === true && (check === true || hooks === "only")) {
     const other = check === true ? "--check" : "--hooks only";
-    throw new Failure("usage", `--refresh-ca and ${other} exclude each other: that asks no server`, {
-      hint: "leave one of them out; vault-helper status tells whether the server has another CA, and changes nothing",
+    throw new Failure("usage", `--refresh-ca and ${other} can't be used together: ${other} asks no server`, {
+      hint: "leave one of them out; vault-helper status shows whether the server's CA has changed, and changes nothing",
     });
   }
   if (check !== true || hooks === "now") return hooks;
-  throw new Failure("usage", "--check and --hooks exclude each other: a check runs none");
+  throw new Failure("usage", "--check and --hooks can't be used together: a check runs no hooks");
 }
 
 function load(args: ManifestArgs): Loaded {
   if (args.config === undefined) return loadManifests(args["config-dir"] ?? "");
   if (args["config-dir"] === undefined) return { manifests: [loadManifest(args.config)], failures: [] };
-  throw new Failure("usage", "--config and --config-dir exclude each other", {
-    hint: "give the one manifest, or the folder of all",
+  throw new Failure("usage", "--config and --config-dir can't be used together", {
+    hint: "give one manifest, or the folder with all of them",
   });
 }
 
@@ -94,23 +94,23 @@ async function check({ args, manifests, report, log, fail }: Job): Promise<ExitC
     tell(`${one.manifest.name} is due: ${one.reasons.join("; ")}`);
     return ExitCode.wouldChange;
   });
-  for (const hook of hooks) tell(`${hookSentence(hook)}: still to run`);
+  for (const hook of hooks) tell(`${hookSentence(hook)}: pending`);
   return hooks.length === 0 ? codes : [...codes, ExitCode.wouldChange];
 }
 
-/** @param quiet is given those of which nothing has to be told to anybody */
+/** @param quiet takes the manifests without a pending hook: nothing more has to be done for them */
 async function issue(job: Job, quiet: Manifest[]): Promise<ExitCode[]> {
   const { args, manifests, report, signal, log } = job;
   if (manifests.length === 0) return [];
   let client: VaultClient;
   const asked = hostClient(args, job);
-  // While the server renews the token: once its request is under way, and not before.
+  // The disk is read while the server renews the token, so only after that request is on its way.
   const looked = new Promise(setImmediate).then(() => lookAt(manifests));
   try {
     client = await asked;
   } catch (error) {
     if (!(error instanceof Failure)) throw error;
-    // Hooks that are left from before need no server.
+    // Hooks pending from an earlier run need no server.
     Object.assign(report, stoppedJson(error));
     return [job.fail(error)];
   }
@@ -121,7 +121,7 @@ async function issue(job: Job, quiet: Manifest[]): Promise<ExitCode[]> {
     signal,
     onNote: ({ name }, sentence) => log.note(`${name}: ${sentence}`),
   });
-  // Not for nothing: it has each certificate read.
+  // Only when asked for: it reads each certificate.
   if (args.json === true) report.certificates = outcomes.map(outcomeJson);
   for (const outcome of outcomes) {
     if ("issued" in outcome && !outcome.issued.isPending) quiet.push(outcome.manifest);
@@ -129,7 +129,7 @@ async function issue(job: Job, quiet: Manifest[]): Promise<ExitCode[]> {
   return outcomes.map((outcome) => tellOutcome(outcome, job));
 }
 
-/** What is as it was is not worth a line in the journal of each day. */
+/** A certificate that is not due is not worth a line in the journal every day. */
 function tellOutcome(outcome: Outcome, { args, log, fail }: Job): ExitCode {
   const { name, destination } = outcome.manifest;
   if ("failure" in outcome) return fail(outcome.failure, name);
@@ -156,7 +156,7 @@ async function runHooks(job: Job, quiet: readonly Manifest[]): Promise<ExitCode[
   const { report, signal, log } = job;
   const manifests = job.manifests.filter((it) => !quiet.includes(it));
   report.hooks = [];
-  // As on most days.
+  // Most days there is nothing to do.
   if (manifests.length === 0) return [];
   const { results, failures } = await runPendingHooks(manifests, { signal, onLine: log.note });
   report.hooks = results;
@@ -169,7 +169,7 @@ async function runHooks(job: Job, quiet: readonly Manifest[]): Promise<ExitCode[
 function tellHook(result: HookResult, { args, log, fail }: Job): ExitCode {
   const sentence = hookSentence(result);
   if (result.failure !== undefined) {
-    const hint = "it is run again by the next run";
+    const hint = "the next run tries it again";
     return fail(new Failure("temporary", `${sentence}: ${result.failure}`, { hint }));
   }
   if (result.note !== undefined) log.note(`${sentence}: ${result.note}`);

@@ -43,7 +43,7 @@ describe("No control character of others reaches the terminal", () => {
     const args = ["--offline", "--config-path", folder.path, "--destination", join(folder.path, "odd")];
     const run = await runScript("status", args);
     expect(run.stdout).toContain(
-      `to mend it: issue-cert --config-path ${folder.path} --if-due -n 'its\ufffdedoc'`,
+      `to fix it: issue-cert --config-path ${folder.path} --if-due -n 'its\ufffdedoc'`,
     );
     expect([run.code, marks(run), run.stdout.split("\n").filter((it) => it.startsWith("forged"))]).toEqual([
       1,

@@ -101,7 +101,7 @@ describeBooted("status on a booted machine", () => {
       ],
     });
     const { stdout } = await host.run("/usr/local/bin/status");
-    expect(stdout).toEndWith(`to mend it: systemctl enable --now ${timers.join(" ")}\n`);
+    expect(stdout).toEndWith(`to fix it: systemctl enable --now ${timers.join(" ")}\n`);
 
     await host.output("systemctl", "start", "cert.timer");
     expect((await status()).units[0]).toMatchObject({

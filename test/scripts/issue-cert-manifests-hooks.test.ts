@@ -62,7 +62,7 @@ describe("a hook", () => {
       const { code, stderr } = await host.issue();
       expect([code, stderr]).toEqual([
         75,
-        expect.stringContaining("(for a): it ended with 1\n  it is run again by the next run\n"),
+        expect.stringContaining("(for a): it ended with 1\n  the next run tries it again\n"),
       ]);
     }
     expect([signed(host), host.logged()]).toEqual([2, ["a", "b", "a", "a"]]);
@@ -223,7 +223,7 @@ describe("units", () => {
       "issue-cert: reload tmpl@.service (for a): it is a template: name one of its units",
       "issue-cert: restart init.scope (for a): a unit of this kind can't be restarted",
       "issue-cert: restart fails.service (for a): it ended with 1",
-      "  it is run again by the next run",
+      "  the next run tries it again",
     ]);
     const again = await issueWithSystemctl(host, systemctl.replace("exit 1", "exit 0"));
     expect([again.code, signed(host)]).toEqual([0, 1]);

@@ -264,7 +264,7 @@ describe("issue-cert --check", () => {
     host.write("b", 'reload = "etcd.service"');
     await host.issue("--hooks", "later");
     const check = await host.issue("--check");
-    expect([check.code, check.stdout]).toEqual([2, "reload etcd.service (for a, b): still to run\n"]);
+    expect([check.code, check.stdout]).toEqual([2, "reload etcd.service (for a, b): pending\n"]);
   });
 
   test("ends with the code of what is broken, and tells a machine all", async () => {
@@ -290,7 +290,7 @@ describe("issue-cert refuses with 64, and does nothing, for", () => {
     [
       "both kinds of manifests",
       ["--config", "a.toml", "--config-dir", "b"],
-      "--config and --config-dir exclude each other",
+      "--config and --config-dir can't be used together",
     ],
     [
       "arguments beside manifests",
@@ -323,12 +323,12 @@ describe("issue-cert refuses with 64, and does nothing, for", () => {
     [
       "--hooks with another word",
       ["--hooks", "never", "--config-dir", "b"],
-      "--hooks never can't be: use now, later or only",
+      "--hooks never is not a choice: use now, later or only",
     ],
     [
       "--check that would run hooks",
       ["--check", "--hooks", "only", "--config-dir", "b"],
-      "--check and --hooks exclude each other: a check runs none",
+      "--check and --hooks can't be used together: a check runs no hooks",
     ],
   ])("%s", async (_, args, sentence) => {
     await using host = await startManifestHost(cluster);

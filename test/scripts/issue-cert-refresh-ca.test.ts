@@ -69,7 +69,7 @@ describe("issue-cert --refresh-ca with manifests", () => {
     const before = host.file("a.pem");
     const { code, stdout } = await run(host, "--config", join(host.certs, "a.toml"), "--refresh-ca");
     expect(code).toBe(0);
-    expect(stdout).toContain("a-ca.pem is the server's CA again");
+    expect(stdout).toContain("a-ca.pem refreshed with the server's CA");
     expect(host.file("a.pem")).toBe(before);
     expect(host.logged()).toEqual(["certificate key ca", "ca"]);
   });
@@ -93,8 +93,11 @@ describe("issue-cert --refresh-ca with manifests", () => {
   });
 
   test.each([
-    [["--check"], "--refresh-ca and --check exclude each other: that asks no server"],
-    [["--hooks", "only"], "--refresh-ca and --hooks only exclude each other: that asks no server"],
+    [["--check"], "--refresh-ca and --check can't be used together: --check asks no server"],
+    [
+      ["--hooks", "only"],
+      "--refresh-ca and --hooks only can't be used together: --hooks only asks no server",
+    ],
   ])("does not go with %j", async (flags, words) => {
     await using host = await startManifestHost(cluster);
     const { code, stdout, stderr } = await manifests(host, "--refresh-ca", ...flags);
@@ -165,7 +168,7 @@ describe("issue-cert --if-due --refresh-ca", () => {
       await using host = await directHost();
       const { code, stderr } = await run(host, "--refresh-ca", ...flags, ...host.words);
       expect(code).toBe(64);
-      expect(stderr).toContain("--refresh-ca is for one that is not due, and with");
+      expect(stderr).toContain("--refresh-ca is for a certificate that is not due, and with");
       expect(host.relay.passed).toEqual([]);
     },
   );

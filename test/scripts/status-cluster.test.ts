@@ -100,7 +100,7 @@ describe("status CLUSTER", () => {
     expect(code).toBe(2);
     expect(stdout).toMatch(/^ok +setup-mounts +as the file says$/m);
     expect(stdout).toMatch(/^due +write-roles +would make 11 changes \(cluster file 1, PKI role 10\)/m);
-    expect(stdout).toEndWith(`demo: 1 due, 14 ok; to mend it: write-roles --config ${file} demo\n`);
+    expect(stdout).toEndWith(`demo: 1 due, 14 ok; to fix it: write-roles --config ${file} demo\n`);
   });
 
   test("that was set up with flags is as they said where they are given, and is not without them", async () => {
@@ -123,14 +123,14 @@ describe("status CLUSTER", () => {
     expect(await ask(...flags)).toEqual({ code: 0, summary: "flagged: 15 ok" });
     expect(await ask()).toEqual({
       code: 2,
-      summary: "flagged: 2 due, 13 ok; to mend it: setup-mounts flagged; write-roles flagged",
+      summary: "flagged: 2 due, 13 ok; to fix it: setup-mounts flagged; write-roles flagged",
     });
     await server.write("auth/token/revoke", { token: await secretOf("flagged", "worker") });
     const wanted = "setup-mounts --max-validity-ca 11y flagged";
     const roles = "write-roles --max-validity-admin 90d --max-validity-components 175h flagged";
     const { code, summary } = await ask("--max-validity-ca=11y", ...flags.slice(2));
     expect(code).toBe(1);
-    expect(summary).toEndWith(`; to mend it: ${wanted}; ${roles}`);
+    expect(summary).toEndWith(`; to fix it: ${wanted}; ${roles}`);
     const [command = "", ...words] = roles.split(" ");
     expect((await runScript(command, words, { env })).code).toBe(0);
     expect((await ask(...flags)).code).toBe(0);
@@ -143,7 +143,7 @@ describe("status CLUSTER", () => {
       expect({ code, stdout, told: stderr.split("\n")[0] }).toEqual({
         code: 64,
         stdout: "",
-        told: `status: ${flag} is about a cluster, and not about a host`,
+        told: `status: ${flag} is for a cluster, not for a host`,
       });
     },
   );
@@ -164,7 +164,7 @@ describe("status CLUSTER", () => {
       "due | write-roles | would make 1 change (policy 1)",
     ]);
     expect(summary).toBe(
-      "demo: 2 due, 14 ok; to mend it: give demo/pki/k8s a new issuer, and make it the default; write-roles demo",
+      "demo: 2 due, 14 ok; to fix it: give demo/pki/k8s a new issuer, and make it the default; write-roles demo",
     );
     expect(rows).toContain("ok | issuer demo/pki/k8s | no role signs with it");
   });
@@ -183,16 +183,16 @@ describe("status CLUSTER", () => {
     const { code, stdout } = await runScript("status", ["nope"], { env });
     expect(code).toBe(1);
     expect(stdout).toMatch(/^wrong +write-roles +needs the mounts first$/m);
-    expect(stdout).toEndWith("nope: 6 wrong, 1 due, 4 ok; to mend it: setup-mounts nope; write-roles nope\n");
+    expect(stdout).toEndWith("nope: 6 wrong, 1 due, 4 ok; to fix it: setup-mounts nope; write-roles nope\n");
   });
 
   test.each([
     [["../demo"], {}, 64, '"../demo" is not a cluster id'],
-    [["demo", "--offline"], {}, 64, "--offline is about a host, and not about a cluster"],
-    [["demo", "--prometheus=x.prom"], {}, 64, "--prometheus is about a host, and not about a cluster"],
-    [["demo", "--destination=/x"], {}, 64, "--destination is about a host, and not about a cluster"],
-    [["demo", "--config-dir=/x"], {}, 64, "--config-dir is about a host, and not about a cluster"],
-    [["demo", "-p/x"], {}, 64, "--config-path is about a host, and not about a cluster"],
+    [["demo", "--offline"], {}, 64, "--offline is for a host, not for a cluster"],
+    [["demo", "--prometheus=x.prom"], {}, 64, "--prometheus is for a host, not for a cluster"],
+    [["demo", "--destination=/x"], {}, 64, "--destination is for a host, not for a cluster"],
+    [["demo", "--config-dir=/x"], {}, 64, "--config-dir is for a host, not for a cluster"],
+    [["demo", "-p/x"], {}, 64, "--config-path is for a host, not for a cluster"],
     [["demo"], { VAULT_TOKEN: "" }, 77, "there is no token to set a cluster up with"],
     [["demo"], { VAULT_TOKEN: "not-a-token" }, 77, "permission denied"],
     [["demo"], { VAULT_ADDR: "http://127.0.0.1:1" }, 75, "127.0.0.1:1 refuses the connection"],

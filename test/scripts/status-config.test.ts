@@ -79,7 +79,7 @@ describe("status by hand", () => {
     writeFileSync(join(host.config, "init-token"), await cluster.initToken("worker"), { mode: 0o600 });
     host.write("etcd", 'san_hosts = ["another"]');
     const { code, stdout } = await host.status();
-    const [, mend = ""] = /; to mend it: (.*)\n$/.exec(stdout) ?? [];
+    const [, mend = ""] = /; to fix it: (.*)\n$/.exec(stdout) ?? [];
     expect([code, mend]).toEqual([
       2,
       `renew-token --config-path ${host.config}; ` +
@@ -99,7 +99,7 @@ describe("status by hand", () => {
     host.write("etcd", `san_hosts = ["hooked"]\n${host.onChange("true")}`);
     await host.issue("--hooks", "later");
     expect((await host.status()).stdout).toEndWith(
-      `; to mend it: issue-cert --config-path ${host.config} --config-dir ${host.certs} --hooks only\n`,
+      `; to fix it: issue-cert --config-path ${host.config} --config-dir ${host.certs} --hooks only\n`,
     );
   });
 });

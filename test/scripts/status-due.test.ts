@@ -30,7 +30,7 @@ describe("status ends with 2 for", () => {
     expect(all.certificates[0].dueInSeconds).toBeLessThan(0);
     expect(all.certificates[0].mend).toBe(mend(host));
     const { stdout } = await ask(host);
-    expect(stdout).toEndWith(`\n1 due, 3 ok; to mend it: ${mend(host)}\n`);
+    expect(stdout).toEndWith(`\n1 due, 3 ok; to fix it: ${mend(host)}\n`);
     expect(stdout).toMatch(/^due {4}certificate etcd {2}\d+s +now {15}less than half of its life is left/m);
   });
 
@@ -77,7 +77,7 @@ describe("status ends with 2 for", () => {
     await issue(host, "--hooks", "later");
     host.write("other", `san_hosts = ["another"]\n${host.onChange("true")}`);
     await replaceCa();
-    expect((await ask(host)).stdout).toEndWith(`; to mend it: ${mend(host)} --refresh-ca\n`);
+    expect((await ask(host)).stdout).toEndWith(`; to fix it: ${mend(host)} --refresh-ca\n`);
     await issue(host, "--refresh-ca");
     expect(await findings(host)).toMatchObject({ code: 0, told: [] });
   });
@@ -107,7 +107,7 @@ describe("status ends with 2 for", () => {
     const { mend } = all.certificates[0];
     expect(mend).toBe(`issue-cert --config-path ${host.config} --if-due --refresh-ca ${sign} it ${direct}`);
     const [, , , ...words] = mend.split(" ");
-    expect((await host.run("issue-cert", words, admin)).stdout).toContain("is the server's CA again");
+    expect((await host.run("issue-cert", words, admin)).stdout).toContain("refreshed with the server's CA");
   });
 
   test("an init token that waits, and names renew-token", async () => {

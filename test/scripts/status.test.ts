@@ -36,7 +36,7 @@ describe("status of a host that is well", () => {
       expect.stringMatching(
         /^ok {5}token {13}(4y 364d|5y {5}) {2}20\d\d-\d\d-\d\d \d\d:\d\d {2}accessor \w+ \(demo\/worker\)$/,
       ),
-      expect.stringMatching(/^ok {5}clock {40,41}as the server's$/),
+      expect.stringMatching(/^ok {5}clock {40,41}same as the server's$/),
       expect.stringMatching(/^ok {5}server {39,40}http:\/\/127\.0\.0\.1:\d+$/),
       "4 ok",
       "",
@@ -82,9 +82,7 @@ describe("status of a host that is well", () => {
     await using host = await startManifestHost(cluster);
     const { code, stdout } = await host.run("status");
     expect(code).toBe(0);
-    expect(stdout).toContain(
-      "3 ok; no certificate is known here: name those of direct calls with --destination",
-    );
+    expect(stdout).toContain("3 ok; no certificate found: name those of direct calls with --destination");
   });
 
   test("that has nothing of ours says that it is not set up, until something is there", async () => {
