@@ -1,15 +1,15 @@
-import { type Argument, isOnByDefault, letter } from "../lib/cli/arguments.ts";
+import type { Argument } from "../lib/cli/arguments.ts";
 import {
-  asCalled,
-  everyExitCode,
   everyVariable,
+  exitCodesOf,
+  flagSpelling,
   flagText,
-  otherFlags,
+  partsOf,
   usageWords,
   wrap,
 } from "../lib/cli/help.ts";
 import { vaultHelper } from "../scripts/vault-helper.ts";
-import { type CommandPage, commandPages } from "./pages.ts";
+import { type CommandPage, callsOf, commandPages, examplesOf, groupsOf } from "./pages.ts";
 
 /** What stands in a page's corners. */
 export interface Edition {
@@ -46,13 +46,11 @@ function pageNames({ words, isLinked, page }: CommandPage): string[] {
 }
 
 function toolPage(commands: readonly CommandPage[], edition: Edition): string {
-  const { name, description, groups, examples } = vaultHelper;
-  const grouped = Object.values(groups).flat();
-  const rest = commands.map(({ page }) => page.name).filter((it) => !grouped.includes(it));
-  const headed = [...Object.entries(groups), ["Other", rest] as const].flatMap(([heading, names]) => {
-    const there = names.flatMap((it) => commands.filter(({ page }) => page.name === it));
-    return there.length === 0 ? [] : [`.SS ${text(heading)}`, ...there.flatMap(commandEntry)];
-  });
+  const { name, description, examples } = vaultHelper;
+  const headed = [...groupsOf(commands)].flatMap(([heading, members]) => [
+    `.SS ${text(heading)}`,
+    ...members.flatMap(commandEntry),
+  ]);
   return lines([
     ...top(name, [name], description, edition),
     ".SH SYNOPSIS",
@@ -63,7 +61,7 @@ function toolPage(commands: readonly CommandPage[], edition: Edition): string {
     ...headed,
     ...environment(),
     ...exampleLines(examples),
-    ...exitStatus([]),
+    ...exitStatus({}),
     ...seeAlso(commands.map((command) => pageNames(command)[0] ?? "")),
   ]);
 }
@@ -73,29 +71,23 @@ function commandEntry({ page, words }: CommandPage): string[] {
 }
 
 function commandPage(command: CommandPage, edition: Edition): string {
-  const { page, words, isLinked } = command;
-  const all = Object.entries(page.args);
-  const positional = all.filter(([, { type }]) => type === "positional");
-  const flags = all.filter(([, { type }]) => type !== "positional");
-  const groups = Map.groupBy(flags, ([, { group }]) => group ?? otherFlags);
-  const calls = [...words.map((word) => `${vaultHelper.name} ${word}`), ...(isLinked ? [page.name] : [])];
+  const { page } = command;
+  const { words, groups } = partsOf(page.args);
   const names = pageNames(command);
   return lines([
     ...top(names[0] ?? "", names, page.description, edition),
     ".SH SYNOPSIS",
-    ...calls.flatMap((call, i) => [...(i === 0 ? [] : [".br"]), synopsis(call, positional)]),
-    ...(positional.length === 0 ? [] : [".SH ARGUMENTS"]),
-    ...positional.flatMap(([name, it]) => entry(italic(name), it.description ?? "")),
+    ...callsOf(command).flatMap((call, i) => [...(i === 0 ? [] : [".br"]), synopsis(call, words)]),
+    ...(words.length === 0 ? [] : [".SH ARGUMENTS"]),
+    ...words.flatMap(([name, it]) => entry(italic(name), it.description ?? "")),
     ".SH OPTIONS",
     ...[...groups].flatMap(([heading, members]) => [
       ...(groups.size === 1 ? [] : [`.SS ${text(heading)}`]),
       ...members.flatMap(([name, it]) => entry(flagHead(name, it), flagText(it))),
     ]),
     ...environment(),
-    ...exampleLines(
-      page.examples.map(([line, purpose]) => [asCalled(line, page.name, calls[0] ?? ""), purpose]),
-    ),
-    ...exitStatus(page.exitCodes ?? []),
+    ...exampleLines(examplesOf(command)),
+    ...exitStatus(page),
     ...seeAlso([vaultHelper.name]),
   ]);
 }
@@ -121,10 +113,9 @@ function synopsis(call: string, positional: ReadonlyArray<readonly [string, Argu
 }
 
 function flagHead(name: string, argument: Argument): string {
-  const short = letter(argument);
-  const long = `--${isOnByDefault(argument) ? "[no-]" : ""}${name}`;
-  const value = argument.type === "boolean" ? "" : ` ${italic(argument.valueHint ?? "VALUE")}`;
-  return `${short === undefined ? "" : `${bold(`-${short}`)}, `}${bold(long)}${value}`;
+  const { short, long, value } = flagSpelling(name, argument);
+  const names = [short, long].filter((it) => it !== undefined).map(bold);
+  return `${names.join(", ")}${value === undefined ? "" : ` ${italic(value)}`}`;
 }
 
 function environment(): string[] {
@@ -149,9 +140,11 @@ function exampleLines(examples: ReadonlyArray<readonly [command: string, purpose
   return [".SH EXAMPLES", ...each];
 }
 
-function exitStatus(own: ReadonlyArray<readonly [code: number, meaning: string]>): string[] {
-  const codes = [...everyExitCode, ...own].sort(([a], [b]) => a - b);
-  return [".SH EXIT STATUS", ...codes.flatMap(([code, meaning]) => entry(bold(String(code)), meaning))];
+function exitStatus(page: Parameters<typeof exitCodesOf>[0]): string[] {
+  return [
+    ".SH EXIT STATUS",
+    ...exitCodesOf(page).flatMap(([code, meaning]) => entry(bold(String(code)), meaning)),
+  ];
 }
 
 function seeAlso(names: readonly string[]): string[] {

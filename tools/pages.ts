@@ -1,4 +1,4 @@
-import type { HelpPage } from "../lib/cli/help.ts";
+import { asCalled, type HelpPage } from "../lib/cli/help.ts";
 import { vaultHelper } from "../scripts/vault-helper.ts";
 import { packagedLinkNames } from "./build.ts";
 
@@ -22,4 +22,27 @@ export async function commandPages(): Promise<CommandPage[]> {
       isLinked: links.includes(name),
     })),
   );
+}
+
+/** All that a command can be called by, with the tool's name first: `vault-helper cert`. */
+export function callsOf({ page, words, isLinked }: CommandPage): readonly string[] {
+  return [...words.map((word) => `${vaultHelper.name} ${word}`), ...(isLinked ? [page.name] : [])];
+}
+
+/** A command's examples as they are typed with the tool's name. */
+export function examplesOf(command: CommandPage): HelpPage["examples"] {
+  const { name, examples } = command.page;
+  const [call = name] = callsOf(command);
+  return examples.map(([line, purpose]) => [asCalled(line, name, call), purpose]);
+}
+
+/** The commands by the headings of the tool's help. Those without one come last. */
+export function groupsOf(commands: readonly CommandPage[]): ReadonlyMap<string, readonly CommandPage[]> {
+  const grouped = Object.values(vaultHelper.groups).flat();
+  const rest = commands.map(({ page }) => page.name).filter((name) => !grouped.includes(name));
+  const groups = [...Object.entries(vaultHelper.groups), ["Other", rest] as const].map(
+    ([heading, names]) =>
+      [heading, names.flatMap((name) => commands.filter(({ page }) => page.name === name))] as const,
+  );
+  return new Map(groups.filter(([, members]) => members.length > 0));
 }

@@ -42,7 +42,7 @@ export const everyExitCode: ReadonlyArray<readonly [code: number, meaning: strin
 ];
 
 /** The heading of flags that have none of their own. */
-export const otherFlags = "Flags";
+const otherFlags = "Flags";
 
 /**
  * A command's help: made of its data, so it can't speak of a flag that is not there.
@@ -50,11 +50,8 @@ export const otherFlags = "Flags";
  * @param calledAs what was typed to call it, and what the usage and the examples show: `vault-helper cert`
  */
 export function renderHelp(page: HelpPage, calledAs: string = page.name): string {
-  const entries = Object.entries(page.args);
-  const words = entries.filter(([, { type }]) => type === "positional");
-  const flags = entries.filter(([, { type }]) => type !== "positional");
-  const groups = Map.groupBy(flags, ([, { group }]) => group ?? otherFlags);
-  const codes = [...everyExitCode, ...(page.exitCodes ?? [])].sort(([a], [b]) => a - b);
+  const { words, groups } = partsOf(page.args);
+  const flags = [...groups.values()].flat();
   const flagWidth = widest(flags.map(([name, it]) => flagName(name, it)));
   return [
     ...wrap(`${calledAs}: ${page.description}`),
@@ -79,8 +76,33 @@ export function renderHelp(page: HelpPage, calledAs: string = page.name): string
     ),
     "",
     "Exit codes:",
-    ...columns(codes.map(([code, meaning]) => [String(code), meaning])),
+    ...columns(exitCodesOf(page).map(([code, meaning]) => [String(code), meaning])),
   ].join("\n");
+}
+
+/** What a command takes, in the order of its help. */
+export interface Parts {
+  /** Arguments that are no flags. */
+  readonly words: ReadonlyArray<readonly [name: string, argument: Argument]>;
+  /** Flags by the heading that they stand under. */
+  readonly groups: ReadonlyMap<string, ReadonlyArray<readonly [name: string, argument: Argument]>>;
+}
+
+/** The words and flags of a command, for its help and for its pages. */
+export function partsOf(args: Arguments): Parts {
+  const entries = Object.entries(args);
+  const flags = entries.filter(([, { type }]) => type !== "positional");
+  return {
+    words: entries.filter(([, { type }]) => type === "positional"),
+    groups: Map.groupBy(flags, ([, { group }]) => group ?? otherFlags),
+  };
+}
+
+/** Every exit code of a command, its own among those of all, in their order. */
+export function exitCodesOf({
+  exitCodes = [],
+}: Pick<HelpPage, "exitCodes">): NonNullable<HelpPage["exitCodes"]> {
+  return [...everyExitCode, ...exitCodes].sort(([a], [b]) => a - b);
 }
 
 /** Optional ones are all given, or none is. */
@@ -90,10 +112,25 @@ export function usageWords(words: ReadonlyArray<readonly [string, Argument]>): s
   return isOptional ? [`[${names.join(" ")}]`] : names;
 }
 
+/** How a flag is written: `-o`, `--owner`, `USER`. A boolean flag takes no value. */
+export interface FlagSpelling {
+  readonly short: string | undefined;
+  readonly long: string;
+  readonly value: string | undefined;
+}
+
+export function flagSpelling(name: string, argument: Argument): FlagSpelling {
+  const short = letter(argument);
+  return {
+    short: short === undefined ? undefined : `-${short}`,
+    long: `--${isOnByDefault(argument) ? "[no-]" : ""}${name}`,
+    value: argument.type === "boolean" ? undefined : (argument.valueHint ?? "VALUE"),
+  };
+}
+
 function flagName(name: string, argument: Argument): string {
-  const short = letter(argument) === undefined ? "    " : `-${letter(argument)}, `;
-  const long = `--${isOnByDefault(argument) ? "[no-]" : ""}${name}`;
-  return `${short}${long}${argument.type === "boolean" ? "" : ` ${argument.valueHint ?? "VALUE"}`}`;
+  const { short, long, value } = flagSpelling(name, argument);
+  return `${short === undefined ? "    " : `${short}, `}${long}${value === undefined ? "" : ` ${value}`}`;
 }
 
 /** What a flag is for, with its default and the variable that sets it. */

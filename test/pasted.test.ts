@@ -1,0 +1,46 @@
+import { describe, expect, test } from "bun:test";
+import { checkArguments } from "../lib/cli/arguments.ts";
+import { findCommand } from "../lib/cli/tool.ts";
+import { vaultHelper } from "../scripts/vault-helper.ts";
+import { commandPages } from "../tools/pages.ts";
+import { callsIn, commandBlocks } from "./support/pasted.ts";
+
+/** Checks the words of a call as the command itself does; nothing is done. Returns the command's name. */
+async function checkedCommand([program = "", ...words]: readonly string[]): Promise<string> {
+  const [name = "", ...rest] = program === vaultHelper.name ? words : [program, ...words];
+  const load = findCommand(vaultHelper, name);
+  if (load === undefined) throw new Error(`there is no command ${name}`);
+  const { page } = await load();
+  checkArguments(page.args, rest);
+  return page.name;
+}
+
+const isOurs = ([program]: readonly string[]) => program !== "vault" && program !== "hostname";
+
+describe.each(["docs/reference.md"])("%s", (page) => {
+  test.each(commandBlocks(page))("has commands that are right as they are pasted: %#", async (block) => {
+    const calls = (await callsIn(block)).filter(isOurs);
+    expect(calls).not.toEqual([]);
+    for (const call of calls) await checkedCommand(call);
+  });
+});
+
+test("the reference shows each example of each command", async () => {
+  const blocks = commandBlocks("docs/reference.md");
+  const calls = (await Promise.all(blocks.map(callsIn))).flat().filter(isOurs);
+  const names = await Promise.all(calls.map(checkedCommand));
+  for (const { page } of await commandPages()) {
+    const shown = names.filter((name) => name === page.name).length;
+    // The tool's own examples are of some commands, too.
+    expect([page.name, shown >= page.examples.length]).toEqual([page.name, true]);
+  }
+});
+
+test("a command that is not right would be found", async () => {
+  const [call = []] = await callsIn('cd . && vault-helper cert --key-typ "an e c" a b c');
+  expect(call).toEqual(["vault-helper", "cert", "--key-typ", "an e c", "a", "b", "c"]);
+  await expect(checkedCommand(call)).rejects.toThrow("--key-typ");
+  await expect(checkedCommand(["vault-helper", "certs"])).rejects.toThrow("certs");
+  await expect(callsIn("vault-helpers cert")).rejects.toThrow("127");
+  await expect(callsIn("vault-helper 'cert")).rejects.toThrow("matching");
+});

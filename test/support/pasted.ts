@@ -1,0 +1,48 @@
+import { readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { linkNames } from "../../tools/build.ts";
+import { ROOT } from "../../tools/main.ts";
+import { temporaryFolder } from "./folder.ts";
+import { runCommand } from "./script.ts";
+
+/** The blocks of a page that a reader pastes into a shell: indented ones, but for synopses. */
+export function commandBlocks(path: string): string[] {
+  const text = readFileSync(join(ROOT, path), "utf8");
+  const blocks = text.match(/(?<=\n\n)(?: {4}.*\n(?:\n(?= {4}))?)+/g) ?? [];
+  return blocks.map((block) => block.replaceAll(/^ {4}/gm, "")).filter((block) => !block.includes("[flags]"));
+}
+
+/** Programs that a block may call beside ours. What one prints is the last line here. */
+const others: Readonly<Record<string, string>> = {
+  hostname: "node-1.example.com",
+  vault: "",
+  npm: "",
+  git: "",
+};
+
+/**
+ * Runs a block in a real shell, in an empty folder, with programs in the place of ours that only note their words.
+ *
+ * @returns the words of each call, the program's name first
+ * @throws where the shell ends with another code than 0: for a syntax that is wrong, or a program that is not there
+ */
+export async function callsIn(block: string): Promise<string[][]> {
+  using folder = temporaryFolder();
+  const calls = join(folder.path, "calls");
+  const names = ["vault-helper", ...linkNames(), ...Object.keys(others)];
+  for (const name of names) {
+    const note = `printf '%s\\0' ${name} "$@" >>'${calls}'; printf '\\n\\0' >>'${calls}'`;
+    const program = `#!/bin/bash\n${note}\necho '${others[name] ?? ""}'\n`;
+    writeFileSync(join(folder.path, name), program, { mode: 0o755 });
+  }
+  writeFileSync(calls, "");
+  const { code, stderr } = await runCommand(["/bin/bash", "-eu", "-c", block], {
+    cwd: folder.path,
+    env: { PATH: `${folder.path}:/usr/bin:/bin` },
+  });
+  if (code !== 0) throw new Error(`${block}\nended with ${code}: ${stderr}`);
+  return readFileSync(calls, "utf8")
+    .split("\n\0")
+    .filter((call) => call !== "")
+    .map((call) => call.split("\0").slice(0, -1));
+}
