@@ -2,7 +2,7 @@ import { basename, dirname } from "node:path";
 import { removeTemporaries, replaceFile } from "../host/durable.ts";
 import { fileError } from "../host/file-error.ts";
 import { openFolder } from "../host/folder.ts";
-import { fullPath } from "../host/full-path.ts";
+import { fullPath } from "../host/path.ts";
 
 export interface Sample {
   readonly labels?: Readonly<Record<string, string>>;

@@ -6,7 +6,7 @@ import { differences, type FieldChange } from "./compare.ts";
 import type { Right } from "./rights.ts";
 import type { ServerView } from "./server-view.ts";
 
-interface Place {
+interface ServerObject {
   /** For people: `PKI role`. */
   readonly kind: string;
   readonly path: string;
@@ -17,7 +17,7 @@ interface Place {
 }
 
 /** Something that should stand in the server: what it is, where, how, and the calls that read and write it. */
-export interface Resource extends Place {
+export interface Resource extends ServerObject {
   /** The fields that we set. Never a secret: they are printed. */
   readonly fields: Fields;
   create(client: VaultClient): Promise<void>;
@@ -38,7 +38,7 @@ export interface Removal {
 }
 
 /** Something that an earlier set-up made, and that should stand no longer. */
-export interface Unwanted extends Place {
+export interface Unwanted extends ServerObject {
   remove(client: VaultClient): Promise<void>;
 }
 

@@ -3,12 +3,10 @@ import { basename, dirname, join } from "node:path";
 import { Failure } from "../failure.ts";
 import type { Ownership } from "./durable.ts";
 import { errorCode, fileError, printable } from "./file-error.ts";
-import { isFilePath } from "./file-path.ts";
 import { type Folder, type Folders, openFolder, openInside } from "./folder.ts";
-import { fullPath } from "./full-path.ts";
 import type { LockedThing } from "./host-lock.ts";
 import { defaultKeyMode } from "./key-mode.ts";
-import { refuseSets, setFolderName } from "./set-folder.ts";
+import { fullPath, isFilePath, refuseSetFolders, setFolderName } from "./path.ts";
 
 /**
  * A key, its certificate and the CA, kept so that all three change at one moment:
@@ -77,7 +75,7 @@ function parseDestination(destination: string): Destination {
       hint: `its last part may have ${longestName} bytes, and all of it ${longestPath}`,
     });
   }
-  refuseSets(folder.split("/"), folder);
+  refuseSetFolders(folder.split("/"), folder);
   return { folder, base };
 }
 

@@ -1,4 +1,5 @@
 import { type Stats, statSync } from "node:fs";
+import { isClosed, isTrusted } from "./access.ts";
 import {
   checkedName,
   currentName,
@@ -18,7 +19,6 @@ import type { Folder, Folders } from "./folder.ts";
 import { type KeyOrigin, keyOrigin } from "./key-origin.ts";
 import { isPending } from "./pending.ts";
 import { type FileContent, readSmallFile } from "./read-file.ts";
-import { isClosed, isTrusted } from "./trust.ts";
 
 export interface SetFiles {
   /** PEM. */

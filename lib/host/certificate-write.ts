@@ -1,4 +1,5 @@
 import { chmodSync, lstatSync, mkdirSync, readdirSync, rmSync } from "node:fs";
+import { isClosed } from "./access.ts";
 import {
   checkedName,
   currentName,
@@ -41,7 +42,6 @@ import { type SetHome, setHome } from "./key-origin.ts";
 import type { LockOptions } from "./lock.ts";
 import { addPending } from "./pending.ts";
 import { sealOf, statMembers } from "./seal.ts";
-import { isClosed } from "./trust.ts";
 
 /** Of the folders that the three files are in; the key is narrow by itself. */
 const folderMode = 0o755;

@@ -8,13 +8,14 @@ import {
   futimesSync,
   lstatSync,
   openSync,
+  readdirSync,
   renameSync,
   rmSync,
+  statSync,
   symlinkSync,
   writeSync,
 } from "node:fs";
 import { basename, dirname, join } from "node:path";
-import { namesIn } from "./folder-names.ts";
 
 /** Who a file belongs to; undefined leaves it to whoever runs. */
 export interface Ownership {
@@ -163,6 +164,20 @@ function temporaryName(path: string): string {
 /** Not by node:crypto: that takes longer to load than the rest of a token's renewal. */
 export function randomHex(bytes: number): string {
   return crypto.getRandomValues(new Uint8Array(bytes)).toHex();
+}
+
+/** The largest folder that is read, by the size of the folder itself. It has room for tens of thousands of names. */
+const maxFolderBytes = 1024 * 1024;
+
+/**
+ * The names in a folder. Its owner may have filled it with names, and reading millions of them would take more memory
+ * and time than a run has.
+ *
+ * @returns undefined when there are too many
+ * @throws the system's error
+ */
+export function namesIn(path: string): readonly string[] | undefined {
+  return statSync(path).size > maxFolderBytes ? undefined : readdirSync(path);
 }
 
 export interface LeftOver {

@@ -2,10 +2,10 @@ import { closeSync, constants, linkSync, lstatSync, mkdirSync, openSync, rmSync,
 import { homedir } from "node:os";
 import { dirname, join } from "node:path";
 import { Failure } from "../failure.ts";
+import { isOurs } from "./access.ts";
 import { errorCode, fileError, printable } from "./file-error.ts";
-import { isSamePlace } from "./file-path.ts";
 import { createLockFile, type LockOptions, openLock, refuseOddLock, takeLock, untilHeld } from "./lock.ts";
-import { isOurs } from "./trust.ts";
+import { isSameFilePath } from "./path.ts";
 
 /** One thing of a host that one run changes at a time. */
 export interface LockedThing {
@@ -67,7 +67,7 @@ async function take(thing: LockedThing, options: LockOptions): Promise<Disposabl
 
 /** `set-1f-2a3-9c0e…`: the same by whatever path its folder was reached. */
 function lockName({ kind, folder, base }: LockedThing): string {
-  if (kind === "token" && isSamePlace(join(folder, base), "/etc/vault/token")) return "token.lock";
+  if (kind === "token" && isSameFilePath(join(folder, base), "/etc/vault/token")) return "token.lock";
   const { dev, ino } = statSync(folder, { bigint: true });
   const digest = new Bun.CryptoHasher("sha256").update(base).digest("hex").slice(0, 16);
   return `${kind}-${dev.toString(16)}-${ino.toString(16)}-${digest}.lock`;

@@ -1,10 +1,9 @@
 import type { Stats } from "node:fs";
 import { basename } from "node:path";
+import { isOurs, isTrusted } from "./access.ts";
 import type { Place } from "./certificate-place.ts";
 import type { Ownership } from "./durable.ts";
-import { fullPath } from "./full-path.ts";
-import { setFolderName } from "./set-folder.ts";
-import { isOurs, isTrusted } from "./trust.ts";
+import { fullPath, setFolderName } from "./path.ts";
 
 /** Who could have put a key where it stands. */
 export interface KeyOrigin {

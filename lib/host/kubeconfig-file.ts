@@ -1,15 +1,14 @@
 import { lstatSync } from "node:fs";
 import { basename, dirname } from "node:path";
 import { Failure } from "../failure.ts";
+import { isTrusted } from "./access.ts";
 import { compareAttributes, type Ownership, removeTemporaries, replaceFile } from "./durable.ts";
 import { errorCode, fileError, printable } from "./file-error.ts";
-import { isFilePath, isSamePlace } from "./file-path.ts";
 import { type Folder, openFolder } from "./folder.ts";
-import { fullPath } from "./full-path.ts";
 import { takeHostLock } from "./host-lock.ts";
 import type { LockOptions } from "./lock.ts";
+import { fullPath, isFilePath, isSameFilePath } from "./path.ts";
 import { readSmallFile } from "./read-file.ts";
-import { isTrusted } from "./trust.ts";
 
 /** A kubeconfig's file as it stands. */
 export interface StandingFile {
@@ -58,7 +57,7 @@ export function kubeconfigPath(
       hint: `its last part may have ${longestName} bytes, and all of it ${longestPath}`,
     });
   }
-  const used = taken.find(([other]) => isSamePlace(name, other));
+  const used = taken.find(([other]) => isSameFilePath(name, other));
   if (used === undefined) return name;
   throw new Failure("usage", `${printable(name)} can't be a kubeconfig: it is ${used[1]}`, {
     hint: "nothing was changed; choose another path",

@@ -1,7 +1,7 @@
 import { closeSync, constants, lstatSync, openSync, type Stats } from "node:fs";
 import { Failure } from "../failure.ts";
+import { isOurs } from "./access.ts";
 import { errorCode, fileError, printable } from "./file-error.ts";
-import { isOurs } from "./trust.ts";
 
 export interface LockOptions {
   /** Ends the waiting. */

@@ -10,9 +10,9 @@ import {
 } from "node:fs";
 import { basename, dirname, join, resolve } from "node:path";
 import { Failure, type FailureKind } from "../failure.ts";
+import { isOurs, isTrusted } from "./access.ts";
 import { errorCode, fileError, printable } from "./file-error.ts";
 import { keepFoldersOpen, maxLinks } from "./folder.ts";
-import { isOurs, isTrusted } from "./trust.ts";
 
 export interface FileContent {
   readonly text: string;

@@ -3,9 +3,8 @@ import { basename, dirname } from "node:path";
 import { Failure } from "../failure.ts";
 import { compareAttributes, type Ownership, removeTemporaries, replaceFile } from "./durable.ts";
 import { errorCode, fileError, printable } from "./file-error.ts";
-import { isFilePath, isSamePlace } from "./file-path.ts";
 import { type Folder, openFolder } from "./folder.ts";
-import { fullPath } from "./full-path.ts";
+import { fullPath, isFilePath, isSameFilePath } from "./path.ts";
 import { readSmallFile } from "./read-file.ts";
 import { tokenPaths } from "./token-files.ts";
 
@@ -56,7 +55,7 @@ function openExisting(path: string): Folder {
 }
 
 function refuseTokenFile(path: string, name: string, configPath: string): void {
-  if (!Object.values(tokenPaths(configPath)).some((token) => isSamePlace(path, token))) return;
+  if (!Object.values(tokenPaths(configPath)).some((token) => isSameFilePath(path, token))) return;
   throw new Failure("usage", `${printable(name)} is one of this host's token files`, {
     hint: "nothing was changed; choose another file, or another --config-path",
   });

@@ -12,6 +12,7 @@ import {
 } from "node:fs";
 import { dirname, join } from "node:path";
 import { Failure } from "../failure.ts";
+import { isOurs, isTrusted } from "./access.ts";
 import {
   type Mended,
   removeTemporaries,
@@ -23,7 +24,6 @@ import {
 import { errorCode, fileError, printable } from "./file-error.ts";
 import { openFolder } from "./folder.ts";
 import { readSmallFile, readThroughOurLinks } from "./read-file.ts";
-import { isOurs, isTrusted } from "./trust.ts";
 
 /** Where a host keeps its tokens: the configuration directory's files. */
 export interface TokenPaths {

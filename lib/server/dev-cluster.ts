@@ -6,7 +6,7 @@ import { initTokens } from "../cluster/token-roles.ts";
 import { Failure } from "../failure.ts";
 import { createFile } from "../host/durable.ts";
 import { fileError, printable } from "../host/file-error.ts";
-import { fullPath } from "../host/full-path.ts";
+import { fullPath } from "../host/path.ts";
 import { createVaultClient, type VaultClient } from "../vault/client.ts";
 import { readSecret } from "../vault/kv.ts";
 import { shellQuoted } from "../words.ts";
