@@ -25,7 +25,8 @@ interface ClusterStatusArgs extends HostStatusArgs, ValidityArgs {
 /**
  * Tells how a cluster stands in the server, with an admin's token; changes nothing.
  *
- * @throws Failure (usage) for an id that can't be right, (config) for a file that is not, (permission) without a token; VaultError
+ * @throws Failure (usage) for an id that can't be right, (config) for a file that is not, (permission) without a token;
+ *   VaultError
  */
 export async function runClusterStatus(
   args: ClusterStatusArgs,
@@ -81,7 +82,7 @@ function rowsOf({ mounts, setup, initTokens, hostTokens, now }: ClusterStatus): 
       return { ...it, what: it.half, facts };
     }),
     ...initTokens.map((it): StatusRow => {
-      const { role, ttlSeconds: left, lifeSeconds: life = 0 } = it;
+      const { role, ttlSeconds: left, lifetimeSeconds: life = 0 } = it;
       const end = left === 0 ? { left: "no end" } : lifeCells(left, now, life / 3);
       return { ...it, what: `init token ${role}`, ...end, facts: [] };
     }),
@@ -173,11 +174,11 @@ function statusJson(status: ClusterStatus) {
       ...findingJson(finding),
       changes: changes.map(changeJson),
     })),
-    initTokens: initTokens.map(({ role, ttlSeconds, lifeSeconds, ...finding }) => ({
+    initTokens: initTokens.map(({ role, ttlSeconds, lifetimeSeconds, ...finding }) => ({
       role,
       ...findingJson(finding),
       ttlSeconds: ttlSeconds ?? null,
-      lifeSeconds: lifeSeconds ?? null,
+      lifeSeconds: lifetimeSeconds ?? null,
     })),
     hostTokens: hostTokens.map(({ role, count, soonestSeconds }) => ({
       role,

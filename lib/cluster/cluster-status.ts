@@ -35,7 +35,7 @@ interface InitTokenStatus extends Finding {
   readonly role: HostRole;
   /** Seconds left, zero for one that never expires; undefined where there is no token. */
   readonly ttlSeconds: number | undefined;
-  readonly lifeSeconds: number | undefined;
+  readonly lifetimeSeconds: number | undefined;
 }
 
 /** Tokens that a token role made. */
@@ -184,26 +184,26 @@ async function initTokenStatus(
   mend: string,
 ): Promise<InitTokenStatus> {
   const { role } = wanted;
-  const none = { role, ttlSeconds: undefined, lifeSeconds: undefined };
+  const none = { role, ttlSeconds: undefined, lifetimeSeconds: undefined };
   try {
     const found = await readInitToken(view, wanted);
     if (found === undefined || found === "unknown") {
       const reason = found === undefined ? "is not stored" : "the server does not know it";
       return { ...none, state: "wrong", reasons: [reason], mend };
     }
-    const { ttlSeconds, lifeSeconds } = found;
+    const { ttlSeconds, lifetimeSeconds } = found;
     // As for certificates. A set-up each year keeps it away from this.
-    const isDue = ttlSeconds > 0 && ttlSeconds < lifeSeconds / 3;
+    const isDue = ttlSeconds > 0 && ttlSeconds < lifetimeSeconds / 3;
     return isDue
       ? {
           role,
           ttlSeconds,
-          lifeSeconds,
+          lifetimeSeconds,
           state: "due",
           reasons: ["less than a third of its life is left"],
           mend,
         }
-      : { role, ttlSeconds, lifeSeconds, state: "ok", reasons: [] };
+      : { role, ttlSeconds, lifetimeSeconds, state: "ok", reasons: [] };
   } catch (error) {
     return { ...none, ...refusal(error) };
   }

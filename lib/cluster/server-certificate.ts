@@ -1,8 +1,9 @@
 import { X509Certificate } from "node:crypto";
 import { calendarDate } from "../calendar.ts";
 import { Failure } from "../failure.ts";
+import { oddAnswerHint } from "../vault/shape.ts";
 
-/** A certificate that a server keeps. */
+/** A certificate that the server stores. */
 export interface ServerCertificate {
   readonly x509: X509Certificate;
   readonly notBefore: Date;
@@ -10,10 +11,10 @@ export interface ServerCertificate {
 }
 
 /**
- * Reads a certificate that a server has answered with.
+ * Parses a certificate from a server's answer.
  *
- * @param of whose it is, for the sentence: `the issuer 1f of demo/pki/k8s`
- * @throws Failure (unavailable) for what is none
+ * @param of its owner, for the message: `the issuer 1f of demo/pki/k8s`
+ * @throws Failure (unavailable) if it is not a certificate
  */
 export function readServerCertificate(pem: string, of: string): ServerCertificate {
   try {
@@ -21,9 +22,9 @@ export function readServerCertificate(pem: string, of: string): ServerCertificat
     const [notBefore, notAfter] = [calendarDate(x509.validFrom), calendarDate(x509.validTo)];
     if (notBefore !== undefined && notAfter !== undefined) return { x509, notBefore, notAfter };
   } catch {
-    // as below
+    // fails below
   }
   throw new Failure("unavailable", `the certificate of ${of} can't be read`, {
-    hint: "this is not what Vault or OpenBao answers: check VAULT_ADDR, and the proxy between",
+    hint: oddAnswerHint,
   });
 }

@@ -3,7 +3,7 @@ import { means } from "../vault/error.ts";
 import { readSecret } from "../vault/kv.ts";
 import type { Fields } from "../vault/shape.ts";
 import { listMounts, type MountInfo } from "../vault/sys.ts";
-import { isThere, lookupSelf, type TokenInfo } from "../vault/token.ts";
+import { isKnownToken, lookupSelf, type TokenInfo } from "../vault/token.ts";
 import { isUnknownToken } from "../vault/unknown-token.ts";
 
 /** What several resources read of one server, asked for once. */
@@ -68,7 +68,7 @@ async function findTokenForSure(client: VaultClient, id: string): Promise<TokenI
     return await lookupSelf(client, id);
   } catch (error) {
     if (means(error, "unknownToken")) return undefined;
-    if ((await isUnknownToken(client, id, error)) && !(await isThere(client, id))) return undefined;
+    if ((await isUnknownToken(client, id, error)) && !(await isKnownToken(client, id))) return undefined;
     throw error;
   }
 }

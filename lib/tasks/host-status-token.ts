@@ -123,8 +123,8 @@ function noInitToken(initToken: HeldTokens["initToken"]): string[] {
 }
 
 /** Neither is there for a token that never expires. */
-function timesOf({ ttlSeconds, lifeSeconds }: TokenInfo, now: Date) {
+function timesOf({ ttlSeconds, lifetimeSeconds }: TokenInfo, now: Date) {
   if (ttlSeconds === 0) return { expiresAt: undefined, dueAt: undefined };
   const expiresMs = now.getTime() + ttlSeconds * 1000;
-  return { expiresAt: new Date(expiresMs), dueAt: new Date(expiresMs - (lifeSeconds * 1000) / 3) };
+  return { expiresAt: new Date(expiresMs), dueAt: new Date(expiresMs - (lifetimeSeconds * 1000) / 3) };
 }

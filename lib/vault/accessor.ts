@@ -5,7 +5,7 @@ import { type Answer, isFields } from "./shape.ts";
 import { readCapabilities } from "./sys.ts";
 
 /**
- * The accessors of all tokens of the server.
+ * The accessors of all tokens in the server.
  *
  * @see https://developer.hashicorp.com/vault/api-docs/auth/token#list-accessors
  */
@@ -13,25 +13,25 @@ export async function listAccessors(client: VaultClient): Promise<readonly strin
   return await listNames(client, "auth/token/accessors", "list sudo");
 }
 
-/** A token as its accessor tells it, without the token. */
+/** A token, looked up by its accessor. It does not hold the token itself. */
 export interface TokenEntry {
   readonly accessor: string;
-  /** The token role that made it, if one did: no other auth method's role is named here. */
+  /** The token role that made it. Undefined without one; roles of other auth methods are not named here. */
   readonly role: string | undefined;
   readonly policies: readonly string[];
   /** Seconds left; zero for one that never expires. */
   readonly ttlSeconds: number;
-  /** What its maker said of the host that has it: anything at all, or nothing. */
+  /** The host that it was made for, as its maker stated. Nothing verifies it. */
   readonly host: string | undefined;
-  /** Of its last renewal, or else its making, by the server's clock; undefined where the server does not tell. */
+  /** When it was last renewed, or else made, by the server's clock; undefined if the server does not tell. */
   readonly renewedAt: Date | undefined;
 }
 
-/** Where tokens are looked up by their accessors. */
+/** Looks up a token by its accessor. */
 export const lookupAccessorPath = "auth/token/lookup-accessor";
 
 /**
- * What a token is, by its accessor; undefined where it has ended.
+ * Looks up a token by its accessor; undefined if it has expired or was revoked.
  *
  * @see https://developer.hashicorp.com/vault/api-docs/auth/token#lookup-a-token-accessor
  */
@@ -47,14 +47,14 @@ export async function lookupAccessor(client: VaultClient, accessor: string): Pro
     const data = answer.object("data");
     return {
       accessor,
-      role: data.fields.role === undefined ? undefined : data.text("role"),
-      policies: data.texts("policies"),
+      role: data.fields.role === undefined ? undefined : data.string("role"),
+      policies: data.strings("policies"),
       ttlSeconds: data.number("ttl"),
       host: hostIn(data.fields.meta),
       renewedAt: renewedAt(data),
     };
   } catch (error) {
-    if (means(error, "unknownAccessor") || (await isLeftOver(client, error))) return undefined;
+    if (means(error, "unknownAccessor") || (await isDangling(client, error))) return undefined;
     throw error;
   }
 }
@@ -74,20 +74,20 @@ function renewedAt(data: Answer): Date | undefined {
 }
 
 /**
- * Whether an accessor is all that is left of a token. Servers keep such until `auth/token/tidy`, and answer as if the
- * lookup itself were not permitted.
+ * Whether the accessor's token is gone. A server keeps such an accessor until `auth/token/tidy`, and answers a lookup
+ * as if it were not permitted.
  */
-async function isLeftOver(client: VaultClient, error: unknown): Promise<boolean> {
+async function isDangling(client: VaultClient, error: unknown): Promise<boolean> {
   if (!(error instanceof VaultError) || error.status !== 403) return false;
   const granted = await readCapabilities(client, [lookupAccessorPath]).catch(() => undefined);
   return granted?.get(lookupAccessorPath)?.some((it) => it === "root" || it === "update") ?? false;
 }
 
-/** Where tokens are ended by their accessors. */
+/** Revokes a token by its accessor. */
 export const revokeAccessorPath = "auth/token/revoke-accessor";
 
 /**
- * Ends a token and what it made, by its accessor; nothing where it has ended.
+ * Revokes a token and its children by its accessor. It is no error if the token is gone.
  *
  * @see https://developer.hashicorp.com/vault/api-docs/auth/token#revoke-a-token-accessor
  */

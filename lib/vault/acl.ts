@@ -4,10 +4,10 @@ import { VaultError } from "./error.ts";
 import { isFields } from "./shape.ts";
 
 /**
- * The sign paths that the client's token may use, sorted; one that ends in * stands for each that begins so. The policy
- * `default` lets every token ask.
+ * The sign paths that the client's token may use, sorted. One that ends in `*` stands for every path with that
+ * beginning. The policy `default` lets every token ask for them.
  *
- * @returns undefined where the server does not tell, and for a token that may do all
+ * @returns undefined if the server does not tell, and for a root token
  * @see https://developer.hashicorp.com/vault/api-docs/system/internal-ui-resultant-acl
  */
 export async function readSignPaths(client: VaultClient): Promise<readonly string[] | undefined> {
@@ -24,7 +24,7 @@ export async function readSignPaths(client: VaultClient): Promise<readonly strin
   }
 }
 
-/** The paths that may be written. */
+/** The paths of the rules that grant writing. */
 function granted(rules: unknown): readonly string[] {
   if (!isFields(rules)) return [];
   return Object.entries(rules).flatMap(([path, rule]) => {

@@ -4,16 +4,18 @@ import { findExcess } from "./json-limits.ts";
 import { retryAfterMs } from "./retry.ts";
 import { mayPass } from "./status-error.ts";
 
-/** More than any answer that a host asks for, less than what hurts a small one. */
+/** More than any answer to a host, but little enough for a host with little memory. */
 const defaultMebibytes = 8;
 
-/** One for each 16 bytes: names in a list are longer on average. Each value takes some 100 bytes of memory. */
+/**
+ * One value for each 16 bytes, since names in a list are longer on average. A value takes about 100 bytes of memory.
+ */
 const valuesPerMebibyte = 62_500;
 
-export const strangerHint =
-  "something other than Vault answers there: check VAULT_ADDR and the proxy between";
+export const notVaultHint =
+  "something other than Vault answers there: check VAULT_ADDR and any proxy on the way";
 
-/** @see https://pkg.go.dev/net/http#Server.ServeTLS, which answers so */
+/** Go's answer to plain HTTP on a TLS port. @see https://pkg.go.dev/net/http#Server.ServeTLS */
 const plainToTls = /^Client sent an HTTP request to an HTTPS server/;
 
 interface BodyRequest extends RequestName {
@@ -22,10 +24,10 @@ interface BodyRequest extends RequestName {
 }
 
 /**
- * Reads an answer's body as JSON, and no more of it than we would ever want.
+ * Reads an answer's body as JSON, up to a limit of length, depth and number of values.
  *
  * @returns the value; undefined for an empty body
- * @throws VaultError when it is too long, too deep, holds too many values, or is not JSON
+ * @throws VaultError if the body is beyond a limit or is not JSON
  */
 export async function readJson(response: Response, request: BodyRequest): Promise<unknown> {
   const body = await readText(response, request);
@@ -37,20 +39,20 @@ export async function readJson(response: Response, request: BodyRequest): Promis
     return request.exactNumbers === true ? parseExactly(body) : JSON.parse(body);
   } catch (cause) {
     if (response.status === 400 && plainToTls.test(body)) {
-      throw new VaultError("unavailable", request, "plain HTTP was spoken to a server that wants TLS", {
+      throw new VaultError("unavailable", request, "plain HTTP was sent to a server that expects TLS", {
         status: response.status,
         hint: "VAULT_ADDR has to start with https://",
       });
     }
     const html = /^\s*</.test(body) || /html/i.test(response.headers.get("content-type") ?? "");
-    // The parser's error quotes the body; only the kind of it is kept.
+    // The parser's message quotes the body, which may hold a secret. Only the error's name is kept.
     const kind = cause instanceof Error ? cause.name : undefined;
     const what = html ? "an HTML page" : "a body that is not JSON";
     throw unreadable(response, request, `HTTP ${response.status} came with ${what}`, kind);
   }
 }
 
-/** The error of an answer that can't be read. A proxy's for 429, 502 or 503 goes away; one for 200 is where we were sent. */
+/** The error for an unreadable answer. A proxy's page with 429, 502 or 503 may be gone soon; one with 200 stays. */
 function unreadable(response: Response, request: RequestName, sentence: string, cause?: string): VaultError {
   const { status } = response;
   const transient = mayPass(status);
@@ -60,7 +62,7 @@ function unreadable(response: Response, request: RequestName, sentence: string, 
     transient,
     untouched: status === 429,
     retryAfterMs: retryAfterMs(response),
-    hint: strangerHint,
+    hint: notVaultHint,
     cause,
   });
 }

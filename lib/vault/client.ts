@@ -1,7 +1,7 @@
 import { isPlausibleNow } from "../calendar.ts";
 import { Failure } from "../failure.ts";
 import { parseAddress, redirectTarget } from "./address.ts";
-import { readJson, strangerHint } from "./body.ts";
+import { notVaultHint, readJson } from "./body.ts";
 import type { ProxyServer, TlsOptions } from "./connection.ts";
 import { VaultError } from "./error.ts";
 import { gate } from "./gate.ts";
@@ -17,20 +17,20 @@ export interface VaultClientOptions {
   readonly token?: string | undefined;
   readonly namespace?: string | undefined;
   readonly tls?: TlsOptions;
-  /** The one on the way to an address. @default none */
+  /** The proxy that leads to an address. @default none */
   readonly proxy?: (to: URL) => ProxyServer | undefined;
-  /** For one try of one request, in milliseconds. @default 15_000 */
+  /** Time limit of one attempt at one request, in milliseconds. @default 15_000 */
   readonly requestTimeoutMs?: number;
-  /** Tries after the first. @default 2 */
+  /** Attempts after the first. @default 2 */
   readonly maxRetries?: number;
-  /** Requests under way at one time. @default 8 */
+  /** Requests under way at the same time. @default 8 */
   readonly maxConcurrent?: number;
-  /** Ends every request: the time limit of the whole run, or its being told to stop. */
+  /** Ends every request: when the whole run's time limit is over, or when the run has to stop. */
   readonly signal?: AbortSignal;
-  /** What is left of that time limit, in milliseconds: a longer wait is not begun. */
+  /** Time left until that limit, in milliseconds. A longer wait is not begun. */
   readonly timeLeftMs?: () => number;
   readonly onRetry?: (error: VaultError, waitMs: number) => void;
-  /** Told of each request that is sent, for a log. */
+  /** Called for each request that is sent, for a log. */
   readonly onRequest?: (method: string, path: string) => void;
 }
 
@@ -38,42 +38,44 @@ export interface VaultRequest {
   readonly method: "GET" | "POST" | "DELETE";
   /** Below `/v1/`, unescaped. */
   readonly path: string;
-  /** Asks for the names below the path (`LIST`, which fetch would send as GET without a word). */
+  /** Asks for the names below the path. (fetch silently turns the method `LIST` into GET.) */
   readonly list?: boolean;
   readonly body?: unknown;
-  /** Keeps the answer's numbers as they were written, for who hands them on. */
+  /** Keeps the answer's numbers as they were written, so that they can be passed on unchanged. */
   readonly exactNumbers?: boolean;
-  /** Instead of the client's. */
+  /** Sent instead of the client's own token. */
   readonly token?: string;
-  /** What a policy must grant on the path: named in the error when it is refused. */
+  /** What a policy must grant on the path. The error names it when the request is refused. */
   readonly capability: string;
   /**
-   * Once it is under way, neither a time limit nor the end of the run breaks it off: the server ends what it does for
-   * a request as soon as nobody waits for the answer.
+   * Once the request is under way, neither its time limit nor the end of the run breaks it off: the server stops
+   * working on a request as soon as its client is gone.
    */
   readonly unbroken?: true;
-  /** The longest answer that is read. @default 8 */
+  /** The longest answer that is read, in MiB. @default 8 */
   readonly maxMebibytes?: number;
   /**
-   * The server may act on it twice at no cost. Reads and writes of state are; making a token is not, since the
-   * one whose answer was lost lives for years.
+   * Sending the request twice does no harm. That holds for reads and for writes of state, but not for making a token:
+   * if the answer is lost, the first token stays valid for years.
    */
   readonly repeatable: boolean;
 }
 
 export interface VaultClient {
   readonly address: string;
-  /** The answer's JSON, still to be checked; undefined where it has none. Throws VaultError. */
+  /** The answer's JSON, not checked yet; undefined for an empty answer. Throws VaultError. */
   request(request: VaultRequest): Promise<unknown>;
-  /** The same, as an object to read fields from; an empty answer is an error. */
+  /** The same, as an object to read fields from. An empty answer is an error. */
   ask(request: VaultRequest): Promise<Answer>;
-  /** The same client, its connections too, with another token. */
+  /** This client with another token. Both share their connections. */
   withToken(token: string): VaultClient;
-  /** How far the server's clock is ahead of this machine's, in milliseconds, by its last answer; undefined before. */
+  /**
+   * How far the server's clock was ahead of this machine's at its last answer, in milliseconds; undefined before one.
+   */
   clockAheadMs(): number | undefined;
 }
 
-// Bun's own additions to fetch that its types leave out or name otherwise.
+// Bun's additions to fetch that its types leave out or spell differently.
 type FetchOptions = BunFetchRequestInit & {
   verbose?: boolean;
   proxy?: string | false;
@@ -84,21 +86,21 @@ type FetchOptions = BunFetchRequestInit & {
 type Protocol = "http1.1" | "http2";
 
 /**
- * A client of one server. It opens nothing before the first request; connections are kept for the next ones.
+ * A client of one server. It connects at its first request and keeps connections for later ones.
  *
- * @throws Failure (config) when the address is not an http or https one
+ * @throws Failure (config) if the address is not an http or https one
  */
 export function createVaultClient(options: VaultClientOptions): VaultClient {
   const { requestTimeoutMs = 15_000, maxRetries = 2, signal = new AbortController().signal } = options;
   const home = parseAddress(options.address);
   const tls = tlsSettings(options.tls);
   const enter = gate(options.maxConcurrent ?? 8);
-  // Where requests go: the address, until a standby names its leader.
+  // Where requests go: to the address, until a standby names its leader.
   let base = home;
   let clockAheadMs: number | undefined;
   let protocol: Protocol = "http1.1";
 
-  /** A server that speaks HTTP/2 alone refuses the handshake of a client that does not: nothing was sent by then. */
+  /** A server that speaks only HTTP/2 refuses the handshake of an HTTP/1.1 client. No request was sent by then. */
   async function open(url: URL, init: FetchOptions): Promise<Response> {
     try {
       return await fetch(url, { ...init, protocol });
@@ -129,7 +131,7 @@ export function createVaultClient(options: VaultClientOptions): VaultClient {
     const init: FetchOptions = {
       method: request.method,
       headers,
-      redirect: "manual", // a followed one would carry the token to any host
+      redirect: "manual", // following it would send the token to any host
       ...(isUnbroken ? { timeout: false } : { signal: AbortSignal.any([signal, limit]) }),
       tls,
       verbose: false, // BUN_CONFIG_VERBOSE_FETCH would print the token
@@ -146,8 +148,8 @@ export function createVaultClient(options: VaultClientOptions): VaultClient {
         if (response.status < 300 || response.status >= 400) return await read(response, request);
         base = redirectTarget(response, url, request, hops);
       } catch (error) {
-        base = home; // the leader that we were sent to may be gone
-        // What the run was stopped with does not say what was under way.
+        base = home; // that leader may be gone
+        // The reason why the run was stopped doesn't name the request that was under way.
         if (error instanceof Failure && error !== signal.reason) throw error;
         const { tls } = options;
         throw await networkError(error, request, url, { signal, limit, requestTimeoutMs, proxy, tls });
@@ -180,26 +182,26 @@ export function createVaultClient(options: VaultClientOptions): VaultClient {
 }
 
 /**
- * By the answer's `Date` (RFC 9110, section 6.6.1), which is in whole seconds; undefined where it tells none, or one
- * that can't be. A proxy may have written it.
+ * How far the answer's `Date` (RFC 9110, section 6.6.1) is ahead of this machine's clock. It is in whole seconds, and a
+ * proxy may have written it; undefined if it is missing or can't be right.
  */
 function aheadMs(response: Response): number | undefined {
   const date = Date.parse(response.headers.get("date") ?? "");
   return isPlausibleNow(date) ? date - Date.now() : undefined;
 }
 
-/** A success's JSON; throws the error that the answer tells otherwise. */
+/** The JSON of a successful answer. Any other answer is thrown as the error that it stands for. */
 async function read(response: Response, request: VaultRequest): Promise<unknown> {
   const value = await readJson(response, request);
   if (response.ok) return value;
   const errors = isFields(value) && Array.isArray(value.errors) ? value.errors : [];
-  // "Nothing there" and "permission denied" mean something from Vault alone, not from a proxy on the way.
+  // Only Vault can say "nothing there" or "permission denied". A proxy's 403 or 404 says nothing about the path.
   const isVaults = isFields(value) && (Array.isArray(value.errors) || "request_id" in value);
   if (!isVaults && (response.status === 403 || response.status === 404)) {
     const sentence = `HTTP ${response.status} came without the errors that Vault lists`;
     throw new VaultError("unavailable", request, sentence, {
       status: response.status,
-      hint: strangerHint,
+      hint: notVaultHint,
     });
   }
   throw statusError(
@@ -213,19 +215,19 @@ async function read(response: Response, request: VaultRequest): Promise<unknown>
   );
 }
 
-/** A header's value: what fetch would refuse it tells as a broken connection, and it trims or recodes the rest. */
+/** Checks a header's value: fetch would report some values as a broken connection, and would trim or recode others. */
 function sendable(what: string, text: string): string {
   if (/^[\x21-\x7e]+$/.test(text)) return text;
-  throw new Failure("data", `${what} is empty, or holds a blank or a character that is not printable`, {
-    hint: "look for a line feed or a quotation mark that came along when it was copied",
+  throw new Failure("data", `${what} is empty, or holds a blank or an unprintable character`, {
+    hint: "look for a line feed or a quotation mark that was copied along with it",
   });
 }
 
-/** Set in full: an absent `rejectUnauthorized` would leave the choice to NODE_TLS_REJECT_UNAUTHORIZED. */
+/** `rejectUnauthorized` is always set: without it, NODE_TLS_REJECT_UNAUTHORIZED would decide. */
 function tlsSettings(options: TlsOptions = {}) {
   return {
     rejectUnauthorized: options.skipVerify !== true,
-    // As Go has it: a CA below a root, or the server's own certificate, is trusted where it is named itself.
+    // As in Go: an intermediate CA, or the server's own certificate, can be trusted without its root.
     ...(options.ca === undefined || options.ca.length === 0
       ? {}
       : { ca: [...options.ca], allowPartialTrustChain: true }),

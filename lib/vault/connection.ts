@@ -2,27 +2,27 @@ import type { Failure } from "../failure.ts";
 
 export interface TlsOptions {
   /**
-   * PEM certificates that are trusted: each may have signed the server's, or be it. The runtime's own list where there
-   * are none.
+   * Trusted certificates in PEM: CAs, or the server's own certificate. The runtime's own list is used if there are
+   * none.
    */
   readonly ca?: readonly string[];
-  /** What named those, for sentences. */
+  /** Where those were named, for messages. */
   readonly caFrom?: string;
-  /** PEM certificate and key that we show to a server that asks. */
+  /** The client certificate and its key, in PEM, for a server that asks for one. */
   readonly cert?: string | undefined;
   readonly key?: string | undefined;
-  /** The name that the server's certificate must hold, instead of the address'. */
+  /** The name that the server's certificate must hold, instead of the one in the address. */
   readonly serverName?: string | undefined;
-  /** Trust whoever answers. */
+  /** Accept any certificate. */
   readonly skipVerify?: boolean;
-  /** What of all this can't be used, where nothing could be opened with it; undefined where that is not why. */
+  /** Called when a connection could not be opened: finds the setting that is to blame, or undefined if none is. */
   readonly findFault?: () => Promise<Failure | undefined>;
 }
 
-/** On the way to the server. */
+/** A proxy that leads to the server. */
 export interface ProxyServer {
-  /** A user and a password may be in it. */
+  /** May hold a user and a password. */
   readonly url: URL;
-  /** The variable that names it, for sentences. */
+  /** The environment variable that names it, for messages. */
   readonly from: string;
 }

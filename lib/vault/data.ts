@@ -2,9 +2,9 @@ import type { VaultClient } from "./client.ts";
 import { isNothingThere } from "./error.ts";
 import type { Answer, Fields } from "./shape.ts";
 
-// What each backend does with what it keeps at a path.
+// The four operations that every part of the API has on a path.
 
-/** The names below a path; none where nothing is there. There may be more of them than fit another answer. */
+/** The names below a path; none if nothing is there. Such a list may be longer than any other answer. */
 export async function listNames(
   client: VaultClient,
   path: string,
@@ -19,14 +19,14 @@ export async function listNames(
       repeatable: true,
       maxMebibytes: 64,
     });
-    return answer.object("data").texts("keys");
+    return answer.object("data").strings("keys");
   } catch (error) {
     if (isNothingThere(error)) return [];
     throw error;
   }
 }
 
-/** The `data` of a read; undefined where nothing is at the path. */
+/** The `data` of a read; undefined if nothing is at the path. */
 export async function readData(client: VaultClient, path: string): Promise<Answer | undefined> {
   try {
     const answer = await client.ask({ method: "GET", path, capability: "read", repeatable: true });
@@ -38,9 +38,9 @@ export async function readData(client: VaultClient, path: string): Promise<Answe
 }
 
 /**
- * Writes what a path is to hold; twice is as once.
+ * Writes to a path. Writing the same twice changes nothing more.
  *
- * @param capability that a policy must grant for it
+ * @param capability that a policy must grant on the path
  */
 export async function writeData(
   client: VaultClient,
@@ -51,7 +51,7 @@ export async function writeData(
   await client.request({ method: "POST", path, body, capability, repeatable: true });
 }
 
-/** Deletes what is at a path; nothing where nothing is there. */
+/** Deletes what is at a path. It is no error if nothing is there. */
 export async function deleteData(client: VaultClient, path: string): Promise<void> {
   await client.request({ method: "DELETE", path, capability: "delete", repeatable: true });
 }

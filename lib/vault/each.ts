@@ -1,13 +1,13 @@
-/** Told how far a long job is: `looked at tokens`, 300, 1200. */
+/** Called with the progress of a long job: `looked at tokens`, 300, 1200. */
 export type OnProgress = (what: string, done: number, total: number) => void;
 
-/** As many as a client has under way; more promises than that would only fill memory. */
+/** As many as a client has requests under way. More promises would only fill memory. */
 const workers = 8;
 
 /**
- * Does the same with each of many items, a few at a time. What fails ends it: nothing more is begun.
+ * Calls `work` for each item, a few at a time. After the first failure nothing more is begun.
  *
- * @returns what `work` gives, in the order of the items
+ * @returns the results, in the order of the items
  */
 export async function each<T, R>(
   items: readonly T[],

@@ -1,7 +1,7 @@
 import { Failure, type FailureKind, type FailureOptions } from "../failure.ts";
 import { isSaid, type Meaning } from "./meaning.ts";
 
-/** What a request was, for sentences: never its body, which may hold a secret. */
+/** Names a request in messages. Its body is left out, since it may hold a secret. */
 export interface RequestName {
   readonly method: string;
   /** Below `/v1/`. */
@@ -10,17 +10,17 @@ export interface RequestName {
 
 export interface VaultErrorOptions extends FailureOptions {
   status?: number | undefined;
-  /** The server's own words, an empty list where it lists none; absent where what answered was not Vault. */
+  /** The errors that Vault listed, perhaps none; absent if something other than Vault answered. */
   serverErrors?: readonly string[] | undefined;
-  /** The server surely did not act on the request, so repeating it is safe whatever it was. */
+  /** The server certainly did not act on the request, so any request may be repeated. */
   untouched?: boolean;
-  /** Trying again within this run may help. */
+  /** Trying again in this run may help. */
   transient?: boolean;
-  /** What the server asked us to wait before the next try, in milliseconds. */
+  /** The wait that the server asks for, in milliseconds. */
   retryAfterMs?: number | undefined;
 }
 
-/** A request that failed: its name, the status and the server's words when it answered, and what to do. */
+/** A failed request, with the status and the errors of the answer if there was one. */
 export class VaultError extends Failure {
   override readonly name = "VaultError";
   readonly method: string;
@@ -43,7 +43,7 @@ export class VaultError extends Failure {
   }
 }
 
-/** Whether the server said that, by its status and words. */
+/** Whether the server's answer has this meaning, by its status and words. */
 export function means(error: unknown, meaning: Meaning): error is VaultError {
   return (
     error instanceof VaultError &&
@@ -53,8 +53,8 @@ export function means(error: unknown, meaning: Meaning): error is VaultError {
 }
 
 /**
- * The path holds nothing, while its mount exists: a read of it gives 404 with an empty list of errors. A proxy's 404
- * says nothing of the path.
+ * Whether the mount exists but holds nothing at the path: such a read gives 404 with an empty list of errors. A
+ * proxy's 404 says nothing about the path.
  */
 export function isNothingThere(error: unknown): error is VaultError {
   return error instanceof VaultError && error.status === 404 && error.serverErrors?.length === 0;

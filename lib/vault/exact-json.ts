@@ -1,9 +1,9 @@
-/** A number as the server wrote it, where this runtime's own would be written otherwise: `1.0`, or twenty digits. */
+/** A number as the server wrote it, if JavaScript would write it differently: `1.0`, or twenty digits. */
 export interface WrittenNumber {
   readonly rawJSON: string;
 }
 
-/** What the runtime has and its types lack: https://tc39.es/proposal-json-parse-with-source/ */
+/** The runtime has these, but its types don't: https://tc39.es/proposal-json-parse-with-source/ */
 interface SourceJson {
   parse(
     text: string,
@@ -16,7 +16,7 @@ interface SourceJson {
 const json = JSON as unknown as SourceJson;
 
 /**
- * JSON whose numbers `JSON.stringify` gives back to the letter: those that would change are WrittenNumbers.
+ * Parses JSON so that `JSON.stringify` writes each number as it was: a number that would change is a WrittenNumber.
  *
  * @throws SyntaxError
  */
@@ -28,7 +28,7 @@ export function parseExactly(text: string): unknown {
   );
 }
 
-/** Whether a value is what `parseExactly` gives for such a number. */
+/** Whether a value of `parseExactly` is such a number. */
 export function isWrittenNumber(value: unknown): value is WrittenNumber {
   return json.isRawJSON(value);
 }

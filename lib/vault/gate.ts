@@ -1,4 +1,4 @@
-/** Lets `size` callers in at one time; each leaves by disposing of what it got. */
+/** Lets `size` callers in at the same time. Each leaves by disposing of its pass. */
 export function gate(size: number): () => Promise<Disposable> {
   let free = size;
   const waiting: Array<() => void> = [];

@@ -1,17 +1,18 @@
-/** What JSON may not be; undefined where it keeps within the limits. */
+/** Why JSON is refused. */
 export type Excess = "nested too deep" | "made of too many values";
 
-/** Deeper than any answer and any secret that people write. A function may call itself for each level. */
+/** Deeper than any answer or secret, but safe for a function that calls itself for each level. */
 const deepest = 200;
 
 const [quote, backslash, comma] = [0x22, 0x5c, 0x2c];
 const [openList, closeList, openObject, closeObject] = [0x5b, 0x5d, 0x7b, 0x7d];
 
 /**
- * Looks at JSON before it is parsed: a list in a list takes one byte to write, and a hundred of memory to hold. Whether
- * it is JSON at all is for the parser to tell.
+ * Checks the size of JSON before it is parsed: a nested list is one byte of text, but a hundred bytes of memory. Does
+ * not check that it is JSON; the parser does.
  *
- * @param mostValues elements of lists and fields of objects, all in all
+ * @param mostValues elements of lists and fields of objects, in total
+ * @returns undefined within the limits
  */
 export function findExcess(text: string, mostValues: number): Excess | undefined {
   let depth = 0;
@@ -39,7 +40,7 @@ export function findExcess(text: string, mostValues: number): Excess | undefined
   return undefined;
 }
 
-/** Where the quotation mark is that closes a string; the text's end where none does. */
+/** The index of a string's closing quotation mark; the text's end if it has none. */
 function endOfString(text: string, start: number): number {
   for (let end = text.indexOf('"', start + 1); end !== -1; end = text.indexOf('"', end + 1)) {
     let escapes = 0;

@@ -6,7 +6,7 @@ import { type Fields, isFields } from "./shape.ts";
 import { findMount } from "./sys.ts";
 
 /**
- * A secret of a kv version 1 mount; undefined where there is none at the path.
+ * A secret of a kv version 1 mount; undefined if there is none at the path.
  *
  * @see https://developer.hashicorp.com/vault/api-docs/secret/kv/kv-v1#read-secret
  */
@@ -16,7 +16,7 @@ export async function readSecret(client: VaultClient, path: string): Promise<Fie
 }
 
 /**
- * Writes a secret of a kv version 1 mount, in place of the one at the path.
+ * Writes a secret of a kv version 1 mount and replaces the one at the path.
  *
  * @see https://developer.hashicorp.com/vault/api-docs/secret/kv/kv-v1#create-update-secret
  */
@@ -24,43 +24,43 @@ export async function writeSecret(client: VaultClient, path: string, fields: Fie
   await writeData(client, path, fields);
 }
 
-/** A read's whole answer. */
+/** The whole answer to a read. */
 export interface WholeSecret {
-  /** Where it was read: below `data/` in a mount of kv version 2. */
+  /** The path that was read. In a mount of kv version 2 it is below `data/`. */
   readonly path: string;
-  /** As the server wrote it, to the numbers' last digit. */
+  /** The answer as the server wrote it, with every digit of its numbers. */
   readonly response: Fields;
-  /** What is stored there: in version 2 a part of the answer's `data`, which holds the version's metadata, too. */
+  /** The secret itself. In version 2 it is only a part of the answer's `data`, beside the metadata. */
   readonly fields: Fields;
 }
 
 /**
- * Reads a path whole: a secret of either version of kv, or whatever answers there. The plain path of a secret of
- * version 2, as one writes it for version 1, is read below `data/`.
+ * Reads a secret of either version of kv, or any other path. In version 2 the path may leave `data/` out, as in
+ * version 1.
  *
- * One request; where that finds nothing or is refused, one more tells whether the mount is of version 2, since a host's
- * rights are for the path below `data/` alone.
+ * Sends one request. If that finds nothing or is refused, asks for the mount's version and, for version 2, reads below
+ * `data/`: a host's policies grant only that path.
  *
- * @throws Failure (unavailable) where nothing is stored; VaultError
+ * @throws Failure (unavailable) if nothing is stored there; VaultError
  * @see https://developer.hashicorp.com/vault/api-docs/secret/kv/kv-v2#read-secret-version
  */
 export async function readWholeSecret(client: VaultClient, path: string): Promise<WholeSecret> {
   try {
-    return await readThere(client, path);
+    return await readPath(client, path);
   } catch (error) {
     if (!isRefusedOrNothing(error)) throw error;
     const mount = await findMount(client, path);
     const isVersioned = mount?.options.version === "2";
     const name = mount === undefined ? "" : path.slice(mount.path.length);
-    if (!isVersioned || name === "" || isBelowApi(name)) throw orNothing(error, path, isVersioned);
+    if (!isVersioned || name === "" || isApiPath(name)) throw explain(error, path, isVersioned);
     const found = `${mount.path}data/${name}`;
-    return await readThere(client, found).catch((other) => {
-      throw orNothing(other, found, true);
+    return await readPath(client, found).catch((other) => {
+      throw explain(other, found, true);
     });
   }
 }
 
-async function readThere(client: VaultClient, path: string): Promise<WholeSecret> {
+async function readPath(client: VaultClient, path: string): Promise<WholeSecret> {
   const answer = await client.ask({
     method: "GET",
     path,
@@ -73,7 +73,7 @@ async function readThere(client: VaultClient, path: string): Promise<WholeSecret
   return { path, response: answer.fields, fields: versionIn(fields) ?? fields };
 }
 
-/** The secret in an answer's `data` that is a version with its metadata, as kv version 2 gives it. */
+/** The secret within an answer's `data`, if that is a version with metadata, as in kv version 2. */
 function versionIn({ data, metadata, ...more }: Fields): Fields | undefined {
   const isVersion =
     isFields(metadata) && typeof metadata.created_time === "string" && typeof metadata.version === "number";
@@ -81,7 +81,7 @@ function versionIn({ data, metadata, ...more }: Fields): Fields | undefined {
 }
 
 /** @see https://developer.hashicorp.com/vault/api-docs/secret/kv/kv-v2 */
-function isBelowApi(name: string): boolean {
+function isApiPath(name: string): boolean {
   return /^(data|metadata|delete|undelete|destroy|subkeys)\//.test(name);
 }
 
@@ -89,17 +89,18 @@ function isRefusedOrNothing(error: unknown): error is VaultError {
   return isNothingThere(error) || (error instanceof VaultError && error.status === 403);
 }
 
-function orNothing(error: unknown, path: string, isVersioned: boolean): unknown {
+/** A clearer error if nothing is stored at the path; any other error as it is. */
+function explain(error: unknown, path: string, isVersioned: boolean): unknown {
   if (!isNothingThere(error)) return error;
   const deleted = isVersioned ? ", or its latest version was deleted" : "";
   return new Failure("unavailable", `nothing is stored at ${path} in Vault${deleted}`, {
-    hint: "check the path; what is there, an admin lists with `vault kv list`, given the path above it",
+    hint: "check the path; `vault kv list` on the path above shows an admin what is there",
     cause: error,
   });
 }
 
 /**
- * Deletes a secret of a kv version 1 mount; one that is not there is no error.
+ * Deletes a secret of a kv version 1 mount. It is no error if there is none.
  *
  * @see https://developer.hashicorp.com/vault/api-docs/secret/kv/kv-v1#delete-secret
  */

@@ -4,9 +4,9 @@ import { type RequestName, VaultError } from "./error.ts";
 import type { ShownCertificate } from "./shown-certificate.ts";
 
 interface Way {
-  /** The whole run's. */
+  /** Ends the whole run. */
   readonly signal: AbortSignal;
-  /** The one try's. */
+  /** Ends this attempt. */
   readonly limit: AbortSignal;
   readonly requestTimeoutMs: number;
   readonly proxy: ProxyServer | undefined;
@@ -18,7 +18,7 @@ interface Cause {
   readonly kind: FailureKind;
   readonly sentence: string;
   readonly hint?: string;
-  /** The connection was never there, so the server can't have acted on the request. */
+  /** There was no connection, so the server can't have acted on the request. */
   readonly untouched?: boolean;
 }
 
@@ -27,7 +27,7 @@ const causes: readonly Cause[] = [
     pattern: /^ECONNREFUSED$/,
     kind: "temporary",
     sentence: "refuses the connection",
-    hint: "check VAULT_ADDR, and that the server runs",
+    hint: "check VAULT_ADDR, and that the server is running",
     untouched: true,
   },
   {
@@ -46,25 +46,25 @@ const causes: readonly Cause[] = [
     pattern: /^(EPROTO|ERR_SSL.*)$/,
     kind: "unavailable",
     sentence: "breaks off the TLS handshake",
-    hint: "does it speak TLS on this port, and does it ask for a client certificate (VAULT_CLIENT_CERT, VAULT_CLIENT_KEY)?",
+    hint: "does it use TLS on this port, and does it ask for a client certificate (VAULT_CLIENT_CERT, VAULT_CLIENT_KEY)?",
   },
   {
     pattern: /^FailedToOpenSocket$/,
     kind: "temporary",
     sentence: "can't be connected to",
-    hint: "check VAULT_ADDR, and that the CA and client certificate files hold what they should",
+    hint: "check VAULT_ADDR, the CA files and the client certificate's files",
     untouched: true,
   },
 ];
 
-/** `ECONNREFUSED` and alike; empty where an error has none. */
+/** An error's code, like `ECONNREFUSED`; empty if it has none. */
 export function codeOf(error: unknown): string {
   return error instanceof Error && "code" in error ? String(error.code) : "";
 }
 
 /**
- * What a failed fetch means, in words: it throws bare codes, or nothing that a person could use. Where the server's
- * certificate is the reason, it is looked at once more, over a connection of its own on which nothing is sent.
+ * Says in words why a fetch failed: fetch itself throws a bare code, or less. If the reason is the server's
+ * certificate, that is fetched once more, over a separate connection that carries no request.
  */
 export async function networkError(
   error: unknown,
@@ -100,30 +100,30 @@ export async function networkError(
     const sentence = `${url.host} broke off the connection${through} (${code || words(error)})`;
     return new VaultError("temporary", request, sentence, { cause: error, transient: true });
   }
-  // With a proxy there is no connection but to that: it tells of the server's by a status.
+  // We connect only to the proxy. If the proxy can't reach the server, it says so by a status.
   const isProxys = proxy !== undefined && cause.untouched === true;
   const who = isProxys ? `the proxy ${describeProxy(proxy)}` : server;
   return new VaultError(cause.kind, request, `${who} ${cause.sentence} (${code})`, {
     cause: error,
-    hint: isProxys ? `check ${proxy.from}, and that the proxy runs` : cause.hint,
+    hint: isProxys ? `check ${proxy.from}, and that the proxy is running` : cause.hint,
     transient: cause.kind === "temporary",
     untouched: cause.untouched ?? false,
   });
 }
 
-/** A proxy that speaks TLS has a certificate of its own, and the runtime does not tell whose was wrong. */
+/** A proxy with TLS has a certificate of its own, and the runtime does not say which of the two was wrong. */
 function hostBehind(url: URL, proxy: ProxyServer): string {
   return proxy.url.protocol === "https:"
     ? `${url.host}, or the proxy ${describeProxy(proxy)} itself,`
     : `${url.host}, through the proxy ${describeProxy(proxy)},`;
 }
 
-/** Without the user and the password that it may hold. */
+/** Leaves out the user and the password. */
 function describeProxy({ url, from }: ProxyServer): string {
   return `${url.host} (${from})`;
 }
 
-/** What a proxy's own status means: for a tunnel to the server, or for the request itself. */
+/** The error for a proxy's own status, in answer to a tunnel or to the request itself. */
 export function proxyRefusal(
   status: number,
   request: RequestName,
@@ -135,12 +135,12 @@ export function proxyRefusal(
   if (status === 407) {
     const isGiven = proxy.url.username !== "";
     const sentence = isGiven
-      ? `${who} does not accept the user and the password (HTTP 407)`
-      : `${who} wants a user and a password (HTTP 407)`;
+      ? `${who} rejects the user and the password (HTTP 407)`
+      : `${who} requires a user and a password (HTTP 407)`;
     return new VaultError("config", request, sentence, {
       cause,
       status,
-      hint: `set ${proxy.from} to ${proxy.url.protocol}//USER:PASSWORD@${proxy.url.host}, where nobody else can read it`,
+      hint: `set ${proxy.from} to ${proxy.url.protocol}//USER:PASSWORD@${proxy.url.host}, in a place that others can't read`,
     });
   }
   const sentence = `${who} does not connect to ${url.host} (${status ? `HTTP ${status}` : "no status given"})`;
@@ -148,14 +148,17 @@ export function proxyRefusal(
   return new VaultError(mayPass ? "temporary" : "unavailable", request, sentence, {
     cause,
     hint: mayPass
-      ? "check that the server runs, and that the proxy reaches it"
+      ? "check that the server is running, and that the proxy can reach it"
       : "have the proxy allow this address, or name the server in NO_PROXY",
     transient: mayPass,
     untouched: true,
   });
 }
 
-/** BoringSSL's names of what is wrong with a certificate, beside the runtime's for a name; the system's have no `_`. */
+/**
+ * Whether a code names a fault of a certificate. The runtime has one code of its own, for a wrong name; the others are
+ * BoringSSL's, which have a `_` unlike the system's.
+ */
 function isCertificateFault(code: string): boolean {
   if (code === "ERR_TLS_CERT_ALTNAME_INVALID") return true;
   return /^[A-Z][A-Z0-9]*(_[A-Z0-9]+)+$/.test(code) && !/^(ERR|EAI)_/.test(code);
@@ -187,37 +190,37 @@ function certificateFault(
     case "CERT_HAS_EXPIRED":
       return shown !== undefined && shown.notAfter > new Date()
         ? {
-            sentence: `shows a certificate whose CA has expired, by this machine's clock (${code})${issuer}${trusted}`,
-            hint: "set this machine's clock, or renew the CA, whichever is wrong",
+            sentence: `shows a certificate whose CA has expired by this machine's clock (${code})${issuer}${trusted}`,
+            hint: "correct this machine's clock if it is wrong; otherwise renew the CA",
           }
         : {
-            sentence: `shows a certificate that has expired, by this machine's clock (${code})`,
-            hint: "set this machine's clock, or renew the server's certificate, whichever is wrong",
+            sentence: `shows a certificate that has expired by this machine's clock (${code})`,
+            hint: "correct this machine's clock if it is wrong; otherwise renew the server's certificate",
           };
     case "CERT_NOT_YET_VALID":
       return {
-        sentence: `shows a certificate that is not valid yet, by this machine's clock (${code})`,
-        hint: "set this machine's clock if it is behind",
+        sentence: `shows a certificate that is not valid yet by this machine's clock (${code})`,
+        hint: "correct this machine's clock if it is behind",
       };
     case "ERR_TLS_CERT_ALTNAME_INVALID":
       return {
         sentence: `shows a certificate for another name${
-          serverName === undefined ? "" : ` than ${JSON.stringify(serverName)} of VAULT_TLS_SERVER_NAME`
+          serverName === undefined ? "" : ` than VAULT_TLS_SERVER_NAME ${JSON.stringify(serverName)}`
         } (${code})${shown === undefined ? "" : `: ${shown.names}`}`,
-        hint: "use the name that the certificate holds in VAULT_ADDR, or set VAULT_TLS_SERVER_NAME to it",
+        hint: "use a name from the certificate in VAULT_ADDR, or set VAULT_TLS_SERVER_NAME to one",
       };
   }
   if (!/ISSUER_CERT|VERIFY_LEAF|SELF_SIGNED|CERT_SIGNATURE/.test(code)) {
     return {
-      sentence: `shows a certificate that can't serve as a server's here (${code}: ${said})${issuer}${trusted}`,
-      hint: "have the server's certificate issued anew, for TLS servers and for this name",
+      sentence: `shows a certificate that is not usable for a server (${code}: ${said})${issuer}${trusted}`,
+      hint: "reissue the server's certificate for TLS servers and for this name",
     };
   }
   return {
-    sentence: `shows a certificate that no CA trusted here has signed (${code})${issuer}${trusted}`,
+    sentence: `shows a certificate that no trusted CA has signed (${code})${issuer}${trusted}`,
     hint: isOwn
       ? "set VAULT_CACERT to the CA's file, or VAULT_CAPATH to a folder that holds it"
-      : `if VAULT_ADDR is right, have ${caFrom} hold the CA that signed the server's certificate`,
+      : `if VAULT_ADDR is right, add the CA that signed the server's certificate to ${caFrom}`,
   };
 }
 

@@ -1,14 +1,14 @@
 import { Failure } from "../failure.ts";
 
-// Control characters, halves of a pair (no URL can carry them), and what a server or a proxy on the way may read as
+// Control characters, lone surrogates (no URL can carry them), and characters that make a server or a proxy read
 // another path.
 const unsafe = /[\p{Cc}\p{Cf}\p{Cs}\\?#%]/u;
 
 /**
- * A path as the URL carries it, each segment escaped.
+ * Escapes each segment of a path for a URL.
  *
- * @throws Failure (usage) for an empty segment, `.` or `..`, control characters and `? # % \`: what would reach
- *   the server as another path than the one written never leaves
+ * @throws Failure (usage) for an empty segment, `.` or `..`, control characters and `? # % \`: the server might read
+ *   them as another path
  */
 export function encodePath(path: string): string {
   const segments = path.split("/");

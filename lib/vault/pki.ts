@@ -4,7 +4,7 @@ import { means } from "./error.ts";
 import type { Answer, Fields } from "./shape.ts";
 
 /**
- * The ids of a PKI mount's issuers, none for a new mount. Needs no token.
+ * The ids of a PKI mount's issuers; none in a new mount. Needs no token.
  *
  * @see https://developer.hashicorp.com/vault/api-docs/secret/pki/issuance#list-issuers
  */
@@ -13,41 +13,41 @@ export async function listIssuers(client: VaultClient, mount: string): Promise<r
 }
 
 /**
- * The id of the issuer that signs for roles that name none; undefined where the mount has no such.
+ * The id of a PKI mount's default issuer; undefined if it has none.
  *
  * @see https://developer.hashicorp.com/vault/api-docs/secret/pki/issuance#read-issuers-configuration
  */
 export async function readDefaultIssuer(client: VaultClient, mount: string): Promise<string | undefined> {
   const data = await readData(client, `${mount}/config/issuers`);
-  return data?.text("default") || undefined;
+  return data?.string("default") || undefined;
 }
 
 /**
- * Names the issuer that signs for roles that name none.
+ * Sets a PKI mount's default issuer.
  *
- * @param id of an issuer of the mount
+ * @param id one of the mount's issuers
  * @see https://developer.hashicorp.com/vault/api-docs/secret/pki/issuance#set-issuers-configuration
  */
 export async function writeDefaultIssuer(client: VaultClient, mount: string, id: string): Promise<void> {
   await writeData(client, `${mount}/config/issuers`, { default: id });
 }
 
-/** An issuer of a PKI mount, as an admin sees it. */
+/** An issuer of a PKI mount, with the fields that only an admin may read. */
 export interface IssuerInfo {
   readonly id: string;
-  /** Empty where nobody gave it one. */
+  /** Empty if it was given none. */
   readonly name: string;
   /** PEM. */
   readonly certificate: string;
   readonly hasKey: boolean;
   /** Whether it may sign certificates. */
   readonly mayIssue: boolean;
-  /** `err` where it refuses to sign what would outlive it. */
+  /** `err` if it refuses to sign a certificate that would expire after it. */
   readonly leafNotAfterBehavior: string;
 }
 
 /**
- * An issuer by its id; undefined where there is none.
+ * An issuer by its id; undefined if there is none.
  *
  * @see https://developer.hashicorp.com/vault/api-docs/secret/pki/issuance#read-issuer
  */
@@ -60,17 +60,17 @@ export async function readIssuer(
   return (
     data && {
       id,
-      name: data.text("issuer_name"),
-      certificate: data.filledText("certificate"),
-      hasKey: data.text("key_id") !== "",
-      mayIssue: data.text("usage").includes("issuing-certificates"),
-      leafNotAfterBehavior: data.text("leaf_not_after_behavior"),
+      name: data.string("issuer_name"),
+      certificate: data.nonEmptyString("certificate"),
+      hasKey: data.string("key_id") !== "",
+      mayIssue: data.string("usage").includes("issuing-certificates"),
+      leafNotAfterBehavior: data.string("leaf_not_after_behavior"),
     }
   );
 }
 
 /**
- * The certificate of an issuer, then those above it, in PEM. Needs no token.
+ * An issuer's certificate, followed by those above it, in PEM. Needs no token.
  *
  * @param path as `issuerOfSignPath` gives it
  * @see https://developer.hashicorp.com/vault/api-docs/secret/pki/issuance#read-issuer-certificate
@@ -83,10 +83,10 @@ export async function readIssuerChain(client: VaultClient, path: string): Promis
     repeatable: true,
   });
   const data = answer.object("data");
-  const certificate = data.filledText("certificate");
+  const certificate = data.nonEmptyString("certificate");
   return withinChain(data, [
     certificate,
-    ...data.texts("ca_chain").filter((pem) => pem.trim() !== certificate.trim()),
+    ...data.strings("ca_chain").filter((pem) => pem.trim() !== certificate.trim()),
   ]);
 }
 
@@ -104,12 +104,12 @@ export async function hasDefaultIssuer(client: VaultClient, mount: string): Prom
 export interface RootRequest {
   readonly commonName: string;
   readonly ttlSeconds: number;
-  /** @default the server's, RSA 2048 */
+  /** @default the server's default, RSA 2048 */
   readonly key?: { readonly type: string; readonly bits: number } | undefined;
 }
 
 /**
- * Makes a self-signed CA whose key never leaves the server; its common name is not made a SAN.
+ * Makes a self-signed CA whose key never leaves the server. Its common name is not added to its SANs.
  *
  * @see https://developer.hashicorp.com/vault/api-docs/secret/pki/issuance#generate-root
  */
@@ -125,13 +125,13 @@ export async function generateRoot(client: VaultClient, mount: string, root: Roo
       ...(key === undefined ? {} : { key_type: key.type, key_bits: key.bits }),
     },
     capability: "create update",
-    // A repeat of one that took effect would add a second issuer.
+    // If the first request took effect, a repeat would add a second issuer.
     repeatable: false,
   });
 }
 
 /**
- * A PKI role's fields; undefined where there is none of that name.
+ * A PKI role's fields; undefined if there is no role of that name.
  *
  * @see https://developer.hashicorp.com/vault/api-docs/secret/pki/issuance#read-role
  */
@@ -141,7 +141,7 @@ export async function readPkiRole(client: VaultClient, path: string): Promise<Fi
 }
 
 /**
- * Writes a PKI role whole: a field that is left out goes back to the server's default.
+ * Writes a whole PKI role: a field that is left out goes back to the server's default.
  *
  * @see https://developer.hashicorp.com/vault/api-docs/secret/pki/issuance#create-update-role
  */
@@ -150,7 +150,7 @@ export async function writePkiRole(client: VaultClient, path: string, fields: Fi
 }
 
 /**
- * Deletes a PKI role; one that is not there is no error. Certificates that it signed stay valid.
+ * Deletes a PKI role. It is no error if there is none. Certificates that it signed stay valid.
  *
  * @see https://developer.hashicorp.com/vault/api-docs/secret/pki/issuance#delete-role
  */
@@ -159,7 +159,7 @@ export async function deletePkiRole(client: VaultClient, path: string): Promise<
 }
 
 /**
- * The serial numbers of the certificates that a PKI mount keeps, its CA's among them.
+ * The serial numbers of the certificates that a PKI mount stores, its own CA included.
  *
  * @see https://developer.hashicorp.com/vault/api-docs/secret/pki/issuance#list-certificates
  */
@@ -174,7 +174,7 @@ export interface StoredCertificate {
 }
 
 /**
- * A certificate that a PKI mount keeps; undefined where it has none of that serial number. Needs no token.
+ * A certificate that a PKI mount stores; undefined if it has none of that serial number. Needs no token.
  *
  * @see https://developer.hashicorp.com/vault/api-docs/secret/pki/issuance#read-certificate
  */
@@ -185,15 +185,15 @@ export async function readStoredCertificate(
 ): Promise<StoredCertificate | undefined> {
   const data = await readData(client, `${mount}/cert/${serial}`);
   return (
-    data && { certificate: data.filledText("certificate"), isRevoked: data.number("revocation_time") > 0 }
+    data && { certificate: data.nonEmptyString("certificate"), isRevoked: data.number("revocation_time") > 0 }
   );
 }
 
 const signPath = /^(.+?)(?:\/issuer\/([^/]+))?\/sign(?:-verbatim)?(?:\/[^/]+)?$/;
 
 /**
- * The issuer that a sign path names; the mount's default for one that names none, though its role may name another:
- * `demo/pki/k8s/issuer/default` for `demo/pki/k8s/sign/kubelet`.
+ * The path of the issuer that a sign path names: `demo/pki/k8s/issuer/default` for `demo/pki/k8s/sign/kubelet`. A path
+ * without an issuer gives the mount's default one, although the role may name another.
  *
  * @see https://developer.hashicorp.com/vault/api-docs/secret/pki/issuance#sign-certificate
  */
@@ -202,7 +202,7 @@ export function issuerOfSignPath(path: string): string {
   return `${mountOfSignPath(path)}/issuer/${name}`;
 }
 
-/** The mount of a sign path: of `demo/pki/k8s/sign/kubelet` the first three. */
+/** The mount of a sign path: `demo/pki/k8s` for `demo/pki/k8s/sign/kubelet`. */
 export function mountOfSignPath(path: string): string {
   return signPath.exec(path)?.[1] ?? path;
 }
@@ -215,17 +215,17 @@ export interface SignRequest {
   readonly ipAddresses: readonly string[];
 }
 
-/** PEM texts. */
+/** All in PEM. */
 export interface SignedCertificate {
   readonly certificate: string;
   readonly issuingCa: string;
-  /** The issuing CA and those above it, as far as the server knows them. */
+  /** The issuing CA and those above it that the server knows. */
   readonly caChain: readonly string[];
 }
 
 /**
- * Has a CSR signed. A role takes the names from the CSR or from the request, as it is set; so both hold them.
- * A repeat of one that took effect costs the server one stored certificate, as the next run's would.
+ * Has a CSR signed. The role decides whether the names of the CSR or those of the request count, so both hold the same
+ * names. If the first request took effect, a repeat only stores one more certificate in the server.
  *
  * @param path the role's sign path: `demo/pki/k8s/sign/kubelet`
  * @see https://developer.hashicorp.com/vault/api-docs/secret/pki/issuance#sign-certificate
@@ -248,22 +248,22 @@ export async function signCsr(
     repeatable: true,
   });
   const data = answer.object("data");
-  const issuingCa = data.filledText("issuing_ca");
+  const issuingCa = data.nonEmptyString("issuing_ca");
   const signed = {
-    certificate: data.filledText("certificate"),
+    certificate: data.nonEmptyString("certificate"),
     issuingCa,
-    // A text before Vault 1.11; absent where the issuer has no chain.
-    caChain: typeof data.fields.ca_chain === "string" ? [data.fields.ca_chain] : data.texts("ca_chain"),
+    // A string before Vault 1.11; absent if the issuer has no chain.
+    caChain: typeof data.fields.ca_chain === "string" ? [data.fields.ca_chain] : data.strings("ca_chain"),
   };
   withinChain(data, [signed.certificate, issuingCa, ...signed.caChain]);
   return signed;
 }
 
-/** Longer than any chain. Each certificate is compared with each, and the files that hold them are read as short ones. */
+/** Longer than any chain. Every certificate is compared with every other, and the files that hold them stay short. */
 const mostCertificates = 32;
 const mostCharacters = 128 * 1024;
 
-/** @throws Failure for PEM texts that hold more than a chain does */
+/** @throws Failure (unavailable) if there are more certificates or characters than in any chain */
 function withinChain<T extends readonly string[]>(data: Answer, pems: T): T {
   const begun = pems.reduce((sum, pem) => sum + pem.split("-----BEGIN ", mostCertificates + 2).length - 1, 0);
   const length = pems.reduce((sum, pem) => sum + pem.length, 0);

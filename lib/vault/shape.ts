@@ -1,20 +1,23 @@
 import { Failure } from "../failure.ts";
 
-/** A JSON object whose fields nobody looked at yet. */
+/** A JSON object with unchecked fields. */
 export type Fields = Readonly<Record<string, unknown>>;
 
-/** Those from 1970 to the end of the year 9999. */
+export const oddAnswerHint =
+  "neither Vault nor OpenBao answers like this: check VAULT_ADDR and any proxy on the way";
+
+/** From 1970 to the end of the year 9999. */
 const mostSeconds = 253_402_300_799;
 
 /**
- * An answer, checked as it is read: each method gives the field in the type that it names, or throws a Failure
- * that names the request and the field, never the value.
+ * An answer whose fields are checked as they are read. Each method returns a field of one type, or throws a Failure
+ * (unavailable) that names the request and the field, but never the value.
  */
 export class Answer {
   readonly #what: string;
   readonly #fields: Fields;
 
-  /** @param what the request, for sentences: `GET sys/mounts` */
+  /** @param what the request, for messages: `GET sys/mounts` */
   constructor(what: string, value: unknown) {
     this.#what = what;
     if (!isFields(value)) throw this.mismatch("is not a JSON object");
@@ -25,22 +28,21 @@ export class Answer {
     return this.#fields;
   }
 
-  /** A field that is an object of its own. */
+  /** A field that is an object. */
   object(name: string): Answer {
     return new Answer(`${this.#what}, field ${name}`, this.#fields[name]);
   }
 
-  text(name: string): string {
+  string(name: string): string {
     const value = this.#fields[name];
-    return typeof value === "string" ? value : this.#missing(name, "a text");
+    return typeof value === "string" ? value : this.#missing(name, "a string");
   }
 
-  /** As `text`, and not empty. */
-  filledText(name: string): string {
-    return this.text(name) || this.#missing(name, "a text that is not empty");
+  nonEmptyString(name: string): string {
+    return this.string(name) || this.#missing(name, "a non-empty string");
   }
 
-  /** A number of seconds that a calendar can hold: more is no lifetime, and no point in time. */
+  /** A number of seconds within the calendar: every lifetime and every point in time is. */
   number(name: string): number {
     const value = this.#fields[name];
     if (isSeconds(value)) return value;
@@ -48,28 +50,28 @@ export class Answer {
     return this.#missing(name, isNumber ? "a number in range" : "a number");
   }
 
-  truth(name: string): boolean {
+  boolean(name: string): boolean {
     const value = this.#fields[name];
-    return typeof value === "boolean" ? value : this.#missing(name, "true or false");
+    return typeof value === "boolean" ? value : this.#missing(name, "a boolean");
   }
 
-  /** A list of texts; null, as Go writes an empty list, is one too. */
-  texts(name: string): readonly string[] {
+  /** A list of strings. Null or nothing is an empty list, as Go writes it. */
+  strings(name: string): readonly string[] {
     const value = this.#fields[name];
     if (value === null || value === undefined) return [];
     return Array.isArray(value) && value.every((item) => typeof item === "string")
       ? value
-      : this.#missing(name, "a list of texts");
+      : this.#missing(name, "a list of strings");
   }
 
   #missing(name: string, kind: string): never {
     throw this.mismatch(`has no field ${name} that is ${kind}`);
   }
 
-  /** The error of an answer that is none of Vault's. */
+  /** The error for an answer that Vault would not give. */
   mismatch(how: string): Failure {
     return new Failure("unavailable", `the answer to ${this.#what} ${how}`, {
-      hint: "this is not what Vault or OpenBao answers: check VAULT_ADDR, and the proxy between",
+      hint: oddAnswerHint,
     });
   }
 }
@@ -78,7 +80,7 @@ export function isFields(value: unknown): value is Fields {
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
-/** A number of seconds that a calendar can hold, as every lifetime and every point in time of a server is. */
+/** Whether a value is a number of seconds within the calendar, as a server's lifetimes and points in time are. */
 export function isSeconds(value: unknown): value is number {
   return typeof value === "number" && Math.abs(value) <= mostSeconds;
 }

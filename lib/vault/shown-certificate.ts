@@ -3,10 +3,10 @@ import { connect as connectPlain, isIP, type Socket } from "node:net";
 import { connect, type PeerCertificate } from "node:tls";
 import type { ProxyServer, TlsOptions } from "./connection.ts";
 
-/** What a server shows of itself: not to be believed, only to be told. */
+/** An unverified certificate, for messages only. */
 export interface ShownCertificate {
   readonly issuer: string;
-  /** What it is for: its alternative names, else its subject. */
+  /** Its alternative names, or else its subject. */
   readonly names: string;
   readonly notAfter: Date;
 }
@@ -14,9 +14,9 @@ export interface ShownCertificate {
 const limitMs = 5_000;
 
 /**
- * Looks at the certificate that a server shows, whoever signed it, and sends nothing to it.
+ * Looks at a server's certificate without verifying it. No request is sent.
  *
- * @returns undefined where that can't be told
+ * @returns undefined if the server can't be reached
  */
 export async function lookAtCertificate(
   url: URL,
@@ -54,7 +54,7 @@ function closing(socket: Socket): Disposable & { readonly socket: Socket } {
 
 /** @see RFC 9110, section 9.3.6 */
 function tunnel(host: string, port: number, { url }: ProxyServer): Promise<Socket> {
-  if (url.protocol !== "http:") throw new Error("a proxy that speaks TLS is not asked");
+  if (url.protocol !== "http:") throw new Error("proxies with TLS are not supported here");
   const path = `${host.includes(":") ? `[${host}]` : host}:${port}`;
   const { username, password } = url;
   const user = Buffer.from(`${decodeURIComponent(username)}:${decodeURIComponent(password)}`);
@@ -95,7 +95,7 @@ function named(name: PeerCertificate["issuer"]): string {
   );
 }
 
-/** It is a stranger's. */
+/** The text comes from an unknown server. */
 function quoted(text: string): string {
   return JSON.stringify(text.length > 200 ? `${text.slice(0, 200)}…` : text);
 }

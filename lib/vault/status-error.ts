@@ -9,36 +9,36 @@ interface StatusRule {
   readonly untouched?: boolean;
 }
 
-/** What to make of an answer whose words tell what it means. */
+/** Rules for answers whose words tell what they mean. */
 const byMeaning: ReadonlyArray<readonly [Meaning, StatusRule]> = [
   [
     "outlivesCa",
     {
       kind: "unavailable",
-      hint: "the CA ends before this certificate would: give the mount a new issuer, or the role a shorter TTL",
+      hint: "the CA expires before this certificate would: give the mount a new issuer, or the role a shorter TTL",
     },
   ],
   [
-    // With 500, too: it won't pass, whatever the status promises.
+    // The server answers 500 or 400, but waiting doesn't help.
     "noIssuer",
     {
       kind: "config",
-      hint: "the mount has no CA, or none that it signs with: run setup-mounts for this cluster",
+      hint: "the mount has no CA, or no default one: run setup-mounts for this cluster",
     },
   ],
   [
-    // With 500, too, as the two below.
+    // This and the two below come with 500, and waiting doesn't help either.
     "unknownIssuer",
     {
       kind: "config",
-      hint: "an issuer of that name or id is not in the mount: check the sign path, and the role's issuer_ref",
+      hint: "the mount has no issuer of that name or id: check the sign path and the role's issuer_ref",
     },
   ],
   [
     "mayNotIssue",
     {
       kind: "config",
-      hint: "the issuer may not sign certificates: give it the usage issuing-certificates, or have another sign",
+      hint: "the issuer may not sign certificates: give it the usage issuing-certificates, or use another issuer",
     },
   ],
   [
@@ -49,7 +49,7 @@ const byMeaning: ReadonlyArray<readonly [Meaning, StatusRule]> = [
     },
   ],
   ["unknownRole", { kind: "config", hint: "check the sign path, or run write-roles for this cluster" }],
-  ["signsOnly", { kind: "config", hint: "its keys stay on the host: use the sign path, MOUNT/sign/ROLE" }],
+  ["signsOnly", { kind: "config", hint: "the role only signs CSRs: use its sign path, MOUNT/sign/ROLE" }],
   [
     "otherKey",
     {
@@ -66,11 +66,14 @@ const byMeaning: ReadonlyArray<readonly [Meaning, StatusRule]> = [
   ],
   ["unknownNamespace", { kind: "config", hint: "check VAULT_NAMESPACE" }],
   ["sealed", notYet("an operator has to unseal the server")],
-  ["notInitialized", notYet("the server is not initialized or sealed: an operator has to open it")],
+  [
+    "notInitialized",
+    notYet("the server is not initialized, or sealed: an operator has to initialize or unseal it"),
+  ],
   ["noLeader", notYet("the cluster has no leader at the moment")],
 ];
 
-/** What to make of one by its status alone. */
+/** Rules for a status alone. */
 const byStatus: Readonly<Record<number, StatusRule>> = {
   400: { kind: "data" },
   412: notYet(),
@@ -79,7 +82,7 @@ const byStatus: Readonly<Record<number, StatusRule>> = {
   473: notYet("this node is a performance standby"),
 };
 
-/** The server has not acted, and may later. */
+/** The server did not act on the request, but may when it is sent again. */
 function notYet(hint?: string): StatusRule {
   return {
     kind: "temporary",
@@ -90,9 +93,9 @@ function notYet(hint?: string): StatusRule {
 }
 
 /**
- * The error for an answer with a status that is not a success.
+ * The error for an answer whose status is not a success.
  *
- * @param capability what a policy must grant on the path for this request, named when it was refused
+ * @param request with the capability that a policy must grant for it; the hint names that if it was refused
  * @see https://developer.hashicorp.com/vault/api-docs#http-status-codes
  */
 export function statusError(
@@ -104,7 +107,7 @@ export function statusError(
   const words = serverErrors.join("; ").replace(/\s+/g, " ").trim();
   const said = words === "" ? `HTTP ${status}` : `HTTP ${status}, ${words}`;
   const about = { status, serverErrors, retryAfterMs };
-  // A token made with an id of our choice needs sudo, and for want of it the answer is 400.
+  // Making a token with a chosen id needs sudo. Without it, the answer is 400.
   if (status === 403 || isSaid("needsSudo", status, serverErrors)) {
     const sentence = `permission denied (${said})`;
     return new VaultError("permission", request, sentence, {
@@ -120,7 +123,7 @@ export function statusError(
     : new VaultError("unavailable", request, said, about);
 }
 
-/** Whether trying again may help, by a status alone: not where the server, or a proxy, can't do what is asked at all. */
+/** Whether trying again may help, by the status alone. 501, 505 and 511 say that it never will. */
 export function mayPass(status: number): boolean {
   return status === 429 || (status >= 500 && ![501, 505, 511].includes(status));
 }

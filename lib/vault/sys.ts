@@ -4,7 +4,7 @@ import { VaultError } from "./error.ts";
 import { type Fields, isFields } from "./shape.ts";
 
 /**
- * Whether the server is sealed. Needs no token; the client learns the server's time by it, as by any answer.
+ * Whether the server is sealed. Needs no token. Like any answer, this one tells the client the server's time.
  *
  * @see https://developer.hashicorp.com/vault/api-docs/system/seal-status
  */
@@ -15,22 +15,22 @@ export async function readSealed(client: VaultClient): Promise<boolean> {
     capability: "read",
     repeatable: true,
   });
-  return answer.truth("sealed");
+  return answer.boolean("sealed");
 }
 
 /** A mounted secrets engine, as the server lists it. */
 export interface MountInfo {
   readonly type: string;
   readonly description: string;
-  /** Zero where the mount leaves it to the server. */
+  /** Zero if the server's default applies. */
   readonly defaultLeaseTtlSeconds: number;
   readonly maxLeaseTtlSeconds: number;
-  /** `version` for a kv engine. */
+  /** Holds `version` for a kv engine. */
   readonly options: Fields;
 }
 
 /**
- * Every mounted secrets engine, by path without its closing slash.
+ * All mounted secrets engines by path, without the closing slash.
  *
  * @see https://developer.hashicorp.com/vault/api-docs/system/mounts#list-mounted-secrets-engines
  */
@@ -50,8 +50,8 @@ export async function listMounts(client: VaultClient): Promise<ReadonlyMap<strin
       return [
         path.replace(/\/$/, ""),
         {
-          type: mount.text("type"),
-          description: mount.text("description"),
+          type: mount.string("type"),
+          description: mount.string("description"),
           defaultLeaseTtlSeconds: config.number("default_lease_ttl"),
           maxLeaseTtlSeconds: config.number("max_lease_ttl"),
           options: options === null || options === undefined ? {} : mount.object("options").fields,
@@ -62,10 +62,10 @@ export async function listMounts(client: VaultClient): Promise<ReadonlyMap<strin
 }
 
 /**
- * The mount that a path is in, as a token may ask that can do anything at all below it.
+ * The mount that a path is in. The token needs some capability on some path in that mount.
  *
- * @returns its path with the closing slash, and its options; undefined where the server tells no such token, or is
- *   too old to tell
+ * @returns its path with the closing slash, and its options; undefined if the token lacks that, or the server is too
+ *   old
  * @see https://developer.hashicorp.com/vault/api-docs/system/internal-ui-mounts
  */
 export async function findMount(
@@ -76,7 +76,7 @@ export async function findMount(
     const data = await readData(client, `sys/internal/ui/mounts/${path}`);
     if (data === undefined) return undefined;
     const { options } = data.fields;
-    return { path: data.filledText("path"), options: isFields(options) ? options : {} };
+    return { path: data.nonEmptyString("path"), options: isFields(options) ? options : {} };
   } catch (error) {
     if (error instanceof VaultError && (error.status === 403 || error.status === 404)) return undefined;
     throw error;
@@ -106,7 +106,7 @@ export async function enableMount(
     path: `sys/mounts/${path}`,
     body: { type, description, config },
     capability: "create update",
-    // A repeat of one that took effect would be refused ("path is already in use") and hide that it had.
+    // If the first request took effect, a repeat would be refused ("path is already in use") and look like a failure.
     repeatable: false,
   });
 }
@@ -130,7 +130,7 @@ function tuningFields(tuning: MountTuning) {
 }
 
 /**
- * The longest life, in seconds, that an auth method gives: its own, or the server's where it has none.
+ * An auth method's max lease TTL in seconds: its own, or else the server's.
  *
  * @see https://developer.hashicorp.com/vault/api-docs/system/auth#read-auth-method-tuning
  */
@@ -145,7 +145,7 @@ export async function readAuthMaxLeaseTtl(client: VaultClient, path: string): Pr
 }
 
 /**
- * Sets the longest life that an auth method gives.
+ * Sets an auth method's max lease TTL.
  *
  * @see https://developer.hashicorp.com/vault/api-docs/system/auth#tune-auth-method
  */
@@ -154,17 +154,17 @@ export async function tuneAuthMaxLeaseTtl(client: VaultClient, path: string, sec
 }
 
 /**
- * A policy's text; undefined where there is none of that name.
+ * A policy's text; undefined if there is no policy of that name.
  *
  * @see https://developer.hashicorp.com/vault/api-docs/system/policies#read-acl-policy
  */
 export async function readPolicy(client: VaultClient, name: string): Promise<string | undefined> {
   const data = await readData(client, `sys/policies/acl/${name}`);
-  return data?.text("policy");
+  return data?.string("policy");
 }
 
 /**
- * Writes a policy, in place of the one of that name.
+ * Writes a policy and replaces the one of that name.
  *
  * @see https://developer.hashicorp.com/vault/api-docs/system/policies#create-update-acl-policy
  */
@@ -173,8 +173,7 @@ export async function writePolicy(client: VaultClient, name: string, policy: str
 }
 
 /**
- * Takes a policy away; nothing where there is none of that name. Tokens that hold it keep its name, and lose what it
- * granted.
+ * Deletes a policy. It is no error if there is none. Tokens still list its name, but lose what it granted.
  *
  * @see https://developer.hashicorp.com/vault/api-docs/system/policies#delete-acl-policy
  */
@@ -183,7 +182,7 @@ export async function deletePolicy(client: VaultClient, name: string): Promise<v
 }
 
 /**
- * What the client's token may do on each path; `root` for one that may do all.
+ * The capabilities of the client's token on each path; `root` for a root token.
  *
  * @see https://developer.hashicorp.com/vault/api-docs/system/capabilities-self
  */
@@ -199,5 +198,5 @@ export async function readCapabilities(
     repeatable: true,
   });
   const data = answer.object("data");
-  return new Map(paths.map((path) => [path, data.texts(path)]));
+  return new Map(paths.map((path) => [path, data.strings(path)]));
 }

@@ -3,14 +3,14 @@ import { deleteData, readData, writeData } from "./data.ts";
 import { VaultError } from "./error.ts";
 import type { Answer, Fields } from "./shape.ts";
 
-/** A token as the server describes it after a renewal, or at its making. */
+/** A token as the server describes it when it is made or renewed. */
 export interface TokenLease {
-  /** What names the token in logs and for revoking, and can't be used in its place. */
+  /** Names the token in logs and when it is revoked. It can't be used instead of the token. */
   readonly accessor: string;
   readonly leaseSeconds: number;
   readonly renewable: boolean;
   readonly policies: readonly string[];
-  /** It is good for a number of requests; how many are left is not told here. */
+  /** It has a limited number of uses. The server does not say here how many are left. */
   readonly isLimited: boolean;
 }
 
@@ -23,38 +23,38 @@ export interface TokenInfo {
   readonly accessor: string;
   /** Seconds left; zero for one that never expires. */
   readonly ttlSeconds: number;
-  /** Seconds that it has after a renewal, or that it was made with; zero for one that never expires. */
-  readonly lifeSeconds: number;
+  /** TTL in seconds after a renewal, or else when it was made; zero for one that never expires. */
+  readonly lifetimeSeconds: number;
   readonly renewable: boolean;
   readonly policies: readonly string[];
-  /** It is kept nowhere in the server, and can be neither renewed nor revoked. */
+  /** The server does not store it, so it can be neither renewed nor revoked. */
   readonly isBatch: boolean;
-  /** Requests that it is good for after this one; undefined where there is no limit. */
+  /** Uses left after this request; undefined if there is no limit. */
   readonly usesLeft: number | undefined;
 }
 
 function lease(answer: Answer): NewToken {
   const auth = answer.object("auth");
   return {
-    token: auth.filledText("client_token"),
-    accessor: auth.text("accessor"),
+    token: auth.nonEmptyString("client_token"),
+    accessor: auth.string("accessor"),
     leaseSeconds: auth.number("lease_duration"),
-    renewable: auth.truth("renewable"),
-    policies: auth.texts("policies"),
+    renewable: auth.boolean("renewable"),
+    policies: auth.strings("policies"),
     isLimited: usesOf(auth) !== undefined,
   };
 }
 
-/** Zero is no limit; below zero is a token that has just been used up. */
+/** In the answer, zero means no limit. A negative number means that the token has just been used up. */
 function usesOf(token: Answer): number | undefined {
   const uses = token.fields.num_uses == null ? 0 : token.number("num_uses");
   return uses === 0 ? undefined : uses;
 }
 
 /**
- * Renews the client's token, or the one given, by its period. The answer tells all that a lookup would.
+ * Renews the client's token, or the given one, for its period. The answer holds all that a lookup would.
  *
- * @throws VaultError 400 "lease is not renewable"; 403 where the server does not know it
+ * @throws VaultError 400 "lease is not renewable"; 403 if the server does not know the token
  * @see https://developer.hashicorp.com/vault/api-docs/auth/token#renew-a-token-self
  */
 export async function renewSelf(client: VaultClient, token?: string): Promise<TokenLease> {
@@ -70,7 +70,7 @@ export async function renewSelf(client: VaultClient, token?: string): Promise<To
 }
 
 /**
- * What the client's token, or the one given, is.
+ * Looks up the client's token, or the given one.
  *
  * @see https://developer.hashicorp.com/vault/api-docs/auth/token#lookup-a-token-self
  */
@@ -84,24 +84,25 @@ export async function lookupSelf(client: VaultClient, token?: string): Promise<T
   });
   const data = answer.object("data");
   return {
-    accessor: data.text("accessor"),
+    accessor: data.string("accessor"),
     ttlSeconds: data.number("ttl"),
-    // Left out where there is none.
-    lifeSeconds: (data.fields.period == null ? 0 : data.number("period")) || data.number("creation_ttl"),
-    // Left out of the root token that a server is initialized with.
-    renewable: data.fields.renewable !== undefined && data.truth("renewable"),
-    policies: data.texts("policies"),
+    // Left out if there is none.
+    lifetimeSeconds: (data.fields.period == null ? 0 : data.number("period")) || data.number("creation_ttl"),
+    // Left out for a server's first root token.
+    renewable: data.fields.renewable !== undefined && data.boolean("renewable"),
+    policies: data.strings("policies"),
     isBatch: data.fields.type === "batch",
     usesLeft: usesOf(data),
   };
 }
 
 /**
- * Whether the server has a token, as the client's own token looks it up; false, too, where that may not.
+ * Whether the server knows a token. The client's own token needs the right to look it up: without it, the result is
+ * false.
  *
  * @see https://developer.hashicorp.com/vault/api-docs/auth/token#lookup-a-token
  */
-export async function isThere(client: VaultClient, token: string): Promise<boolean> {
+export async function isKnownToken(client: VaultClient, token: string): Promise<boolean> {
   try {
     await client.request({
       method: "POST",
@@ -118,10 +119,10 @@ export async function isThere(client: VaultClient, token: string): Promise<boole
 }
 
 /**
- * Makes a token of a token role. Never repeated: if the answer is lost, a token that nobody has lives on, and
- * each repeat could add one.
+ * Makes a token from a token role. The request is never repeated: if the answer is lost, an unused token stays valid,
+ * and each repeat could add another.
  *
- * @param about parameters of the request, by the server's names
+ * @param about further parameters, with the server's names
  * @see https://developer.hashicorp.com/vault/api-docs/auth/token#create-token
  */
 export async function createFromRole(
@@ -149,7 +150,7 @@ export interface OrphanToken {
 }
 
 /**
- * Makes a token that has no parent, with an id of our choice.
+ * Makes a token without a parent, with a chosen id.
  *
  * @see https://developer.hashicorp.com/vault/api-docs/auth/token#create-token
  */
@@ -169,7 +170,7 @@ export async function createOrphan(client: VaultClient, token: OrphanToken): Pro
 }
 
 /**
- * A token role's fields; undefined where there is none of that name.
+ * A token role's fields; undefined if there is no role of that name.
  *
  * @see https://developer.hashicorp.com/vault/api-docs/auth/token#read-token-role
  */
@@ -179,7 +180,7 @@ export async function readTokenRole(client: VaultClient, name: string): Promise<
 }
 
 /**
- * Writes a token role; a field that is left out keeps its value.
+ * Writes a token role. A field that is left out keeps its value.
  *
  * @see https://developer.hashicorp.com/vault/api-docs/auth/token#create-update-token-role
  */
@@ -188,7 +189,7 @@ export async function writeTokenRole(client: VaultClient, name: string, fields: 
 }
 
 /**
- * Ends a token and what it made, asked for with itself.
+ * Revokes a token and its children. The token itself asks for it.
  *
  * @see https://developer.hashicorp.com/vault/api-docs/auth/token#revoke-a-token-self
  */
@@ -204,7 +205,7 @@ export async function revokeSelf(client: VaultClient, token: string): Promise<vo
 }
 
 /**
- * Takes a token role away; nothing where there is none of that name. Tokens that it made live on.
+ * Deletes a token role. It is no error if there is none. Tokens that it made stay valid.
  *
  * @see https://developer.hashicorp.com/vault/api-docs/auth/token#delete-token-role
  */

@@ -3,24 +3,25 @@ import { means, VaultError } from "./error.ts";
 import { meanings } from "./meaning.ts";
 
 /**
- * Whether a request failed because the server does not know the token that it was sent with: it expired, was revoked,
- * or is another server's. The server is asked only where its words don't tell.
+ * Whether a request failed because the server does not know its token: it expired, was revoked, or belongs to another
+ * server. Asks the server only if the words of the error leave it open.
  *
- * OpenBao does not tell such a token from one that is bound to other addresses: that one is of no use here either.
+ * OpenBao gives the same answer to a token that is bound to other addresses. That token is useless here too, so it
+ * counts as unknown.
  *
- * @param token the one that the request was sent with
- * @throws VaultError where the server can't answer that just now: then nothing is known of the token
+ * @param token the token of that request
+ * @throws VaultError if the server can't answer now, so that nothing is known about the token
  */
 export async function isUnknownToken(client: VaultClient, token: string, error: unknown): Promise<boolean> {
   if (means(error, "unknownToken")) return true;
   if (!means(error, "refused")) return false;
   const refusal = await refusalOf(client, token);
   if (means(refusal, "unknownToken")) return true;
-  // Vault has words of its own for an unknown token. A server that refuses a random one in the same words has none.
+  // Vault has special words for an unknown token. If a random token is refused in the same words, this server has none.
   return means(refusal, "refused") && means(await refusalOf(client, crypto.randomUUID()), "refused");
 }
 
-/** What the server says against a request that any token that it knows may make; undefined where it says nothing. */
+/** Sends a request that every known token may make. Returns the server's refusal; undefined if there is none. */
 async function refusalOf(client: VaultClient, token: string): Promise<VaultError | undefined> {
   try {
     await client.request({

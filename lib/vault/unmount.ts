@@ -1,8 +1,8 @@
 import type { VaultClient } from "./client.ts";
 
 /**
- * Takes a mounted secrets engine away, with all that it holds; nothing where there is none. That takes the server
- * milliseconds for each certificate or secret. Where it is cut off the mount is listed, and answers nothing.
+ * Disables a secrets engine and deletes all its data. It is no error if there is none. The server needs milliseconds
+ * for each certificate or secret. If it is interrupted, the mount stays in the list but serves no request.
  *
  * @see https://developer.hashicorp.com/vault/api-docs/system/mounts#disable-secrets-engine
  */
@@ -17,7 +17,7 @@ export async function disableMount(client: VaultClient, path: string): Promise<v
 }
 
 /**
- * Starts a secrets engine anew, with what it holds.
+ * Restarts a secrets engine. Its data stays.
  *
  * @see https://developer.hashicorp.com/vault/api-docs/system/plugins-reload-backend
  */

@@ -2,8 +2,8 @@ import { Failure } from "../failure.ts";
 import type { VaultClient } from "./client.ts";
 
 /**
- * The path whose answer a token wraps; undefined for one that wraps nothing, or nothing any more. Needs no token, and
- * uses neither kind up: a wrapping token is good for one request, whatever that is.
+ * The path whose answer a wrapping token holds; undefined for any other token, and for a wrapping token that was used.
+ * The request is sent without a token, since a wrapping token is good for a single request of any kind.
  *
  * @see https://developer.hashicorp.com/vault/api-docs/system/wrapping-lookup
  */
@@ -16,9 +16,9 @@ export async function wrappedPath(client: VaultClient, token: string): Promise<s
       capability: "update",
       repeatable: true,
     });
-    return answer.object("data").text("creation_path");
+    return answer.object("data").string("creation_path");
   } catch (error) {
-    // Also where something on the way lets nobody ask, or answers something else: then the trade itself tells.
+    // A proxy may forbid the request, or answer it with something else. Then the exchange itself will tell.
     if (error instanceof Failure && error.kind !== "temporary") return undefined;
     throw error;
   }

@@ -76,8 +76,8 @@ test("readClusterStatus() of a cluster that is well finds all well, and tells ea
     ["write-roles", []],
   ]);
   expect(status.initTokens.map(({ role }) => role)).toEqual(["etcd", "master", "worker", "all"]);
-  for (const { ttlSeconds, lifeSeconds } of status.initTokens) {
-    expect(lifeSeconds).toBe(5 * 365 * day);
+  for (const { ttlSeconds, lifetimeSeconds } of status.initTokens) {
+    expect(lifetimeSeconds).toBe(5 * 365 * day);
     expect(ttlSeconds).toBeWithin(5 * 365 * day - 60, 5 * 365 * day + 1);
   }
   expect(status.hostTokens.map(({ role, count }) => [role, count])).toEqual([

@@ -74,7 +74,7 @@ describe.concurrent("a server in trouble is asked three times at most, and may b
     ["429 with a page", page(429), again, /HTTP 429 came with an HTML page$/, /check VAULT_ADDR/],
     ["500", errors(500, "1 error:\n\t* disk full\n"), unsure, /HTTP 500, 1 error: \* disk full$/],
     ["500, no leader", errors(500, "local node not active"), again, /HTTP 500, local node/, /no leader/],
-    ["502 with a page", page(502), unsure, /HTTP 502 came with an HTML page$/, /and the proxy between/],
+    ["502 with a page", page(502), unsure, /HTTP 502 came with an HTML page$/, /and any proxy on the way/],
     ["503", errors(503), unsure, /HTTP 503$/],
     ["503, sealed", errors(503, "Vault is sealed"), again, /HTTP 503, Vault is sealed$/, /has to unseal/],
     ["504 without a body", empty(504), unsure, /HTTP 504$/],
@@ -116,13 +116,13 @@ describe.concurrent("an answer that Vault would not give is refused", () => {
   run([
     ["a page", page(200), noUse, /HTTP 200 came with an HTML page$/, /other than Vault/],
     ["JSON cut off", body('{"auth": {"clie'), noUse, /a body that is not JSON$/, /other than Vault/],
-    ["nothing", body(""), noUse, /is not a JSON object$/, /not what Vault or OpenBao answers/],
+    ["nothing", body(""), noUse, /is not a JSON object$/, /neither Vault nor OpenBao answers like this/],
     ["no content", empty(204), noUse, /is not a JSON object$/, /check VAULT_ADDR/],
     ["a list", body("[]"), noUse, /is not a JSON object$/],
     ["null", body("null"), noUse, /is not a JSON object$/],
     ["another object", body('{"auth": null, "data": 1}'), noUse, /field (auth|data) is not a JSON object$/],
-    ["fields of other types", body(wrongFields), noUse, /has no field \w+ that is a text$/],
-    ["fields with nothing in them", body(emptyFields), noUse, /that is a text that is not empty$/],
+    ["fields of other types", body(wrongFields), noUse, /has no field \w+ that is a string$/],
+    ["fields with nothing in them", body(emptyFields), noUse, /that is a non-empty string$/],
     ["more than fits", body(" ".repeat(9 * 1024 * 1024)), noUse, /longer than 8 MiB$/, /other than Vault/],
   ]);
 });
@@ -130,10 +130,16 @@ describe.concurrent("an answer that Vault would not give is refused", () => {
 describe.concurrent("a redirect", () => {
   const circle: Answer = (seen) => new Response(null, { status: 307, headers: { location: seen.path } });
   run([
-    ["in a circle is left", circle, { code: 69, sent: 3 }, /sends on for the third time/, /api_addr/],
-    ["to another path is not followed", redirect("/login"), noUse, /sends to another path/, /VAULT_ADDR/],
-    ["to another scheme is not followed", redirect("ftp://127.0.0.1/"), noUse, /sends to ftp:/, /VAULT_ADDR/],
-    ["to nowhere is not followed", redirect(), noUse, /sends nowhere/, /VAULT_ADDR/],
+    ["in a circle is left", circle, { code: 69, sent: 3 }, /redirects for the third time/, /api_addr/],
+    ["to another path is not followed", redirect("/login"), noUse, /redirects to another path/, /VAULT_ADDR/],
+    [
+      "to another scheme is not followed",
+      redirect("ftp://127.0.0.1/"),
+      noUse,
+      /redirects to ftp:/,
+      /VAULT_ADDR/,
+    ],
+    ["to nowhere is not followed", redirect(), noUse, /redirects to nowhere/, /VAULT_ADDR/],
   ]);
 
   test("to another node is followed, and the job is done", async () => {

@@ -90,7 +90,11 @@ describe.concurrent("a server that", () => {
     await gone[Symbol.asyncDispose]();
     for (const job of jobs) {
       using host = createHost(job, vault.standing);
-      const refusal = { code: 75, sentence: /refuses the connection/, hint: /that the server runs/ } as const;
+      const refusal = {
+        code: 75,
+        sentence: /refuses the connection/,
+        hint: /that the server is running/,
+      } as const;
       expectRefusal(await host.run(gone.address), refusal);
     }
   });

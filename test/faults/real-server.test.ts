@@ -66,7 +66,7 @@ describe("a real server that", () => {
     await using standby = await startServer({ mode: "raft", join: leader });
     await leader.kill();
     const sentence = new RegExp(`${leader.address.replace("http://", "")} refuses the connection`);
-    const refusal = { code: 75, sentence, hint: /that the server runs/ } as const;
+    const refusal = { code: 75, sentence, hint: /that the server is running/ } as const;
     // OpenBao's standby looks at a wrapping token by itself, so an exchange gets one request further.
     const looksItself = (await lookUpWrapping(standby.address)) === 400;
     expect(await meet(standby.address, refusal)).toEqual([3, looksItself ? 4 : 3, 3]);

@@ -53,10 +53,10 @@ const cases: readonly Case[] = [
   [
     "is of a foreign CA",
     identity(foreign),
-    /no CA trusted here has signed.*"CN=foreign CA"/,
-    /have VAULT_CACERT .* hold/,
+    /no trusted CA has signed.*"CN=foreign CA"/,
+    /add the CA .* to VAULT_CACERT/,
   ],
-  ["is self-signed", selfSigned(), /no CA trusted here has signed.*"CN=vault"/, /have VAULT_CACERT .* hold/],
+  ["is self-signed", selfSigned(), /no trusted CA has signed.*"CN=vault"/, /add the CA .* to VAULT_CACERT/],
   ["is for another name", identity(trusted, "DNS:localhost"), /for another name/, /VAULT_TLS_SERVER_NAME/],
 ];
 
@@ -90,7 +90,7 @@ test("a server that speaks no TLS on its port is sent nothing", async () => {
     expectRefusal(outcome, {
       code: 69,
       sentence: /breaks off the TLS handshake/,
-      hint: /speak TLS on this port/,
+      hint: /use TLS on this port/,
     });
   }
   expect(server.seen).toEqual([]);
@@ -113,7 +113,7 @@ test("a redirect from TLS to plain HTTP is refused: the token stays here", async
   for (const job of jobs) {
     using host = createHost(job, vault.standing);
     const outcome = await host.run(server.address, { env });
-    expectRefusal(outcome, { code: 69, sentence: /sends to http:/, hint: /check VAULT_ADDR/ });
+    expectRefusal(outcome, { code: 69, sentence: /redirects to http:/, hint: /check VAULT_ADDR/ });
   }
   expect(plain.seen).toEqual([]);
 });

@@ -305,11 +305,11 @@ describe("an answer of the server's", () => {
     for (const name of [...Object.keys(answer.fields), "__proto__", "constructor", "no such field"]) {
       for (const read of [
         () => readAll(answer.object(name)),
-        () => answer.text(name),
-        () => answer.filledText(name),
+        () => answer.string(name),
+        () => answer.nonEmptyString(name),
         () => answer.number(name),
-        () => answer.truth(name),
-        () => answer.texts(name),
+        () => answer.boolean(name),
+        () => answer.strings(name),
       ]) {
         try {
           read();

@@ -34,7 +34,7 @@ async function tokenFor(readable: string): Promise<string> {
     capability: "update",
     repeatable: false,
   });
-  return answer.object("auth").text("client_token");
+  return answer.object("auth").string("client_token");
 }
 
 const asAdmin = (host: Host, ...args: string[]) =>
@@ -121,7 +121,7 @@ describe("read-secret", () => {
       stdout: "",
       stderr:
         "read-secret: nothing is stored at demo/secrets/none in Vault\n" +
-        "  check the path; what is there, an admin lists with `vault kv list`, given the path above it\n",
+        "  check the path; `vault kv list` on the path above shows an admin what is there\n",
     });
     expect((await asAdmin(host, "no-mount/none")).stderr).toContain("nothing is mounted at that path");
   });

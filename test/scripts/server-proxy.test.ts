@@ -123,7 +123,7 @@ describe.concurrent("a proxy is the one of", () => {
 });
 
 const refused: ReadonlyArray<readonly [what: string, status: number, code: number, says: string]> = [
-  ["wants a password", 407, 78, "wants a user and a password (HTTP 407)"],
+  ["wants a password", 407, 78, "requires a user and a password (HTTP 407)"],
   ["forbids the address", 403, 69, "does not connect to"],
   ["can't reach the server", 502, 75, "does not connect to"],
   ["is asked too often", 429, 75, "does not connect to"],
@@ -142,7 +142,7 @@ describe.concurrent("a proxy that", () => {
     const env = { VAULT_ADDR: "http://vault.test:8200", VAULT_PROXY_ADDR: proxy.address };
     const { code, stderr } = await read(env);
     expect(stderr).toContain(
-      `the proxy ${proxy.host} (VAULT_PROXY_ADDR) wants a user and a password (HTTP 407)`,
+      `the proxy ${proxy.host} (VAULT_PROXY_ADDR) requires a user and a password (HTTP 407)`,
     );
     expect(code).toBe(78);
   });
@@ -152,9 +152,7 @@ describe.concurrent("a proxy that", () => {
     const { code, stderr } = await read({
       HTTPS_PROXY: proxy.address.replace("//", `//${encoded}@`),
     });
-    expect(stderr).toContain(
-      `the proxy ${proxy.host} (HTTPS_PROXY) does not accept the user and the password`,
-    );
+    expect(stderr).toContain(`the proxy ${proxy.host} (HTTPS_PROXY) rejects the user and the password`);
     for (const secret of [password, encodeURIComponent(password)]) expect(stderr).not.toContain(secret);
     expect(code).toBe(78);
   });

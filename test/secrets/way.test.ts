@@ -37,7 +37,7 @@ describe.each(scripts)("%s sends its token to whom it was told alone:", (script,
     const run = await runScript(script, args, {
       env: { ...env, VAULT_ADDR: server.address, VAULT_CACERT: tls.caFile, VAULT_MAX_RETRIES: "0" },
     });
-    expect(run.stderr).toContain(`sends to ${plain.address}, which is not followed`);
+    expect(run.stderr).toContain(`redirects to ${plain.address}, which is not followed`);
     expect(run.code).toBe(69);
     expect(server.seen[0]?.headers.get("x-vault-token")).toBe(token);
     expect(plain.seen).toEqual([]);
@@ -49,7 +49,7 @@ describe.each(scripts)("%s sends its token to whom it was told alone:", (script,
     const run = await runScript(script, args, {
       env: { ...env, VAULT_ADDR: server.address, VAULT_MAX_RETRIES: "0" },
     });
-    expect(run.stderr).toContain("sends to another path on");
+    expect(run.stderr).toContain("redirects to another path on");
     expect(run.code).toBe(69);
     expect(server.seen.every(({ path }) => !path.includes(token))).toBe(true);
     expect(other.seen).toEqual([]);

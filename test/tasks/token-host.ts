@@ -45,7 +45,7 @@ export async function madeToken({ admin }: ClusterServer, options: object): Prom
     capability: "update",
     repeatable: false,
   });
-  return answer.object("auth").text("client_token");
+  return answer.object("auth").string("client_token");
 }
 
 export async function revokedToken(cluster: ClusterServer): Promise<string> {

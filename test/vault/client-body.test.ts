@@ -38,7 +38,7 @@ describe("client.ask() on a page instead of JSON", () => {
   ] as const)("with HTTP %d ends with %p after %d requests", async (status, kind, times) => {
     const { error, sent } = await failed(() => html(status));
     expect(error.message).toBe(`GET sys/mounts: HTTP ${status} came with an HTML page`);
-    expect(error.hint).toContain("check VAULT_ADDR and the proxy between");
+    expect(error.hint).toContain("check VAULT_ADDR and any proxy on the way");
     expect(error.kind).toBe(kind);
     expect(error.status).toBe(status);
     expect(sent).toBe(times);
@@ -108,7 +108,7 @@ describe("client.ask() on a body that is not what Vault sends", () => {
   ])("draws no conclusion from HTTP %d with %j", async (status, body) => {
     const { error } = await failed(() => new Response(body, { status }));
     expect(error.message).toBe(`GET sys/mounts: HTTP ${status} came without the errors that Vault lists`);
-    expect(error.hint).toContain("the proxy between");
+    expect(error.hint).toContain("any proxy on the way");
     expect(error.kind).toBe("unavailable");
   });
 
@@ -161,7 +161,7 @@ describe("client.ask() on a body without end", () => {
     const text = "a".repeat(7 * mebibyte.length);
     await using server = startScripted(() => Response.json({ text }));
     const answer = await createVaultClient({ address: server.address }).ask(get());
-    expect(answer.text("text")).toHaveLength(text.length);
+    expect(answer.string("text")).toHaveLength(text.length);
   });
 
   test("reads 9 MiB of a list that may be long", async () => {

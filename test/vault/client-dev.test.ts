@@ -102,8 +102,8 @@ describe("client.request() with a path that needs escaping", () => {
       capability: "create update",
       repeatable: true,
     });
-    expect((await readData(root, path))?.text("a")).toBe("b");
-    const keys = (await root.ask({ ...get("cubbyhole"), list: true })).object("data").texts("keys");
+    expect((await readData(root, path))?.string("a")).toBe("b");
+    const keys = (await root.ask({ ...get("cubbyhole"), list: true })).object("data").strings("keys");
     expect(keys).toContain("größe +&=;@: x");
   });
 });

@@ -87,13 +87,13 @@ describe("client.request() does not follow", () => {
     ["to the path with a query", (path: string, other: string) => `${other}${path}?next=1`],
   ])("one %s, and sends the token nowhere", async (_what, location) => {
     const { message, sent, other } = await refused(location);
-    expect(message).toContain("HTTP 307 sends to another path on 127.0.0.1:");
+    expect(message).toContain("HTTP 307 redirects to another path on 127.0.0.1:");
     expect([sent, other]).toEqual([1, 0]);
   });
 
   test.each([301, 302, 303, 304, 307, 308])("an HTTP %d without a location", async (status) => {
     const { message, sent } = await refused(() => undefined, status);
-    expect(message).toContain(`HTTP ${status} sends nowhere`);
+    expect(message).toContain(`HTTP ${status} redirects to nowhere`);
     expect(sent).toBe(1);
   });
 
@@ -107,7 +107,7 @@ describe("client.request() does not follow", () => {
   test("a circle", async () => {
     await using server = startScripted(({ path }) => redirect(server.address + path));
     const error = await vaultErrorOf(() => createVaultClient({ address: server.address }).request(get()));
-    expect(error.message).toContain("sends on for the third time");
+    expect(error.message).toContain("redirects for the third time");
     expect(server.seen).toHaveLength(3);
   });
 
@@ -128,7 +128,7 @@ describe("client.request() does not follow", () => {
     await using secure = startScripted(({ path }) => redirect(plain.address + path, status), { cert, key });
     const client = createVaultClient({ address: secure.address, token, tls: { ca: [ca] } });
     const error = await vaultErrorOf(() => client.request(get()));
-    expect(error.message).toContain(`HTTP ${status} sends to ${plain.address}, which is not followed`);
+    expect(error.message).toContain(`HTTP ${status} redirects to ${plain.address}, which is not followed`);
     expect(error.kind).toBe("unavailable");
     expect([secure.seen.length, plain.seen.length]).toEqual([1, 0]);
   });
@@ -140,7 +140,7 @@ describe("client.request() does not follow", () => {
     await using server = startScripted(({ path }) => redirect(stranger.address + path));
     const client = createVaultClient({ address: server.address, token });
     const error = await vaultErrorOf(() => client.request(get()));
-    expect(error.message).toContain("shows a certificate that no CA trusted here has signed");
+    expect(error.message).toContain("shows a certificate that no trusted CA has signed");
     expect(stranger.seen).toHaveLength(0);
   });
 });

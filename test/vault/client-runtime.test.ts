@@ -39,14 +39,14 @@ describe("client.request() under a variable of the runtime", () => {
       ca: [other.ca],
       env: { [name]: value },
     });
-    expect(said).toContain("shows a certificate that no CA trusted here has signed");
+    expect(said).toContain("shows a certificate that no trusted CA has signed");
     expect(server.seen.length).toBe(before);
   });
 
   test("NODE_TLS_REJECT_UNAUTHORIZED opens no way where no CA is named either", async () => {
     const env = { NODE_TLS_REJECT_UNAUTHORIZED: "0" };
     const { said } = await requestInChild({ address: server.address, token, env });
-    expect(said).toContain("shows a certificate that no CA trusted here has signed");
+    expect(said).toContain("shows a certificate that no trusted CA has signed");
   });
 
   test.each(["1", "true", "curl"])("BUN_CONFIG_VERBOSE_FETCH=%s prints no token", async (value) => {

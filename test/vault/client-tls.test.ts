@@ -53,7 +53,7 @@ describe("createVaultClient() over TLS", () => {
       onRetry: () => retries++,
     });
     const error = await vaultErrorOf(() => client.request(get()));
-    expect(error.message).toContain("shows a certificate that no CA trusted here has signed");
+    expect(error.message).toContain("shows a certificate that no trusted CA has signed");
     expect(error.hint).toContain("VAULT_CACERT");
     expect(error.kind).toBe("unavailable");
     expect(retries).toBe(0);
@@ -81,13 +81,13 @@ describe("createVaultClient() over TLS", () => {
 
   test("says that the CA may be no certificate", async () => {
     const error = await vaultErrorOf(() => request({ ca: ["nothing that is PEM"] }));
-    expect(error.hint).toContain("CA and client certificate files");
+    expect(error.hint).toContain("the CA files and the client certificate's files");
   });
 
   test("says that plain HTTP is not spoken there", async () => {
     const address = server.address.replace("https:", "http:");
     const error = await vaultErrorOf(() => createVaultClient({ address }).request(get()));
-    expect(error.message).toContain("plain HTTP was spoken to a server that wants TLS");
+    expect(error.message).toContain("plain HTTP was sent to a server that expects TLS");
     expect(error.hint).toContain("https://");
     expect(error.kind).toBe("unavailable");
   });

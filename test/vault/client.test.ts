@@ -51,7 +51,9 @@ describe("createVaultClient()", () => {
       await failureOf(() => createVaultClient({ address }).request({ ...get(), token: text })),
     ];
     for (const failure of failures) {
-      expect(failure.message).toMatch(/^the (token|namespace) is empty, or holds a blank or a character/);
+      expect(failure.message).toMatch(
+        /^the (token|namespace) is empty, or holds a blank or an unprintable character/,
+      );
       expect(failure.kind).toBe("data");
       expect(Bun.inspect(failure)).not.toContain("hvs.");
     }

@@ -105,10 +105,10 @@ describe("readIssuerChain()", () => {
     const write = { method: "POST", capability: "create update", repeatable: false } as const;
     const body = { common_name: "below" };
     const made = await client.ask({ ...write, path: "below/intermediate/generate/internal", body });
-    const csr = made.object("data").text("csr");
+    const csr = made.object("data").string("csr");
     const path = "above/root/sign-intermediate";
     const signed = (await client.ask({ ...write, path, body: { csr, ...body } })).object("data");
-    const chain = [signed.text("certificate"), signed.text("issuing_ca")];
+    const chain = [signed.string("certificate"), signed.string("issuing_ca")];
     await client.request({
       ...write,
       path: "below/intermediate/set-signed",
@@ -170,7 +170,7 @@ describe("signCsr()", () => {
     await writePkiRole(client, "empty/roles/any", dayRole);
     expect(await refused("empty/sign/any")).toEqual({
       kind: "config",
-      hint: "the mount has no CA, or none that it signs with: run setup-mounts for this cluster",
+      hint: "the mount has no CA, or no default one: run setup-mounts for this cluster",
       retries: 0,
     });
   });
@@ -187,7 +187,7 @@ describe("signCsr()", () => {
     await mountWithCa("short", 3_600);
     // The mount's own limit would shorten the certificate's life.
     await tuneMount(client, "short", { maxLeaseTtlSeconds: 864_000 });
-    const hint = expect.stringContaining("the CA ends before");
+    const hint = expect.stringContaining("the CA expires before");
     expect(await refused("short/sign/any")).toEqual({ kind: "unavailable", hint, retries: 0 });
   });
 

@@ -83,7 +83,7 @@ async function createToken(client: VaultClient, body: object): Promise<string> {
     capability: "update",
     repeatable: false,
   });
-  return answer.object("auth").text("client_token");
+  return answer.object("auth").string("client_token");
 }
 
 describe("a refusal of the server that is there", () => {

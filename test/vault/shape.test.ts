@@ -14,15 +14,15 @@ const answer = new Answer("GET x/y", {
   object: { deep: "down" },
 });
 
-type Reader = "object" | "text" | "filledText" | "number" | "truth" | "texts";
+type Reader = "object" | "string" | "nonEmptyString" | "number" | "boolean" | "strings";
 
 const readers: ReadonlyArray<readonly [reader: Reader, reads: readonly string[], kind: string]> = [
   ["object", ["object"], "field %s is not a JSON object"],
-  ["text", ["text", "empty"], "has no field %s that is a text"],
-  ["filledText", ["text"], "has no field %s that is a text"],
+  ["string", ["text", "empty"], "has no field %s that is a string"],
+  ["nonEmptyString", ["text"], "has no field %s that is a "],
   ["number", ["number"], "has no field %s that is a number"],
-  ["truth", ["truth"], "has no field %s that is true or false"],
-  ["texts", ["list", "none", "nothing", "missing"], "has no field %s that is a list of texts"],
+  ["boolean", ["truth"], "has no field %s that is a boolean"],
+  ["strings", ["list", "none", "nothing", "missing"], "has no field %s that is a list of strings"],
 ];
 
 const names = [...Object.keys(answer.fields), "missing"];
@@ -31,18 +31,18 @@ const refusals = readers.flatMap(([reader, reads, kind]) =>
 );
 
 describe("Answer", () => {
-  test("gives each field in its type", () => {
-    expect(answer.text("text")).toBe("hvs.secret");
-    expect(answer.text("empty")).toBe("");
-    expect(answer.filledText("text")).toBe("hvs.secret");
+  test("reads each field in its type", () => {
+    expect(answer.string("text")).toBe("hvs.secret");
+    expect(answer.string("empty")).toBe("");
+    expect(answer.nonEmptyString("text")).toBe("hvs.secret");
     expect(answer.number("number")).toBe(7);
-    expect(answer.truth("truth")).toBe(false);
-    expect(answer.texts("list")).toEqual(["a", "b"]);
-    expect(answer.object("object").text("deep")).toBe("down");
+    expect(answer.boolean("truth")).toBe(false);
+    expect(answer.strings("list")).toEqual(["a", "b"]);
+    expect(answer.object("object").string("deep")).toBe("down");
   });
 
-  test.each(["none", "nothing", "missing"])("gives an empty list for %s", (name) => {
-    expect(answer.texts(name)).toEqual([]);
+  test.each(["none", "nothing", "missing"])("reads %s as an empty list", (name) => {
+    expect(answer.strings(name)).toEqual([]);
   });
 
   test.each(refusals)("%s() refuses %s", async (reader, name, kind) => {
@@ -54,12 +54,12 @@ describe("Answer", () => {
     expect(failure.hint).toContain("check VAULT_ADDR");
   });
 
-  test("names the way to a field further down", async () => {
+  test("names the path to a nested field", async () => {
     const failure = await failureOf(() => answer.object("object").number("deep"));
     expect(failure.message).toBe("the answer to GET x/y, field object has no field deep that is a number");
   });
 
-  test.each([[undefined], [null], ["text"], [7], [true], [[]]])("is no %p", async (value) => {
+  test.each([[undefined], [null], ["text"], [7], [true], [[]]])("refuses %p", async (value) => {
     const failure = await failureOf(() => new Answer("GET x/y", value));
     expect(failure.message).toBe("the answer to GET x/y is not a JSON object");
   });

@@ -32,7 +32,7 @@ describe("createOrphan()", () => {
     expect(info.policies).toEqual(["default"]);
     expect(info.ttlSeconds).toBeGreaterThan(3_590);
     expect(info.ttlSeconds).toBeLessThanOrEqual(3_600);
-    expect(info.lifeSeconds).toBe(3_600);
+    expect(info.lifetimeSeconds).toBe(3_600);
     expect(info.accessor).not.toBe("");
   });
 
@@ -48,7 +48,7 @@ describe("lookupSelf()", () => {
   test("looks the client's own token up", async () => {
     expect(await lookupSelf(client)).toMatchObject({
       ttlSeconds: 0,
-      lifeSeconds: 0,
+      lifetimeSeconds: 0,
       renewable: false,
       policies: ["root"],
     });
@@ -57,7 +57,7 @@ describe("lookupSelf()", () => {
   test("looks up the root token that a server is initialized with, of which less is told", async () => {
     await using raft = await startServer({ mode: "raft" });
     const root = createVaultClient({ address: raft.address, token: raft.rootToken });
-    expect(await lookupSelf(root)).toMatchObject({ ttlSeconds: 0, lifeSeconds: 0, renewable: false });
+    expect(await lookupSelf(root)).toMatchObject({ ttlSeconds: 0, lifetimeSeconds: 0, renewable: false });
   });
 });
 
