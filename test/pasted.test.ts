@@ -17,7 +17,7 @@ async function checkedCommand([program = "", ...words]: readonly string[]): Prom
 
 const isOurs = ([program]: readonly string[]) => program !== "vault" && program !== "hostname";
 
-describe.each(["docs/reference.md"])("%s", (page) => {
+describe.each(["docs/kubernetes.md", "docs/reference.md"])("%s", (page) => {
   test.each(commandBlocks(page))("has commands that are right as they are pasted: %#", async (block) => {
     const calls = (await callsIn(block)).filter(isOurs);
     expect(calls).not.toEqual([]);

@@ -1,11 +1,15 @@
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { kubernetesPage } from "./kubernetes.ts";
 import { ROOT } from "./main.ts";
 import { referencePage } from "./reference.ts";
 
 /** The pages that are made from data: by path, the text that each has to have. */
 export async function generatedPages(): Promise<ReadonlyMap<string, string>> {
-  return new Map([["docs/reference.md", await referencePage()]]);
+  return new Map([
+    ["docs/kubernetes.md", kubernetesPage()],
+    ["docs/reference.md", await referencePage()],
+  ]);
 }
 
 /** Writes each page that differs from what its data makes. Returns their paths. */

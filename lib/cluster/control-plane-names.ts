@@ -4,7 +4,7 @@
  *
  * @see https://kubernetes.io/docs/reference/access-authn-authz/rbac/#core-component-roles
  */
-const controlPlaneNames = [
+export const controlPlaneNames: readonly string[] = [
   "system:kube-controller-manager",
   "system:kube-scheduler",
   "system:kube-proxy",
