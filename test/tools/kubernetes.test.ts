@@ -95,7 +95,9 @@ describe("on a real server", () => {
       const words = ["-i", "192.0.2.1", path, byHand.get(path) ?? "", join(folder.path, "addresses", path)];
       const { code, stderr } = await runScript("issue-cert", words, { env: env("all"), cwd: folder.path });
       expect([code, code === 0 ? "" : stderr]).toEqual(
-        takesAddresses ? [0, ""] : [65, expect.stringContaining("IP Subject Alternative Names are not allowed")],
+        takesAddresses
+          ? [0, ""]
+          : [65, expect.stringContaining("IP Subject Alternative Names are not allowed")],
       );
     },
   );
