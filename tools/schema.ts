@@ -44,13 +44,13 @@ function fieldSchema(field: Field): object {
 }
 
 function shape({ type, choices, fields = {} }: Field): object {
-  const text = { type: "string", ...(choices === undefined ? { minLength: 1 } : { enum: choices }) };
-  const texts = { type: "array", items: text };
+  const string = { type: "string", ...(choices === undefined ? { minLength: 1 } : { enum: choices }) };
+  const strings = { type: "array", items: string };
   const shapes: Readonly<Record<FieldType, object>> = {
-    text,
-    texts: { anyOf: [text, texts] },
+    string,
+    strings: { anyOf: [string, strings] },
     number: { type: "integer" },
-    truth: { type: "boolean" },
+    boolean: { type: "boolean" },
     commands: { type: "array", items: { type: "array", items: { type: "string" }, minItems: 1 } },
     tables: { type: "array", items: tableSchema(fields) },
   };
@@ -58,10 +58,10 @@ function shape({ type, choices, fields = {} }: Field): object {
 }
 
 const words: Readonly<Record<FieldType, string>> = {
-  text: "text",
-  texts: "list of texts",
+  string: "string",
+  strings: "list of strings",
   number: "number",
-  truth: "true or false",
+  boolean: "boolean",
   commands: "list of commands",
   tables: "list of tables",
 };

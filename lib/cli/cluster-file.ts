@@ -2,7 +2,7 @@ import { type ClusterFile, readClusterFile } from "../cluster/cluster-file.ts";
 import { Failure } from "../failure.ts";
 import { printable } from "../host/file-error.ts";
 import { readSmallFile } from "../host/read-file.ts";
-import { parseToml, placeOf } from "../toml/parse.ts";
+import { locationOf, parseToml } from "../toml/parse.ts";
 import type { Arguments } from "./arguments.ts";
 
 /** The flags by which a set-up's command line speaks of a file. */
@@ -45,7 +45,7 @@ export function loadClusterFile(file: string): ClusterFile {
     {
       what: "a cluster's file",
       values: parseToml(text, file),
-      place: (field, within) => placeOf(field, text, file, within),
+      location: (field, within) => locationOf(field, text, file, within),
     },
     printable(file),
   );

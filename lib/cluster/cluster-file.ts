@@ -1,7 +1,7 @@
 import { durationText, formatDuration } from "../duration.ts";
 import { Failure } from "../failure.ts";
 import type { FieldTable } from "../toml/fields.ts";
-import { createReader, type Source, toTexts } from "../toml/reader.ts";
+import { createReader, type Source, toStrings } from "../toml/reader.ts";
 import type { Fields } from "../vault/shape.ts";
 import { type Choices, type Cluster, checkClusterId, defineCluster } from "./cluster.ts";
 import { clusterFields, mountFields, roleFields } from "./file-fields.ts";
@@ -26,7 +26,7 @@ export interface ClusterFile {
  * Reads a cluster's file that a set-up goes by.
  *
  * @param name what people know it by
- * @throws Failure (config) that names the field and its place
+ * @throws Failure (config) that names the field and its location
  */
 export function readClusterFile(source: Source, name: string): ClusterFile {
   const file = readFormerFile(source, name);
@@ -38,20 +38,20 @@ export function readClusterFile(source: Source, name: string): ClusterFile {
  * Reads a cluster's file that a set-up went by, for what has to go again: earlier versions took in more names.
  *
  * @param name what people know it by
- * @throws Failure (config) that names the field and its place
+ * @throws Failure (config) that names the field and its location
  */
 export function readFormerFile(source: Source, name: string): ClusterFile {
   const read = createReader(clusterFields, source);
-  const id = read.optionalText("id");
-  if (id !== undefined) read.as("id", () => checkClusterId(id));
+  const id = read.optionalString("id");
+  if (id !== undefined) read.checked("id", () => checkClusterId(id));
   const choices = {
     caValiditySeconds: readValidity(read, "max_validity_ca"),
     adminValiditySeconds: readValidity(read, "max_validity_admin"),
     componentValiditySeconds: readValidity(read, "max_validity_components"),
     caKey: readKeyRule(read, "ca_key_type", "ca_key_bits"),
     key: readKeyRule(read, "key_type", "key_bits"),
-    kubeletDomains: read.texts("kubelet_domains"),
-    kubeletIpSans: read.truth("kubelet_ip_sans"),
+    kubeletDomains: read.strings("kubelet_domains"),
+    kubeletIpSans: read.boolean("kubelet_ip_sans"),
     pkiRoles: readFurtherRoles(read),
     policyRules: readPolicyRules(read),
   };
@@ -69,7 +69,7 @@ function part(table: FieldTable, values: Fields): Fields {
     Object.entries(table).flatMap(([name, { type, fields }]) => {
       const value = values[name];
       if (value === undefined) return [];
-      if (type === "texts") return [[name, toTexts(value)]];
+      if (type === "strings") return [[name, toStrings(value)]];
       if (fields === undefined || !Array.isArray(value)) return [[name, value]];
       return [[name, value.map((item) => part(fields, { ...Object(item) }))]];
     }),

@@ -6,19 +6,19 @@ const hostWords = "a master is a worker, too, and a host of the role all is each
 const keyBits = "rsa: 2048, 3072, 4096; ec: 256, 384, 521";
 
 /** What is so only where the file says it, and what is so unless it does. */
-const off = { type: "truth", default: "false", example: "true" } as const;
-const on = { type: "truth", default: "true", example: "false" } as const;
+const off = { type: "boolean", default: "false", example: "true" } as const;
+const on = { type: "boolean", default: "true", example: "false" } as const;
 
 /** What `setup-mounts` goes by. */
 export const mountFields = {
   max_validity_ca: {
-    type: "text",
+    type: "string",
     default: '"20y"',
     example: '"10y"',
     description: "life of the CAs, and of their mounts' longest lease",
   },
   ca_key_type: {
-    type: "text",
+    type: "string",
     default: "the server's, rsa",
     example: '"ec"',
     description: "kind of key of the CAs that are made; one that stands is kept",
@@ -29,7 +29,7 @@ export const mountFields = {
 
 const keyFields = {
   key_type: {
-    type: "text",
+    type: "string",
     default: '"any"',
     example: '"ec"',
     description: "the one kind of key that the roles sign",
@@ -45,27 +45,27 @@ const keyFields = {
 
 const pkiRoleFields = {
   mount: {
-    type: "text",
+    type: "string",
     required: true,
     example: '"k8s"',
     description: "whose CA signs",
     choices: pkiMountNames,
   },
   name: {
-    type: "text",
+    type: "string",
     required: true,
     example: '"ingress"',
     description: "of the role: hosts ask CLUSTER/pki/MOUNT/sign/NAME",
   },
   hosts: {
-    type: "texts",
+    type: "strings",
     default: "[]",
     example: '["worker"]',
     description: `whose hosts may; ${hostWords}`,
     choices: policyRoles,
   },
   allowed_domains: {
-    type: "texts",
+    type: "strings",
     default: "[]",
     example: '["ingress.example.com"]',
     description: "names, of which the next three say what they allow",
@@ -82,7 +82,7 @@ const pkiRoleFields = {
     description: "only names that a host can have; false for names like system:this",
   },
   organization: {
-    type: "texts",
+    type: "strings",
     default: "[]",
     example: '["ingress"]',
     description:
@@ -91,7 +91,7 @@ const pkiRoleFields = {
   client_flag: { ...on, description: "for clients" },
   server_flag: { ...on, description: "for servers" },
   max_validity: {
-    type: "text",
+    type: "string",
     default: "max_validity_components",
     example: '"7d"',
     description: "longest life of a certificate",
@@ -106,20 +106,20 @@ const pkiRoleFields = {
 
 const policyRuleFields = {
   hosts: {
-    type: "texts",
+    type: "strings",
     required: true,
     example: '["worker"]',
     description: `whose hosts; ${hostWords}`,
     choices: policyRoles,
   },
   path: {
-    type: "text",
+    type: "string",
     required: true,
     example: '"secrets/registry"',
     description: "below the cluster's; a * at its end stands for any rest",
   },
   capabilities: {
-    type: "texts",
+    type: "strings",
     required: true,
     example: '["read"]',
     description: "what they may do there",
@@ -130,20 +130,20 @@ const policyRuleFields = {
 /** What `write-roles` goes by. */
 export const roleFields = {
   max_validity_admin: {
-    type: "text",
+    type: "string",
     default: '"365d"',
     example: '"90d"',
     description: "longest life of an admin's certificate",
   },
   max_validity_components: {
-    type: "text",
+    type: "string",
     default: '"30d"',
     example: '"7d"',
     description: "longest life of every other certificate",
   },
   ...keyFields,
   kubelet_domains: {
-    type: "texts",
+    type: "strings",
     default: "[]",
     example: '["*.nodes.example.com"]',
     description:
@@ -169,7 +169,7 @@ export const roleFields = {
 /** Every field of a cluster's file. */
 export const clusterFields = {
   id: {
-    type: "text",
+    type: "string",
     default: "the command line's",
     example: '"demo"',
     description: "the cluster's id; in a command line that has one, too, the same",

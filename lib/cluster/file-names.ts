@@ -23,7 +23,7 @@ function isHostPattern(domain: string): boolean {
 
 /** The role `kubelet` allows each of these names and those below it; a * stands for dots and colons, too. */
 function checkKubeletDomains(read: FileReader): void {
-  for (const domain of read.texts("kubelet_domains")) {
+  for (const domain of read.strings("kubelet_domains")) {
     const refuse = (how: string) => {
       const hint = "write it like *.nodes.example.com";
       return read.wrong("kubelet_domains", `names ${JSON.stringify(domain)}, which ${how}: ${hint}`);
@@ -43,11 +43,11 @@ function checkKubeletDomains(read: FileReader): void {
  * rights that another has not.
  */
 function checkAllowedDomains(read: RoleReader): void {
-  if (read.text("mount").startsWith("etcd")) return;
-  const [globs, below] = [read.truth("allow_glob_domains"), read.truth("allow_subdomains")];
+  if (read.string("mount").startsWith("etcd")) return;
+  const [globs, below] = [read.boolean("allow_glob_domains"), read.boolean("allow_subdomains")];
   // No host name has a colon.
-  const may = (name: string) => read.truth("enforce_hostnames") === false || !name.includes(":");
-  for (const domain of read.texts("allowed_domains")) {
+  const may = (name: string) => read.boolean("enforce_hostnames") === false || !name.includes(":");
+  for (const domain of read.strings("allowed_domains")) {
     const isGlob = domain.includes("*");
     const allows = isGlob ? globs : below;
     const name = allows === true ? controlPlaneName([isGlob ? domain : `*.${domain}`], may) : undefined;

@@ -16,7 +16,7 @@ type FileReader = Reader<typeof clusterFields>;
 type RoleReader = Reader<typeof clusterFields.pki_roles.fields>;
 type RuleReader = Reader<typeof clusterFields.policy_rules.fields>;
 
-/** @throws Failure (config) that names the field and its place */
+/** @throws Failure (config) that names the field and its location */
 export function readFurtherRoles(read: FileReader): readonly FurtherPkiRole[] {
   const roles: FurtherPkiRole[] = [];
   for (const table of read.tables("pki_roles")) {
@@ -30,9 +30,9 @@ export function readFurtherRoles(read: FileReader): readonly FurtherPkiRole[] {
 }
 
 function readFurtherRole(read: RoleReader): FurtherPkiRole {
-  const asked = read.text("mount");
+  const asked = read.string("mount");
   const mount = pkiMountNames.find((it) => it === asked) ?? "k8s";
-  const name = read.text("name");
+  const name = read.string("name");
   // The server refuses two dots in each of its calls: even a look at such a role, and its deletion.
   if (!/^\w([\w.-]*\w)?$/.test(name) || name.includes("..")) {
     throw read.wrong(
@@ -68,42 +68,43 @@ const roleTruths = [
 
 function readRoleFields(read: RoleReader): Fields {
   checkAllowedDomains(read);
-  const groups = read.texts("organization");
+  const groups = read.strings("organization");
   if (groups.some((it) => /\p{C}/u.test(it) || it.trim() !== it)) {
     throw read.wrong("organization", "has to be without blanks at its ends and control characters");
   }
   const truths = roleTruths.flatMap((name) => {
-    const value = read.truth(name);
+    const value = read.boolean(name);
     return value === undefined ? [] : [[name, value] as const];
   });
   return {
     ...Object.fromEntries(truths),
-    allowed_domains: read.texts("allowed_domains"),
+    allowed_domains: read.strings("allowed_domains"),
     organization: groups,
   };
 }
 
 /** A role that could never sign anything is one that its author did not mean. */
 function checkAllowedDomains(read: RoleReader): void {
-  const domains = read.texts("allowed_domains");
+  const domains = read.strings("allowed_domains");
   const odd = domains.find((domain) => !/^[\w*.:-]{1,253}$/.test(domain) || !/[A-Za-z0-9]/.test(domain));
   if (odd !== undefined) {
     const hint = "write it like ingress.example.com, or have allow_any_name";
     throw read.wrong("allowed_domains", `names ${JSON.stringify(odd)}, which is no name: ${hint}`);
   }
-  if (domains.some((it) => it.includes("*")) && read.truth("allow_glob_domains") !== true) {
+  if (domains.some((it) => it.includes("*")) && read.boolean("allow_glob_domains") !== true) {
     throw read.wrong("allowed_domains", "has a *, which needs allow_glob_domains");
   }
   const ways = ["allow_bare_domains", "allow_subdomains", "allow_glob_domains"] as const;
-  const isAllowing = domains.length > 0 && ways.some((way) => read.truth(way) === true);
+  const isAllowing = domains.length > 0 && ways.some((way) => read.boolean(way) === true);
   if (domains.length > 0 && !isAllowing) {
     throw read.wrong("allowed_domains", `allows no name without one of ${ways.join(", ")}`);
   }
-  if (isAllowing || read.truth("allow_any_name") === true || read.truth("allow_localhost") === true) return;
+  if (isAllowing || read.boolean("allow_any_name") === true || read.boolean("allow_localhost") === true)
+    return;
   throw read.wrong("name", "is of a role that allows no name: it needs allowed_domains or allow_any_name");
 }
 
-/** @throws Failure (config) that names the field and its place */
+/** @throws Failure (config) that names the field and its location */
 export function readPolicyRules(read: FileReader): readonly PolicyRule[] {
   return read.tables("policy_rules").map((table) => {
     const asked = [...readNeeded(table, "capabilities")];
@@ -114,12 +115,12 @@ export function readPolicyRules(read: FileReader): readonly PolicyRule[] {
 }
 
 function readHosts(read: RoleReader | RuleReader): FurtherPkiRole["hosts"] {
-  const hosts = read.texts("hosts");
+  const hosts = read.strings("hosts");
   return policyRoles.filter((it) => hosts.includes(it));
 }
 
 function readNeeded(read: RuleReader, field: "hosts" | "capabilities"): readonly string[] {
-  const all = read.texts(field);
+  const all = read.strings(field);
   if (all.length === 0) throw read.wrong(field, "is missing");
   return all;
 }
@@ -130,7 +131,7 @@ const mastersSecrets = ["secrets/service-accounts", "secrets/encryption-config"]
 const signPath = /^pki\/[\w.-]+\/(?:sign|issue)\/[\w.-]+$/;
 
 function readPath(read: RuleReader, can: readonly Capability[]): string {
-  const path = read.text("path");
+  const path = read.string("path");
   if (!rulePath.test(path) || path.includes("..")) {
     throw read.wrong("path", "has to be a path below the cluster's, like secrets/registry or secrets/app/*");
   }

@@ -11,9 +11,9 @@ type Name<T> = keyof T & string;
  * @throws Failure (config) for what is no duration, or none that a server can keep
  */
 export function readValidity<T extends FieldTable>(read: Reader<T>, field: Name<T>): number | undefined {
-  const text = read.optionalText(field);
+  const text = read.optionalString(field);
   if (text === undefined) return undefined;
-  return read.as(field, () => {
+  return read.checked(field, () => {
     const seconds = parseDuration(text);
     checkValidity(seconds);
     return seconds;
@@ -36,7 +36,7 @@ export function readKeyRule<T extends FieldTable>(
   typeField: Name<T>,
   bitsField: Name<T>,
 ): KeyRule | undefined {
-  const [name, bits] = [read.optionalText(typeField), read.optionalNumber(bitsField)];
+  const [name, bits] = [read.optionalString(typeField), read.optionalNumber(bitsField)];
   const type = keyRuleTypes.find((it) => it === name);
   if (type === undefined) {
     if (bits !== undefined) throw read.wrong(bitsField, `needs ${typeField} beside it`);

@@ -41,7 +41,7 @@ export async function readStoredFile(
   const source: Source = {
     what: "a cluster's file",
     values,
-    place: (field, within) =>
+    location: (field, within) =>
       `${name}: ${within === undefined ? "" : `${within.table}[${within.index}].`}${printableField(field)}`,
   };
   const hinted = (hint: string, read: typeof readFormerFile) => {

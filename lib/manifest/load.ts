@@ -4,7 +4,7 @@ import { Failure } from "../failure.ts";
 import { certificatePaths } from "../host/certificate-place.ts";
 import { fileError, printable } from "../host/file-error.ts";
 import { readSmallFile, requireOurs } from "../host/read-file.ts";
-import { placeOf } from "../toml/parse.ts";
+import { locationOf } from "../toml/parse.ts";
 import { type Manifest, parseManifest } from "./manifest.ts";
 import { type HostFacts, hostFacts } from "./specifiers.ts";
 
@@ -66,7 +66,7 @@ function load(file: string, host: HostFacts, taken: Map<string, string>): Manife
   for (const { path, identity } of mine) {
     const other = taken.get(identity);
     if (other === undefined) continue;
-    const place = placeOf("destination", content.text, file);
+    const place = locationOf("destination", content.text, file);
     throw new Failure("config", `${place} has ${printable(path)} in common with ${printable(other)}`, {
       hint: "give each certificate a destination of its own",
     });

@@ -5,7 +5,7 @@ import type { Ownership } from "../host/durable.ts";
 import { isExecutable } from "../host/executable.ts";
 import { defaultKeyMode, readKeyMode } from "../host/key-mode.ts";
 import { resolveOwnership } from "../host/owner.ts";
-import { parseToml, placeOf } from "../toml/parse.ts";
+import { locationOf, parseToml } from "../toml/parse.ts";
 import { createReader, type Reader as ReaderOf } from "../toml/reader.ts";
 import { chooseKeyType, type KeyType } from "../x509/key-type.ts";
 import { checkNames, type Names } from "../x509/names.ts";
@@ -49,7 +49,7 @@ export function parseManifest(text: string, file: string, host: HostFacts): Mani
   const read = createReader(fields, {
     what: "a manifest",
     values: parseToml(text, file),
-    place: (field) => placeOf(field, text, file),
+    location: (field) => locationOf(field, text, file),
     resolve: (value) => resolveSpecifiers(value, host),
   });
   return {
@@ -59,11 +59,11 @@ export function parseManifest(text: string, file: string, host: HostFacts): Mani
     names: readNames(read),
     destination: readDestination(read),
     keyType: readKeyType(read),
-    caChain: read.truth("ca_chain") ?? false,
+    caChain: read.boolean("ca_chain") ?? false,
     owner: readOwner(read),
-    keyMode: readKeyMode(read.optionalText("key_mode")) ?? defaultKeyMode,
-    renew: read.optionalText("renew") === "always" ? "always" : "due",
-    windows: read.texts("window").map((window) => read.as("window", () => parseWindow(window))),
+    keyMode: readKeyMode(read.optionalString("key_mode")) ?? defaultKeyMode,
+    renew: read.optionalString("renew") === "always" ? "always" : "due",
+    windows: read.strings("window").map((window) => read.checked("window", () => parseWindow(window))),
     hooks: readHooks(read),
     hookTimeoutSeconds: readHookTimeout(read),
   };
@@ -73,7 +73,7 @@ export function parseManifest(text: string, file: string, host: HostFacts): Mani
 const signPath = /^(?:(?!\.\.?\/)[^/\\?#%]+\/)+sign\/(?!\.\.?$)[^/\\?#%]+$/;
 
 function readSignPath(read: Reader): string {
-  const path = read.text("sign_path");
+  const path = read.string("sign_path");
   // The list of all that can't be seen takes its time to build, and most paths need none of it.
   const isSeen = /^[ -~]*$/.test(path) || !/\p{C}/u.test(path);
   if (isSeen && signPath.test(path)) return path;
@@ -83,42 +83,42 @@ function readSignPath(read: Reader): string {
 /** Each by itself, so that the sentence names the field that is wrong. */
 function readNames(read: Reader): Names {
   const names: Names = {
-    commonName: read.text("common_name"),
-    organisations: read.texts("organisation"),
-    dnsNames: read.texts("san_hosts"),
-    ipAddresses: read.texts("ip_sans"),
+    commonName: read.string("common_name"),
+    organisations: read.strings("organisation"),
+    dnsNames: read.strings("san_hosts"),
+    ipAddresses: read.strings("ip_sans"),
   };
   const nothing: Names = { commonName: "any", organisations: [], dnsNames: [], ipAddresses: [] };
   const { commonName, organisations, dnsNames, ipAddresses } = names;
-  read.as("common_name", () => checkNames({ ...nothing, commonName }));
-  read.as("organisation", () => checkNames({ ...nothing, organisations }));
-  read.as("san_hosts", () => checkNames({ ...nothing, dnsNames }));
-  read.as("ip_sans", () => checkNames({ ...nothing, ipAddresses }));
+  read.checked("common_name", () => checkNames({ ...nothing, commonName }));
+  read.checked("organisation", () => checkNames({ ...nothing, organisations }));
+  read.checked("san_hosts", () => checkNames({ ...nothing, dnsNames }));
+  read.checked("ip_sans", () => checkNames({ ...nothing, ipAddresses }));
   return checkNames(names);
 }
 
 function readDestination(read: Reader): string {
-  const destination = read.text("destination");
+  const destination = read.string("destination");
   if (!isAbsolute(destination))
     throw read.wrong("destination", "has to be a path from the root: a unit has no folder of its own");
-  read.as("destination", () => certificatePaths(destination));
+  read.checked("destination", () => certificatePaths(destination));
   return resolve(destination);
 }
 
 function readKeyType(read: Reader): KeyType | undefined {
-  const [type, bits] = [read.optionalText("key_type"), read.optionalNumber("key_bit_size")?.toString()];
-  return read.as(bits === undefined ? "key_type" : "key_bit_size", () => chooseKeyType(type, bits));
+  const [type, bits] = [read.optionalString("key_type"), read.optionalNumber("key_bit_size")?.toString()];
+  return read.checked(bits === undefined ? "key_type" : "key_bit_size", () => chooseKeyType(type, bits));
 }
 
 function readOwner(read: Reader): Ownership | undefined {
-  const [owner, group] = [read.optionalText("owner"), read.optionalText("group")];
-  read.as("owner", () => resolveOwnership(owner, undefined));
-  return read.as("group", () => resolveOwnership(owner, group));
+  const [owner, group] = [read.optionalString("owner"), read.optionalString("group")];
+  read.checked("owner", () => resolveOwnership(owner, undefined));
+  return read.checked("group", () => resolveOwnership(owner, group));
 }
 
 function readHooks(read: Reader): Hook[] {
   const units = (kind: "reload" | "restart") =>
-    read.texts(kind).map((unit): Hook => ({ kind, unit: checkUnit(read, kind, unit) }));
+    read.strings(kind).map((unit): Hook => ({ kind, unit: checkUnit(read, kind, unit) }));
   return [
     ...units("reload"),
     ...units("restart"),
@@ -151,7 +151,9 @@ function checkCommand(read: Reader, [program, ...rest]: readonly string[]): [str
 }
 
 function readHookTimeout(read: Reader): number {
-  const seconds = read.as("hook_timeout", () => parseDuration(read.optionalText("hook_timeout") ?? "60s"));
+  const seconds = read.checked("hook_timeout", () =>
+    parseDuration(read.optionalString("hook_timeout") ?? "60s"),
+  );
   // Longer ones overflow the timer, and would end at once.
   if (seconds > 0 && seconds * 1000 < 2 ** 31) return seconds;
   throw read.wrong("hook_timeout", "has to be more than 0 and at most 24d");

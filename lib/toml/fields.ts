@@ -1,20 +1,20 @@
-/** What a field of a file may hold. */
-export type FieldType = "text" | "texts" | "number" | "truth" | "commands" | "tables";
+/** The type of a field's value in a file. `strings` takes one string or a list of them. */
+export type FieldType = "string" | "strings" | "number" | "boolean" | "commands" | "tables";
 
 export interface Field {
   readonly type: FieldType;
   readonly required?: true;
-  /** As one would write it. */
+  /** As it would be written in the file. */
   readonly default?: string;
   readonly example: string;
   readonly description: string;
-  /** The values that there are, where it is a choice. */
+  /** The allowed values, if there is a fixed set. */
   readonly choices?: readonly string[];
-  /** Its texts are resolved as they are read. */
+  /** Specifiers in its strings are resolved when they are read. */
   readonly specifiers?: true;
-  /** Of each of the tables, where it holds some. */
+  /** The fields of each table, for a list of tables. */
   readonly fields?: FieldTable;
 }
 
-/** Every field of a kind of file: what its reader takes, and what its table in the README and its JSON schema say. */
+/** Every field of one kind of file. Its reader, its table in the documentation and its JSON schema are made from this. */
 export type FieldTable = Readonly<Record<string, Field>>;

@@ -1,7 +1,7 @@
 import { Failure } from "../failure.ts";
 import { printable } from "../host/file-error.ts";
 
-/** @throws Failure (config) that names file and line where it is not TOML */
+/** @throws Failure (config) that names file and line, when the text is not TOML */
 export function parseToml(text: string, file: string): Readonly<Record<string, unknown>> {
   try {
     return { ...Bun.TOML.parse(text) };
@@ -11,7 +11,10 @@ export function parseToml(text: string, file: string): Readonly<Record<string, u
   }
 }
 
-/** The runtime's parser tells no line: the broken statement begins after the longest part that it takes. */
+/**
+ * The line of the first broken statement. The runtime's parser doesn't say which it is, so look for the longest start
+ * of the text that is valid: the broken statement follows it.
+ */
 function brokenLine(text: string): number {
   const ends = [...text.matchAll(/\n/g)].map(({ index }) => index + 1);
   for (const [i, end] of [...ends.entries()].reverse()) {
@@ -19,30 +22,31 @@ function brokenLine(text: string): number {
       Bun.TOML.parse(text.slice(0, end));
       return i + 2;
     } catch {
-      // shorter, then
+      // Try a shorter part.
     }
   }
   return 1;
 }
 
-/** One table of a list of tables: `[[name]]`, counted from 0. */
-export interface Within {
+/** One table in a list of tables: the nth `[[table]]`, counted from 0. */
+export interface TablePosition {
   readonly table: string;
   readonly index: number;
 }
 
 /**
- * `/etc/vault/certs.d/etcd.toml:3: destination`; for one that is missing the first line, of its table or of the file.
+ * The location of a field, for messages: `/etc/vault/certs.d/etcd.toml:3: destination`. For a missing field this is the
+ * first line of its table, or of the file.
  */
-export function placeOf(field: string, text: string, file: string, within?: Within): string {
+export function locationOf(field: string, text: string, file: string, within?: TablePosition): string {
   const lines = text.split("\n").map(readLine);
   return `${printable(file)}:${(within ? lineWithin(lines, field, within) : lineOf(lines, field)) + 1}: ${printable(field)}`;
 }
 
 interface Line {
-  /** What it names; undefined where it is the rest of a value, a comment, or empty. */
+  /** The key or table that the line begins; undefined inside a value of several lines, and for comments and blanks. */
   readonly key: string | undefined;
-  /** `[key]` or `[[key]]`: what follows belongs to it. */
+  /** `[key]` or `[[key]]`, which the lines after it belong to. */
   readonly isHeader: boolean;
 }
 
@@ -55,14 +59,14 @@ function lineOf(lines: readonly Line[], field: string): number {
   const firstHeader = lines.findIndex(({ isHeader }) => isHeader);
   const isTop = (i: number) => firstHeader === -1 || i < firstHeader || lines[i]?.isHeader === true;
   const found = lines.flatMap(({ key }, i) => (key === field ? [i] : []));
-  // The rest of a list can look like a header.
+  // A line inside a list can look like a header, so take the first field even if it is below one.
   return found.find(isTop) ?? found[0] ?? 0;
 }
 
-function lineWithin(lines: readonly Line[], field: string, { table, index }: Within): number {
+function lineWithin(lines: readonly Line[], field: string, { table, index }: TablePosition): number {
   const headers = lines.flatMap(({ key, isHeader }, i) => (isHeader && key === table ? [i] : []));
   const start = headers[index];
-  // Tables in the brackets of a list have no header: their line is the list's.
+  // Tables written inline, as in `a = [{ b = 1 }]`, have no header. Use the line of the list.
   if (start === undefined) return lineOf(lines, table);
   const length = lines.slice(start + 1).findIndex(({ isHeader }) => isHeader);
   const own = lines.slice(start + 1, length === -1 ? undefined : start + 1 + length);

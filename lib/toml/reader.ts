@@ -1,45 +1,46 @@
 import { Failure } from "../failure.ts";
 import { nearest } from "../suggest.ts";
 import type { Field, FieldTable } from "./fields.ts";
-import type { Within } from "./parse.ts";
+import type { TablePosition } from "./parse.ts";
 
-/** What was parsed, and where its fields stand. */
+/** A parsed file, or one table in it. */
 export interface Source {
-  /** For sentences: `a manifest`. */
+  /** For messages: `a manifest`. */
   readonly what: string;
   readonly values: Readonly<Record<string, unknown>>;
-  /** Before what is wrong with a field: `cluster.toml:3: key_type`. */
-  place(field: string, within?: Within): string;
-  /** What becomes of the texts of a field with specifiers. @default they stay as they are */
+  /** Where a field stands, for messages: `cluster.toml:3: key_type`. */
+  location(field: string, within?: TablePosition): string;
+  /** Resolves the specifiers in a string. @default the string stays as it is */
   resolve?(text: string): string;
 }
 
 type Name<T> = keyof T & string;
 type NestedOf<F> = F extends { readonly fields: infer N extends FieldTable } ? N : FieldTable;
 
-/** Gives each field in the type that its table says, resolved, or tells where it is wrong. */
+/** Returns each field with the type that its table declares, and with its specifiers resolved. */
 export interface Reader<T extends FieldTable> {
-  /** A failure that begins with the field's place. */
+  /** A Failure (config) that begins with the field's location. */
   wrong(field: string, how: string, cause?: Failure): Failure;
-  /** Runs what reads a value further: what is wrong with it is said with its place. */
-  as<V>(field: Name<T>, parse: () => V): V;
-  text(field: Name<T>): string;
-  optionalText(field: Name<T>): string | undefined;
+  /** Runs a function that reads a value further. Adds the field's location to a Failure that it throws. */
+  checked<V>(field: Name<T>, parse: () => V): V;
+  /** @throws Failure (config) when the field is missing */
+  string(field: Name<T>): string;
+  optionalString(field: Name<T>): string | undefined;
   optionalNumber(field: Name<T>): number | undefined;
-  truth(field: Name<T>): boolean | undefined;
-  texts(field: Name<T>): readonly string[];
+  boolean(field: Name<T>): boolean | undefined;
+  strings(field: Name<T>): readonly string[];
   commands(field: Name<T>): ReadonlyArray<readonly string[]>;
   /** One reader for each table of a list. */
   tables<K extends Name<T>>(field: K): ReadonlyArray<Reader<NestedOf<T[K]>>>;
 }
 
-/** @throws Failure (config) for a field that the table does not have, or whose value is of another type */
+/** @throws Failure (config) for an unknown field, and for a value of another type */
 export function createReader<const T extends FieldTable>(table: T, source: Source): Reader<T> {
   const { values } = source;
   const wrong = (field: string, how: string, cause?: Failure, hint = cause?.hint) =>
-    new Failure("config", `${source.place(field)} ${how}`, { cause, hint });
+    new Failure("config", `${source.location(field)} ${how}`, { cause, hint });
   for (const [field, value] of Object.entries(values)) {
-    // Own ones only: every object has a constructor.
+    // Without hasOwn, `constructor` would be a known field.
     const spec = Object.hasOwn(table, field) ? table[field] : undefined;
     if (spec === undefined) {
       const near = nearest(field, Object.keys(table));
@@ -49,17 +50,17 @@ export function createReader<const T extends FieldTable>(table: T, source: Sourc
     const fault = mismatch(spec, value);
     if (fault !== undefined) throw wrong(field, fault);
   }
-  const as = <V>(field: string, parse: () => V): V => {
+  const checked = <V>(field: string, parse: () => V): V => {
     try {
       return parse();
     } catch (error) {
       if (!(error instanceof Failure)) throw error;
-      throw wrong(field, `can't be right: ${error.message}`, error);
+      throw wrong(field, `is wrong: ${error.message}`, error);
     }
   };
   const resolved = (field: string, value: string) =>
-    table[field]?.specifiers === true ? as(field, () => source.resolve?.(value) ?? value) : value;
-  const optionalText = (field: string) => {
+    table[field]?.specifiers === true ? checked(field, () => source.resolve?.(value) ?? value) : value;
+  const optionalString = (field: string) => {
     const value = values[field];
     return typeof value === "string" ? resolved(field, value) : undefined;
   };
@@ -69,20 +70,20 @@ export function createReader<const T extends FieldTable>(table: T, source: Sourc
   };
   return {
     wrong,
-    as,
-    optionalText,
-    text: (field) => optionalText(field) ?? fail(wrong(field, "is missing")),
+    checked,
+    optionalString,
+    string: (field) => optionalString(field) ?? fail(wrong(field, "is missing")),
     optionalNumber: (field) => (typeof values[field] === "number" ? values[field] : undefined),
-    truth: (field) => (typeof values[field] === "boolean" ? values[field] : undefined),
-    texts: (field) => toTexts(values[field]).map((value) => resolved(field, value)),
-    commands: (field) => list(field).map(toTexts),
+    boolean: (field) => (typeof values[field] === "boolean" ? values[field] : undefined),
+    strings: (field) => toStrings(values[field]).map((value) => resolved(field, value)),
+    commands: (field) => list(field).map(toStrings),
     tables: (field) =>
       list(field).map((item, index) =>
         createReader(nestedTable(table[field]), {
           ...source,
           what: `[[${field}]]`,
           values: { ...Object(item) },
-          place: (nested) => source.place(nested, { table: field, index }),
+          location: (nested) => source.location(nested, { table: field, index }),
         }),
       ),
   };
@@ -97,36 +98,36 @@ function fail(failure: Failure): never {
   throw failure;
 }
 
-/** A list of texts may be one text. */
-export function toTexts(value: unknown): string[] {
+/** The strings of a field that takes one string or a list. */
+export function toStrings(value: unknown): string[] {
   if (typeof value === "string") return [value];
   return Array.isArray(value) ? value.map(String) : [];
 }
 
-/** Undefined where the value is what the field takes. */
+/** What the field needs instead of this value; undefined when the value is right. */
 function mismatch({ type, choices }: Field, value: unknown): string | undefined {
-  const isText = (it: unknown) => typeof it === "string" && it !== "";
-  const isTexts = (it: unknown) => Array.isArray(it) && it.every(isText);
-  // What a program is given may be empty.
+  const isFilled = (it: unknown) => typeof it === "string" && it !== "";
+  const isFilledList = (it: unknown) => Array.isArray(it) && it.every(isFilled);
+  // An argument of a program may be empty.
   const isWords = (it: unknown) => Array.isArray(it) && it.every((word) => typeof word === "string");
   const isTable = (it: unknown) => typeof it === "object" && it !== null && !Array.isArray(it);
   const right = {
-    text: () => isText(value),
-    texts: () => isText(value) || isTexts(value),
+    string: () => isFilled(value),
+    strings: () => isFilled(value) || isFilledList(value),
     number: () => Number.isSafeInteger(value),
-    truth: () => typeof value === "boolean",
+    boolean: () => typeof value === "boolean",
     commands: () => Array.isArray(value) && value.every(isWords),
     tables: () => Array.isArray(value) && value.every(isTable),
   }[type]();
   const kinds: Record<Field["type"], string> = {
-    text: "a text",
-    texts: "a list of texts",
+    string: "a non-empty string",
+    strings: "a list of non-empty strings",
     number: "a whole number",
-    truth: "true or false",
-    commands: "a list of commands, each a list of texts",
+    boolean: "true or false",
+    commands: "a list of commands, each a list of strings",
     tables: "a list of tables",
   };
   if (!right) return `has to be ${kinds[type]}`;
-  if (choices === undefined || toTexts(value).every((it) => choices.includes(it))) return undefined;
-  return `has to be ${type === "texts" ? "some" : "one"} of ${choices.join(", ")}`;
+  if (choices === undefined || toStrings(value).every((it) => choices.includes(it))) return undefined;
+  return `has to be ${type === "strings" ? "some" : "one"} of ${choices.join(", ")}`;
 }

@@ -133,17 +133,17 @@ test.each([
 describe("readClusterFile() refuses with file, line and field", () => {
   test.each([
     ["ID = 1", "1: ID is not a field of a cluster's file"],
-    ["id = 1", "1: id has to be a text"],
-    ['id = "a_b"', '1: id can\'t be right: "a_b" is not a cluster id'],
-    ['max_validity_ca = "20"', '1: max_validity_ca can\'t be right: "20" is not a duration'],
-    ["max_validity_ca = 20", "1: max_validity_ca has to be a text"],
+    ["id = 1", "1: id has to be a non-empty string"],
+    ['id = "a_b"', '1: id is wrong: "a_b" is not a cluster id'],
+    ['max_validity_ca = "20"', '1: max_validity_ca is wrong: "20" is not a duration'],
+    ["max_validity_ca = 20", "1: max_validity_ca has to be a non-empty string"],
     [
       'max_validity_admin = "0s"',
-      "1: max_validity_admin can't be right: a validity has to be a whole number of seconds, one or more",
+      "1: max_validity_admin is wrong: a validity has to be a whole number of seconds, one or more",
     ],
     [
       '\nmax_validity_components = "300y"',
-      "2: max_validity_components can't be right: a validity of 9460800000 s is longer than a server can keep",
+      "2: max_validity_components is wrong: a validity of 9460800000 s is longer than a server can keep",
     ],
     ['key_type = "dsa"', "1: key_type has to be one of any, rsa, ec, ed25519"],
     ["key_bits = 256", "1: key_bits needs key_type beside it"],
@@ -156,7 +156,7 @@ describe("readClusterFile() refuses with file, line and field", () => {
     ],
     ["ca_key_bits = 384", "1: ca_key_bits needs ca_key_type beside it"],
     ['kubelet_ip_sans = "yes"', "1: kubelet_ip_sans has to be true or false"],
-    ["kubelet_domains = [1]", "1: kubelet_domains has to be a list of texts"],
+    ["kubelet_domains = [1]", "1: kubelet_domains has to be a list of non-empty strings"],
     ...["a b", "a,b", "system:node", "{{x}}", "a/b", "é", "a_b", ".a", "a.", "a..b", "-a", "a-"].map(
       (domain) =>
         [
@@ -230,7 +230,7 @@ describe("readClusterFile() refuses with file, line and field", () => {
     [ingress.replace("ingress", "kubelet"), "3: name can't be kubelet: every cluster has that role in k8s"],
     [ingress + ingress, "7: name is there twice: k8s has a role ingress further up"],
     [`${ingress}hosts = ["all"]`, "5: hosts has to be some of etcd, master, worker"],
-    [`${ingress}max_validity = "x"`, '5: max_validity can\'t be right: "x" is not a duration'],
+    [`${ingress}max_validity = "x"`, '5: max_validity is wrong: "x" is not a duration'],
     [`${ingress}key_bits = 256`, "5: key_bits needs key_type beside it"],
     [
       `${ingress}organization = [" a"]`,

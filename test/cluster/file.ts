@@ -1,5 +1,5 @@
 import { type ClusterFile, readClusterFile } from "../../lib/cluster/cluster-file.ts";
-import { parseToml, placeOf } from "../../lib/toml/parse.ts";
+import { locationOf, parseToml } from "../../lib/toml/parse.ts";
 
 /** Reads a text as the file `cluster.toml`. */
 export function clusterFile(text: string): ClusterFile {
@@ -7,7 +7,7 @@ export function clusterFile(text: string): ClusterFile {
     {
       what: "a cluster's file",
       values: parseToml(text, "cluster.toml"),
-      place: (field, within) => placeOf(field, text, "cluster.toml", within),
+      location: (field, within) => locationOf(field, text, "cluster.toml", within),
     },
     "cluster.toml",
   );

@@ -134,7 +134,7 @@ describe("parseManifest() resolves", () => {
     const failure = await failureOf(() => parse({ [field]: value }, nobody));
     expect([failure.kind, failure.message]).toEqual([
       "config",
-      `${file}:${lineOf(field)}: ${field} can't be right: ${words}`,
+      `${file}:${lineOf(field)}: ${field} is wrong: ${words}`,
     ]);
     expect(failure.hint).toContain("use %H");
   });
@@ -163,30 +163,30 @@ function lineOf(field: string): number {
 
 describe("parseManifest() refuses with file, line and field", () => {
   test.each([
-    ["sign_path", "7", "has to be a text"],
-    ["common_name", '["a"]', "has to be a text"],
-    ["destination", "true", "has to be a text"],
-    ["sign_path", '""', "has to be a text"],
-    ["san_hosts", "1", "has to be a list of texts"],
-    ["san_hosts", '["a", 1]', "has to be a list of texts"],
-    ["ip_sans", '[""]', "has to be a list of texts"],
-    ["organisation", "{a = 1}", "has to be a list of texts"],
-    ["key_type", "2", "has to be a text"],
+    ["sign_path", "7", "has to be a non-empty string"],
+    ["common_name", '["a"]', "has to be a non-empty string"],
+    ["destination", "true", "has to be a non-empty string"],
+    ["sign_path", '""', "has to be a non-empty string"],
+    ["san_hosts", "1", "has to be a list of non-empty strings"],
+    ["san_hosts", '["a", 1]', "has to be a list of non-empty strings"],
+    ["ip_sans", '[""]', "has to be a list of non-empty strings"],
+    ["organisation", "{a = 1}", "has to be a list of non-empty strings"],
+    ["key_type", "2", "has to be a non-empty string"],
     ["key_bit_size", '"256"', "has to be a whole number"],
     ["key_bit_size", "256.5", "has to be a whole number"],
     ["ca_chain", '"yes"', "has to be true or false"],
-    ["owner", "0", "has to be a text"],
-    ["group", "[]", "has to be a text"],
-    ["key_mode", "416", "has to be a text"],
+    ["owner", "0", "has to be a non-empty string"],
+    ["group", "[]", "has to be a non-empty string"],
+    ["key_mode", "416", "has to be a non-empty string"],
     ["key_mode", '"0644"', "has to be one of 0600, 0640, 0400, 0440"],
     ["key_mode", '"0660"', "has to be one of 0600, 0640, 0400, 0440"],
-    ["renew", "true", "has to be a text"],
-    ["window", "02:00:00", "has to be a list of texts"],
-    ["reload", '[["a.service"]]', "has to be a list of texts"],
-    ["restart", "false", "has to be a list of texts"],
-    ["on_change", '["/bin/true"]', "has to be a list of commands, each a list of texts"],
-    ["on_change", '"/bin/true"', "has to be a list of commands, each a list of texts"],
-    ["hook_timeout", "60", "has to be a text"],
+    ["renew", "true", "has to be a non-empty string"],
+    ["window", "02:00:00", "has to be a list of non-empty strings"],
+    ["reload", '[["a.service"]]', "has to be a list of non-empty strings"],
+    ["restart", "false", "has to be a list of non-empty strings"],
+    ["on_change", '["/bin/true"]', "has to be a list of commands, each a list of strings"],
+    ["on_change", '"/bin/true"', "has to be a list of commands, each a list of strings"],
+    ["hook_timeout", "60", "has to be a non-empty string"],
   ])("%s = %s: the wrong type", async (field, value, words) => {
     const { kind, message } = await failureOf(() => parse({ [field]: value }));
     expect([kind, message]).toEqual(["config", `${file}:${lineOf(field)}: ${field} ${words}`]);
@@ -204,30 +204,22 @@ describe("parseManifest() refuses with file, line and field", () => {
     ["sign_path", '"sign/a"', "has to be MOUNT/sign/ROLE, like demo/pki/k8s/sign/kubelet"],
     ["sign_path", '"demo/sign/a/"', "has to be MOUNT/sign/ROLE, like demo/pki/k8s/sign/kubelet"],
     ["sign_path", '"demo/sign/a\\nb"', "has to be MOUNT/sign/ROLE, like demo/pki/k8s/sign/kubelet"],
-    ["common_name", '"a\\nb"', "can't be right: \"a\\nb\" can't be the common name of a certificate"],
-    ["organisation", '[" "]', "can't be right: \" \" can't be the organisation of a certificate"],
-    ["san_hosts", '["a", "b c"]', "can't be right: \"b c\" can't be the host name of a certificate"],
-    ["ip_sans", '"10.0.0"', "can't be right: \"10.0.0\" can't be the IP address of a certificate"],
+    ["common_name", '"a\\nb"', 'is wrong: "a\\nb" can\'t be the common name of a certificate'],
+    ["organisation", '[" "]', 'is wrong: " " can\'t be the organisation of a certificate'],
+    ["san_hosts", '["a", "b c"]', 'is wrong: "b c" can\'t be the host name of a certificate'],
+    ["ip_sans", '"10.0.0"', 'is wrong: "10.0.0" can\'t be the IP address of a certificate'],
     ["destination", '"ssl/kubelet"', "has to be a path from the root: a unit has no folder of its own"],
-    ["destination", '"/etc/ssl/"', "can't be right: \"/etc/ssl/\" can't be a certificate's destination"],
+    ["destination", '"/etc/ssl/"', "is wrong: \"/etc/ssl/\" can't be a certificate's destination"],
     ["key_type", '"dsa"', "has to be one of rsa, ec, ed25519"],
-    ["key_bit_size", "1024", "can't be right: there is no key type of 1024 bits"],
-    [
-      "owner",
-      '"nobody-has-this-name"',
-      'can\'t be right: there is no user "nobody-has-this-name" on this host',
-    ],
-    [
-      "group",
-      '"nobody-has-this-name"',
-      'can\'t be right: there is no group "nobody-has-this-name" on this host',
-    ],
+    ["key_bit_size", "1024", "is wrong: there is no key type of 1024 bits"],
+    ["owner", '"nobody-has-this-name"', 'is wrong: there is no user "nobody-has-this-name" on this host'],
+    ["group", '"nobody-has-this-name"', 'is wrong: there is no group "nobody-has-this-name" on this host'],
     ["renew", '"daily"', "has to be one of due, always"],
-    ["window", '"Sun"', 'can\'t be right: "Sun" is not a window of time'],
+    ["window", '"Sun"', 'is wrong: "Sun" is not a window of time'],
     [
       "window",
       '["Sun 02:00-04:00", "Mon 02:00-02:00"]',
-      'can\'t be right: the window "Mon 02:00-02:00" never opens',
+      'is wrong: the window "Mon 02:00-02:00" never opens',
     ],
     ["reload", '"etcd"', 'names "etcd", which is not a unit: write its ending, too (etcd.service)'],
     [
@@ -260,7 +252,7 @@ describe("parseManifest() refuses with file, line and field", () => {
       '[["/no/such/program"]]',
       'names "/no/such/program", which is not the whole path of an executable file',
     ],
-    ["hook_timeout", '"60"', 'can\'t be right: "60" is not a duration'],
+    ["hook_timeout", '"60"', 'is wrong: "60" is not a duration'],
     ["hook_timeout", '"0s"', "has to be more than 0 and at most 24d"],
     ["hook_timeout", '"30d"', "has to be more than 0 and at most 24d"],
   ])("%s = %s", async (field, value, words) => {
@@ -270,7 +262,7 @@ describe("parseManifest() refuses with file, line and field", () => {
 
   test("a size that the key type does not have", async () => {
     const { message } = await failureOf(() => parse({ key_type: '"rsa"', key_bit_size: "384" }));
-    expect(message).toBe(`${file}:5: key_bit_size can't be right: there is no rsa key of 384 bits`);
+    expect(message).toBe(`${file}:5: key_bit_size is wrong: there is no rsa key of 384 bits`);
   });
 
   test("a hook that may not be run", async () => {

@@ -109,7 +109,7 @@ describe("issue-cert --config-dir", () => {
       "destination has to be a path from the root: a unit has",
     ],
     ["a key type that there is not", 'key_type = "dsa"', "key_type has to be one of rsa, ec, ed25519"],
-    ["a window that never opens", 'window = "Sun 02:00-02:00"', "window can't be right: the window "],
+    ["a window that never opens", 'window = "Sun 02:00-02:00"', "window is wrong: the window "],
     [
       "a hook that can't be run",
       'on_change = [["/etc/passwd"]]',

@@ -109,7 +109,7 @@ describe("status ends with 1 for", () => {
     const { code, told, all } = await findings(host);
     expect({ code, told }).toEqual({
       code: 1,
-      told: [`wrong manifests: ${join(host.certs, "broken.toml")}:1: sign_path has to be a text`],
+      told: [`wrong manifests: ${join(host.certs, "broken.toml")}:1: sign_path has to be a non-empty string`],
     });
     expect(all.certificates.length).toBe(1);
   });

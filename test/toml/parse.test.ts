@@ -1,5 +1,5 @@
 import { describe, expect, test } from "bun:test";
-import { parseToml, placeOf } from "../../lib/toml/parse.ts";
+import { locationOf, parseToml } from "../../lib/toml/parse.ts";
 import { failureOf } from "../support/failure.ts";
 
 const text = `# key_type
@@ -23,12 +23,12 @@ path = "y"
 last = 1
 `;
 
-describe("placeOf() gives the line", () => {
+describe("locationOf() gives the line", () => {
   test.each([
     ["id", undefined, 2],
     ["list", undefined, 3],
     ["key_type", undefined, 7],
-    // A list of tables is where its first begins.
+    // A list of tables begins with its first table.
     ["role", undefined, 9],
     ["rule", undefined, 13],
     ["nowhere", undefined, 1],
@@ -37,17 +37,17 @@ describe("placeOf() gives the line", () => {
     ["path", { table: "rule", index: 0 }, 14],
     ["path", { table: "role", index: 1 }, 17],
     ["key_type", { table: "role", index: 1 }, 18],
-    // Of one that is missing: of its table.
+    // A missing field has the line of its table.
     ["path", { table: "role", index: 0 }, 9],
     ["name", { table: "role", index: 1 }, 16],
     ["last", { table: "rule", index: 0 }, 13],
   ])("of %s in %j", (field, within, line) => {
-    expect(placeOf(field, text, "/a b", within)).toBe(`"/a b":${line}: ${field}`);
+    expect(locationOf(field, text, "/a b", within)).toBe(`"/a b":${line}: ${field}`);
   });
 
-  test("of a list of tables in brackets for what is wrong in one of them", () => {
+  test("of the list when its tables are written inline", () => {
     const brackets = 'id = "a"\nrole = [{ name = "a" }, { name = "b" }]\nname = 1\n';
-    expect(placeOf("name", brackets, "f", { table: "role", index: 1 })).toBe("f:2: name");
+    expect(locationOf("name", brackets, "f", { table: "role", index: 1 })).toBe("f:2: name");
   });
 });
 
@@ -55,8 +55,8 @@ describe("parseToml() names the line", () => {
   const blank = "\n".repeat(60_000);
   test.each([
     ["of a broken statement", 'id = "a"\n\nx\n', 3],
-    ["that a broken statement begins with", 'id = "a"\nlist = [\n  "b",\n  c\n]\n', 2],
-    ["with line ends of Windows", 'id = "a"\r\nx\r\n', 2],
+    ["where a broken statement begins", 'id = "a"\nlist = [\n  "b",\n  c\n]\n', 2],
+    ["in a file with Windows line ends", 'id = "a"\r\nx\r\n', 2],
     ["in a long file", `x\n${blank}`, 1],
   ])(
     "%s",
