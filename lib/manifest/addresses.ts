@@ -1,10 +1,14 @@
 import { readFileSync } from "node:fs";
 
-// From the kernel's own files: the runtime's list of interfaces needs a netlink socket, which a unit's sandbox refuses.
-const net = "/proc/self/net";
+// As files: the runtime's list of interfaces needs a netlink socket, which a unit's sandbox refuses.
+const kernelFolder = "/proc/self/net";
 
-/** This host's IPv4 addresses that others can reach, those on the network of the default route first. */
-export function ipv4Addresses(): string[] {
+/**
+ * This host's IPv4 addresses that others can reach, those on the network of the default route first.
+ *
+ * @param net the folder with the kernel's `route` and `fib_trie`
+ */
+export function ipv4Addresses(net: string = kernelFolder): string[] {
   const routes = rows(`${net}/route`).map(([iface, to, gateway, , , , , mask]) => ({
     iface,
     to: hex(to),
@@ -25,8 +29,12 @@ export function ipv4Addresses(): string[] {
   return [...own.filter(isOutward), ...own.filter((it) => !isOutward(it))];
 }
 
-/** This host's IPv6 addresses of global scope, the lasting ones (RFC 4007, RFC 8981), in their short form. */
-export function ipv6Addresses(): string[] {
+/**
+ * This host's IPv6 addresses of global scope (RFC 4007) in their short form, without temporary ones (RFC 8981).
+ *
+ * @param net the folder with the kernel's `if_inet6`
+ */
+export function ipv6Addresses(net: string = kernelFolder): string[] {
   return rows(`${net}/if_inet6`)
     .filter(([, , , scope, flags]) => scope === "00" && (hex(flags) & 0x01) === 0)
     .map(([digits = ""]) => digits.replace(/(.{4})(?!$)/g, "$1:"))
