@@ -57,8 +57,10 @@ describe("checkArguments() refuses", () => {
   test.each([
     [[], "<path> <name> "],
     [["a"], "<name> "],
-    [["a", "b", "c"], "there is an argument too many, after <name>"],
-    [["a", "b", "c\nd"], "there is an argument too many, after <name>"],
+    [["a", "b", "s.cret"], "there is an argument too many, after <name>"],
+    [["a", "b", "s\ncret"], "there is an argument too many, after <name>"],
+    [["a", "b", "c", "s.cret"], "there is an argument too many, after <name>"],
+    [["a", "b", "--", "s.cret"], "there is an argument too many, after <name>"],
     [["a", " "], "<name> is empty"],
     [["--nothing", "a", "b"], "there is no flag --nothing"],
     [["-x", "a", "b"], "there is no flag -x"],
@@ -94,8 +96,13 @@ describe("checkArguments() refuses", () => {
     const failure = await failureOf(() => checkArguments(args, given));
     expect(failure.kind).toBe("usage");
     expect(failure.message).toContain(words);
-    expect(failure.message).not.toContain("cret");
+    expect(`${failure.message} ${failure.hint}`).not.toContain("cret");
     expect(failure.hint).toBeString();
+  });
+
+  test("a word where it takes none, without printing it: it may be a token", async () => {
+    const failure = await failureOf(() => checkArguments({ wait: args.wait }, ["--wait", "s.cret"]));
+    expect(failure).toMatchObject({ message: "it takes no argument", hint: "see --help" });
   });
 
   test.each([

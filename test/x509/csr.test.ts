@@ -2,7 +2,7 @@ import { describe, expect, test } from "bun:test";
 import { createHash } from "node:crypto";
 import { ed25519 } from "@noble/curves/ed25519.js";
 import { p256, p384, p521 } from "@noble/curves/nist.js";
-import { BitString, Constructed, fromBER, Integer, Sequence } from "asn1js";
+import { BitString, Constructed, fromBER, Integer, Null, ObjectIdentifier, Sequence } from "asn1js";
 import { createCsr } from "../../lib/x509/csr.ts";
 import { generateKey, type PrivateKey, publicKeyDer } from "../../lib/x509/key.ts";
 import { type KeyType, keyTypeName } from "../../lib/x509/key-type.ts";
@@ -119,6 +119,15 @@ describe("createCsr() in the shape of RFC 2986, section 4", () => {
   });
 });
 
+describe("createCsr() names the signature algorithm", () => {
+  test.each(keys)("with a NULL for RSA, and with nothing beside its OID otherwise: %s", (name, it) => {
+    // RFC 4055, section 5; RFC 5758, section 3.2; RFC 8410, section 3.
+    const parameters = name.startsWith("RSA") ? [Null] : [];
+    const { algorithm } = parse(createCsr(it, names));
+    expect(algorithm.map((part) => part.constructor)).toEqual([ObjectIdentifier, ...parameters]);
+  });
+});
+
 describe("createCsr()'s signature against another implementation", () => {
   test.each([
     ["EC P-256", p256, "sha256"],
@@ -144,7 +153,7 @@ describe("createCsr()'s signature against another implementation", () => {
 function parse(csr: string) {
   const der = decodePem(csr, "it")[0]?.der ?? new Uint8Array();
   const { result, offset } = fromBER(der);
-  const [info, , signature] = is(result, Sequence).valueBlock.value;
+  const [info, algorithm, signature] = is(result, Sequence).valueBlock.value;
   const [version, , publicKey, attributes] = is(info, Sequence).valueBlock.value;
   return {
     rest: der.length - offset,
@@ -152,6 +161,7 @@ function parse(csr: string) {
     version: is(version, Integer).valueBlock.valueDec,
     publicKey: new Uint8Array(is(publicKey, Sequence).valueBeforeDecodeView),
     attributes: is(attributes, Constructed),
+    algorithm: is(algorithm, Sequence).valueBlock.value,
     signature: new Uint8Array(is(signature, BitString).valueBlock.valueHexView),
   };
 }
