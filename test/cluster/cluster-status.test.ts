@@ -6,7 +6,7 @@ import type { FileChoice } from "../../lib/cluster/setup.ts";
 import type { Fields } from "../../lib/vault/shape.ts";
 import { devServer } from "../support/dev-server.ts";
 import { failureOf } from "../support/failure.ts";
-import { startRelay } from "../support/relay.ts";
+import { movedClock, startRelay } from "../support/relay.ts";
 import { api, fields } from "./api.ts";
 import { clusterFile } from "./file.ts";
 import { type Rights, tokenWith } from "./limited.ts";
@@ -207,6 +207,17 @@ describe("readClusterStatus() says of an issuer", () => {
     expect({ state, bad }).toEqual({
       state: "wrong",
       bad: [["wrong", `issuer ${mount}`, "has expired", rotate(mount)]],
+    });
+  });
+
+  test("that it is not valid yet, by the server's clock", async () => {
+    await replace({});
+    const clock = movedClock(() => -day * 1000);
+    await using relay = startRelay(server.address, clock);
+    const { state, bad } = await findings(cluster, clientOf(relay.address, server.rootToken));
+    expect({ state, bad: bad.filter(([, what]) => what === `issuer ${mount}`) }).toEqual({
+      state: "wrong",
+      bad: [["wrong", `issuer ${mount}`, "is not valid yet", rotate(mount)]],
     });
   });
 

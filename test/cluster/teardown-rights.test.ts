@@ -13,7 +13,8 @@ const { server, relay } = await relayedServer();
 const admin = api(server.address, server.rootToken);
 const cluster = defineCluster("demo");
 
-async function makeCluster({ id }: Cluster): Promise<void> {
+async function makeCluster(cluster: Cluster): Promise<void> {
+  const { id } = cluster;
   await prepareRoles(admin, cluster);
   await run("write-roles", clientOf(server.address, server.rootToken), cluster);
   const { worker = "" } = await storedTokens(admin, id);
@@ -38,17 +39,17 @@ const rights: Rights = {
   "demo/pki/+/roles": ["list"],
 };
 
-async function tearDown(token: string): Promise<void> {
-  const teardown = await planTeardown(clientOf(relay.address, token), cluster, () => {});
-  await teardown.apply({ revokeHosts: true, onRemoved() {}, onProgress() {} });
+async function tearDown(token: string, of = cluster, { revokeHosts } = { revokeHosts: true }): Promise<void> {
+  const teardown = await planTeardown(clientOf(relay.address, token), of, () => {});
+  await teardown.apply({ revokeHosts, onRemoved() {}, onProgress() {} });
 }
 
 const reading = ["auth/token/lookup-accessor", "sys/capabilities-self"];
 
 /** Has the teardown refused, and looks that nothing was removed. */
-async function refusalOf(token: string) {
+async function refusalOf(token: string, of = cluster) {
   relay.reset();
-  const failure = await failureOf(() => tearDown(token));
+  const failure = await failureOf(() => tearDown(token, of));
   expect(relay.writes().filter(({ path }) => !reading.includes(path))).toEqual([]);
   return { code: failure.kind, message: failure.message, hint: failure.hint };
 }
@@ -79,6 +80,22 @@ describe("a token that may not remove", () => {
     const { hint } = await refusalOf(token);
     expect(hint?.match(/"delete" on sys\/mounts\/demo/g)).toHaveLength(5);
   });
+});
+
+test("a token that may not end hosts' tokens is told so first, though no init token is left to end", async () => {
+  const hosts = defineCluster("hosts");
+  await makeCluster(hosts);
+  for (const token of Object.values(await storedTokens(admin, hosts.id)))
+    await admin.write("auth/token/revoke", { token });
+  const its = Object.entries(rights).map(([path, may]) => [path.replace("demo", hosts.id), may] as const);
+  const token = await tokenWith(admin, {
+    ...Object.fromEntries(its),
+    "auth/token/revoke-accessor": ["deny"],
+  });
+  expect((await refusalOf(token, hosts)).hint).toBe(
+    `nothing was removed; the token needs a policy with the capability "update" on auth/token/revoke-accessor`,
+  );
+  await tearDown(token, hosts, { revokeHosts: false });
 });
 
 describe("a token that may not read", () => {

@@ -3,7 +3,7 @@ import { type Cluster, defineCluster } from "../../lib/cluster/cluster.ts";
 import { planTeardown } from "../../lib/cluster/teardown.ts";
 import type { VaultClient } from "../../lib/vault/client.ts";
 import { devServer } from "../support/dev-server.ts";
-import { type Fault, startRelay } from "../support/relay.ts";
+import { type Fault, movedClock, startRelay } from "../support/relay.ts";
 import { api, fields } from "./api.ts";
 import { clusterFile, exampleFile } from "./file.ts";
 import { storedTokens } from "./objects.ts";
@@ -229,6 +229,28 @@ describe("a teardown", () => {
     });
     expect(contents.get("counts/secrets")).toEqual({ secrets: 7, otherSecrets: 1, folders: 1 });
     expect(contents.get("counts/worker")).toBeUndefined();
+    await tearDown(client, cluster);
+  });
+});
+
+describe("a teardown counts a certificate as unexpired", () => {
+  test.each([
+    ["while it is so by the server's clock, though not by this host's", -86_400_000, 2],
+    ["while it is so by this host's clock, though not by the server's", 86_400_000, 1],
+  ])("%s", async (_, aheadMs, unexpired) => {
+    const id = `clock-${unexpired}`;
+    const cluster = await makeCluster(id);
+    const mount = `${id}/pki/k8s`;
+    await admin.write(`${mount}/root/generate/internal`, { common_name: "ca", key_type: "ec", ttl: "72h" });
+    await admin.write(`${mount}/roles/hand`, { allow_any_name: true });
+    for (const ttl of ["1h", "1s"])
+      await admin.write(`${mount}/issue/hand`, { common_name: "x.example", ttl });
+    await Bun.sleep(2100);
+    const clock = movedClock(() => aheadMs);
+    await using relay = startRelay(server.address, clock);
+    const { removals } = await planTeardown(clientOf(relay.address, server.rootToken), cluster, () => {});
+    const contents = removals.find(({ resource }) => resource.path === mount)?.contents;
+    expect(contents).toMatchObject({ unexpiredCertificates: unexpired, storedCertificates: 2 });
     await tearDown(client, cluster);
   });
 });

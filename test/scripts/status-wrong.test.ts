@@ -5,7 +5,7 @@ import { startManifestHost } from "../manifest/certs.ts";
 import { makeMount } from "../manifest/mount.ts";
 import { startCluster } from "../support/cluster-server.ts";
 import { opensslEcKey } from "../support/openssl.ts";
-import type { Fault } from "../support/relay.ts";
+import { type Fault, movedClock } from "../support/relay.ts";
 import { createCa } from "../support/set.ts";
 import { until } from "../support/wait.ts";
 import { ask, findings, mend, startHostWithOne } from "./status-host.ts";
@@ -81,12 +81,10 @@ describe("status ends with 1 for", () => {
 
   test("a clock that is not the server's, and judges by the server's", async () => {
     let aheadMs = 86_400_000;
-    await using host = await hostWithOne("", async (_request, _number, pass) => {
-      const answer = await pass();
-      const headers = new Headers(answer.headers);
-      headers.set("Date", new Date(Date.now() + aheadMs).toUTCString());
-      return new Response(answer.body, { status: answer.status, headers });
-    });
+    await using host = await hostWithOne(
+      "",
+      movedClock(() => aheadMs),
+    );
     expect(await findings(host)).toMatchObject({
       code: 1,
       told: [

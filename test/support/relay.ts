@@ -35,6 +35,16 @@ export type Fault = (
   pass: (signal?: AbortSignal) => Promise<Response>,
 ) => Response | undefined | Promise<Response | undefined>;
 
+/** Has the server's clock seem to be ahead of this host's, or behind it, by the time that its answers tell. */
+export function movedClock(aheadMs: () => number): Fault {
+  return async (_request, _number, pass) => {
+    const answer = await pass();
+    const headers = new Headers(answer.headers);
+    headers.set("Date", new Date(Date.now() + aheadMs()).toUTCString());
+    return new Response(answer.body, { status: answer.status, headers });
+  };
+}
+
 /** Stands before a real server, and sees (or spoils) what a client sends it. */
 export function startRelay(upstream: string, fault?: Fault): Relay {
   const passed: Passed[] = [];
