@@ -1,9 +1,9 @@
 #!/usr/bin/env bun
 import type { ParsedArgs } from "citty";
+import { clusterOf, mountArgs, roleArgs } from "../lib/cli/cluster-args.ts";
 import { ExitCode } from "../lib/cli/exit-code.ts";
 import { printJson } from "../lib/cli/log.ts";
 import { commonArgs, general, type Run, runScript, type Script } from "../lib/cli/script.ts";
-import { clusterOf, mountArgs, roleArgs } from "../lib/cli/setup.ts";
 import { variable } from "../lib/cli/variable.ts";
 import { Failure } from "../lib/failure.ts";
 import { notifyServiceManager } from "../lib/host/notify.ts";

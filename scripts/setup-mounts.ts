@@ -1,6 +1,7 @@
 #!/usr/bin/env bun
+import { clusterOf, mountArgs, setupArgs } from "../lib/cli/cluster-args.ts";
+import { runSetup, type SetupJob } from "../lib/cli/run-setup.ts";
 import { runScript, type Script } from "../lib/cli/script.ts";
-import { clusterOf, mountArgs, runSetup, type SetupJob, setupArgs } from "../lib/cli/setup.ts";
 import { planMounts } from "../lib/cluster/setup.ts";
 
 const args = { ...mountArgs, ...setupArgs } as const;

@@ -1,6 +1,7 @@
 #!/usr/bin/env bun
+import { clusterOf, mountArgs, roleArgs, setupArgs } from "../lib/cli/cluster-args.ts";
+import { runSetup, type SetupJob } from "../lib/cli/run-setup.ts";
 import { runScript, type Script } from "../lib/cli/script.ts";
-import { clusterOf, mountArgs, roleArgs, runSetup, type SetupJob, setupArgs } from "../lib/cli/setup.ts";
 import { planSetup } from "../lib/cluster/setup.ts";
 
 const args = { ...mountArgs, ...roleArgs, ...setupArgs } as const;

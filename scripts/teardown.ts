@@ -1,6 +1,6 @@
 #!/usr/bin/env bun
+import { runTeardown, teardownArgs } from "../lib/cli/run-teardown.ts";
 import { runScript, type Script } from "../lib/cli/script.ts";
-import { runTeardown, teardownArgs } from "../lib/cli/teardown.ts";
 import { defineCluster } from "../lib/cluster/cluster.ts";
 
 export const teardown: Script<typeof teardownArgs> = {

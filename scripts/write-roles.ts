@@ -1,6 +1,7 @@
 #!/usr/bin/env bun
+import { clusterOf, roleArgs, setupArgs } from "../lib/cli/cluster-args.ts";
+import { runSetup, type SetupJob } from "../lib/cli/run-setup.ts";
 import { runScript, type Script } from "../lib/cli/script.ts";
-import { clusterOf, roleArgs, runSetup, type SetupJob, setupArgs } from "../lib/cli/setup.ts";
 import { planRoles } from "../lib/cluster/setup.ts";
 
 const args = { ...roleArgs, ...setupArgs } as const;

@@ -4,21 +4,21 @@ import { Failure } from "../failure.ts";
 import { printable } from "../host/file-error.ts";
 import { nearest } from "../suggest.ts";
 
-/** A flag or a positional argument of a command, as citty has it, and what it lacks. */
+/** A flag or a positional argument of a command: citty's definition, with more fields. */
 export type Argument = ArgDef & {
-  /** May be given more than once, and holds commas between its values. */
+  /** May be given more than once; each time, commas separate its values. */
   readonly list?: true;
-  /** An empty value is as none: a unit's `--init-role=${VAULT_INIT_ROLE}`, where that is not set. */
+  /** An empty value counts as none. A unit has `--init-role=${VAULT_INIT_ROLE}`, which is empty if that is not set. */
   readonly mayBeEmpty?: true;
-  /** The variable that stands for it when it is not given: for the help. */
+  /** The variable that is used when the flag is not given. For the help. */
   readonly env?: string;
-  /** The values that there are, where it is a choice: for completions. */
+  /** The possible values, if there are only a few. For completions. */
   readonly choices?: readonly string[];
-  /** The heading of the help that it stands under. @default "Flags" */
+  /** The heading in the help. @default "Flags" */
   readonly group?: string;
 };
 
-/** A flag's letter; undefined where it has none. */
+/** A flag's short form, one letter; undefined if it has none. */
 export function letter(argument: Argument): string | undefined {
   return "alias" in argument && typeof argument.alias === "string" ? argument.alias : undefined;
 }
@@ -26,11 +26,11 @@ export function letter(argument: Argument): string | undefined {
 export type Arguments = Readonly<Record<string, Argument>>;
 
 /**
- * Reads a command line strictly: citty's own parser lets unknown flags, surplus words and doubled flags pass.
+ * Reads a command line strictly. citty's own parser accepts unknown flags, surplus words and repeated flags.
  *
- * @param command how it was called, to say where its help is
+ * @param command how it was called, for the hint that names its help
  * @returns the same command line in one plain form, each flag as `--name=value`, for citty to read
- * @throws Failure (usage) for the first thing that is wrong; nothing has been done then
+ * @throws Failure (usage) for the first mistake
  */
 export function checkArguments(args: Arguments, rawArgs: readonly string[], command = ""): string[] {
   try {
@@ -46,7 +46,7 @@ function plainArguments(args: Arguments, rawArgs: readonly string[]): string[] {
   checkEncoding(rawArgs);
   const flags = Object.entries(args).filter(([, { type }]) => type !== "positional");
   const { tokens } = parseArgs({
-    args: longSwitches(flags, rawArgs),
+    args: spellOutBooleans(flags, rawArgs),
     options: Object.fromEntries(
       flags.map(([name, argument]) => {
         const short = letter(argument);
@@ -73,8 +73,11 @@ function plainArguments(args: Arguments, rawArgs: readonly string[]): string[] {
   return [...[...given].flatMap(([name, values]) => plainFlag(name, args[name], values)), "--", ...words];
 }
 
-/** `-w=false` as `--wait=false`, which node:util would take for the letters w, =, f and so on. */
-function longSwitches(flags: ReadonlyArray<readonly [string, Argument]>, words: readonly string[]): string[] {
+/** Turns `-w=false` into `--wait=false`: node:util would read it as the letters w, =, f and so on. */
+function spellOutBooleans(
+  flags: ReadonlyArray<readonly [string, Argument]>,
+  words: readonly string[],
+): string[] {
   const end = words.indexOf("--");
   return words.map((word, i) => {
     const [, short, value] = ((end === -1 || i < end) && /^-(\w)(=.*)$/s.exec(word)) || [];
@@ -84,21 +87,24 @@ function longSwitches(flags: ReadonlyArray<readonly [string, Argument]>, words: 
 }
 
 /**
- * The flag that a token names: `--no-wait` is the flag `wait` where that is on by default.
+ * The flag that a token names. `--no-wait` names the flag `wait` if that is on by default.
  *
- * @throws Failure (usage) where there is none
+ * @throws Failure (usage) if there is none
  */
 function flagOf(args: Arguments, { name, rawName }: Flag): readonly [name: string, argument: Argument] {
   // Own ones only: every object has a constructor.
   const argument = Object.hasOwn(args, name) ? args[name] : undefined;
   if (argument !== undefined && argument.type !== "positional") return [name, argument];
   const off = isOff(rawName) ? name.slice("no-".length) : "";
-  const switched = Object.hasOwn(args, off) ? args[off] : undefined;
-  if (switched !== undefined && isOnByDefault(switched)) return [off, switched];
+  const turnedOff = Object.hasOwn(args, off) ? args[off] : undefined;
+  if (turnedOff !== undefined && isOnByDefault(turnedOff)) return [off, turnedOff];
   throw usage(`there is no flag ${printable(rawName)}`, nearestFlag(args, rawName));
 }
 
-/** Not for a letter, which is near to every other, nor for `--no-force`, which means what `--force` does not. */
+/**
+ * A hint for a misspelt flag. A single letter gets none, since every other letter is one change away; nor does
+ * `--no-force`, since `--force` is its opposite.
+ */
 function nearestFlag(args: Arguments, rawName: string): string | undefined {
   if (!rawName.startsWith("--") || isOff(rawName)) return undefined;
   const flags = Object.entries(args).filter(([, { type }]) => type !== "positional");
@@ -113,7 +119,7 @@ function isOff(rawName: string): boolean {
   return rawName.startsWith("--no-");
 }
 
-/** A switch that is on unless `--no-…` turns it off. */
+/** A boolean flag that is on unless `--no-…` turns it off. */
 export function isOnByDefault(argument: Argument): boolean {
   return argument.type === "boolean" && argument.default === true;
 }
@@ -124,7 +130,7 @@ function plainFlag(name: string, { type }: Argument = {}, values: readonly strin
   return given.length === 0 ? [] : [`--${name}=${given.join(",")}`];
 }
 
-/** The runtime reads what is not UTF-8 as U+FFFD: a path with it is another than the one that was meant. */
+/** The runtime turns invalid UTF-8 into U+FFFD, so a path with that character is not the path that was meant. */
 function checkEncoding(rawArgs: readonly string[]): void {
   const broken = rawArgs.find((word) => word.includes("\ufffd"));
   if (broken === undefined) return;
@@ -133,7 +139,7 @@ function checkEncoding(rawArgs: readonly string[]): void {
   throw usage(`${flag} is not UTF-8`, "give it in UTF-8");
 }
 
-/** A flag as node:util found it. */
+/** A flag as node:util returns it. */
 interface Flag {
   readonly name: string;
   readonly rawName: string;
@@ -141,17 +147,17 @@ interface Flag {
   readonly inlineValue: boolean | undefined;
 }
 
-/** `-b=2048` means 2048, as it did to the Go tool, and not `=2048`. */
+/** `-b=2048` means 2048, as in the Go tool; node:util would say `=2048`. */
 function givenValue({ rawName, value, inlineValue }: Flag): string | undefined {
   return inlineValue === true && !rawName.startsWith("--") ? value?.replace(/^=/, "") : value;
 }
 
-/** @returns its value; a switch's is `true` or `false` */
+/** @returns the flag's value; `true` or `false` for a boolean */
 function checkFlag({ rawName, value, inlineValue }: Flag, argument: Argument): string {
   if (argument.type === "boolean") {
     if (value === undefined) return isOff(rawName) && isOnByDefault(argument) ? "false" : "true";
     if (isOff(rawName)) throw usage(`${rawName} takes no value`);
-    return switchValue(rawName, value);
+    return booleanValue(rawName, value);
   }
   if (value === undefined || (value === "" && argument.mayBeEmpty !== true)) {
     throw usage(`${rawName} needs a value`);
@@ -163,8 +169,8 @@ function checkFlag({ rawName, value, inlineValue }: Flag, argument: Argument): s
   return value;
 }
 
-/** @see https://pkg.go.dev/strconv#ParseBool which read the Go tool's */
-function switchValue(rawName: string, value: string): "true" | "false" {
+/** @see https://pkg.go.dev/strconv#ParseBool, which the Go tool used */
+function booleanValue(rawName: string, value: string): "true" | "false" {
   if (/^(1|t|T|true|TRUE|True)$/.test(value)) return "true";
   if (/^(0|f|F|false|FALSE|False)$/.test(value)) return "false";
   throw usage(`${rawName} takes true or false, or no value at all`);
@@ -173,7 +179,7 @@ function switchValue(rawName: string, value: string): "true" | "false" {
 function checkWords(args: Arguments, words: readonly string[]): void {
   const all = Object.entries(args).filter(([, { type }]) => type === "positional");
   const wanted = all.map(([name]) => name);
-  // Optional ones are all there, or none is.
+  // Optional words are given all together or not at all.
   const isOptional = words.length === 0 && all.every(([, { required }]) => required === false);
   const missing = isOptional ? [] : wanted.slice(words.length);
   if (missing.length > 0) throw usage(`${missing.map((name) => `<${name}>`).join(" ")} is missing`);
@@ -182,14 +188,14 @@ function checkWords(args: Arguments, words: readonly string[]): void {
   if (surplus !== undefined) {
     const last = wanted.at(-1);
     throw usage(
-      last === undefined ? "it takes no argument" : `there is an argument too many, after <${last}>`,
+      last === undefined ? "it takes no arguments" : `there is one argument too many, after <${last}>`,
     );
   }
   const empty = wanted.find((_, i) => words[i]?.trim() === "");
   if (empty !== undefined) throw usage(`<${empty}> is empty`);
 }
 
-/** One without a hint is told where the help is. */
+/** Without a hint, `checkArguments` adds one that names the help. */
 function usage(sentence: string, hint?: string): Failure {
   return new Failure("usage", sentence, { hint });
 }

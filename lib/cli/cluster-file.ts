@@ -5,17 +5,17 @@ import { readSmallFile } from "../host/read-file.ts";
 import { locationOf, parseToml } from "../toml/parse.ts";
 import type { Arguments } from "./arguments.ts";
 
-/** The flags by which a set-up's command line speaks of a file. */
+/** The flags about the cluster's file. */
 export const clusterFileArgs = {
   config: {
     type: "string",
-    description: "what the cluster is to be, in TOML: else what its last file said",
+    description: "the cluster's file, in TOML; without it, the last one still counts",
     valueHint: "FILE",
     group: "Cluster",
   },
   narrow: {
     type: "boolean",
-    description: "go back to a cluster without a file, and take away what its last one gave",
+    description: "go back to a cluster without a file, and remove what only its last file asked for",
     group: "Cluster",
   },
 } as const satisfies Arguments;
@@ -25,7 +25,7 @@ const maxBytes = 256 * 1024;
 /**
  * Reads a cluster's file.
  *
- * @throws Failure (config) when it is missing, not right, or everybody may write it
+ * @throws Failure (config) when it is missing, invalid or writable by everyone
  */
 export function loadClusterFile(file: string): ClusterFile {
   const content = readSmallFile(file, maxBytes);
@@ -36,8 +36,8 @@ export function loadClusterFile(file: string): ClusterFile {
   }
   const { text, stats } = content;
   if ((stats.mode & 0o002) !== 0) {
-    throw new Failure("config", `${printable(file)} can be written by everybody`, {
-      hint: `whoever writes it decides what hosts may do; chmod o-w ${printable(file)}`,
+    throw new Failure("config", `${printable(file)} is writable by everyone`, {
+      hint: `its writers decide what hosts may do; chmod o-w ${printable(file)}`,
     });
   }
   if (text.includes("\ufffd")) throw new Failure("config", `${printable(file)} is not UTF-8`);

@@ -4,6 +4,7 @@ import { formatDuration, formatMinute } from "../duration.ts";
 import { Failure } from "../failure.ts";
 import type { Finding } from "../finding.ts";
 import { many } from "../words.ts";
+import { clusterOf } from "./cluster-args.ts";
 import { painter } from "./colour.ts";
 import { adminToken } from "./environment.ts";
 import type { ExitCode } from "./exit-code.ts";
@@ -11,8 +12,8 @@ import { defaultConfigDir, type HostStatusArgs } from "./host-status.ts";
 import { findingJson } from "./host-status-json.ts";
 import { printJson } from "./log.ts";
 import { tellProgress } from "./progress.ts";
+import { changeJson } from "./run-setup.ts";
 import { hostArgs, type Run } from "./script.ts";
-import { changeJson, clusterOf } from "./setup.ts";
 import { cell, countStates, exitCodes, moment, type StatusRow, statusTable } from "./status-table.ts";
 import { tableLines } from "./table.ts";
 import type { ValidityArgs } from "./validity-args.ts";
@@ -23,10 +24,10 @@ interface ClusterStatusArgs extends HostStatusArgs, ValidityArgs {
 }
 
 /**
- * Tells how a cluster stands in the server, with an admin's token; changes nothing.
+ * Prints the status of a cluster in the server, read with an admin's token. Changes nothing.
  *
- * @throws Failure (usage) for an id that can't be right, (config) for a file that is not, (permission) without a token;
- *   VaultError
+ * @returns the exit code for the worst state found
+ * @throws Failure (usage) for an invalid id, (config) for an invalid file, (permission) without a token; VaultError
  */
 export async function runClusterStatus(
   args: ClusterStatusArgs,
@@ -44,7 +45,7 @@ export async function runClusterStatus(
   return exitCodes[status.state];
 }
 
-/** Flags of a host's status, and what they are when they are not given. */
+/** The flags of a host's status, with their values when they are not given. */
 const hostFlags: HostStatusArgs = {
   "config-dir": defaultConfigDir,
   "config-path": hostArgs["config-path"].default,
@@ -63,17 +64,17 @@ function refuseHostFlags(args: HostStatusArgs): void {
   });
 }
 
-/** Of a half that would change nothing, by the file that it goes by. */
+/** What to say of a half of the set-up that needs no change, by the file that it follows. */
 const asItShould = {
   given: "as the file says",
   stored: "as its last file says",
-  none: "nothing has to change",
+  none: "nothing to change",
 } as const;
 
 function rowsOf({ mounts, setup, initTokens, hostTokens, now }: ClusterStatus): readonly StatusRow[] {
   return [
     ...mounts
-      // One that is well is told by its issuers.
+      // The issuers of a mount that is well say all there is to say.
       .filter(({ state, issuers }) => state !== "ok" || issuers.length === 0)
       .map((it): StatusRow => ({ ...it, what: `mount ${it.path}`, facts: [] })),
     ...mounts.flatMap(({ issuers }) => issuers).map((it) => issuerRow(it, now)),
@@ -82,13 +83,13 @@ function rowsOf({ mounts, setup, initTokens, hostTokens, now }: ClusterStatus): 
       return { ...it, what: it.half, facts };
     }),
     ...initTokens.map((it): StatusRow => {
-      const { role, ttlSeconds: left, lifetimeSeconds: life = 0 } = it;
-      const end = left === 0 ? { left: "no end" } : lifeCells(left, now, life / 3);
+      const { role, ttlSeconds: left, lifetimeSeconds: fullTtl = 0 } = it;
+      const end = left === 0 ? { left: "no end" } : ttlCells(left, now, fullTtl / 3);
       return { ...it, what: `init token ${role}`, ...end, facts: [] };
     }),
     ...hostTokens.map(({ role, count, soonestSeconds }): StatusRow => {
-      const facts = [count === 0 ? "none" : `${count}${count === 1 ? "" : ", this is the first to end"}`];
-      const end = lifeCells(soonestSeconds, now);
+      const facts = [count === 0 ? "none" : `${count}${count === 1 ? "" : "; the first to expire"}`];
+      const end = ttlCells(soonestSeconds, now);
       return { state: "ok", reasons: [], what: `tokens of ${role}`, ...end, facts };
     }),
   ];
@@ -109,13 +110,16 @@ function issuerRow(issuer: IssuerStatus, now: Date): StatusRow {
       `${day(notBefore)} to ${day(notAfter)}`,
       subject,
     ],
-    // What nobody uses may end as it likes.
+    // An issuer that no role uses may expire: nobody needs it.
     urgency: isUnused ? undefined : leftSeconds,
   };
 }
 
-/** @param dueSeconds it is due when less than these are left */
-function lifeCells(left: number | undefined, now: Date, dueSeconds?: number) {
+/**
+ * @param left seconds
+ * @param dueSeconds the token is due when fewer seconds are left
+ */
+function ttlCells(left: number | undefined, now: Date, dueSeconds?: number) {
   if (left === undefined) return {};
   const due = dueSeconds === undefined ? undefined : new Date(now.getTime() + (left - dueSeconds) * 1000);
   return { left: formatDuration(left), due: due && moment(due, now), urgency: left };
@@ -125,7 +129,7 @@ function day(date: Date): string {
   return date.toISOString().slice(0, 10);
 }
 
-/** Their names are others' words, and for people alone. */
+/** Hosts that have stopped renewing their tokens. Others chose their names, so `cell` makes those safe to print. */
 function silentLines({ silentHosts, now }: ClusterStatus): readonly string[] {
   const { count, unnamed, latest } = silentHosts;
   if (count === 0) return [];
@@ -133,7 +137,7 @@ function silentLines({ silentHosts, now }: ClusterStatus): readonly string[] {
   const shown =
     latest.length === 0 ? "" : latest.length < count - unnamed ? `; the latest ${latest.length}:` : ":";
   return [
-    `${many(count, "token")} of hosts not renewed for three days${none}${shown}`,
+    `${many(count, "host token")} not renewed for three days${none}${shown}`,
     ...tableLines(
       latest.map(({ host, role, renewedAt }) => [
         cell(host),
@@ -156,7 +160,7 @@ function findings({ mounts, setup, initTokens }: ClusterStatus): readonly Findin
   return [...mounts, ...mounts.flatMap(({ issuers }) => issuers), ...setup, ...initTokens];
 }
 
-/** Every field is always there: null says that it is not known, or that there is none. Times are ISO 8601. */
+/** A cluster's status for machines. No field is ever missing: null means unknown or none. Times are ISO 8601. */
 function statusJson(status: ClusterStatus) {
   const { id, state, now, mounts, setup, initTokens, hostTokens, silentHosts } = status;
   return {

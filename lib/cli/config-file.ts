@@ -6,37 +6,40 @@ import { refuseForeignLinks } from "../host/folder.ts";
 import type { Run } from "./script.ts";
 import { type Environment, variable } from "./variable.ts";
 
-/** What a host's own commands go by, beside their environment. */
+/** The configuration of a host's own commands, used together with the environment. */
 export interface ConfigFile {
   readonly path: string;
-  /** Those on subjects that the environment does not speak of. */
+  /** The variables on subjects that the environment has nothing about. */
   readonly variables: Readonly<Record<string, string>>;
-  /** Why the file is not used. */
+  /** Why the file can't be used. */
   readonly failure?: Failure;
 }
 
 /**
- * Reads `config` in a host's configuration directory, by systemd's rules for an `EnvironmentFile`: the Go tool's units
- * load it so. It gives the server's address, how to connect to it, and the host's role. It never gives a token.
+ * Reads `config` in a host's configuration folder. It is read by systemd's rules for an `EnvironmentFile`, because the
+ * Go tool's units load it that way. It holds the server's address, how to connect to it, and the host's role, but never
+ * a token.
  *
- * The environment goes first. A variable of the file is left out where the environment has one on the same subject, by
- * any name: `BAO_ADDR` for `VAULT_ADDR`, `VAULT_CAPATH` for `VAULT_CACERT`. Where the environment names another server,
- * the file's server name and `VAULT_SKIP_VERIFY` are left out, since they are about the file's own. Where it names a CA,
- * the file's `VAULT_SKIP_VERIFY` is left out, which would have that CA ignored.
+ * The environment goes first. A variable in the file is ignored if the environment has one on the same subject, under
+ * any name: `BAO_ADDR` for `VAULT_ADDR`, `VAULT_CAPATH` for `VAULT_CACERT`. If the environment names another server, the
+ * file's server name and `VAULT_SKIP_VERIFY` are ignored, because they are about the file's own server. If the
+ * environment names a CA, the file's `VAULT_SKIP_VERIFY` is ignored, because it would turn that CA off.
  */
 export function readConfigFile(configPath: string, env: Environment): ConfigFile {
   const path = join(configPath, "config");
   try {
     refuseForeignLinks(configPath);
     const found = readEnvironmentFile(path) ?? new Map<string, string>();
-    const left = subjectsOf(env);
-    if (left.has("CA")) left.add("verification");
-    // The server's own variables go before these, wherever they are from.
-    if (left.has("HTTPS_PROXY") || left.has("HTTP_PROXY")) left.add("proxy");
-    if (left.has("address") && variable(env, "ADDR") !== variable(Object.fromEntries(found), "ADDR")) {
-      for (const subject of ofOneServer) left.add(subject);
+    const ignored = subjectsOf(env);
+    if (ignored.has("CA")) ignored.add("verification");
+    // Otherwise the file's VAULT_PROXY_ADDR would override the environment's HTTPS_PROXY.
+    if (ignored.has("HTTPS_PROXY") || ignored.has("HTTP_PROXY")) ignored.add("proxy");
+    if (ignored.has("address") && variable(env, "ADDR") !== variable(Object.fromEntries(found), "ADDR")) {
+      for (const subject of ofOneServer) ignored.add(subject);
     }
-    const wanted = [...found].filter(([name]) => subjectOf(name) !== undefined && !left.has(subjectOf(name)));
+    const wanted = [...found].filter(
+      ([name]) => subjectOf(name) !== undefined && !ignored.has(subjectOf(name)),
+    );
     return { path, variables: Object.fromEntries(wanted) };
   } catch (error) {
     if (!(error instanceof Failure)) throw error;
@@ -45,9 +48,10 @@ export function readConfigFile(configPath: string, env: Environment): ConfigFile
 }
 
 /**
- * Adds what the configuration says to the environment of a run.
+ * Adds the configuration's variables to the environment of a run. A configuration that this user may not read belongs
+ * to another user and is ignored, except by root.
  *
- * @throws Failure where it can't be used; one that this user may not read is another's, and passed over
+ * @throws Failure if it can't be used
  */
 export function useConfigFile(configPath: string, run: Run): void {
   const { path, variables, failure } = readConfigFile(configPath, run.env);
@@ -55,14 +59,14 @@ export function useConfigFile(configPath: string, run: Run): void {
   addVariables({ path, variables }, run);
 }
 
-/** Adds to the environment of a run what a configuration says. */
+/** Adds a configuration's variables to the environment of a run. */
 export function addVariables({ path, variables }: ConfigFile, { log, setVariables }: Run): void {
   const names = Object.keys(variables);
   if (names.length > 0) log.debug(`${path} gives ${names.join(", ")}`);
   setVariables(variables);
 }
 
-/** Variables of the server's own command line and the role, and what each is about: two with one subject go together. */
+/** The server's own variables and the role, each with its subject. Variables on one subject replace each other. */
 const subjects: Readonly<Record<string, string>> = {
   ADDR: "address",
   NAMESPACE: "namespace",
@@ -80,10 +84,10 @@ const subjects: Readonly<Record<string, string>> = {
   INIT_ROLE: "role",
 };
 
-/** What is true of the file's own server alone. */
+/** Subjects that are about the file's own server and no other. */
 const ofOneServer = ["server name", "verification"];
 
-/** What an environment speaks of. */
+/** The subjects of an environment's variables. */
 function subjectsOf(env: Environment): Set<string | undefined> {
   return new Set(Object.entries(env).map(([name, value]) => (value ? subjectOf(name) : undefined)));
 }

@@ -10,19 +10,19 @@ import { proxyFor } from "./proxy.ts";
 import { tlsSettings } from "./tls.ts";
 import { type Environment, variable, variableName } from "./variable.ts";
 
-/** What the environment says of the server: the variables of its own command line. */
+/** How to reach the server, from the same variables as the server's own command line. */
 export interface ServerSettings {
   readonly address: string;
   readonly namespace?: string;
   readonly tls: TlsOptions;
-  /** The one on the way to an address; undefined where there is none. */
+  /** The proxy for an address; undefined if there is none. */
   readonly proxy: (to: URL) => ProxyServer | undefined;
   readonly requestTimeoutMs?: number;
   readonly maxRetries?: number;
 }
 
 /**
- * The folder of this unit's credentials; undefined where it runs in none that has any.
+ * The folder of this unit's credentials; undefined outside of a unit, and in a unit without credentials.
  *
  * @see https://systemd.io/CREDENTIALS/
  */
@@ -31,8 +31,10 @@ export function credentialsPath(env: Environment): string | undefined {
 }
 
 /**
- * @param onNote told what is passed over
- * @throws Failure (config) that names the variable that is wrong
+ * Reads the settings from the environment.
+ *
+ * @param onNote takes a sentence about each file that is ignored
+ * @throws Failure (config) that names the wrong variable
  * @see https://developer.hashicorp.com/vault/docs/commands#configure-environment-variables
  */
 export function serverSettings(
@@ -57,20 +59,20 @@ export function serverSettings(
 }
 
 /**
- * An admin's token: `VAULT_TOKEN`, else the file that `VAULT_TOKEN_FILE` names, else the one that `vault login`
- * writes. Never a host's.
+ * An admin's token: from `VAULT_TOKEN`, else from the file that `VAULT_TOKEN_FILE` names, else from the file that
+ * `vault login` writes. Never the host token.
  *
- * @throws Failure (permission) where there is none
+ * @throws Failure (permission) if there is none
  */
 export function adminToken(env: Environment): string {
   const token = givenToken(env) ?? readGivenToken(join(env.HOME || homedir(), ".vault-token"));
   if (token !== undefined) return token;
-  throw new Failure("permission", "there is no token to set a cluster up with", {
+  throw new Failure("permission", "there is no admin's token", {
     hint: "set VAULT_TOKEN or VAULT_TOKEN_FILE, or log in with `vault login` first",
   });
 }
 
-/** A token that the environment gives in words; undefined where it gives none. */
+/** The token that the environment holds or names; undefined if there is none. */
 export function givenToken(env: Environment): string | undefined {
   const token = variable(env, "TOKEN");
   const path = variable(env, "TOKEN_FILE");
@@ -83,18 +85,22 @@ export function givenToken(env: Environment): string | undefined {
   );
 }
 
-/** A duration; a bare number is seconds, as the server's own command line has it. */
+/** A duration; a bare number is seconds, as for the server's own command line. */
 function timeoutMs(name: string, text: string): number {
   try {
     const seconds = parseDuration(/^\d+$/.test(text) ? `${text}s` : text);
     const milliseconds = Math.ceil(seconds * 1000);
     if (milliseconds > 0 && Number.isSafeInteger(milliseconds)) return milliseconds;
   } catch {
-    // told below, by the variable's name
+    // the failure below names the variable
   }
-  throw new Failure("config", `${name} is ${JSON.stringify(text)}, which is not a duration above zero`, {
-    hint: "set it to one like 30s",
-  });
+  throw new Failure(
+    "config",
+    `${name} is ${JSON.stringify(text)}, which is not a duration of more than zero`,
+    {
+      hint: "set it to one like 30s",
+    },
+  );
 }
 
 function wholeNumber(name: string, text: string): number {

@@ -1,7 +1,7 @@
 import { Failure, type FailureKind } from "../failure.ts";
 
 /**
- * Exit codes, from sysexits.h where it has one; units and CI read them.
+ * Exit codes, from sysexits.h if it has one that fits. Units and CI rely on them.
  * @see https://man.openbsd.org/sysexits.3
  */
 export const ExitCode = {
@@ -13,7 +13,7 @@ export const ExitCode = {
   wouldChange: 2,
   /** EX_USAGE: the command line is wrong; nothing was done. */
   usage: 64,
-  /** EX_DATAERR: a file or an answer holds what it should not. */
+  /** EX_DATAERR: a file or an answer is invalid. */
   data: 65,
   /** EX_UNAVAILABLE: the server can't serve this, and trying again won't help. */
   unavailable: 69,
@@ -25,7 +25,7 @@ export const ExitCode = {
   tryLater: 75,
   /** EX_NOPERM: the token, or the user, may not do this. */
   noPermission: 77,
-  /** EX_CONFIG: something was set up wrongly. */
+  /** EX_CONFIG: the configuration is wrong. */
   config: 78,
 } as const;
 
@@ -47,15 +47,15 @@ export function exitCodeOf(error: unknown): ExitCode {
   return error instanceof Failure ? codes[error.kind] : ExitCode.software;
 }
 
-/** The kind of failure that a run of ours ended with; undefined for a code that no failure has. */
+/** The kind of failure behind the exit code of an earlier run; undefined if no kind has that code. */
 export function failureKindOf(exitCode: number): FailureKind | undefined {
   return (Object.keys(codes) as FailureKind[]).find((kind) => codes[kind] === exitCode);
 }
 
 /**
- * The worst of several exit codes. A temporary failure goes before all others: units retry because of it, and one
- * manifest that is broken for good must not keep the others from the next try. The other failure is reported when
- * that is done.
+ * The worst of several exit codes. A temporary failure counts as the worst: units retry because of it, and one manifest
+ * that stays broken must not keep the others from being retried. Once the retry succeeds, the other failure is
+ * reported.
  */
 export function worstExitCode(codes: readonly ExitCode[]): ExitCode {
   const order: readonly ExitCode[] = [

@@ -1,12 +1,12 @@
 import { printable } from "../host/file-error.ts";
 
-/** PEM, and where it is from, for sentences. */
+/** PEM blocks, and where they are from, for messages. */
 export interface Given {
-  /** `VAULT_CACERT` */
+  /** The variable, such as `VAULT_CACERT`. */
   readonly variable: string;
-  /** Undefined for what the variable holds itself. */
+  /** The file that the variable names; undefined if the variable holds the PEM itself. */
   readonly path?: string;
-  /** PEM blocks as the TLS runtime reads them: it passes over those behind a byte order mark or blanks. */
+  /** Encoded again, because the TLS runtime skips blocks after a byte order mark or blanks. */
   readonly pem: readonly string[];
 }
 

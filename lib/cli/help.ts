@@ -5,49 +5,52 @@ export interface HelpPage {
   /** One sentence, without its full stop. */
   readonly description: string;
   readonly args: Arguments;
-  /** A command line, and what it is for. */
+  /** Command lines, each with its purpose. */
   readonly examples: ReadonlyArray<readonly [command: string, purpose: string]>;
-  /** What the exit codes of this command say, beside those of all. */
+  /** This command's own exit codes; `everyExitCode` has the others. */
   readonly exitCodes?: ReadonlyArray<readonly [code: number, meaning: string]>;
 }
 
-/** Variables that every command reads, in the order of their use. */
+/** The variables that every command reads. */
 export const everyVariable: ReadonlyArray<readonly [name: string, meaning: string]> = [
   ["VAULT_ADDR", "the server (https://127.0.0.1:8200)"],
-  ["VAULT_TOKEN, VAULT_TOKEN_FILE", "an admin's token, or the file of one; a host has its own"],
+  ["VAULT_TOKEN, VAULT_TOKEN_FILE", "an admin's token, or a file with one; a host has its own token"],
   ["VAULT_NAMESPACE", "namespace of the server"],
   ["VAULT_CACERT, VAULT_CAPATH", "CA file, or folder of CA files; else the system's own store"],
   ["VAULT_CACERT_BYTES", "the CAs themselves, in PEM"],
-  ["VAULT_CLIENT_CERT, VAULT_CLIENT_KEY", "this machine's certificate for TLS, and its key"],
-  ["VAULT_TLS_SERVER_NAME", "name that the server's certificate has to have"],
-  ["VAULT_SKIP_VERIFY", "true trusts whoever answers"],
-  ["VAULT_CLIENT_TIMEOUT, VAULT_MAX_RETRIES", "of one request (15s, 2)"],
-  ["VAULT_PROXY_ADDR, VAULT_HTTP_PROXY", "proxy for every address; goes before those below"],
-  ["HTTPS_PROXY, HTTP_PROXY, NO_PROXY", "proxy, and what is reached without it"],
+  ["VAULT_CLIENT_CERT, VAULT_CLIENT_KEY", "this machine's client certificate for TLS, and its key"],
+  ["VAULT_TLS_SERVER_NAME", "name expected in the server's certificate"],
+  ["VAULT_SKIP_VERIFY", "true trusts any server that answers"],
+  [
+    "VAULT_CLIENT_TIMEOUT, VAULT_MAX_RETRIES",
+    "time limit of a request, and how often it is retried (15s, 2)",
+  ],
+  ["VAULT_PROXY_ADDR, VAULT_HTTP_PROXY", "proxy for every address; overrides those below"],
+  ["HTTPS_PROXY, HTTP_PROXY, NO_PROXY", "proxy, and hosts to reach without it"],
 ];
 
 /** Exit codes that every command can end with. */
 export const everyExitCode: ReadonlyArray<readonly [code: number, meaning: string]> = [
   [0, "done, or nothing to do"],
   [64, "the command line is wrong; nothing was done"],
-  [65, "a file or an answer holds what it should not"],
+  [65, "a file or an answer is invalid"],
   [69, "the server can't serve this, and trying again won't help"],
   [70, "a fault in this tool"],
   [73, "a file, or standard output, can't be written"],
   [75, "try again later: the server is unreachable, sealed, or limits the rate"],
   [77, "permission denied"],
-  [78, "something is set up wrongly"],
-  [130, "ended by SIGINT; files are whole"],
-  [143, "ended by SIGTERM; files are whole"],
+  [78, "the configuration is wrong"],
+  [130, "ended by SIGINT; no file is half written"],
+  [143, "ended by SIGTERM; no file is half written"],
 ];
 
-/** The heading of flags that have none of their own. */
+/** The heading of flags without a group. */
 const otherFlags = "Flags";
 
 /**
- * A command's help: made of its data, so it can't speak of a flag that is not there.
+ * A command's help, made from the command's own data.
  *
- * @param calledAs what was typed to call it, and what the usage and the examples show: `vault-helper cert`
+ * @param calledAs what was typed to call it, such as `vault-helper cert`: usage and examples show the same
  */
 export function renderHelp(page: HelpPage, calledAs: string = page.name): string {
   const { words, groups } = partsOf(page.args);
@@ -80,15 +83,15 @@ export function renderHelp(page: HelpPage, calledAs: string = page.name): string
   ].join("\n");
 }
 
-/** What a command takes, in the order of its help. */
+/** A command's words and flags, in the order of its help. */
 export interface Parts {
-  /** Arguments that are no flags. */
+  /** The arguments that are not flags. */
   readonly words: ReadonlyArray<readonly [name: string, argument: Argument]>;
-  /** Flags by the heading that they stand under. */
+  /** The flags under each heading. */
   readonly groups: ReadonlyMap<string, ReadonlyArray<readonly [name: string, argument: Argument]>>;
 }
 
-/** The words and flags of a command, for its help and for its pages. */
+/** Splits a command's arguments into words and flags, for its help and for its pages. */
 export function partsOf(args: Arguments): Parts {
   const entries = Object.entries(args);
   const flags = entries.filter(([, { type }]) => type !== "positional");
@@ -98,14 +101,14 @@ export function partsOf(args: Arguments): Parts {
   };
 }
 
-/** Every exit code of a command, its own among those of all, in their order. */
+/** All exit codes of a command in ascending order: those of every command, and its own. */
 export function exitCodesOf({
   exitCodes = [],
 }: Pick<HelpPage, "exitCodes">): NonNullable<HelpPage["exitCodes"]> {
   return [...everyExitCode, ...exitCodes].sort(([a], [b]) => a - b);
 }
 
-/** Optional ones are all given, or none is. */
+/** Optional words are given all together or not at all. */
 export function usageWords(words: ReadonlyArray<readonly [string, Argument]>): string[] {
   const names = words.map(([name]) => `<${name}>`);
   const isOptional = words.length > 0 && words.every(([, { required }]) => required === false);
@@ -133,25 +136,25 @@ function flagName(name: string, argument: Argument): string {
   return `${short === undefined ? "    " : `${short}, `}${long}${value === undefined ? "" : ` ${value}`}`;
 }
 
-/** What a flag is for, with its default and the variable that sets it. */
+/** A flag's description, with its default and its variable. */
 export function flagText(argument: Argument): string {
   const about = [
     argument.default === undefined ? [] : `default ${argument.default === true ? "on" : argument.default}`,
     argument.env === undefined ? [] : `or ${argument.env}`,
-    argument.list === true ? "comma-separated, or given again" : [],
+    argument.list === true ? "comma-separated, or repeated" : [],
   ].flat();
   return `${argument.description ?? ""}${about.length === 0 ? "" : ` (${about.join("; ")})`}`;
 }
 
-/** A command line as it has to be typed where the command goes by another name. */
+/** An example's command line, with the name that the command was called by. */
 export function asCalled(command: string, name: string, calledAs: string): string {
   return command.replaceAll(new RegExp(`(?<![\\w./-])${RegExp.escape(name)}(?![\\w./-])`, "g"), calledAs);
 }
 
-/** Longest line: what the narrowest terminal shows that people work with. */
+/** The longest line: the width of the narrowest terminal in common use. */
 const lineWidth = 80;
 
-/** A command line as it can be pasted, below what it is for. */
+/** An example: its purpose, and below it the command line, ready to be pasted. */
 export function exampleLines(command: string, purpose: string): string[] {
   const [first = "", ...rest] = wrap(command, lineWidth - 6);
   return [
@@ -162,7 +165,7 @@ export function exampleLines(command: string, purpose: string): string[] {
   ];
 }
 
-/** A line in as many as are not longer than that, broken between words; all but the first are indented further. */
+/** Breaks a line between words, so that none is longer than `width`. All lines but the first are indented further. */
 export function fitLine(line: string, width = lineWidth): string[] {
   if (Bun.stringWidth(line) <= width) return [line];
   const indent = `${/^ */.exec(line)?.[0] ?? ""}    `;
@@ -185,7 +188,7 @@ function widest(cells: readonly string[]): number {
   return Math.max(0, ...cells.map((cell) => cell.length));
 }
 
-/** A text in lines, broken between words; a word that is longer than a line has one of its own. */
+/** Breaks a text into lines between words. A word that is longer than a line gets its own line. */
 export function wrap(text: string, width = lineWidth): string[] {
   const lines: string[] = [];
   let used = 0;

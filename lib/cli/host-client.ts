@@ -5,15 +5,17 @@ import { credentialsPath, givenToken } from "./environment.ts";
 import type { Run } from "./script.ts";
 import { variable } from "./variable.ts";
 
-/** What is given for the flags of a host's own commands. */
+/** The values of `hostArgs`. */
 export interface HostArgs {
   readonly "config-path": string;
   readonly "init-role"?: string | undefined;
 }
 
 /**
- * What a command that keeps the host's token goes by: the flags, else the environment, else the host's configuration,
- * which is read here.
+ * The options for `keepHostToken`: from the flags, else from the environment, else from the host's configuration. Adds
+ * that configuration to the run's environment.
+ *
+ * @throws Failure if the configuration can't be used
  */
 export function hostTokenOptions(args: HostArgs, run: Run): HostTokenOptions {
   useConfigFile(args["config-path"], run);
@@ -28,7 +30,7 @@ export function hostTokenOptions(args: HostArgs, run: Run): HostTokenOptions {
   };
 }
 
-/** A client with an admin's token as the environment gives it, else with the host's own, which is kept alive first. */
+/** A client with the environment's token if there is one; else with the host token, which is renewed first. */
 export async function hostClient(args: HostArgs, run: Run): Promise<VaultClient> {
   const given = givenToken(run.env);
   if (given !== undefined) {

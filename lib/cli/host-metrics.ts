@@ -5,7 +5,7 @@ import type { Metric, Sample } from "./metrics.ts";
 
 type Labels = Readonly<Record<string, string>>;
 
-/** A host's status as metrics. What is not known has no sample. None holds a secret, nor what names one. */
+/** A host's status as metrics. An unknown value has no sample. No label holds a secret or a token's accessor. */
 export function hostMetrics(status: HostStatus): readonly Metric[] {
   const { server, clock, token, certificates, hooks, units, manifests, now } = status;
   const each = (value: (one: CertificateStatus) => readonly Sample[]) => certificates.flatMap(value);
@@ -13,7 +13,7 @@ export function hostMetrics(status: HostStatus): readonly Metric[] {
     metric(`certificate_${what}`, help, samples);
   return [
     metric("status", "Whether this is the worst state of anything on this host.", stateSet(status.state)),
-    metric("status_timestamp_seconds", "When this host was looked at.", time(now)),
+    metric("status_timestamp_seconds", "When this status was taken.", time(now)),
     metric(
       "server_up",
       "Whether the server answered.",
@@ -24,13 +24,13 @@ export function hostMetrics(status: HostStatus): readonly Metric[] {
       "How far the server's clock is ahead of this host's.",
       number(clock.aheadSeconds),
     ),
-    metric("token_status", "Whether this is the state of this host's token.", stateSet(token.state)),
+    metric("token_status", "Whether this is the state of the host token.", stateSet(token.state)),
     metric(
       "token_expiry_timestamp_seconds",
-      "When this host's token expires; absent for one that never does.",
+      "When the host token expires; absent if it never does.",
       time(token.expiresAt),
     ),
-    metric("token_init_waiting", "Whether an init token waits to be traded.", flag(token.initTokenWaits)),
+    metric("token_init_waiting", "Whether an init token waits to be exchanged.", flag(token.initTokenWaits)),
     certificate(
       "status",
       "Whether this is the state of the certificate.",
@@ -55,7 +55,7 @@ export function hostMetrics(status: HostStatus): readonly Metric[] {
     metric("manifests_broken", "Manifests that can't be used.", number(manifests.length)),
     metric(
       "sandbox_faults",
-      "Paths that a unit needs and its sandbox leaves out.",
+      "Paths that a unit needs but its sandbox does not allow.",
       number(status.sandbox.length),
     ),
     metric(
@@ -96,7 +96,7 @@ function infoOf(one: CertificateStatus): Sample[] {
   return [{ labels: { ...labelsOf(one), ...about }, value: 1 }];
 }
 
-/** One sample a state, of which one is 1. */
+/** One sample for each state: 1 for the state found, 0 for the others. */
 function stateSet(found: State, labels: Labels = {}): Sample[] {
   return states.map((state) => ({ labels: { ...labels, state }, value: state === found ? 1 : 0 }));
 }

@@ -4,8 +4,8 @@ import type { CertificateStatus } from "../tasks/host-status-certificates.ts";
 import type { UnitStatus } from "../tasks/host-status-units.ts";
 
 /**
- * A host's status for machines. Every field is always there: null says that it is not known, or that there is none.
- * Times are ISO 8601, what ends in `Seconds` is counted from `time`. Fields may be added, and none goes or changes.
+ * A host's status for machines. No field is ever missing: null means unknown or none. Times are ISO 8601; fields that
+ * end in `InSeconds` count from `time`. Later releases may add fields, but remove and change none.
  */
 export function hostStatusJson(status: HostStatus): Readonly<Record<string, unknown>> {
   const { server, clock, token, now } = status;
@@ -40,12 +40,12 @@ export function hostStatusJson(status: HostStatus): Readonly<Record<string, unkn
   };
 }
 
-/** The same of every kind of thing. */
+/** The fields that every kind of finding has. */
 export function findingJson({ state, reasons, mend }: Finding) {
   return { state, reasons, mend: mend ?? null };
 }
 
-/** `expiresAt`, `expiresInSeconds`; seconds are below zero for what is past. */
+/** Such as `expiresAt` and `expiresInSeconds`. Seconds are negative for a time in the past. */
 function momentJson(name: string, date: Date | undefined, now: Date): Readonly<Record<string, unknown>> {
   return {
     [`${name}At`]: date ?? null,

@@ -7,11 +7,11 @@ import { readGivenToken } from "../host/token-files.ts";
 const flag = "--init-token-file";
 
 /**
- * The ids of init tokens that files hold, by their host roles: `worker=/run/init-token`, with `-` for standard input.
- * What is on a command line is read by every user of the machine.
+ * Reads init tokens from files, so that they don't stand on a command line, which every user of the machine can read.
  *
- * @throws Failure (usage) for what is no host role and file; (config) for a file without a token; else as
- *   `readGivenToken`
+ * @param text comma-separated, such as `worker=/run/init-token`; the file `-` is standard input
+ * @returns each host role with the id of its init token
+ * @throws Failure (usage) if it is not ROLE=FILE; (config) for a file without a token; as `readGivenToken`
  */
 export function readInitTokenFiles(text: string | undefined): ReadonlyArray<readonly [HostRole, string]> {
   const words = text === undefined ? [] : text.split(",");
@@ -19,12 +19,12 @@ export function readInitTokenFiles(text: string | undefined): ReadonlyArray<read
     const [, name, path] = /^([^=]*)=(.+)$/s.exec(word.trim()) ?? [];
     const role = hostRoles.find((it) => it === name);
     if (role !== undefined && path !== undefined) return { role, path };
-    throw usage("takes ROLE=FILE, and what is given is not that");
+    throw usage("has to be ROLE=FILE");
   });
   for (const { role, path } of asked) {
     if (asked.filter((it) => it.role === role).length > 1) throw usage(`is given twice for ${role}`);
     if (path === "-" && asked.filter((it) => it.path === "-").length > 1)
-      throw usage("takes standard input for one host role alone");
+      throw usage("can use standard input for one host role only");
   }
   return asked.map(({ role, path }) => [role, readToken(role, path)] as const);
 }

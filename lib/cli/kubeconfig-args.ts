@@ -2,35 +2,36 @@ import { Failure } from "../failure.ts";
 import type { KubeconfigOptions } from "../tasks/issue-kubeconfig.ts";
 import type { Arguments } from "./arguments.ts";
 
-/** The flags by which a command line says what a kubeconfig is to hold beside the certificate. */
+/** The flags about what else, besides the certificate, a kubeconfig holds. */
 export const accessArgs = {
   server: {
     type: "string",
-    description: "the API server; the one that the kubeconfig names, else https://127.0.0.1:6443",
+    description:
+      "address of the API server; without it, the one already in the kubeconfig, or https://127.0.0.1:6443",
     valueHint: "URL",
     group: "Kubeconfig",
   },
   "cluster-name": {
     type: "string",
-    description: "name of the cluster in it; the first part of the sign path else",
+    description: "name of the cluster; without it, the first part of the sign path",
     valueHint: "NAME",
     group: "Kubeconfig",
   },
   "user-name": {
     type: "string",
-    description: "name of the user in it; the cluster's else",
+    description: "name of the user; without it, the cluster's name",
     valueHint: "NAME",
     group: "Kubeconfig",
   },
   context: {
     type: "string",
-    description: "name of the context in it; the cluster's else",
+    description: "name of the context; without it, the cluster's name",
     valueHint: "NAME",
     group: "Kubeconfig",
   },
   namespace: {
     type: "string",
-    description: "where its context is",
+    description: "namespace of the context",
     default: "kube-system",
     valueHint: "NAME",
     group: "Kubeconfig",
@@ -38,12 +39,14 @@ export const accessArgs = {
   embed: {
     type: "boolean",
     default: true,
-    description: "key, certificate and CA in it; their paths else, for clients that read them again",
+    description:
+      "embed key, certificate and CA; with --no-embed, name their files, for clients that read them again",
     group: "Kubeconfig",
   },
   merge: {
     type: "boolean",
-    description: "keep what else is in it, which is refused otherwise",
+    description:
+      "keep other entries of the kubeconfig; without it, a kubeconfig with other entries is refused",
     group: "Kubeconfig",
   },
 } as const satisfies Arguments;
@@ -68,7 +71,7 @@ export function accessOrder(
   if (server !== undefined) checkServer(server);
   if (!/^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/.test(namespace)) {
     throw new Failure("usage", `${JSON.stringify(namespace)} can't be a namespace`, {
-      hint: "it has to have 1 to 63 lower-case letters, digits and hyphens between them",
+      hint: "use 1 to 63 lower-case letters and digits, with hyphens between them",
     });
   }
   const cluster = args["cluster-name"] ?? signPath.split("/")[0] ?? signPath;
@@ -85,17 +88,17 @@ function checkName(flag: string, name: string | undefined): void {
   if (name === undefined || (name.trim() !== "" && name.length <= 253 && !/[\p{Cc}\p{Cf}]/u.test(name)))
     return;
   throw new Failure("usage", `--${flag} ${JSON.stringify(name)} can't be a name in a kubeconfig`, {
-    hint: "it has to have 1 to 253 characters, and none that can't be seen",
+    hint: "use 1 to 253 characters, all of them visible",
   });
 }
 
-/** A password would be in `ps`; without TLS no certificate is shown. */
+/** Refuses a password, which `ps` would show, and an address without TLS, where no client certificate is used. */
 function checkServer(server: string): void {
   const url = URL.canParse(server) ? new URL(server) : undefined;
   const isPlain = url?.username === "" && url.password === "" && !/[?#\s\\]/.test(server);
   if (url?.protocol === "https:" && /^https:\/\//i.test(server) && isPlain) return;
   const shown =
-    url !== undefined && url.username + url.password !== "" ? "what is given" : JSON.stringify(server);
+    url !== undefined && url.username + url.password !== "" ? "the value" : JSON.stringify(server);
   throw new Failure("usage", `--server: ${shown} can't be the address of an API server`, {
     hint: "write it as https://api.example.com:6443, without a user or a query",
   });

@@ -9,23 +9,23 @@ import { fitLine } from "./help.ts";
 const levels = ["errors", "information", "debug"] as const;
 export type LogLevel = 0 | 1 | 2;
 
-/** What a person, or the journal, reads. Nothing here is ever given a secret. */
+/** What a person or the journal reads. No secret is ever passed to it. */
 export interface Log {
   readonly level: LogLevel;
   /** What was done: standard output, from level 1. */
   done(line: string): void;
-  /** What one should know beside it: standard error, from level 1. */
+  /** What else a person should know: standard error, from level 1. */
   note(line: string): void;
-  /** Each step: standard error, at level 2. */
+  /** Every step: standard error, at level 2. */
   debug(line: string): void;
-  /** What went wrong: standard error, at each level. */
+  /** What went wrong: standard error, at every level. */
   error(failure: unknown): void;
 }
 
 /**
  * A log whose lines on standard error start with the command's name.
  *
- * Rules for sentences: one line, lower case, no full stop at the end; what to do about it on a line below.
+ * Rules for messages: one line, lower case, no full stop at the end. A hint on what to do goes on a line below.
  */
 export function createLog(name: string, level: LogLevel): Log {
   const print = (line: string) => printErrors(`${name}: ${visible(short(line))}`);
@@ -48,13 +48,13 @@ export function createLog(name: string, level: LogLevel): Log {
   };
 }
 
-/** A terminal would break a line in the middle of a word; whatever else reads it has it whole. */
+/** Breaks a line between words on a terminal, which would break it in the middle of one. Elsewhere it stays whole. */
 function fitted(line: string): readonly string[] {
   const columns = mayBeTerminal() ? process.stdout.columns : undefined;
   return columns ? fitLine(line, columns) : [line];
 }
 
-/** The stream of standard output takes its time to build, and a unit needs none. */
+/** Asks without `process.stdout`, because that is slow to create and no unit needs it. */
 function mayBeTerminal(): boolean {
   try {
     return fstatSync(1).isCharacterDevice();
@@ -63,35 +63,35 @@ function mayBeTerminal(): boolean {
   }
 }
 
-/** What went wrong, in a sentence, and what to do about it. */
+/** What went wrong, as a sentence, and what to do about it. */
 function wordsOf(failure: unknown): { readonly message: string; readonly hint: string | undefined } {
   if (failure instanceof Failure) return failure;
   return {
     message: `a fault in this tool: ${failure instanceof Error ? failure.message : String(failure)}`,
-    hint: "run it with --log-level debug for where it happened, and report it",
+    hint: "run it with --log-level debug to see where it happened, and report it",
   };
 }
 
-/** What went wrong, for a machine. Its hint is null where there is none. */
+/** What went wrong, for machines. The hint is null if there is none. */
 function failureJson(failure: unknown, exitCode: number = exitCodeOf(failure)) {
   const { message, hint = null } = wordsOf(failure);
   return { message, hint, exitCode };
 }
 
-/** The same in a report of what was done before that: its `error` was the sentence from the beginning. */
+/** The same as part of a report on what was done before. There, the message has been called `error` since 1.0.0. */
 export function stoppedJson(failure: unknown) {
   const { message, ...more } = failureJson(failure);
   return { error: message, ...more };
 }
 
-/** Nobody reads a longer line to its end, and a journal breaks it. */
+/** Nobody reads a longer line to its end, and the journal would split it. */
 const longestLine = 16_384;
 
 function short(line: string): string {
   return line.length <= longestLine ? line : `${line.slice(0, longestLine)}…`;
 }
 
-/** Where an error happened. Its stack begins with its words, which are others' and may look like frames of it. */
+/** Where an error happened. Its stack starts with its message, which may come from others and look like a frame. */
 function framesOf({ message, stack = "" }: Error): string[] {
   const words = stack.indexOf(message);
   return stack
@@ -101,35 +101,35 @@ function framesOf({ message, stack = "" }: Error): string[] {
     .filter((line) => line.startsWith("at "));
 }
 
-/** Lines for a person on standard error. */
+/** Prints lines for people on standard error. */
 export function printErrors(text: string): void {
   console.error(visibleLines(text));
 }
 
-/** Lines for a person on standard output: a help page, say. */
+/** Prints lines for people on standard output, such as a help page. */
 export function printLines(text: string): void {
   printText(`${visibleLines(text)}\n`);
 }
 
-/** Prints an answer for a machine. Where that can't be done, `tellOutput` tells it at the end of the run. */
+/** Prints an answer for machines. If that fails, `tellOutput` says so at the end of the run. */
 export function printJson(value: unknown, indent = 0): void {
   printText(`${visibleJson(JSON.stringify(value, undefined, indent))}\n`);
 }
 
-/** The same of a run that failed, unless it has printed its report: a program reads one object, and no more. */
+/** Prints a failure as JSON, unless a report has been printed already: a program expects exactly one object. */
 export function printFailure(failure: unknown, exitCode: number): void {
   if (!hasPrinted) printJson({ error: failureJson(failure, exitCode) });
 }
 
-/** Whether anything was printed on standard output, or was to be. */
+/** Whether anything was printed on standard output, or would have been. */
 let hasPrinted = false;
 
-/** Why standard output could not be written: the first error, after which nothing more is. */
+/** Why standard output could not be written: the first error. Nothing more is written after it. */
 let lost: unknown;
 
 /**
- * Writes a text to standard output as it is, with no line feed added. What is not ours to the letter goes through
- * `visible` first: all but a secret that is led to a file or a pipe.
+ * Writes a text to standard output unchanged, with no line feed added. Callers pass text from others through `visible`
+ * first, except for a secret that goes to a file or a pipe.
  */
 export function printText(answer: string): void {
   hasPrinted = true;
@@ -138,17 +138,17 @@ export function printText(answer: string): void {
   try {
     for (let done = 0; done < text.length; ) done += writeSome(text, done);
   } catch (error) {
-    // The work that it speaks of goes on: to stop in the middle of it would help nobody.
+    // The run goes on: stopping in the middle of its work would help nobody.
     lost = error;
   }
 }
 
 /**
- * The end of a run: tells that standard output is not whole, where it is not. A reader that has gone (`| head -1`) has
- * read what it wanted.
+ * Ends a run's output: logs a failure if standard output could not be written. A reader that has gone (`| head -1`) is
+ * no failure, because it has read what it wanted.
  *
- * @param code what came of the work itself
- * @returns that, or (file) where the work went well and nobody could read of it
+ * @param code the exit code of the work itself
+ * @returns that code; or the one for (file) if the work succeeded and its output is incomplete
  */
 export function tellOutput(code: ExitCode, log: Log): ExitCode {
   if (lost === undefined || errorCode(lost) === "EPIPE") return code;
@@ -157,7 +157,7 @@ export function tellOutput(code: ExitCode, log: Log): ExitCode {
   return code < ExitCode.usage ? exitCodeOf(failure) : code;
 }
 
-/** How much a reader that takes its time had room for. */
+/** Writes as much as a slow reader has room for. @returns the number of bytes */
 function writeSome(text: Buffer, from: number): number {
   try {
     return writeSync(1, text, from);

@@ -1,28 +1,28 @@
 import type { Arguments } from "./arguments.ts";
 import type { HostArgs } from "./host-client.ts";
 
-/** The flags by which a command line speaks of manifests. */
+/** The flags about manifests. */
 export const manifestArgs = {
   config: {
     type: "string",
-    description: "a manifest, in place of the three arguments",
+    description: "a manifest, instead of the three arguments",
     valueHint: "FILE",
     group: "Manifests",
   },
   "config-dir": {
     type: "string",
-    description: "every manifest (*.toml) of a folder",
+    description: "every manifest (*.toml) in a folder",
     valueHint: "FOLDER",
     group: "Manifests",
   },
   check: {
     type: "boolean",
-    description: "with manifests: tell what is due, ask no server, and exit with 2 for any",
+    description: "with manifests: show what is due, and exit with 2 if anything is; asks no server",
     group: "Manifests",
   },
   hooks: {
     type: "string",
-    description: "with manifests: run hooks now, leave them for later, or run only those left",
+    description: "with manifests: run hooks now, leave them pending for later, or run only pending ones",
     choices: ["now", "later", "only"],
     default: "now",
     valueHint: "WHEN",

@@ -9,7 +9,7 @@ export interface Sample {
   readonly value: number;
 }
 
-/** A gauge, with what it says. */
+/** A gauge, its help text and its samples. */
 export interface Metric {
   readonly name: string;
   readonly help: string;
@@ -17,7 +17,7 @@ export interface Metric {
 }
 
 /**
- * Metrics in Prometheus' text format; those without a sample are left out.
+ * Metrics in Prometheus' text format. A metric without samples is left out.
  *
  * @see https://prometheus.io/docs/instrumenting/exposition_formats/#text-based-format
  */
@@ -44,8 +44,8 @@ function escapeText(text: string): string {
 }
 
 /**
- * Puts metrics where node_exporter's textfile collector finds them: whole at each moment, and readable by it. Another
- * user's link on the way there is not followed.
+ * Writes metrics where node_exporter's textfile collector reads them. The file is readable by everyone, and never half
+ * written. Another user's links on the path are not followed.
  *
  * @throws Failure (file)
  * @see https://github.com/prometheus/node_exporter#textfile-collector

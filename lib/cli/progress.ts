@@ -4,9 +4,9 @@ import type { Log } from "./log.ts";
 const quietMs = 2000;
 
 /**
- * Says a line where what it is about takes longer than two seconds.
+ * Notes a line if something takes longer than two seconds.
  *
- * @returns to be called at its end
+ * @returns the function to call when it is over
  */
 export function sayIfSlow(log: Log, line: string): () => void {
   const timer = setTimeout(() => log.note(line), quietMs);
@@ -14,7 +14,7 @@ export function sayIfSlow(log: Log, line: string): () => void {
 }
 
 /**
- * Tells of a job that takes longer than two seconds how far it is, each two seconds.
+ * Notes how far a job is, every two seconds. A job that takes less gets no note.
  *
  * @param now in milliseconds
  */

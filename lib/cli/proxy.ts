@@ -5,12 +5,12 @@ import { ipBytes } from "../x509/ip-address.ts";
 import { type Environment, variableName } from "./variable.ts";
 
 /**
- * The proxy on the way to an address, as the server's own command line finds it: `VAULT_PROXY_ADDR`, else
- * `VAULT_HTTP_PROXY`, for every address; else `HTTPS_PROXY` or `HTTP_PROXY`, save for this machine itself and what
- * `NO_PROXY` names.
+ * The proxy for an address, by the rules of the server's own command line. `VAULT_PROXY_ADDR`, else `VAULT_HTTP_PROXY`,
+ * is for every address. Else `HTTPS_PROXY` or `HTTP_PROXY` is for every address except this machine's own and those in
+ * `NO_PROXY`.
  *
- * @returns undefined where there is none
- * @throws Failure (config) that names the variable, and never what it holds: a password may be in it
+ * @returns undefined if there is none
+ * @throws Failure (config) that names the variable, but not its value, which may contain a password
  * @see https://pkg.go.dev/golang.org/x/net/http/httpproxy#Config
  */
 export function proxyFor(env: Environment, to: URL): ProxyServer | undefined {
@@ -19,7 +19,7 @@ export function proxyFor(env: Environment, to: URL): ProxyServer | undefined {
   const name = to.protocol === "https:" ? "HTTPS_PROXY" : "HTTP_PROXY";
   const from = [name, name.toLowerCase()].find((it) => env[it]);
   if (from === undefined || isLoopback(to)) return undefined;
-  if (isLeftOut(to, env.NO_PROXY || env.no_proxy || "")) return undefined;
+  if (isExempt(to, env.NO_PROXY || env.no_proxy || "")) return undefined;
   return parseProxy(from, env[from] ?? "");
 }
 
@@ -28,24 +28,24 @@ function parseProxy(from: string, text: string): ProxyServer {
   const address = /^[a-z][a-z0-9+.-]*:\/\//i.test(trimmed) ? trimmed : `http://${trimmed}`;
   const url = /[\s\p{Cc}]/u.test(address) || !URL.canParse(address) ? undefined : new URL(address);
   if (url !== undefined && url.hostname !== "" && /^https?:$/.test(url.protocol)) return { from, url };
-  const how = url === undefined || url.hostname === "" ? "is no address" : `asks for ${url.protocol}//`;
+  const how = url === undefined || url.hostname === "" ? "is not an address" : `asks for ${url.protocol}//`;
   throw new Failure("config", `${from} names a proxy that can't be used: it ${how}`, {
     hint: "set it to one like http://proxy.example.com:3128",
   });
 }
 
-/** Whether one of a list's names, addresses or networks is that of the host. */
-function isLeftOut(to: URL, list: string): boolean {
+/** Whether a `NO_PROXY` list covers an address, by name, address or network. */
+function isExempt(to: URL, list: string): boolean {
   const host = to.hostname.replace(/^\[|\]$|\.$/g, "");
   const port = to.port || (to.protocol === "https:" ? "443" : "80");
-  return list.split(/[\s,]+/).some((entry) => isNamed(entry.toLowerCase(), host, port));
+  return list.split(/[\s,]+/).some((entry) => covers(entry.toLowerCase(), host, port));
 }
 
-function isNamed(entry: string, host: string, port: string): boolean {
+function covers(entry: string, host: string, port: string): boolean {
   if (entry === "*") return true;
   const [network = "", length] = entry.split("/");
   if (length !== undefined) return isInNetwork(network, Number(length), host);
-  // A port is what follows the only colon, or an IPv6 address in brackets.
+  // A port follows the only colon, or an IPv6 address in brackets.
   const [, bracketed, plain = "", ofPort] =
     /^(?:\[([^\]]*)\]|([^:]*|.*:.*:.*?))(?::(\d+))?$/.exec(entry) ?? [];
   const name = (bracketed ?? plain).replace(/^\*?\.|\.$/g, "");

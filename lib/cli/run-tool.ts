@@ -2,7 +2,7 @@ import { basename } from "node:path";
 import { findCommand, splitWords, type Tool } from "./tool.ts";
 
 /**
- * Runs the command whose name the executable was called by (a link's, say), else the one that the first word names.
+ * Runs the command that the executable is named after, through a link for example; else the one that the words name.
  */
 export async function runTool(
   tool: Tool,

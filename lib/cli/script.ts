@@ -12,28 +12,28 @@ import { type HelpPage, renderHelp } from "./help.ts";
 import { createLog, type Log, parseLogLevel, printFailure, printLines, tellOutput } from "./log.ts";
 import type { Environment } from "./variable.ts";
 
-/** What a script's `run` is given beside its arguments. */
+/** What a script's `run` gets besides its arguments. */
 export interface Run {
   readonly log: Log;
   readonly env: Environment;
-  /** Ends the run: its time limit is over, or it was told to stop. */
+  /** Aborts when the time limit is over, or when a signal asks the process to end. */
   readonly signal: AbortSignal;
-  /** Until the time limit, in milliseconds: for long work that leaves no timer its turn. */
+  /** Milliseconds until the time limit. For long work during which no timer can fire. */
   timeLeftMs(): number;
-  /** Adds to the environment of this run. */
+  /** Adds variables to the environment of this run. */
   setVariables(more: Readonly<Record<string, string>>): void;
-  /** A client of the server that the environment names. */
+  /** A client for the server that the environment names. */
   client(token?: string): VaultClient;
 }
 
-/** A script: what its help says, its arguments, and what it does. */
+/** A script: its help, its arguments, and what it does. */
 export interface Script<T extends ArgsDef & Arguments> extends HelpPage {
   readonly args: T;
   /** @returns the exit code; nothing for 0 */
   run(args: ParsedArgs<T>, run: Run): Promise<ExitCode | undefined>;
 }
 
-/** The heading of what every command takes. */
+/** The heading of the flags that every command has. */
 export const general = "General";
 
 export const commonArgs = {
@@ -48,7 +48,7 @@ export const commonArgs = {
   },
   timeout: {
     type: "string",
-    description: "for the whole run",
+    description: "time limit of the whole run",
     default: "60s",
     valueHint: "DURATION",
     group: general,
@@ -57,12 +57,12 @@ export const commonArgs = {
   version: { type: "boolean", alias: "v", description: "show the version", group: general },
 } as const satisfies Arguments;
 
-/** Where a host's own commands find its tokens. */
+/** The flags that tell a host's own commands where its tokens are. */
 export const hostArgs = {
   "config-path": {
     type: "string",
     alias: "p",
-    description: "folder of the host's config, token and init-token",
+    description: "folder of the host's files config, token and init-token",
     default: "/etc/vault",
     valueHint: "FOLDER",
     group: "Host",
@@ -71,7 +71,7 @@ export const hostArgs = {
     type: "string",
     alias: "r",
     mayBeEmpty: true,
-    description: "token role that the init token is traded for, CLUSTER-ROLE",
+    description: "token role of the host token, CLUSTER-ROLE, for which the init token is exchanged",
     env: "VAULT_INIT_ROLE",
     valueHint: "NAME",
     group: "Host",
@@ -79,10 +79,10 @@ export const hostArgs = {
 } as const satisfies Arguments;
 
 /**
- * Runs a script as a process: reads its command line strictly, tells errors in one sentence (with `--json` as one
- * object on standard output, too), and exits with the code that says what came of it.
+ * Runs a script as a process. Reads its command line strictly, reports a failure in one sentence (with `--json` also as
+ * one object on standard output), and exits with the code of the outcome.
  *
- * @param calledAs what was typed to call it: its help can be pasted, and its lines start with that
+ * @param calledAs what was typed to call it: messages start with it, and the help's examples use it
  */
 export async function runScript<T extends ArgsDef & Arguments>(
   script: Script<T>,
@@ -92,7 +92,7 @@ export async function runScript<T extends ArgsDef & Arguments>(
   let log = createLog(calledAs, 1);
   const stop = stopSignal();
   keepMemoryOutOfCoreDumps();
-  // Each file and folder gets its mode by itself; one that takes from the owner would get in the way.
+  // Files and folders are created with explicit modes. An umask that takes rights from the owner would get in the way.
   process.umask(0o077);
   let code: ExitCode;
   try {
@@ -102,66 +102,66 @@ export async function runScript<T extends ArgsDef & Arguments>(
     code = exitCodeOf(error);
     if (asksForJson(rawArgs)) printFailure(error, endCode(code, stop.signalExitCode()));
   }
-  // A kept connection would hold the process for its idle time.
+  // An idle connection would keep the process alive.
   process.exit(endCode(tellOutput(code, log), stop.signalExitCode()));
 
   async function perform(): Promise<ExitCode> {
     if (asksFor(rawArgs, "--help", "-h")) return answer(renderHelp(script, calledAs));
     if (asksFor(rawArgs, "--version", "-v")) return answer(`${calledAs} ${version}`);
     const plain = checkArguments(script.args, rawArgs, calledAs);
-    // In whatever form it was asked for (`--help=true`, `-hl2`), it is asked for instead of the work.
+    // Other forms, such as `--help=true` and `-hl2`.
     if (asksFor(plain, "--help")) return answer(renderHelp(script, calledAs));
     if (asksFor(plain, "--version")) return answer(`${calledAs} ${version}`);
-    let came: ExitCode | undefined;
+    let code: ExitCode | undefined;
     const command = defineCommand<T>({
       meta: { name: script.name, version, description: script.description },
       args: script.args,
       async run({ args }) {
         log = createLog(calledAs, parseLogLevel(String(args["log-level"])));
         stop.after(timeLimitMs(String(args.timeout)));
-        // A copy: citty's own looks for a flag that was not given under all its spellings, each time.
-        came = await script.run({ ...args }, createRun(log, stop));
+        // A copy, because citty's own object tries all spellings each time a missing flag is read.
+        code = await script.run({ ...args }, createRun(log, stop));
       },
     });
     await runCommand(command, { rawArgs: plain });
-    return came ?? ExitCode.ok;
+    return code ?? ExitCode.ok;
   }
 }
 
-/** What was asked for instead of the work. */
+/** Prints the help or the version. */
 function answer(text: string): ExitCode {
   printLines(text);
   return ExitCode.ok;
 }
 
-/** A run that a signal cut short says so, whatever it made of that; one that did all of its work meanwhile is done. */
+/** The process's exit code. If a signal came, a run that failed exits with the signal's code; a run that is done, 0. */
 function endCode(code: ExitCode, ofSignal: number | undefined): number {
   return code === ExitCode.ok ? code : (ofSignal ?? code);
 }
 
-/** Tokens and keys are in it. A unit's LimitCORE=0 says the same; a command typed by hand has only this. */
+/** The memory holds tokens and keys. Units have LimitCORE=0 as well; a command typed by hand has only this. */
 function keepMemoryOutOfCoreDumps(): void {
   try {
     writeFileSync("/proc/self/coredump_filter", "0");
   } catch {
-    // no such file on another system, or none that may be written
+    // another system does not have this file, or it can't be written
   }
 }
 
-/** Before `--`, after which a word is a value whatever it looks like. */
+/** Whether one of the flags is given. After `--` every word is a value. */
 function asksFor(rawArgs: readonly string[], ...flags: string[]): boolean {
   const end = rawArgs.indexOf("--");
   return rawArgs.slice(0, end === -1 ? undefined : end).some((word) => flags.includes(word));
 }
 
-/** Whatever else is wrong with the command line. */
+/** Whether `--json` is given, even if the rest of the command line is wrong. */
 export function asksForJson(rawArgs: readonly string[]): boolean {
   return asksFor(rawArgs, "--json", ...["1", "t", "T", "true", "TRUE", "True"].map((it) => `--json=${it}`));
 }
 
 function createRun(log: Log, { signal, timeLeftMs }: ReturnType<typeof stopSignal>): Run {
   const env = { ...process.env };
-  // The runtime would pass by the proxies that we name, by rules of its own: see `proxyFor`.
+  // `proxyFor` applies these. The runtime would apply them again, by its own rules, and bypass our proxy.
   delete process.env.NO_PROXY;
   delete process.env.no_proxy;
   return {
@@ -180,7 +180,7 @@ function createRun(log: Log, { signal, timeLeftMs }: ReturnType<typeof stopSigna
         timeLeftMs,
         onRequest: (method, path) => log.debug(`${method} ${path}`),
         onRetry: (error, waitMs) => {
-          // A drawn wait may be next to none.
+          // The random wait may be close to zero.
           const seconds = Math.max(0.1, waitMs / 1000).toFixed(1);
           log.note(`${error.message}; trying again in ${seconds} s`);
         },
@@ -190,20 +190,20 @@ function createRun(log: Log, { signal, timeLeftMs }: ReturnType<typeof stopSigna
 }
 
 function warnOfRisks(address: string, skipVerify: boolean, log: Log): void {
-  if (skipVerify) log.note("VAULT_SKIP_VERIFY is set: whoever answers is trusted, and is sent the token");
+  if (skipVerify) log.note("VAULT_SKIP_VERIFY is set: any server that answers is trusted and gets the token");
   if (/^http:/i.test(address) && URL.canParse(address) && !isLoopback(new URL(address))) {
-    log.note(`${address} is not encrypted: whoever listens on the way can read the token`);
+    log.note(`${address} is not encrypted: anyone on the network path can read the token`);
   }
 }
 
 function timeLimitMs(text: string): number {
   const milliseconds = parseDuration(text) * 1000;
-  // Longer ones overflow the timer, and would end at once.
+  // A longer time would overflow the timer, which would then fire at once.
   if (milliseconds > 0 && milliseconds < 2 ** 31) return milliseconds;
-  throw new Failure("usage", `--timeout ${text} can't be: give it more than 0 and at most 24d`);
+  throw new Failure("usage", `--timeout ${text} is out of range: it has to be more than 0 and at most 24d`);
 }
 
-/** Aborts when the process is asked to end (requests end, files stay whole), or when the time is over. */
+/** A signal that aborts when the process is asked to end or the time is over. Requests end; no file is half written. */
 function stopSignal() {
   const controller = new AbortController();
   let exitCode: number | undefined;
@@ -219,7 +219,7 @@ function stopSignal() {
   }
   return {
     signal: controller.signal,
-    /** The shell's code for a process that a signal ended. */
+    /** The exit code that a shell reports for a process ended by that signal. */
     signalExitCode: () => exitCode,
     timeLeftMs: () => endsAt - performance.now(),
     after(milliseconds: number) {

@@ -6,26 +6,26 @@ import { ExitCode } from "./exit-code.ts";
 import { wrap } from "./help.ts";
 import { tableLines } from "./table.ts";
 
-/** One thing, in one line. */
+/** One line of the table: one thing and its state. */
 export interface StatusRow {
   readonly state: State;
   readonly what: string;
-  /** Of its life, in words. */
+  /** The lifetime left, in words. */
   readonly left?: string | undefined;
   readonly due?: string | undefined;
-  /** Why it stands so. */
+  /** Why it has that state. */
   readonly reasons: readonly string[];
-  /** What it is, as far as there is room for it. */
+  /** More about it, as far as there is room. */
   readonly facts: readonly string[];
-  /** Seconds: of two in one state, what has less comes first. */
+  /** Seconds. Of two rows in the same state, the one with fewer comes first. */
   readonly urgency?: number | undefined;
 }
 
-/** Of a run that tells how something stands. */
+/** The exit code of `status`, by the worst state found. */
 export const exitCodes: Readonly<Record<State, ExitCode>> = {
   wrong: ExitCode.wrong,
   due: ExitCode.wouldChange,
-  // What could not be told, and why, is wrong by itself where it is anybody's fault.
+  // If an unknown state is somebody's fault, that fault is a finding of its own.
   unknown: ExitCode.ok,
   ok: ExitCode.ok,
 };
@@ -38,13 +38,14 @@ const colours: Readonly<Record<State, Colour>> = {
 };
 const heading = ["STATE", "WHAT", "LEFT", "DUE (UTC)", "ABOUT"] as const;
 
-/** Below this, the last column goes to lines of its own. */
+/** With less room than this, the last column goes on lines of its own. */
 const leastRoom = 24;
 
 /**
- * A table, the most urgent first. Facts that would make a line longer than 100 columns, or the terminal, are left out.
+ * A table, the most urgent row first. Facts that would make a line longer than 100 columns or the terminal's width are
+ * left out.
  *
- * @param columns of the terminal: the last one is broken between words to fit it. @default 0, for none
+ * @param columns width of the terminal, which the last column is wrapped to fit. @default 0, no terminal
  */
 export function statusTable(rows: readonly StatusRow[], paint: Paint, columns = 0): string[] {
   const sorted = rows.toSorted(byUrgency);
@@ -63,7 +64,7 @@ export function statusTable(rows: readonly StatusRow[], paint: Paint, columns = 
   return left.flatMap((line, i) => beside(line, abouts[i] ?? "", own, columns)).map((line) => line.trimEnd());
 }
 
-/** A text behind a line where it has the room, else below it. */
+/** Puts a text after a line if there is room, else below it. */
 function beside(line: string, text: string, room: number, columns: number): string[] {
   if (Bun.stringWidth(text) <= room) return [line + text];
   if (room < leastRoom) return [line, ...wrap(text, columns - 4).map((it) => `    ${it}`)];
@@ -81,7 +82,7 @@ export function countStates(rows: readonly StatusRow[]): string {
   return counts.join(", ");
 }
 
-/** `2026-11-24 10:15`, or `now` for what is past. */
+/** `2026-11-24 10:15`, or `now` for a time in the past. */
 export function moment(date: Date, now: Date): string {
   return date <= now ? "now" : formatMinute(date);
 }
@@ -106,7 +107,7 @@ function aboutText({ reasons, facts }: StatusRow, room: number): string {
   return text(told);
 }
 
-/** A certificate's names are others' words. A tab would shift the columns. */
+/** Makes a text from others, such as a certificate's name, safe to print. A tab would shift the columns. */
 export function cell(text: string): string {
   return visible(text.replaceAll("\t", " "));
 }

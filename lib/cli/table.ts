@@ -1,5 +1,5 @@
 /**
- * Lines of a table for people: columns two blanks apart, each as wide as its widest cell.
+ * The lines of a table for people: columns two spaces apart, each as wide as its widest cell.
  *
  * @param indent before each line
  */

@@ -5,10 +5,10 @@ import { printable } from "../host/file-error.ts";
 import { describe, type Given } from "./given-pem.ts";
 
 /**
- * Which of the files that TLS is to go by can't be used. The runtime tells of a CA that is none, and of a key that is
- * another certificate's, as of an address that it can't connect to.
+ * Finds the file that keeps TLS from working. The runtime reports an invalid CA, or a key that does not belong to the
+ * certificate, as if it could not connect to the address.
  *
- * @returns undefined where all of them can be used
+ * @returns undefined if all files can be used
  */
 export function findTlsFault(
   trusted: readonly Given[],
@@ -24,11 +24,11 @@ export function findTlsFault(
     return fault(`${names(cert)} holds a certificate that can't be read`);
   if (!works(() => createPrivateKey(keyPem))) return fault(`${names(key)} holds a key that can't be read`);
   const isKeyOf = (pem: string) => new X509Certificate(pem).checkPrivateKey(createPrivateKey(keyPem));
-  if (isKeyOf(certPem)) return fault(`${names(key)} holds a key of a kind that TLS does not use here`);
+  if (isKeyOf(certPem)) return fault(`${names(key)} holds a key of a type that can't be used for TLS`);
   return fault(
-    `the key in ${describe(key)} is not that of the certificate in ${describe(cert)}`,
+    `the key in ${describe(key)} does not belong to the certificate in ${describe(cert)}`,
     cert.pem.some(isKeyOf)
-      ? "the client's own certificate has to be the first in its file"
+      ? "the client's own certificate has to come first in its file"
       : "give the key that the certificate was signed for",
   );
 }

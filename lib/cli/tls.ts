@@ -13,10 +13,10 @@ interface Trust {
 }
 
 /**
- * Whom a client trusts, and what it shows, as the server's own command line finds it.
+ * Which CAs a client trusts, and which certificate it presents, by the rules of the server's own command line.
  *
- * @param onNote told what is left out of a folder of CAs
- * @throws Failure (config) that names the variable, and the file
+ * @param onNote takes a sentence about each file in a folder of CAs that is left out
+ * @throws Failure (config) that names the variable and the file
  * @see https://developer.hashicorp.com/vault/docs/commands#configure-environment-variables
  */
 export function tlsSettings(env: Environment, onNote: (sentence: string) => void): TlsOptions {
@@ -36,7 +36,10 @@ export function tlsSettings(env: Environment, onNote: (sentence: string) => void
 function clientIdentity(env: Environment): [cert: Given, key: Given] | [] {
   const [certPath, keyPath] = [variable(env, "CLIENT_CERT"), variable(env, "CLIENT_KEY")];
   if ((certPath === undefined) !== (keyPath === undefined)) {
-    throw new Failure("config", "VAULT_CLIENT_CERT and VAULT_CLIENT_KEY go together, and one is not set");
+    throw new Failure(
+      "config",
+      "VAULT_CLIENT_CERT and VAULT_CLIENT_KEY go together, but only one of them is set",
+    );
   }
   if (certPath === undefined || keyPath === undefined) return [];
   return [
@@ -45,7 +48,7 @@ function clientIdentity(env: Environment): [cert: Given, key: Given] | [] {
   ];
 }
 
-/** The CA file, else the variable's own CAs, else those in the CA folder, else the system's own store. */
+/** The CAs in the CA file; else those in the variable itself, in the CA folder, or in the system's store. */
 function trusted(env: Environment, onNote: (sentence: string) => void): Trust {
   const file = variable(env, "CACERT");
   if (file !== undefined) return only(given(variableName(env, "CACERT"), file));
@@ -68,14 +71,14 @@ function given(variable: string, path: string): Given {
 }
 
 /**
- * Looks at the PEM blocks alone: to read what is in them would load a library for each run of a timer.
+ * Checks the PEM encoding only. Parsing the certificates would load a library on every run of a timer.
  *
- * @param what holds it, for the sentence
+ * @param what holds the text, for the message
  */
 function certificatesIn(text: string, what: string): readonly string[] {
   const whole = text.match(/-----BEGIN ((?:X509 |TRUSTED )?CERTIFICATE)-----[^-]*-----END \1-----/g) ?? [];
   const begun = text.match(/-----BEGIN (?:X509 |TRUSTED )?CERTIFICATE-----/g) ?? [];
-  // What else is in the file, an encrypted key say, is not looked at.
+  // Other blocks in the file, such as an encrypted key, don't matter.
   const found = whole.length === begun.length ? blocksIn(whole.join("\n")) : [];
   if (found.length === 0) {
     throw new Failure("config", `${what} holds no certificate in PEM, or a broken one`, {
@@ -93,7 +96,7 @@ function certificatesIn(text: string, what: string): readonly string[] {
   return found.map(({ der }) => encodePem("CERTIFICATE", der));
 }
 
-/** None where one of them is broken or cut off. */
+/** The blocks in a text; none if one of them is broken or cut off. */
 function blocksIn(text: string): readonly PemBlock[] {
   try {
     return decodePem(text, "");
@@ -106,7 +109,7 @@ function givenKey(variable: string, path: string): Given {
   const text = readNamed(variable, path);
   if (/-----BEGIN ENCRYPTED PRIVATE KEY-----|^Proc-Type: *4, *ENCRYPTED/m.test(text)) {
     throw new Failure("config", `${variable} names ${printable(path)}, whose key is encrypted`, {
-      hint: "openssl pkey -in FILE -out FILE.pem decrypts it; nobody could type its password for a timer",
+      hint: "openssl pkey -in FILE -out FILE.pem decrypts it; a timer can't type a password",
     });
   }
   const pem = blocksIn(text)
@@ -119,7 +122,10 @@ function givenKey(variable: string, path: string): Given {
   );
 }
 
-/** A file there serves too, as it does with the server's own command line; folders in it are looked into. */
+/**
+ * The CAs in a folder and in its sub-folders. The variable may also name a file, as it may for the server's own command
+ * line.
+ */
 function folderTrust(variable: string, path: string, onNote: (sentence: string) => void): Trust {
   const found = new Map<string, Given>();
   const seen = new Set<string>();
@@ -127,10 +133,10 @@ function folderTrust(variable: string, path: string, onNote: (sentence: string) 
     try {
       const stats = statFound(variable, file);
       if (stats.isDirectory()) return takeFolder(file, true);
-      // One that is there twice, by another link to it say, counts once.
+      // A certificate that is there twice, through a link for example, counts once.
       for (const pem of given(variable, file).pem) found.set(pem, { variable, path: file, pem: [pem] });
     } catch (error) {
-      // Release 1.0.0 did not look into folders there, and /etc/ssl/certs may hold others' files.
+      // Release 1.0.0 did not read sub-folders, and /etc/ssl/certs may have some with other files in them.
       if (!isBelow || !(error instanceof Failure)) throw error;
       onNote(`${error.message}; it is left out`);
     }
@@ -160,7 +166,7 @@ function attempt<T>(variable: string, path: string, call: () => T): T {
   }
 }
 
-// Where Linux distributions keep them: Debian and Alpine, Fedora, openSUSE, older Red Hat. The same list as Go's.
+// Where Linux distributions keep their CAs: Debian and Alpine, Fedora, openSUSE, older Red Hat. The same list as Go's.
 const systemFiles = [
   "/etc/ssl/certs/ca-certificates.crt",
   "/etc/pki/tls/certs/ca-bundle.crt",
@@ -171,12 +177,12 @@ const systemFiles = [
 ];
 
 /**
- * The runtime would pass over it.
+ * The system's store of CAs, which the runtime would not use by itself.
  *
  * @see https://pkg.go.dev/crypto/x509#SystemCertPool
  */
 function systemTrust(env: Environment): Trust {
-  // One that is named and not there must not widen whom we trust to the runtime's own list.
+  // If the named file is missing, falling back to the runtime's list would trust more CAs than asked for.
   if (env.SSL_CERT_FILE) return only(given("SSL_CERT_FILE", env.SSL_CERT_FILE));
   const variable = "the system's store";
   for (const path of systemFiles) {
@@ -189,13 +195,13 @@ function systemTrust(env: Environment): Trust {
   return { given: [], from: "the runtime's own list" };
 }
 
-/** More than any list of CAs. */
+/** Larger than any list of CAs. */
 const maxNamedBytes = 16 * 1024 * 1024;
 
 function readNamed(variable: string, path: string): string {
   return attempt(variable, path, () => {
     const stats = statSync(path);
-    // A FIFO would hold the run for ever; a folder's own error says what it is.
+    // Reading a FIFO could block for ever. A folder may pass: reading it fails with a clear error.
     if ((!stats.isFile() && !stats.isDirectory()) || stats.size > maxNamedBytes) {
       const how = stats.isFile() ? `longer than ${maxNamedBytes / 1024 / 1024} MiB` : "not a plain file";
       throw new Failure("config", `${variable} names ${printable(path)}, which is ${how}`);

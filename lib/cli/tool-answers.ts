@@ -9,17 +9,17 @@ import { createLog, printErrors, printFailure, printLines, tellOutput } from "./
 import { asksForJson, commonArgs } from "./script.ts";
 import { findCommand, splitWords, type Tool } from "./tool.ts";
 
-/** What the tool says by itself, where no command of its own is called. */
+/** Words that the tool answers itself, without a command. */
 const own = {
-  help: "show this help, or that of a command",
+  help: "show this help, or the help of a command",
   version: "show the version",
 } as const;
 
-/** Of aliases, in the help. */
-const otherNames = "Names that the Go tool had for them";
+/** The heading of aliases in the help. */
+const otherNames = "Aliases (names from the Go tool)";
 
 /**
- * Answers words that call no command: `help`, `version`, `--help`, `--version`, and what is wrong.
+ * Answers words that call no command: `help`, `version`, `--help`, `--version`, and mistakes.
  *
  * @param name the word that should have named a command
  * @returns the exit code
@@ -62,7 +62,7 @@ async function helpOf(tool: Tool, words: readonly string[]): Promise<string> {
   return renderHelp((await load()).page, `${tool.name} ${name}`);
 }
 
-/** One that may be a token, given without its flag, is not repeated: a server's own ids are longer. */
+/** A longer word is not printed: it may be a token that was given without its flag. A server's tokens are longer. */
 const longestShown = 24;
 
 function noCommand(tool: Tool, word: string | undefined): Failure {
@@ -83,7 +83,7 @@ function knownAliases({ aliases, commands }: Tool): ReadonlyArray<readonly [alia
   return Object.entries(aliases).filter(([, name]) => Object.hasOwn(commands, name));
 }
 
-/** The tool's own help: each command in a line, by what it is for. */
+/** The tool's own help: one line for each command, in groups. */
 async function renderTool(tool: Tool): Promise<string> {
   const { name, commands, groups } = tool;
   const descriptions = new Map<string, string>();
@@ -112,7 +112,7 @@ async function renderTool(tool: Tool): Promise<string> {
         }),
       ),
     ),
-    ...section("Of the tool itself", [
+    ...section("The tool itself", [
       ["help [COMMAND]", own.help],
       ["version", own.version],
     ]),
@@ -120,7 +120,7 @@ async function renderTool(tool: Tool): Promise<string> {
     "Examples:",
     ...tool.examples.flatMap(([command, purpose]) => exampleLines(command, purpose)),
     "",
-    ...wrap(`${name} help COMMAND tells its flags, with defaults and variables, and its exit codes.`),
-    ...wrap("Called by the name of a command, through a link, the executable is that command."),
+    ...wrap(`${name} help COMMAND shows a command's flags, defaults, variables and exit codes.`),
+    ...wrap("A link to the executable that is named after a command runs that command."),
   ].join("\n");
 }

@@ -3,14 +3,14 @@ import { type Arguments, letter } from "./arguments.ts";
 import type { HelpPage } from "./help.ts";
 import { runScript, type Script } from "./script.ts";
 
-/** A script as one of many: what its help says, and how it is run. */
+/** A script as one command of a tool: its help, and how to run it. */
 export interface Command {
   readonly page: HelpPage;
   /** @param calledAs what was typed to call it */
   run(words: readonly string[], calledAs: string): Promise<void>;
 }
 
-/** The commands of one executable, each loaded when it is called. */
+/** The commands of one executable. Each is loaded only when it is called. */
 export type Commands = Readonly<Record<string, () => Promise<Command>>>;
 
 /** Many commands in one executable. */
@@ -21,9 +21,9 @@ export interface Tool {
   readonly commands: Commands;
   /** Other names of commands. */
   readonly aliases: Readonly<Record<string, string>>;
-  /** Headings of its help, and which commands stand under each. */
+  /** The help's headings, each with the commands below it. */
   readonly groups: Readonly<Record<string, readonly string[]>>;
-  /** A command line, and what it is for. */
+  /** Command lines, each with its purpose. */
   readonly examples: HelpPage["examples"];
 }
 
@@ -32,7 +32,7 @@ export function command<T extends ArgsDef & Arguments>(script: Script<T>): Comma
   return { page: script, run: (words, calledAs) => runScript(script, words, calledAs) };
 }
 
-/** The command of a name or an alias; undefined where there is none. */
+/** The command with a name or an alias; undefined if there is none. */
 export function findCommand({ commands, aliases }: Tool, name: string): Commands[string] | undefined {
   // Own ones only: every object has a constructor.
   const full = Object.hasOwn(aliases, name) ? (aliases[name] ?? name) : name;
@@ -40,10 +40,10 @@ export function findCommand({ commands, aliases }: Tool, name: string): Commands
 }
 
 /**
- * The flags of all commands that take no value, as they are written. This loads every command, so it is asked only
- * where a flag comes before the command's name.
+ * The boolean flags of all commands, as they are written. This loads every command, so it is called only when a flag
+ * comes before the command's name.
  */
-async function switchesOf({ commands }: Tool): Promise<ReadonlySet<string>> {
+async function booleanFlags({ commands }: Tool): Promise<ReadonlySet<string>> {
   const pages = await Promise.all(Object.values(commands).map(async (load) => (await load()).page));
   const flags = pages.flatMap(({ args }) => Object.entries(args));
   return new Set([
@@ -53,7 +53,9 @@ async function switchesOf({ commands }: Tool): Promise<ReadonlySet<string>> {
 }
 
 /**
- * Which word names the command, and what the other words are: as with the Go tool, flags may come before it.
+ * Finds the word that names the command. Flags may come before it, as in the Go tool.
+ *
+ * @returns the name, and all other words in their order
  */
 export async function splitWords(
   tool: Tool,
@@ -61,13 +63,13 @@ export async function splitWords(
 ): Promise<{ readonly name?: string; readonly rest: readonly string[] }> {
   const [first, ...others] = words;
   if (first !== undefined && !first.startsWith("-")) return { name: first, rest: others };
-  const switches = first === undefined || first === "--" ? new Set<string>() : await switchesOf(tool);
+  const booleans = first === undefined || first === "--" ? new Set<string>() : await booleanFlags(tool);
   for (let i = 0; i < words.length && words[i] !== "--"; i++) {
     const word = words[i] ?? "";
     if (!word.startsWith("-")) return { name: word, rest: words.toSpliced(i, 1) };
     // `--log-level 2`, `-l 2`; but `--log-level=2`, `-l2`
     const hasValue = word.startsWith("--") ? word.includes("=") : word.length > 2;
-    if (!hasValue && !word.startsWith("--no-") && !switches.has(word)) i++;
+    if (!hasValue && !word.startsWith("--no-") && !booleans.has(word)) i++;
   }
   return { rest: words };
 }

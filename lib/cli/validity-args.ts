@@ -1,25 +1,25 @@
 import type { Arguments } from "./arguments.ts";
 
-/** Not their `default`, which would tell nothing of whether the flag was given. */
+/** The defaults stand in the texts. With a `default` field, a flag that was given could not be told from one that was not. */
 const orFile = ", or as the file says";
 
-/** The flags by which a command line says how long what a cluster has may live. */
+/** The flags that limit the validity of a cluster's certificates. */
 export const validityArgs = {
   "max-validity-ca": {
     type: "string",
-    description: `life of the CAs, and of their mounts' longest lease (20y${orFile})`,
+    description: `validity of the CAs, and max lease TTL of their mounts (20y${orFile})`,
     valueHint: "DURATION",
     group: "Validity",
   },
   "max-validity-admin": {
     type: "string",
-    description: `longest life of an admin's certificate (365d${orFile})`,
+    description: `longest validity of an admin's certificate (365d${orFile})`,
     valueHint: "DURATION",
     group: "Validity",
   },
   "max-validity-components": {
     type: "string",
-    description: `longest life of every other certificate (30d${orFile})`,
+    description: `longest validity of every other certificate (30d${orFile})`,
     valueHint: "DURATION",
     group: "Validity",
   },

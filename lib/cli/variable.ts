@@ -1,11 +1,11 @@
 export type Environment = Readonly<Record<string, string | undefined>>;
 
-/** A variable under OpenBao's name or Vault's; the first wins, as it does there. An empty one is not set. */
+/** The value of `BAO_name`, else of `VAULT_name`, as in OpenBao. An empty variable counts as not set. */
 export function variable(env: Environment, name: string): string | undefined {
   return env[variableName(env, name)] || undefined;
 }
 
-/** The one that is set: a sentence about it sends nobody to the other. */
+/** The name of the variable that is used, for messages. */
 export function variableName(env: Environment, name: string): string {
   return env[`BAO_${name}`] ? `BAO_${name}` : `VAULT_${name}`;
 }

@@ -133,7 +133,7 @@ describe("adminToken()", () => {
   ])("says what to do where %s", async (_what, prepare) => {
     prepare();
     const failure = await failureOf(() => adminToken({ HOME: home }));
-    expect(failure.message).toBe("there is no token to set a cluster up with");
+    expect(failure.message).toBe("there is no admin's token");
     expect(failure.kind).toBe("permission");
     expect(failure.hint).toContain("VAULT_TOKEN");
   });

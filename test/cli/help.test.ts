@@ -47,7 +47,7 @@ Files:
                      (default on)
 
 Flags:
-      --hosts VALUE  for whom (comma-separated, or given again)
+      --hosts VALUE  for whom (comma-separated, or repeated)
       --force        all the same
 `);
     expect(section(text, "Environment")).toContain("\n  VAULT_ADDR  ");

@@ -48,9 +48,9 @@ describe("vault-helper", () => {
     expect(grouped).toEqual([...new Set(grouped)]);
   });
 
-  test("shows the Go tool's names for those that are there", async () => {
+  test("lists the Go tool's names as aliases", async () => {
     const { stdout } = await tool("--help");
-    const [, section = ""] = stdout.split(/^Names.*:$/m);
+    const [, section = ""] = stdout.split(/^Aliases.*:$/m);
     const wanted = Object.entries(aliases).filter(([, name]) => name in commands);
     const told = section.split("\n\n")[0]?.trim().split("\n") ?? [];
     expect(told.map((line) => line.trim().split(/ +/))).toEqual(wanted);
@@ -217,7 +217,7 @@ describe("the name that the executable is called by", () => {
 
   test("is that command's even where its first word names another", async () => {
     const { code, text } = await callAs("renew-token", "version");
-    expect([code, text]).toEqual([64, "renew-token: it takes no argument\n  see renew-token --help\n"]);
+    expect([code, text]).toEqual([64, "renew-token: it takes no arguments\n  see renew-token --help\n"]);
   });
 
   test("is the tool's where it is no command's", async () => {

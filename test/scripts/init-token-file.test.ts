@@ -44,13 +44,13 @@ describe("write-roles --init-token-file", () => {
   });
 
   test.each([
-    ["worker", 64, "takes ROLE=FILE"],
-    ["worker=", 64, "takes ROLE=FILE"],
-    ["=secret", 64, "takes ROLE=FILE"],
-    ["nobody=secret", 64, "takes ROLE=FILE"],
-    ["WORKER=secret", 64, "takes ROLE=FILE"],
+    ["worker", 64, "has to be ROLE=FILE"],
+    ["worker=", 64, "has to be ROLE=FILE"],
+    ["=secret", 64, "has to be ROLE=FILE"],
+    ["nobody=secret", 64, "has to be ROLE=FILE"],
+    ["WORKER=secret", 64, "has to be ROLE=FILE"],
     ["worker=secret,worker=other", 64, "is given twice for worker"],
-    ["worker=-,etcd=-", 64, "takes standard input for one host role alone"],
+    ["worker=-,etcd=-", 64, "can use standard input for one host role only"],
     ["worker=missing", 78, "names missing for worker, where there is no token"],
     ["worker=empty", 78, "names empty for worker, where there is no token"],
     ["worker=-", 78, "names standard input for worker, where there is no token"],
@@ -79,7 +79,7 @@ describe("write-roles --init-token-file", () => {
   test("refuses an init token that is on the command line, too", async () => {
     const path = file("again", "again-secret");
     const { code, stderr } = await write("--init-token-worker=x", `--init-token-file=worker=${path}`);
-    expect(stderr).toContain("--init-token-worker and --init-token-file worker=… exclude each other");
+    expect(stderr).toContain("--init-token-worker and --init-token-file worker=… can't be used together");
     expect(code).toBe(64);
   });
 

@@ -29,7 +29,7 @@ describe("issue-cert refuses with 64, and does nothing, for", () => {
   const cases: ReadonlyArray<readonly [name: string, args: readonly string[], words: string]> = [
     ["no argument", [], "<sign-path> <common-name> <destination> "],
     ["one argument missing", [path, "kubelet"], "<destination> "],
-    ["one too many", [...good, "more"], "there is an argument too many, after <destination>"],
+    ["one too many", [...good, "more"], "there is one argument too many, after <destination>"],
     ["an empty one", [path, "", "ssl/kubelet"], "<common-name> is empty"],
     ["an unknown flag", ["--nothing", ...good], "there is no flag --nothing"],
     ["an unknown letter", ["-z", ...good], "there is no flag -z"],
@@ -43,7 +43,7 @@ describe("issue-cert refuses with 64, and does nothing, for", () => {
     ["an empty value after it", ["--owner", "", ...good], "--owner needs a value"],
     ["a flag in a value's place", ["--owner", "--force", ...good], "--owner needs a value"],
     ["a switch with a value", ["--force=yes", ...good], "--force takes true or false"],
-    ["a flag after --", ["--", ...good, "--force"], "there is an argument too many, after <destination>"],
+    ["a flag after --", ["--", ...good, "--force"], "there is one argument too many, after <destination>"],
     ["a key type that there is none of", ["-t", "dsa", ...good], "there is no key type dsa"],
     [
       "a key size that there is none of",
@@ -66,8 +66,8 @@ describe("issue-cert refuses with 64, and does nothing, for", () => {
     ["a folder as a destination", [path, "kubelet", "ssl/"], "can't be a certificate's destination"],
     ["the working folder as a destination", [path, "kubelet", "."], "can't be a certificate's destination"],
     ["a time limit without a unit", ["--timeout", "5", ...good], '"5" is not a duration'],
-    ["no time", ["--timeout", "0s", ...good], "--timeout 0s can't be"],
-    ["more time than a timer holds", ["--timeout", "30d", ...good], "--timeout 30d can't be"],
+    ["no time", ["--timeout", "0s", ...good], "--timeout 0s is out of range"],
+    ["more time than a timer holds", ["--timeout", "30d", ...good], "--timeout 30d is out of range"],
     ["a log level that there is none of", ["-l", "3", ...good], '"3" is not a log level'],
   ];
   test.each(cases)("%s", async (_name, args, words) => {
@@ -80,7 +80,7 @@ describe("issue-cert refuses with 64, and does nothing, for", () => {
 
 describe("renew-token refuses with 64, and does nothing, for", () => {
   test.each([
-    ["an argument", ["now"], "it takes no argument"],
+    ["an argument", ["now"], "it takes no arguments"],
     ["an unknown flag", ["--force"], "there is no flag --force"],
     ["a flag given twice", ["-p", "a", "--config-path", "b"], "--config-path is given twice"],
     ["a flag without a value", ["--init-role"], "--init-role needs a value"],

@@ -172,9 +172,9 @@ describe.concurrent("a proxy that", () => {
 
   test.each([
     ["socks5://user:s3cret@127.0.0.1:1080", "asks for socks5://"],
-    ["http://user:s3cret@", "is no address"],
-    ["http://user:s3cret@127.0.0.1:port", "is no address"],
-    ["http://user:s3cret@127.0.0.1 :80", "is no address"],
+    ["http://user:s3cret@", "is not an address"],
+    ["http://user:s3cret@127.0.0.1:port", "is not an address"],
+    ["http://user:s3cret@127.0.0.1 :80", "is not an address"],
   ])("is %s is refused by its variable's name", async (address, how) => {
     const { code, stderr } = await read({ HTTPS_PROXY: address });
     expect(stderr).toContain(`HTTPS_PROXY names a proxy that can't be used: it ${how}`);

@@ -303,12 +303,17 @@ describe.concurrent("a client certificate", () => {
   const encrypted = (...args: string[]) => openssl([...args, "-passout", "pass:x"], leaf.key);
 
   test.each([
-    ["whose key is another's", leaf.cert, root.key, "is not that of the certificate in VAULT_CLIENT_CERT"],
+    [
+      "whose key is another's",
+      leaf.cert,
+      root.key,
+      "does not belong to the certificate in VAULT_CLIENT_CERT",
+    ],
     [
       "that is not the first in its file",
       intermediate.cert + leaf.cert,
       leaf.key,
-      "has to be the first in its file",
+      "has to come first in its file",
     ],
     ["that is broken", broken, leaf.key, "VAULT_CLIENT_CERT names"],
     ["whose key is encrypted", leaf.cert, encrypted("pkcs8", "-topk8"), "whose key is encrypted"],

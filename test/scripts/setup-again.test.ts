@@ -30,7 +30,7 @@ describe("a second run", () => {
   test("of setup-mounts writes nothing, and says so", async () => {
     expect(await watch("setup-mounts", "again")).toEqual({
       code: 0,
-      stdout: "again: nothing has to change, mounts and CAs are as they should be\n",
+      stdout: "again: nothing to change, mounts and CAs are as they should be\n",
       stderr: "",
       writes: [],
     });
@@ -41,7 +41,7 @@ describe("a second run", () => {
       code: 0,
       stdout: [
         ...["etcd", "master", "worker", "all"].map((role) => `renewed init token ${role}, 5y left\n`),
-        "again: nothing has to change, roles, secrets, policies and tokens are as they should be\n",
+        "again: nothing to change, roles, secrets, policies and tokens are as they should be\n",
       ].join(""),
       stderr: "",
       writes: renewals,
@@ -74,7 +74,7 @@ describe("a second run", () => {
     async (script) => {
       const { code, stdout, writes } = await watch(script, "--check", "again");
       expect({ code, writes }).toEqual({ code: 0, writes: [] });
-      expect(stdout).toContain("nothing has to change");
+      expect(stdout).toContain("nothing to change");
     },
   );
 });
@@ -136,6 +136,6 @@ describe("a look at", () => {
   test("a cluster in both ways at once is refused", async () => {
     const { code, stderr, writes } = await watch("setup-mounts", "--check", "--dry-run", "fresh");
     expect({ code, writes }).toEqual({ code: 64, writes: [] });
-    expect(stderr).toStartWith("setup-mounts: --dry-run and --check exclude each other\n");
+    expect(stderr).toStartWith("setup-mounts: --dry-run and --check can't be used together\n");
   });
 });

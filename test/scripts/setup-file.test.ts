@@ -36,7 +36,7 @@ name = "ingress"
 allow_any_name = true
 `;
 const note =
-  "filed was set up with a file, and goes on as that said; --config changes it, --narrow ends it\n";
+  "filed was set up with a file, which still counts; --config replaces it, --narrow goes back to none\n";
 
 describe("a set-up with --config", () => {
   beforeAll(async () => {
@@ -51,7 +51,7 @@ describe("a set-up with --config", () => {
       for (const words of [[], ["filed"]]) {
         const { code, stdout, stderr, writes } = await say(half, "--config=cluster.toml", ...words);
         expect({ code, stderr, writes }).toEqual({ code: 0, stderr: "", writes: 0 });
-        expect(stdout).toContain("filed: nothing has to change");
+        expect(stdout).toContain("filed: nothing to change");
       }
     }
   });
@@ -65,7 +65,7 @@ describe("a set-up with --config", () => {
         stderr: `vault-helper ${half}: ${note}`,
         writes: 0,
       });
-      expect(stdout).toContain("filed: nothing has to change");
+      expect(stdout).toContain("filed: nothing to change");
       const check = await say(half, "--check", "--json", "filed");
       expect({ code: check.code, writes: check.writes }).toEqual({ code: 0, writes: 0 });
       expect(JSON.parse(check.stdout)).toMatchObject({ cluster: "filed", file: "stored", changes: [] });
@@ -172,7 +172,7 @@ describe("a file that can't be taken is told before the server is asked:", () =>
       'id = "demo"',
       ["--config=it.toml", "--narrow"],
       64,
-      "--config and --narrow exclude each other",
+      "--config and --narrow can't be used together",
     ],
   ])("%s", async (_, text, words, code, sentence) => {
     write("it.toml", text);
@@ -191,8 +191,8 @@ describe("a file that can't be taken is told before the server is asked:", () =>
     expect(await say("setup", "--config=open.toml")).toMatchObject({
       code: 78,
       stderr:
-        "vault-helper setup: open.toml can be written by everybody\n" +
-        "  whoever writes it decides what hosts may do; chmod o-w open.toml\n",
+        "vault-helper setup: open.toml is writable by everyone\n" +
+        "  its writers decide what hosts may do; chmod o-w open.toml\n",
       writes: 0,
     });
   });

@@ -45,6 +45,6 @@ describe("--print-policy", () => {
       "demo",
     ]);
     expect([code, stdout]).toEqual([64, ""]);
-    expect(stderr).toContain(`--print-policy and ${flags[0]} exclude each other\n`);
+    expect(stderr).toContain(`--print-policy and ${flags[0]} can't be used together\n`);
   });
 });

@@ -61,7 +61,7 @@ describe.each(["setup-mounts", "write-roles"])("%s", (script) => {
     relay.reset();
     const { code, stderr } = await runScript(script, ["demo"], { env: { VAULT_ADDR: relay.address } });
     expect(code).toBe(77);
-    expect(stderr).toStartWith(`${script}: there is no token to set a cluster up with\n`);
+    expect(stderr).toStartWith(`${script}: there is no admin's token\n`);
     expect(relay.passed).toEqual([]);
   });
 });

@@ -63,7 +63,7 @@ describe("setup, on a server without the cluster", () => {
     expect(again).toMatchObject({ code: 0, stderr: "" });
     expect(lines(again)).toEqual([
       ...["etcd", "master", "worker", "all"].map((role) => `renewed init token ${role}, 5y left`),
-      "golden: nothing has to change, mounts, CAs, roles, secrets, policies and tokens are as they should be",
+      "golden: nothing to change, mounts, CAs, roles, secrets, policies and tokens are as they should be",
     ]);
     expect((await setup("golden", "--check")).code).toBe(0);
   });
@@ -118,7 +118,7 @@ describe("setup, where a part stands,", () => {
 
 describe("setup refuses", () => {
   test.each([
-    [["golden", "--dry-run", "--check"], "--dry-run and --check exclude each other"],
+    [["golden", "--dry-run", "--check"], "--dry-run and --check can't be used together"],
     [[], "<cluster> is missing"],
     [["golden", "--max-validity-admin=1"], "is not a duration"],
     [["golden", "--init-token-etcd=x", "--init-token-all=x"], "are the same id"],

@@ -43,7 +43,7 @@ describe("status CLUSTER", () => {
     // Made within the same seconds, and the server tells whole ones.
     const tokens = [
       ...["all", "etcd", "master", "worker"].map((role) => `ok | init token ${role}`),
-      "ok | tokens of demo-worker | 2, this is the first to end",
+      "ok | tokens of demo-worker | 2; the first to expire",
     ];
     expect(rows.slice(0, 5).sort()).toEqual(tokens);
     expect(rows.slice(5)).toEqual([
@@ -52,11 +52,11 @@ describe("status CLUSTER", () => {
       issuer("k8s", "1y"),
       issuer("k8s-api-proxy", "30d"),
       "ok | mount demo/secrets",
-      "ok | setup-mounts | nothing has to change",
+      "ok | setup-mounts | nothing to change",
       none("all"),
       none("etcd"),
       none("master"),
-      "ok | write-roles | nothing has to change",
+      "ok | write-roles | nothing to change",
     ]);
   });
 
@@ -193,7 +193,7 @@ describe("status CLUSTER", () => {
     [["demo", "--destination=/x"], {}, 64, "--destination is for a host, not for a cluster"],
     [["demo", "--config-dir=/x"], {}, 64, "--config-dir is for a host, not for a cluster"],
     [["demo", "-p/x"], {}, 64, "--config-path is for a host, not for a cluster"],
-    [["demo"], { VAULT_TOKEN: "" }, 77, "there is no token to set a cluster up with"],
+    [["demo"], { VAULT_TOKEN: "" }, 77, "there is no admin's token"],
     [["demo"], { VAULT_TOKEN: "not-a-token" }, 77, "permission denied"],
     [["demo"], { VAULT_ADDR: "http://127.0.0.1:1" }, 75, "127.0.0.1:1 refuses the connection"],
   ])("%j with %j tells nothing, and ends as the other commands do", async (args, more, code, words) => {

@@ -67,7 +67,9 @@ describe("status by hand", () => {
   test("says that whoever answers is trusted, where the file wants that", async () => {
     await using host = await configuredHost();
     host.put("VAULT_ADDR=https://127.0.0.1:1", "VAULT_SKIP_VERIFY=true", "NODE_TLS_REJECT_UNAUTHORIZED=0");
-    expect((await host.status()).stderr).toContain("VAULT_SKIP_VERIFY is set: whoever answers is trusted");
+    expect((await host.status()).stderr).toContain(
+      "VAULT_SKIP_VERIFY is set: any server that answers is trusted",
+    );
     host.put("VAULT_ADDR=https://127.0.0.1:1", "NODE_TLS_REJECT_UNAUTHORIZED=0");
     expect((await host.status()).stderr).toBe("");
   });

@@ -69,7 +69,7 @@ describe("status CLUSTER tells of hosts that don't renew their tokens", () => {
     const from = lines.findIndex((line) => line.includes("not renewed"));
     const time = String.raw`\d{4}-\d\d-\d\d \d\d:\d\d UTC`;
     expect(code).toBe(0);
-    expect(lines[from]).toBe("3 tokens of hosts not renewed for three days, 1 of them without a name:");
+    expect(lines[from]).toBe("3 host tokens not renewed for three days, 1 of them without a name:");
     expect(lines[from + 1]).toMatch(new RegExp(`^  node-b  demo-worker  ${time}, 4d ago$`));
     expect(lines[from + 2]).toMatch(new RegExp(`^  node-a  demo-etcd    ${time}, 10d ago$`));
     expect(lines[from + 3]).toBe("demo: 15 ok");
@@ -96,7 +96,7 @@ describe("status CLUSTER tells of hosts that don't renew their tokens", () => {
     const lines = stdout.split("\n");
     const from = lines.findIndex((line) => line.includes("not renewed"));
     expect(lines[from]).toBe(
-      "30 tokens of hosts not renewed for three days, 1 of them without a name; the latest 20:",
+      "30 host tokens not renewed for three days, 1 of them without a name; the latest 20:",
     );
     expect(lines[from + 1]).toStartWith("  \ufffd[2Jevil\ufffd\ufffdok  all is well ");
     expect(lines[from + 2]).toStartWith(`  ${"x".repeat(253)}  demo-worker  `);

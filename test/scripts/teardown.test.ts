@@ -35,13 +35,13 @@ const plan = [
   "remove  mount       demo/pki/etcd-overlay         0 unexpired certificates of 0 stored, 1 issuer",
   "remove  mount       demo/pki/etcd-k8s             0 unexpired certificates of 0 stored, 1 issuer",
 ];
-const hosts = "tokens of hosts: 1 of demo-etcd, 2 of demo-worker";
+const hosts = "host tokens: 1 of demo-etcd, 2 of demo-worker";
 const leftHosts =
-  "  they can do nothing, nor be renewed, until a cluster demo is set up again: --revoke-hosts ends them";
-const leftLease = "leave auth/token's longest lease, which other tokens may need";
+  "  they are of no use until a cluster demo is set up again, and can't be renewed; --revoke-hosts revokes them";
+const leftLease = "leave auth/token's max lease TTL, which other tokens may need";
 const rest = [
   leftLease,
-  "lost for ever with it: the keys of 4 CAs, the service accounts' key, the encryption config (what it encrypted can't be read without it)",
+  "lost for ever: the keys of 4 CAs, the service accounts' key, the encryption config (what it encrypted can't be read without it)",
 ];
 const reading = ["auth/token/lookup-accessor", "sys/capabilities-self"];
 
@@ -82,15 +82,16 @@ describe("teardown", () => {
     expect(await run("demo")).toMatchObject({
       code: 64,
       stdout,
-      stderr: "teardown: nothing was removed: that needs the cluster's id once more\n  add --yes demo\n",
+      stderr:
+        "teardown: nothing was removed: it has to be confirmed with the cluster's id\n  add --yes demo\n",
       writes: 0,
     });
   });
 
   test.each([
-    [["--yes", "demo-2", "demo"], '--yes names "demo-2", and the cluster is demo'],
-    [["--yes", "DEMO", "demo"], '--yes names "DEMO", and the cluster is demo'],
-    [["--yes", "demo", "--dry-run", "demo"], "--dry-run and --yes exclude each other"],
+    [["--yes", "demo-2", "demo"], '--yes names "demo-2", but the cluster is demo'],
+    [["--yes", "DEMO", "demo"], '--yes names "DEMO", but the cluster is demo'],
+    [["--yes", "demo", "--dry-run", "demo"], "--dry-run and --yes can't be used together"],
     [["--yes", "demo"], "<cluster> is missing"],
     [["--yes", "demo", "../demo"], '"../demo" is not a cluster id'],
   ])("%j asks the server nothing", async (args, sentence) => {
@@ -196,7 +197,7 @@ describe("teardown", () => {
     expect(code).toBe(143);
     expect(stdout).toEndWith(`removed mount ${path}\n`);
     expect(stderr.split("\n").slice(0, 2)).toEqual([
-      `teardown: removing mount ${path} takes the server a while, and is waited for`,
+      `teardown: removing mount ${path} takes the server a while; still waiting`,
       "teardown: stopped after 9 objects; run it again to go on",
     ]);
   });
@@ -210,9 +211,9 @@ describe("teardown", () => {
       ...left.map((line) => line.replace(/ {2,}/g, "  ")),
       `revoke ${hosts}`,
       leftLease,
-      "lost for ever with it: the keys of 3 CAs",
+      "lost for ever: the keys of 3 CAs",
       ...left.map((line) => `removed ${line.split(/ {2,}/).slice(1, 3).join(" ")}`),
-      "demo: removed 3 objects and 3 tokens of hosts",
+      "demo: removed 3 objects and 3 host tokens",
     ]);
     const { mounts, policies, tokenRoles, tokens } = await readWholeServer(
       api(server.address, server.rootToken),
@@ -221,7 +222,7 @@ describe("teardown", () => {
   });
 
   test("of what is gone says so, whatever is asked for", async () => {
-    const said = { code: 0, stdout: "demo: nothing that set-up makes is there\n", stderr: "", writes: 0 };
+    const said = { code: 0, stdout: "demo: nothing from set-up is there\n", stderr: "", writes: 0 };
     for (const args of [["demo"], ["--dry-run", "demo"], ["--yes", "demo", "--revoke-hosts", "demo"]]) {
       expect(await run(...args)).toMatchObject(said);
     }
@@ -252,9 +253,7 @@ describe("teardown", () => {
     });
     await failing[Symbol.asyncDispose]();
     expect(code).toBe(65);
-    expect(stderr).toStartWith(
-      "teardown: stopped after 0 objects and 1 token of hosts; run it again to go on\n",
-    );
+    expect(stderr).toStartWith("teardown: stopped after 0 objects and 1 host token; run it again to go on\n");
     expect(JSON.parse(stdout)).toMatchObject({ removed: 0, revokedHostTokens: 1 });
   });
 });

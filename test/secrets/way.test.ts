@@ -62,7 +62,7 @@ describe.each(scripts)("%s sends its token to whom it was told alone:", (script,
         env: { ...env, VAULT_ADDR: server.address, VAULT_SKIP_VERIFY: "1" },
       });
       expect(run.stderr).toContain(
-        `${script}: VAULT_SKIP_VERIFY is set: whoever answers is trusted, and is sent the token\n`,
+        `${script}: VAULT_SKIP_VERIFY is set: any server that answers is trusted and gets the token\n`,
       );
       expect(run.code).toBe(77);
     }
@@ -79,7 +79,7 @@ describe.each(scripts)("%s sends its token to whom it was told alone:", (script,
       env: { ...env, VAULT_ADDR: address, HTTP_PROXY: proxy.address, http_proxy: proxy.address },
     });
     expect(run.stderr).toContain(
-      `${script}: ${address} is not encrypted: whoever listens on the way can read the token\n`,
+      `${script}: ${address} is not encrypted: anyone on the network path can read the token\n`,
     );
     expect(run.code).toBe(77);
     expect(proxy.requests).toBeGreaterThan(0);

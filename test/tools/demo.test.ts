@@ -42,7 +42,7 @@ test("the demo tells its story to the end, and leaves nothing behind", async () 
   for (const told of [
     "demo: 10 changes (9 created, 1 updated)",
     "demo: 32 changes (32 created, 0 updated)",
-    "nothing has to change",
+    "nothing to change",
     "init token traded",
     "kubelet.pem: OK",
     "token renewed, 5y left",

@@ -11,8 +11,8 @@ import { adminToken } from "./environment.ts";
 import { ExitCode } from "./exit-code.ts";
 import { printJson, stoppedJson } from "./log.ts";
 import { sayIfSlow, tellProgress } from "./progress.ts";
+import { printPolicy } from "./run-setup.ts";
 import { commonArgs, general, type Run } from "./script.ts";
-import { printPolicy } from "./setup.ts";
 import { tableLines } from "./table.ts";
 
 export const teardownArgs = {
@@ -23,7 +23,7 @@ export const teardownArgs = {
   },
   yes: {
     type: "string",
-    description: "remove what the plan shows: the cluster's id once more",
+    description: "remove what the plan shows; confirm it by giving the cluster's id again",
     valueHint: "CLUSTER",
     group: "Plan",
   },
@@ -34,26 +34,26 @@ export const teardownArgs = {
   },
   "print-policy": {
     type: "boolean",
-    description: "print the policy that this needs, for a token with less than root; ask no server",
+    description: "print the policy that this run needs, for use without a root token; asks no server",
     group: "Plan",
   },
-  "revoke-hosts": { type: "boolean", description: "revoke the tokens of hosts, too", group: "Plan" },
+  "revoke-hosts": { type: "boolean", description: "revoke the host tokens as well", group: "Plan" },
   json: {
     type: "boolean",
-    description: "the plan and what came of it as one JSON object",
+    description: "print the plan and its outcome as one JSON object",
     group: general,
   },
   ...commonArgs,
-  // Certificates and tokens are counted one by one, and there may be many.
+  // Certificates and tokens are counted one by one, which takes a while if there are many.
   timeout: { ...commonArgs.timeout, default: "10m" },
 } as const satisfies Arguments;
 
 type TeardownArgs = ParsedArgs<typeof teardownArgs>;
 
 /**
- * Plans the end of a cluster, shows it, and carries it out once the cluster's id was typed twice.
+ * Plans the removal of a cluster, shows the plan, and carries it out if the cluster's id is given twice.
  *
- * @throws Failure (usage) where the second id is missing or another; what the plan and its removals throw
+ * @throws Failure (usage) if the second id is missing or different; as `planTeardown` and `apply`
  */
 export async function runTeardown(cluster: Cluster, args: TeardownArgs, run: Run): Promise<ExitCode> {
   const { log } = run;
@@ -68,13 +68,13 @@ export async function runTeardown(cluster: Cluster, args: TeardownArgs, run: Run
   const removed: Resource[] = [];
   let revokedHostTokens = 0;
   let isOver = () => {};
-  const report = (more: object = {}) => {
+  const report = (outcome: object = {}) => {
     if (args.json !== true) return;
-    printJson({ ...planJson(cluster, teardown), removed: removed.length, revokedHostTokens, ...more }, 2);
+    printJson({ ...planJson(cluster, teardown), removed: removed.length, revokedHostTokens, ...outcome }, 2);
   };
   try {
     const onRemoving = ({ kind, path }: Resource) => {
-      isOver = sayIfSlow(log, `removing ${kind} ${path} takes the server a while, and is waited for`);
+      isOver = sayIfSlow(log, `removing ${kind} ${path} takes the server a while; still waiting`);
     };
     const onRemoved = (resource: Resource) => {
       isOver();
@@ -109,36 +109,36 @@ export async function runTeardown(cluster: Cluster, args: TeardownArgs, run: Run
   return ExitCode.ok;
 }
 
-/** `20 objects and 3 tokens of hosts` */
+/** `20 objects and 3 host tokens` */
 function removedWords(objects: number, hostTokens: number | undefined): string {
-  const hosts = hostTokens === undefined ? "" : ` and ${many(hostTokens, "token")} of hosts`;
+  const hosts = hostTokens === undefined ? "" : ` and ${many(hostTokens, "host token")}`;
   return `${many(objects, "object")}${hosts}`;
 }
 
-/** @returns whether the cluster's id was typed twice */
+/** @returns whether the cluster's id is given twice */
 function checkConfirmed(
   { id }: Cluster,
   { yes, "dry-run": dryRun, "print-policy": policy }: TeardownArgs,
 ): boolean {
   const other = yes !== undefined ? "--yes" : dryRun === true ? "--dry-run" : undefined;
   if (policy === true && other !== undefined) {
-    throw new Failure("usage", `--print-policy and ${other} exclude each other`, {
-      hint: "the policy is the same whatever stands in the server, which is not asked for it",
+    throw new Failure("usage", `--print-policy and ${other} can't be used together`, {
+      hint: "--print-policy asks no server, and the policy does not depend on one",
     });
   }
   if (yes !== undefined && dryRun === true) {
-    throw new Failure("usage", "--dry-run and --yes exclude each other", {
+    throw new Failure("usage", "--dry-run and --yes can't be used together", {
       hint: "look with --dry-run first, then remove with --yes",
     });
   }
   if (yes === undefined || yes === id) return yes !== undefined;
-  throw new Failure("usage", `--yes names ${JSON.stringify(yes)}, and the cluster is ${id}`, {
+  throw new Failure("usage", `--yes names ${JSON.stringify(yes)}, but the cluster is ${id}`, {
     hint: "nothing was removed; give the same id twice",
   });
 }
 
 function unconfirmed({ id }: Cluster): Failure {
-  return new Failure("usage", "nothing was removed: that needs the cluster's id once more", {
+  return new Failure("usage", "nothing was removed: it has to be confirmed with the cluster's id", {
     hint: `add --yes ${id}`,
   });
 }
@@ -151,7 +151,7 @@ function planLines(cluster: Cluster, teardown: Teardown, revokeHosts: boolean): 
   const { removals, kept, hostTokens, otherTokens } = teardown;
   const hosts = Object.entries(hostTokens).map(([role, count]) => `${count} of ${role}`);
   return [
-    ...(removals.length === 0 ? [`${cluster.id}: nothing that set-up makes is there`] : []),
+    ...(removals.length === 0 ? [`${cluster.id}: nothing from set-up is there`] : []),
     ...tableLines(
       removals.map(({ resource, contents }) => [
         "remove",
@@ -161,19 +161,17 @@ function planLines(cluster: Cluster, teardown: Teardown, revokeHosts: boolean): 
       ]),
     ),
     ...kept.map(({ resource, why }) => `leave ${resource.kind} ${resource.path}: ${why}`),
-    ...(hosts.length === 0
-      ? []
-      : [`${revokeHosts ? "revoke" : "leave"} tokens of hosts: ${hosts.join(", ")}`]),
+    ...(hosts.length === 0 ? [] : [`${revokeHosts ? "revoke" : "leave"} host tokens: ${hosts.join(", ")}`]),
     ...(hosts.length === 0 || revokeHosts ? [] : [leftHosts(cluster)]),
     ...(otherTokens === 0 ? [] : [`leave ${many(otherTokens, "other token")} with a policy of the cluster`]),
-    ...(removals.length === 0 ? [] : ["leave auth/token's longest lease, which other tokens may need"]),
+    ...(removals.length === 0 ? [] : ["leave auth/token's max lease TTL, which other tokens may need"]),
     ...losses(removals),
   ];
 }
 
-/** Policies and token roles go by name: those of a new cluster of the same name would be theirs. */
+/** A new cluster with the same name would have policies and token roles with the same names: the tokens work again. */
 function leftHosts({ id }: Cluster): string {
-  return `  they can do nothing, nor be renewed, until a cluster ${id} is set up again: --revoke-hosts ends them`;
+  return `  they are of no use until a cluster ${id} is set up again, and can't be renewed; --revoke-hosts revokes them`;
 }
 
 /** `1 unexpired certificate of 3 stored, 1 issuer` */
@@ -194,7 +192,7 @@ function contentWords(contents: MountContents): string {
     .join(", ");
 }
 
-/** What no backup of a host has: whoever reads the plan has to see it. */
+/** What no host has a copy of. The plan must show it. */
 function losses(removals: readonly PlannedRemoval[]): readonly string[] {
   const held = removals.map(({ contents }) => contents ?? {});
   const cas = held.reduce((sum, { issuers = 0 }) => sum + issuers, 0);
@@ -205,7 +203,7 @@ function losses(removals: readonly PlannedRemoval[]): readonly string[] {
       ? ["the service accounts' key", "the encryption config (what it encrypted can't be read without it)"]
       : []),
   ];
-  return lost.length === 0 ? [] : [`lost for ever with it: ${lost.join(", ")}`];
+  return lost.length === 0 ? [] : [`lost for ever: ${lost.join(", ")}`];
 }
 
 function planJson(cluster: Cluster, { removals, kept, hostTokens, otherTokens }: Teardown) {
