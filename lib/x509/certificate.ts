@@ -7,23 +7,23 @@ import { nodeCrypto } from "./node-crypto.ts";
 import { decodePem, encodePem } from "./pem.ts";
 
 export interface Certificate {
-  /** This certificate alone. */
+  /** This certificate alone, without the rest of its chain. */
   readonly pem: string;
   readonly x509: X509Certificate;
   readonly commonName: string;
   readonly organisations: readonly string[];
   readonly dnsNames: readonly string[];
-  /** In the form of `normalIp`. */
+  /** As `normalIp` writes them. */
   readonly ipAddresses: readonly string[];
   readonly notBefore: Date;
   readonly notAfter: Date;
 }
 
 /**
- * The certificates of a PEM text, in its order, read by the runtime: no parser of our own is loaded for it.
+ * The certificates in a PEM text, in order. The runtime reads them, so no ASN.1 library has to be loaded.
  *
- * @param what whose text it is, for the sentence
- * @throws Failure (data) when it holds none, or one that can't be read
+ * @param what names the text in messages
+ * @throws Failure (data) when it holds no certificate, or one that can't be read
  */
 export function readCertificates(pem: string, what: string): readonly [Certificate, ...Certificate[]] {
   const [first, ...rest] = decodePem(pem, what)
@@ -57,8 +57,9 @@ function readCertificate(der: Uint8Array<ArrayBuffer>, what: string): Certificat
 }
 
 /**
- * The runtime writes a line for each part of the name, ` + ` between several values of one part (Go puts all
- * organisations into one), and a backslash before what is special or the code of what can't be seen: RFC 4514.
+ * The values of an attribute in a distinguished name. The runtime prints one line for each part of the name, and ` + `
+ * between the values of one part (Go puts all organisations into one part). Special characters have a backslash before
+ * them, and control characters are a backslash and two hexadecimal digits: RFC 4514.
  */
 function nameValues(name: string | undefined, attribute: string): string[] {
   return (name ?? "")
@@ -71,7 +72,7 @@ function unescapeCharacter(_all: string, code: string | undefined, character = "
   return code === undefined ? character : String.fromCharCode(Number.parseInt(code, 16));
 }
 
-/** `DNS:a, IP Address:10.0.0.1`; a value that holds what would confuse is a JSON text. */
+/** Splits `DNS:a, IP Address:10.0.0.1`. The runtime prints a value with special characters as a JSON string. */
 function splitNames(text: string): Array<readonly [kind: string, value: string]> {
   return [...text.matchAll(/([A-Za-z ]+):("(?:[^"\\]|\\.)*"|[^,]*)(?:, |$)/g)].map(([, kind, value = ""]) => [
     kind ?? "",
@@ -79,7 +80,7 @@ function splitNames(text: string): Array<readonly [kind: string, value: string]>
   ]);
 }
 
-/** A certificate whose times are known. The rest is read when it is asked for: most often, on a host, nothing is. */
+/** A certificate whose times are known already. Everything else is read when first used, which most runs never do. */
 export function knownCertificate(
   pem: () => string,
   what: string,
@@ -113,18 +114,18 @@ export function knownCertificate(
   };
 }
 
-/** The common name of who signed it; its whole name in one line where it has none. */
+/** The issuer's common name. Without one it is the issuer's whole name, in one line. */
 export function issuerName({ x509 }: Certificate): string {
   return nameValues(x509.issuer, "CN")[0] ?? (x509.issuer ?? "").replaceAll("\n", ", ");
 }
 
-/** The certificate's key is this one. */
+/** Whether the certificate holds the public half of this key. */
 export function isFor(certificate: Certificate, key: KeyObject): boolean {
   const inside = certificate.x509.publicKey.export({ type: "spki", format: "der" });
   return Buffer.compare(inside, publicKeyDer(key)) === 0;
 }
 
-/** The CA's key has signed it, and its name is the issuer's. Says nothing of times. */
+/** Whether the CA's key has signed the certificate and the CA's name is its issuer. Ignores the times. */
 export function isSignedBy(certificate: Certificate, ca: Certificate): boolean {
   return certificate.x509.checkIssued(ca.x509) && certificate.x509.verify(ca.x509.publicKey);
 }

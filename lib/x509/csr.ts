@@ -32,7 +32,7 @@ const oid = {
   subjectAltName: "2.5.29.17",
 } as const;
 
-/** Signature algorithms: RFC 4055, RFC 5758, RFC 8410; the hash is as long as the key is strong. */
+/** The signature algorithm for a key, with a hash that matches its strength: RFC 4055, RFC 5758, RFC 8410. */
 function signature({ type }: PrivateKey): { oid: string; hash: string | null; withNull: boolean } {
   if (type.type === "ed25519") return { oid: "1.3.101.112", hash: null, withNull: false };
   if (type.type === "rsa") return { oid: "1.2.840.113549.1.1.11", hash: "sha256", withNull: true };
@@ -45,13 +45,13 @@ function signature({ type }: PrivateKey): { oid: string; hash: string | null; wi
 }
 
 /**
- * A certificate signing request for the key, its names as SANs.
+ * A certificate signing request for a key. Host names and addresses go into the subject alternative name.
  *
  * @returns PEM
  * @see RFC 2986, section 4; RFC 5280, section 4.2.1.6
  */
 export function createCsr(key: PrivateKey, names: Names): string {
-  // One part a name: RelativeDistinguishedNames of pkijs would put them all into one.
+  // One RDN for each name. RelativeDistinguishedNames of pkijs would put all of them into one.
   const subject = new Sequence({
     value: [
       ...names.organisations.map((name) => attribute(oid.organisation, name)),
@@ -64,14 +64,14 @@ export function createCsr(key: PrivateKey, names: Names): string {
       new Integer({ value: 0 }),
       subject,
       publicKey.toSchema(),
-      // An absent field would make the server say "sequence truncated": it has to be there, empty or not.
+      // The attributes are required even when empty. Without them the server says "sequence truncated".
       new Constructed({
         idBlock: { tagClass: 3, tagNumber: 0 },
         value: sanAttributes(names).map((it) => it.toSchema()),
       }),
     ],
   });
-  // CertificationRequest.sign of pkijs takes neither Ed25519 nor a key of the runtime's; its parts do.
+  // CertificationRequest.sign of pkijs supports neither Ed25519 nor a KeyObject, so sign the parts here.
   const { oid: algorithmId, hash, withNull } = signature(key);
   const algorithm = new AlgorithmIdentifier({
     algorithmId,

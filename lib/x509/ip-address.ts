@@ -1,12 +1,12 @@
 const byte = "(?:25[0-5]|2[0-4]\\d|1\\d\\d|[1-9]?\\d)";
 const ipv4 = new RegExp(`^${byte}(?:\\.${byte}){3}$`);
 
-/** Loads node:net, which the names of most hosts don't need. */
+/** Loads node:net, which most runs don't need. */
 function isIpv6(text: string): boolean {
   return text.includes(":") && !text.includes("%") && process.getBuiltinModule("node:net").isIPv6(text);
 }
 
-/** The bytes of an address: 4 or 16. Undefined where the text is none (a zone is not part of one). */
+/** The 4 or 16 bytes of an address; undefined when the text is not an address. Zones such as `%eth0` are refused. */
 export function ipBytes(text: string): Uint8Array<ArrayBuffer> | undefined {
   if (ipv4.test(text)) return Uint8Array.from(text.split("."), Number);
   if (!isIpv6(text)) return undefined;
@@ -18,16 +18,16 @@ export function ipBytes(text: string): Uint8Array<ArrayBuffer> | undefined {
   return Uint8Array.from(groups.flatMap((group) => [group >> 8, group & 0xff]));
 }
 
-/** The IPv4 address at the end of an IPv6 one, as the two groups that it stands for. */
+/** The last two groups of an IPv6 address, given as a dotted IPv4 address. */
 function hexGroups(dotted: string): string {
   const [a = 0, b = 0, c = 0, d = 0] = dotted.split(".").map(Number);
   return `${((a << 8) | b).toString(16)}:${((c << 8) | d).toString(16)}`;
 }
 
-/** One text for each address, however it was written: for comparing. Undefined where the text is none. */
+/** The same string for every spelling of an address, for comparing; undefined when the text is not an address. */
 export function normalIp(text: string): string | undefined {
   const bytes = ipBytes(text);
-  // A server signs ::ffff:10.0.0.1 as 10.0.0.1.
+  // Servers write ::ffff:10.0.0.1 into a certificate as 10.0.0.1.
   return bytes === undefined
     ? undefined
     : Buffer.from(bytes)
@@ -35,10 +35,10 @@ export function normalIp(text: string): string | undefined {
         .replace(/^0{20}ffff/, "");
 }
 
-/** An address as people write it, of what `normalIp` gave; another text as it is. */
+/** Turns a string made by `normalIp` back into an address as people write it. Returns any other string unchanged. */
 export function ipText(normal: string): string {
   if (/^[0-9a-f]{8}$/.test(normal)) return Buffer.from(normal, "hex").join(".");
   if (!/^[0-9a-f]{32}$/.test(normal)) return normal;
-  // The URL standard's serializer is RFC 5952's.
+  // The URL standard writes IPv6 addresses as RFC 5952 does.
   return new URL(`http://[${normal.match(/.{4}/g)?.join(":")}]`).hostname.slice(1, -1);
 }

@@ -1,6 +1,6 @@
 import { Failure } from "../failure.ts";
 
-/** A kind of key that we make, and that the roles sign. */
+/** A key type that we generate and that the roles sign. */
 export type KeyType =
   | { readonly type: "rsa"; readonly bits: number }
   | { readonly type: "ec"; readonly bits: 256 | 384 | 521 }
@@ -8,24 +8,24 @@ export type KeyType =
 
 export const defaultKeyType: KeyType = { type: "ec", bits: 256 };
 
-/** As people write them. */
+/** As written on the command line and in manifests. */
 export const keyTypes: ReadonlyArray<KeyType["type"]> = ["rsa", "ec", "ed25519"];
-/** Of those that have several. */
+/** For help texts: the sizes of the types that have several. */
 export const keySizes = "rsa: 2048, 3072, 4096; ec: 256, 384, 521";
 
 const sizes = { rsa: [2048, 3072, 4096], ec: [256, 384, 521], ed25519: [256] } as const;
 
 /**
- * The kind of key that a command line asks for; undefined where it asks for none, and any will do.
+ * The key type that was asked for by type, size or both; undefined when neither is given and any type will do.
  *
- * A size alone tells the type, as the sizes of RSA and EC differ: whoever asked for 2048 bits when RSA was the
- * only type still gets it.
+ * A size alone is enough, because RSA and EC have no size in common. So calls from the time when RSA was the only type
+ * still work with 2048 bits.
  *
- * @throws Failure (usage) for a type or size that we don't make
+ * @throws Failure (usage) for an unsupported type or size
  */
 export function chooseKeyType(type?: string, bits?: string): KeyType | undefined {
   if (type === undefined && bits === undefined) return undefined;
-  // Digits alone: Number takes 0x800 and 2.048e3, too.
+  // Digits only: Number() would accept 0x800 and 2.048e3.
   const size = bits === undefined ? undefined : /^\d+$/.test(bits) ? Number(bits) : Number.NaN;
   const name = type?.toLowerCase() ?? Object.keys(sizes).find((key) => offers(key, size)) ?? "";
   if (!isName(name)) {

@@ -4,16 +4,16 @@ import type { KeyType } from "./key-type.ts";
 import { nodeCrypto } from "./node-crypto.ts";
 import { decodePem, encodePem } from "./pem.ts";
 
-/** A private key as it stands in its file, and ready for use. */
+/** A private key, both as text and ready for use. */
 export interface PrivateKey {
-  /** The text that it was read from, or PKCS #8 for a new one: what is kept is kept to the letter. */
+  /** The text that the key was read from, unchanged. For a new key it is PKCS #8. */
   readonly pem: string;
   readonly key: KeyObject;
   readonly type: KeyType;
 }
 
 /**
- * Makes a key. RSA is made on another thread: a request can be under way meanwhile.
+ * Generates a key. The runtime does this on another thread, so requests can run at the same time.
  *
  * @see https://www.w3.org/TR/WebCryptoAPI/#subtlecrypto-interface
  */
@@ -42,17 +42,17 @@ function algorithm(type: KeyType) {
 }
 
 /**
- * Reads a private key in each of its standard forms: PKCS #8 (RFC 5208, RFC 5958, RFC 8410), PKCS #1 (RFC 8017)
- * and SEC 1 (RFC 5915), the last with or without its public point and parameters.
+ * Reads a private key in any standard form: PKCS #8 (RFC 5208, RFC 5958, RFC 8410), PKCS #1 (RFC 8017) or SEC 1 (RFC
+ * 5915), the last with or without its public point and parameters.
  *
- * @param what the key's file, for the sentence
- * @throws Failure (data) that says what it is instead
+ * @param what names the key's file in messages
+ * @throws Failure (data) when the text holds no key, several keys, or one that we can't use
  */
 export async function readKey(pem: string, what: string): Promise<PrivateKey> {
-  // Before the blocks are read: OpenSSL's older form has headers, which are no base64.
+  // Check this before decoding: OpenSSL's older format has headers inside the block, which are not base64.
   if (pem.includes("BEGIN ENCRYPTED PRIVATE KEY") || pem.includes("Proc-Type: 4,ENCRYPTED")) {
     throw new Failure("data", `${what} holds a key that is encrypted`, {
-      hint: "a host has nobody to type a passphrase; decrypt it, or remove it to have a new one made",
+      hint: "nobody can type a passphrase on a host; decrypt the key, or remove it so that a new one is made",
     });
   }
   const keys = decodePem(pem, what).filter(({ label }) => label.endsWith("PRIVATE KEY"));
@@ -65,23 +65,23 @@ export async function readKey(pem: string, what: string): Promise<PrivateKey> {
 
 async function parseKey(pem: string, der: Uint8Array<ArrayBuffer>, what: string): Promise<KeyObject> {
   try {
-    // The runtime passes over what stands behind the key.
-    if (!isOneSequence(der)) throw new RangeError("the length in it is not its own");
+    // The runtime ignores bytes after the key.
+    if (!isOneSequence(der)) throw new RangeError("its length field is wrong");
     return nodeCrypto().createPrivateKey(pem);
   } catch (cause) {
-    // The runtime does not read version 2 of PKCS #8, which has the public key beside the private one.
+    // The runtime can't read version 2 of PKCS #8, which holds the public key beside the private one.
     const { readPkcs8WithPublicKey } = await import("./pkcs8-v2.ts");
     const key = await readPkcs8WithPublicKey(der, what);
     if (key !== undefined) return key;
     throw new Failure("data", `${what} holds a private key that can't be read`, {
-      hint: "it is broken, or of a kind that we don't use (RSA, EC P-256, P-384, P-521 and Ed25519 are)",
-      // The runtime's error may quote the key.
+      hint: "it is broken, or its type is not one of RSA, EC P-256, P-384, P-521 and Ed25519",
+      // Only the code: the runtime's message may quote the key.
       cause: cause instanceof Error && "code" in cause ? cause.code : undefined,
     });
   }
 }
 
-/** Whether the DER is a SEQUENCE to its last byte: X.690, section 8.1.3. */
+/** Whether the DER is one SEQUENCE with nothing after it: X.690, section 8.1.3. */
 function isOneSequence(der: Uint8Array): boolean {
   const [tag, first = 0] = der;
   if (tag !== 0x30) return false;
@@ -91,16 +91,16 @@ function isOneSequence(der: Uint8Array): boolean {
 }
 
 /**
- * The kind of a private or public key.
+ * The type of a private or public key.
  *
- * @throws Failure (data) for one that we don't use
+ * @throws Failure (data) for a type or size that we don't support
  */
 export function keyTypeOf(key: KeyObject, what: string): KeyType {
   const details = key.asymmetricKeyDetails;
   const bits = Number(details?.modulusLength ?? 0);
   if (key.asymmetricKeyType === "rsa") {
     if (bits >= 2048) return { type: "rsa", bits };
-    throw new Failure("data", `${what} holds an RSA key of ${bits} bits; 2048 is the least that is safe`);
+    throw new Failure("data", `${what} holds an RSA key of ${bits} bits; at least 2048 are needed`);
   }
   if (key.asymmetricKeyType === "ed25519") return { type: "ed25519", bits: 256 };
   switch (details?.namedCurve) {
@@ -113,7 +113,7 @@ export function keyTypeOf(key: KeyObject, what: string): KeyType {
     default:
       throw new Failure(
         "data",
-        `${what} holds a key of a kind that we don't use (${details?.namedCurve ?? key.asymmetricKeyType})`,
+        `${what} holds a key of an unsupported type (${details?.namedCurve ?? key.asymmetricKeyType})`,
       );
   }
 }

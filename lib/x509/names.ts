@@ -1,7 +1,7 @@
 import { Failure } from "../failure.ts";
 import { normalIp } from "./ip-address.ts";
 
-/** Who a certificate is for. */
+/** The names in a certificate. */
 export interface Names {
   readonly commonName: string;
   readonly organisations: readonly string[];
@@ -9,17 +9,19 @@ export interface Names {
   readonly ipAddresses: readonly string[];
 }
 
-/** RFC 5280's upper bound, which servers don't keep to: a node's name alone may have 63 characters. */
+/** RFC 5280's upper bound. Servers accept longer names: `system:node:` with a host name may exceed it. */
 export const longestCommonName = 64;
-/** `system:node:` and the longest name that DNS has. */
-const longestTaken = "system:node:".length + 253;
+/** `system:node:` and the longest name in DNS. */
+const longestAccepted = "system:node:".length + 253;
 
 /**
- * Refuses names that no certificate could hold, before anything is asked of anybody, and puts those right that no
- * client would find in it: a host name has no dot at its end there, a node's name no capitals (kubelet writes its own
- * in lower case), and a client looks for an address among the IP SANs alone.
+ * Refuses names that a certificate can't hold, before the server is asked. Corrects names that clients would not
+ * recognise:
+ * - a host name loses the dot at its end;
+ * - a node's name becomes lower case, as kubelet writes its own;
+ * - an address in the common name is added to the IP SANs, where clients look for it.
  *
- * @throws Failure (usage) that names the one that is wrong
+ * @throws Failure (usage) that says which name is wrong
  * @see RFC 5280, appendix A.1 (upper bounds) and section 4.2.1.6 (IA5String); RFC 6125, section 6.4
  */
 export function checkNames(names: Names): Names {
@@ -31,11 +33,11 @@ export function checkNames(names: Names): Names {
   const ipAddresses =
     address === undefined || isListed ? names.ipAddresses : [...names.ipAddresses, commonName];
   for (const [what, value, longest] of [
-    ["common name", commonName, longestTaken],
+    ["common name", commonName, longestAccepted],
     ...organisations.map((name) => ["organisation", name, 64] as const),
   ] as const) {
     if (value.trim() === "" || value.length > longest || /[\p{Cc}\p{Cf}]/u.test(value)) {
-      throw wrong(what, value, `it has to have 1 to ${longest} characters, and none that can't be seen`);
+      throw wrong(what, value, `it needs 1 to ${longest} characters, none of them invisible`);
     }
   }
   for (const name of dnsNames) checkHostName(name);
@@ -53,22 +55,22 @@ function checkHostName(name: string): void {
     throw wrong(
       "host name",
       name,
-      'it has to have 1 to 253 characters, none of them white space or one of , ; / " \\',
+      'it needs 1 to 253 characters, none of them white space or one of , ; / " \\',
     );
   }
   if (normalIp(name) !== undefined) throw wrong("host name", name, "give an address among the IP SANs");
-  // A server makes another kind of name of it.
+  // A server would turn it into an email address.
   if (name.includes("@")) throw wrong("host name", name, "give the host's name alone, without a user");
 }
 
-/** What is no host's name may end with a dot, as a firm's does. */
+/** Removes the dot from host names only: a company's name may end with one. */
 function rightCommonName(name: string): string {
   const [, node] = /^system:node:(.*)$/s.exec(name) ?? [];
   if (node !== undefined) return `system:node:${withoutDot(node.toLowerCase())}`;
   return /^[\w-]+(\.[\w-]+)*\.$/.test(name) ? withoutDot(name) : name;
 }
 
-/** As DNS has it, the dot says that a name is whole; a certificate's always is. */
+/** In DNS a dot at the end marks a fully qualified name. Certificates write such names without it. */
 function withoutDot(name: string): string {
   return /[^.]\.$/.test(name) ? name.slice(0, -1) : name;
 }
@@ -80,12 +82,12 @@ function wrong(what: string, value: string, hint: string): Failure {
 }
 
 /**
- * In any order, and however a host name or an address is written.
+ * Whether two sets of names are equal. Order, the case of host names and the spelling of addresses don't matter.
  *
- * @param implied a DNS name that may stand beside those asked for: the server adds the common name
+ * @param implied a DNS name that may be in only one of the two: the server adds the common name
  */
 export function isSameNames(found: Names, asked: Names, implied?: string): boolean {
-  // To the letter, most often.
+  // A shortcut: most often they are identical.
   if (JSON.stringify(found) === JSON.stringify(asked)) return true;
   const hosts = ({ dnsNames }: Names) =>
     dnsNames.map((name) => name.toLowerCase()).filter((name) => name !== implied?.toLowerCase());

@@ -1,6 +1,6 @@
 /**
- * The runtime's `node:crypto`, loaded when it is first asked for. An import would be loaded with whoever imports it,
- * and takes a third of what a run costs in which nothing is due, which needs none of it.
+ * The runtime's `node:crypto`, loaded on first use. A run in which nothing is due doesn't need it, and a static import
+ * would take a third of that run's time.
  *
  * @see https://nodejs.org/api/process.html#processgetbuiltinmoduleid
  */

@@ -9,10 +9,10 @@ export interface PemBlock {
 const block = /-----BEGIN ([A-Z0-9 ]+)-----([^-]*)-----END \1-----/g;
 
 /**
- * The blocks of a PEM text; what stands between them is explanatory and passed over.
+ * The blocks in a PEM text. Text between the blocks is ignored.
  *
- * @param what whose text it is, for the sentence
- * @throws Failure (data) when a block's base64 is broken, or a block is not closed
+ * @param what names the text in messages
+ * @throws Failure (data) when a block's base64 is broken, or a block has no end
  * @see RFC 7468, sections 2 and 3
  */
 export function decodePem(text: string, what: string): readonly PemBlock[] {
@@ -27,7 +27,7 @@ export function decodePem(text: string, what: string): readonly PemBlock[] {
 
 function decodeBase64(body: string, what: string): Uint8Array<ArrayBuffer> {
   const packed = body.replace(/\s+/g, "");
-  // Buffer.from passes over what is not base64; a key must not be read with a hole in it.
+  // Buffer.from skips characters that are not base64. A key must never be read with a part missing.
   if (!/^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$/.test(packed) || packed === "") {
     throw new Failure("data", `${what} holds a PEM block with broken base64`);
   }

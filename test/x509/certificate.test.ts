@@ -55,14 +55,14 @@ function withSans(config: string): Certificate {
 
 describe("readCertificates() reads", () => {
   test.each([
-    ["a plain one", "/O=system:nodes/CN=system:node:a", "system:node:a", ["system:nodes"]],
+    ["two names", "/O=system:nodes/CN=system:node:a", "system:node:a", ["system:nodes"]],
     ["several organisations", "/O=one/O=two/CN=a", "a", ["one", "two"]],
     ["several organisations in one part, as Go writes them", "/O=one+O=two/CN=a", "a", ["one", "two"]],
-    ["all in one part", "/O=one+OU=x+CN=a", "a", ["one"]],
-    ["what is special", '/O=a\\+O=b, c/CN="q\\\\;<>=#"', '"q\\;<>=#"', ["a+O=b, c"]],
+    ["all names in one part", "/O=one+OU=x+CN=a", "a", ["one"]],
+    ["special characters", '/O=a\\+O=b, c/CN="q\\\\;<>=#"', '"q\\;<>=#"', ["a+O=b, c"]],
     ["a leading # and blanks", "/O= lead and trail /CN=#1", "#1", [" lead and trail "]],
     ["another script", "/O=日本/CN=größe", "größe", ["日本"]],
-    ["a line feed, which makes no name of its own", "/OU=x\nO=evil\nCN=root/CN=a", "a", []],
+    ["a line feed that looks like the start of another name", "/OU=x\nO=evil\nCN=root/CN=a", "a", []],
     ["a line feed in the name", "/CN=a\nb", "a\nb", []],
     ["no common name", "/O=one", "", ["one"]],
   ])("names: %s", (_name, subject, commonName, organisations) => {
@@ -72,9 +72,9 @@ describe("readCertificates() reads", () => {
   });
 
   test.each([
-    ["its common name", "/O=one/CN=a, CA", "a, CA"],
-    ["its whole name where it has none", "/O=one/OU=two", "O=one, OU=two"],
-  ])("who signed it: %s", (_name, subject, name) => {
+    ["the common name", "/O=one/CN=a, CA", "a, CA"],
+    ["the whole name if there is no common name", "/O=one/OU=two", "O=one, OU=two"],
+  ])("the issuer: %s", (_name, subject, name) => {
     expect(issuerName(selfSigned(subject))).toBe(name);
   });
 
@@ -88,7 +88,7 @@ describe("readCertificates() reads", () => {
     );
   });
 
-  test("host names that were made to look like several", () => {
+  test("a host name that looks like several", () => {
     const read = withSans(
       'DNS.1="a, DNS:evil.example"\nDNS.2="q\\"uote"\nURI.1="http://x/, DNS:other.example"\nDNS.3=b',
     );
@@ -96,18 +96,18 @@ describe("readCertificates() reads", () => {
     expect(read.ipAddresses).toEqual([]);
   });
 
-  test("no other names where there are none", () => {
+  test("a certificate without other names", () => {
     const read = selfSigned("/CN=a");
     expect([read.dnsNames, read.ipAddresses]).toEqual([[], []]);
   });
 
-  test("when it begins and ends", () => {
+  test("the times when validity begins and ends", () => {
     const { notBefore, notAfter } = selfSigned("/CN=a");
     expect(notAfter.getTime() - notBefore.getTime()).toBe(30 * 86_400_000);
     expect(Math.abs(notBefore.getTime() - Date.now())).toBeLessThan(60_000);
   });
 
-  test("a chain in its order, each alone, and passes over a key", () => {
+  test("the certificates of a chain in order, and skips a key", () => {
     const [one, two] = [selfSignedPem("/CN=one"), selfSignedPem("/CN=two")];
     const read = readCertificates(`${keyPem}${one}between\n${two}`, "it");
     expect(read.map(({ commonName }) => commonName)).toEqual(["one", "two"]);
@@ -115,8 +115,8 @@ describe("readCertificates() reads", () => {
   });
 
   test.each([
-    ["nothing", "", "holds no certificate in PEM"],
-    ["a key alone", keyPem, "holds no certificate in PEM"],
+    ["an empty text", "", "holds no certificate in PEM"],
+    ["only a key", keyPem, "holds no certificate in PEM"],
     [
       "a certificate that is cut off",
       selfSignedPem("/CN=a").slice(0, 200),
@@ -135,7 +135,7 @@ describe("readCertificates() reads", () => {
 });
 
 describe("isFor()", () => {
-  test("holds for the key that is in the certificate alone", async () => {
+  test("is true only for the certificate's own key", async () => {
     const own = await readKey(keyPem, "it");
     const other = await readKey(opensslEcKey("P-256"), "it");
     const certificate = selfSigned("/CN=a");
@@ -143,7 +143,7 @@ describe("isFor()", () => {
     expect(isFor(certificate, other.key)).toBe(false);
   });
 
-  test("holds for the same key in another form", async () => {
+  test("is true for the same key in another format", async () => {
     const certificate = selfSigned("/CN=a");
     for (const form of [["ec"], ["ec", "-no_public"], ["pkey", "-ec_conv_form", "compressed"]]) {
       expect(isFor(certificate, (await readKey(openssl(form, keyPem), "it")).key)).toBe(true);
@@ -152,7 +152,7 @@ describe("isFor()", () => {
 });
 
 describe("isSignedBy()", () => {
-  // Without key identifiers, which tell two CAs of one name apart before any signature is looked at.
+  // Without key identifiers. With them, two CAs of the same name differ before any signature is checked.
   using folder = temporaryFolder();
   const at = (name: string) => `${folder.path}/${name}`;
   const make = (name: string, subject: string, key: string, ...signer: string[]) => {
@@ -180,26 +180,26 @@ describe("isSignedBy()", () => {
   const renamed = make("renamed", "/CN=another", caKey);
   const leaf = make("leaf", "/CN=leaf", opensslEcKey("P-256"), "-CA", at("ca.pem"), "-CAkey", at("ca.key"));
 
-  test("holds for the CA whose key signed", () => {
+  test("is true for the CA whose key signed", () => {
     expect(isSignedBy(leaf, ca)).toBe(true);
     expect(isSignedBy(ca, leaf)).toBe(false);
     expect(isSignedBy(leaf, leaf)).toBe(false);
   });
 
-  test("does not hold for another CA of the same name", () => {
+  test("is false for another CA of the same name", () => {
     expect(namesake.commonName).toBe(ca.commonName);
     expect(isSignedBy(leaf, namesake)).toBe(false);
   });
 
-  test("does not hold for the same key under another name", () => {
+  test("is false for a CA with the same key and another name", () => {
     expect(isSignedBy(leaf, renamed)).toBe(false);
   });
 
-  test("tells a root from the rest", () => {
+  test("finds the root of a chain", () => {
     expect([ca, namesake, renamed, leaf].map(isSelfSigned)).toEqual([true, true, true, false]);
   });
 
-  test("isSameCertificate() compares the whole of them", () => {
+  test("isSameCertificate() compares whole certificates", () => {
     const again = readCertificates(`\n${ca.pem.replaceAll("\n", "\r\n")}`, "it")[0];
     expect(isSameCertificate(ca, again)).toBe(true);
     expect(isSameCertificate(ca, namesake)).toBe(false);

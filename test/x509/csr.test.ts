@@ -36,7 +36,7 @@ const only = (commonName: string): Names => ({
   ipAddresses: [],
 });
 
-/** openssl's own reading, of a CSR whose signature it found to be right. */
+/** How openssl prints a CSR, after it has verified the signature. */
 function verified(csr: string): string {
   return openssl(
     ["req", "-noout", "-verify", "-text", "-nameopt", "utf8,sep_multiline,lname", "-subject"],
@@ -51,7 +51,7 @@ function key(type: KeyType["type"]): PrivateKey {
 }
 
 describe("createCsr()", () => {
-  test.each(keys)("is one that openssl verifies, with every name in it: %s", (_name, it) => {
+  test.each(keys)("makes a CSR that openssl verifies, with every name in it: %s", (_name, it) => {
     const text = verified(createCsr(it, names));
     expect(text).toContain(
       "organizationName=system:nodes\n    organizationName=second\n    commonName=system:node:worker-1\n",
@@ -68,19 +68,19 @@ describe("createCsr()", () => {
     ["EC P-384", "ecdsa-with-SHA384"],
     ["EC P-521", "ecdsa-with-SHA512"],
     ["Ed25519", "ED25519"],
-  ])("signs with what belongs to the key: %s", (name, algorithm) => {
+  ])("chooses the signature algorithm by the key: %s", (name, algorithm) => {
     const it = keys.find(([of]) => of === name)?.[1];
     expect(verified(createCsr(it ?? key("rsa"), names))).toContain(`Signature Algorithm: ${algorithm}\n`);
   });
 
-  test("asks for no extension where there are no other names", () => {
+  test("asks for no extension when there are no other names", () => {
     const text = verified(createCsr(key("ec"), only("admin")));
     expect(text).toContain("commonName=admin\n");
     expect(text).not.toContain("Subject Alternative Name");
     expect(text).toContain("Attributes:\n            (none)");
   });
 
-  test("carries names of any script, and what is special in a name, as they are", () => {
+  test("keeps names in any script, and special characters, unchanged", () => {
     const it = { ...only('größe, 日本="x"+\\#;<>'), organisations: ["O=other/CN=root"] };
     const text = openssl(
       ["req", "-noout", "-subject", "-nameopt", "utf8,sep_multiline,lname"],
@@ -90,7 +90,7 @@ describe("createCsr()", () => {
     expect(text).toContain("organizationName=O=other/CN=root\n");
   });
 
-  test("writes every form of an address by its bytes", () => {
+  test("writes every spelling of an address as bytes", () => {
     const ipAddresses = ["::", "2001:DB8::1", "::ffff:192.0.2.1", "1:2:3:4:5:6:7:8", "255.255.255.255"];
     expect(verified(createCsr(key("ec"), { ...only("a"), ipAddresses }))).toContain(
       "IP Address:0:0:0:0:0:0:0:0, IP Address:2001:DB8:0:0:0:0:0:1, IP Address:0:0:0:0:0:FFFF:C000:201, " +
@@ -98,7 +98,7 @@ describe("createCsr()", () => {
     );
   });
 
-  test("holds a hundred names", () => {
+  test("has room for a hundred names", () => {
     const dnsNames = Array.from({ length: 100 }, (_, i) => `host-${i}.example.com`);
     const text = verified(createCsr(key("ec"), { ...only("a"), dnsNames }));
     for (const name of dnsNames) expect(text).toContain(`DNS:${name}`);
@@ -112,7 +112,7 @@ describe("createCsr() in the shape of RFC 2986, section 4", () => {
       expect(rest).toBe(0);
       expect(version).toBe(0);
       expect(Buffer.from(publicKey)).toEqual(Buffer.from(publicKeyDer(it.key)));
-      // [0], there even when it is empty: a server says "sequence truncated" otherwise.
+      // [0] has to be there even when empty. Without it a server says "sequence truncated".
       expect(attributes.idBlock).toMatchObject({ tagClass: 3, tagNumber: 0, isConstructed: true });
       expect(attributes.valueBlock.value).toHaveLength(asked.dnsNames.length > 0 ? 1 : 0);
     }

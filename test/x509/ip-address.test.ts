@@ -14,7 +14,7 @@ describe("ipBytes()", () => {
     ["1:2:3:4:5:6:7:8", "00010002000300040005000600070008"],
     ["1::8", `0001${"00".repeat(13)}08`],
     ["::ffff:10.0.0.1", `${"00".repeat(10)}ffff0a000001`],
-    // One that the runtime's URL parser takes for none.
+    // The runtime's URL parser refuses this one.
     ["::0:0:0:0:0.0.0.1", `${"00".repeat(15)}01`],
     ["64:ff9b::192.0.2.1", `0064ff9b${"00".repeat(8)}c0000201`],
   ])("%s", (text, hex) => {
@@ -39,14 +39,14 @@ describe("ipBytes()", () => {
     "::1.2.3",
     "0x7f.1",
     "localhost",
-  ])("takes %j for none", (text) => {
+  ])("returns undefined for %j", (text) => {
     expect(ipBytes(text)).toBeUndefined();
     expect(normalIp(text)).toBeUndefined();
   });
 });
 
 describe("normalIp()", () => {
-  test("is one text for each way to write an address", () => {
+  test("is the same for every spelling of an address", () => {
     const groups = fc.array(fc.integer({ min: 0, max: 0xffff }), { minLength: 8, maxLength: 8 });
     fc.assert(
       fc.property(groups, (words) => {
@@ -68,7 +68,7 @@ describe("normalIp()", () => {
     );
   });
 
-  test("tells different addresses apart, IPv4 from IPv6 too", () => {
+  test("differs for different addresses, also between IPv4 and IPv6", () => {
     fc.assert(
       fc.property(fc.ipV4(), fc.ipV6(), (a, b) => {
         expect(normalIp(a)).toBe(
@@ -79,7 +79,7 @@ describe("normalIp()", () => {
         );
         expect(normalIp(b)).toMatch(/^[0-9a-f]{32}$/);
         expect(normalIp(`::${a}`)).not.toBe(normalIp(a));
-        // What a server signs for it.
+        // A server signs this form.
         expect(normalIp(`::ffff:${a}`)).toBe(normalIp(a));
       }),
     );
@@ -97,7 +97,7 @@ describe("ipText()", () => {
     expect(ipText(normalIp(address) ?? "")).toBe(text);
   });
 
-  test("writes each address so that it is read as the same again", () => {
+  test("writes addresses that are read back as the same ones", () => {
     fc.assert(
       fc.property(fc.oneof(fc.ipV4(), fc.ipV6()), (address) => {
         const normal = normalIp(address) ?? "";
@@ -106,7 +106,7 @@ describe("ipText()", () => {
     );
   });
 
-  test.each(["", "localhost", "0a00", "0A000001"])("leaves %j as it is", (text) => {
+  test.each(["", "localhost", "0a00", "0A000001"])("returns %j unchanged", (text) => {
     expect(ipText(text)).toBe(text);
   });
 });

@@ -10,7 +10,7 @@ interface Sample {
   readonly name: string;
   readonly label: string;
   readonly der: Uint8Array;
-  /** Where each length of the DER stands. */
+  /** The offset of each length field in the DER. */
   readonly lengthAt: readonly number[];
 }
 
@@ -31,7 +31,7 @@ function sample(name: string, pem: string): Sample {
   return { name, label: block.label, der: block.der, lengthAt: lengthsOf(block.der) };
 }
 
-/** The place of the first byte of each length, nested ones too; what a string holds is not looked into. */
+/** The offset of the first byte of each length field, nested ones included. Does not look inside strings. */
 function lengthsOf(der: Uint8Array, from = 0, end = der.length): number[] {
   const places: number[] = [];
   for (let at = from; at + 1 < end; ) {
@@ -57,20 +57,20 @@ function replaced(der: Uint8Array, at: number, byte: number): Uint8Array {
 }
 
 describe("readKey() on malformed DER", () => {
-  test.each(samples)("$name cut off anywhere is refused", async (it) => {
+  test.each(samples)("refuses $name cut off at any byte", async (it) => {
     for (let end = 1; end < it.der.length; end += it.der.length > 300 ? 7 : 1) {
       const failure = await failureOf(() => read(it, it.der.subarray(0, end)));
       expect(failure.kind).toBe("data");
     }
   });
 
-  test.each(samples)("$name with bytes behind it is refused", async (it) => {
+  test.each(samples)("refuses $name with bytes after it", async (it) => {
     for (const tail of [[0], [0x05, 0x00], [...it.der]]) {
       await failureOf(() => read(it, Buffer.concat([it.der, Uint8Array.from(tail)])));
     }
   });
 
-  test.each(samples)("$name with any of its lengths changed is refused", async (it) => {
+  test.each(samples)("refuses $name with any length changed", async (it) => {
     expect(it.lengthAt.length).toBeGreaterThan(4);
     for (const at of it.lengthAt) {
       const right = it.der[at] ?? 0;
@@ -80,15 +80,15 @@ describe("readKey() on malformed DER", () => {
     }
   });
 
-  test.each(samples)("$name with any of its tags changed is refused", async (it) => {
-    // RSA's parameters are NULL, and say nothing.
+  test.each(samples)("refuses $name with any tag changed", async (it) => {
+    // Except the tag of RSA's parameters: they are NULL and carry no information.
     for (const at of it.lengthAt.map((place) => place - 1).filter((place) => it.der[place] !== 0x05)) {
       for (const tag of [0x01, 0x05, 0x0c, 0x31, 0xa5])
         await failureOf(() => read(it, replaced(it.der, at, tag)));
     }
   });
 
-  test("gives a key or a Failure for whatever is changed, and never another error", async () => {
+  test("returns a key or throws a Failure for any change, and never throws another error", async () => {
     const change = fc.record({
       it: fc.constantFrom(...samples.slice(0, 4)),
       edits: fc.array(fc.tuple(fc.nat(2000), fc.nat(255), fc.constantFrom("set", "drop", "insert")), {
@@ -108,7 +108,7 @@ describe("readKey() on malformed DER", () => {
         );
         try {
           const { key } = await read(it, Uint8Array.from(der));
-          // One that is taken is of use.
+          // A key that is accepted can be used.
           expect(publicKeyDer(key).length).toBeGreaterThan(40);
         } catch (error) {
           if (!(error instanceof Failure)) throw error;
@@ -118,7 +118,7 @@ describe("readKey() on malformed DER", () => {
     );
   });
 
-  test("gives a key or a Failure for any text", async () => {
+  test("returns a key or throws a Failure for any text", async () => {
     const line = fc.oneof(
       fc.string(),
       fc.constantFrom(

@@ -15,12 +15,12 @@ describe("chooseKeyType()", () => {
     [undefined, "2048", "RSA 2048"],
     [undefined, "384", "EC P-384"],
   ];
-  test.each(chosen)("takes type %s and size %s", (type, bits, name) => {
+  test.each(chosen)("accepts type %s and size %s", (type, bits, name) => {
     const key = chooseKeyType(type, bits);
     expect(key && keyTypeName(key)).toBe(name);
   });
 
-  test("chooses none where none is asked for", () => {
+  test("returns undefined when nothing is asked for", () => {
     expect(chooseKeyType()).toBeUndefined();
   });
 
@@ -39,7 +39,7 @@ describe("chooseKeyType()", () => {
     [undefined, "1024"],
     [undefined, "0"],
   ];
-  test.each(refused)("refuses type %s with size %s, and offers those there are", async (type, bits) => {
+  test.each(refused)("refuses type %s with size %s, and lists the supported ones", async (type, bits) => {
     const failure = await failureOf(() => chooseKeyType(type, bits));
     expect(failure.kind).toBe("usage");
     expect(failure.hint).toBe("choose rsa (2048, 3072, 4096), ec (256, 384, 521) or ed25519");

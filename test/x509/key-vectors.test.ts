@@ -36,7 +36,7 @@ describe("readKey() on the vectors of RFC 8410, section 10.3", () => {
     expect(publicKeyDer(read.key).slice(-32)).toEqual(Uint8Array.from(publicKey));
   });
 
-  test("version 2 with the public key of another is refused", async () => {
+  test("refuses version 2 with another key's public key", async () => {
     const { secretKey } = ed25519.keygen();
     const { publicKey } = ed25519.keygen();
     const pem = encodePem("PRIVATE KEY", version2(secretKey, publicKey));
@@ -45,7 +45,7 @@ describe("readKey() on the vectors of RFC 8410, section 10.3", () => {
     expect(failure.message).toBe("/etc/a-key.pem holds a public key that does not belong to its private key");
   });
 
-  test("version 2 cut at any byte, or with one more, is refused", async () => {
+  test("refuses version 2 cut at any byte, or with one byte more", async () => {
     const der = decodePem(rfc8410.version2, "it")[0]?.der ?? new Uint8Array();
     for (let end = 1; end < der.length; end++) {
       await failureOf(() => readKey(encodePem("PRIVATE KEY", der.subarray(0, end)), "it"));
@@ -77,7 +77,7 @@ const rfc6979 = [
 ];
 
 describe("readKey() on RFC 5915's form of the keys of RFC 6979, appendix A.2", () => {
-  test.each(rfc6979)("$curve, with its public point and without", async ({ oid, x, u }) => {
+  test.each(rfc6979)("reads $curve with its public point and without", async ({ oid, x, u }) => {
     const version = tlv(0x02, "01");
     const parameters = tlv(0xa0, oid);
     const point = tlv(0xa1, tlv(0x03, `0004${u}`));
@@ -91,8 +91,8 @@ describe("readKey() on RFC 5915's form of the keys of RFC 6979, appendix A.2", (
     }
   });
 
-  test.each(rfc6979)("$curve with the public point of another key is refused", async ({ oid, x, u }) => {
-    // The same point mirrored: on the curve, too, so that only its belonging to the key is wrong.
+  test.each(rfc6979)("refuses $curve with another key's public point", async ({ oid, x, u }) => {
+    // The mirrored point is on the curve, but does not belong to the key.
     const half = u.length / 2;
     const mirrored = u.slice(0, half) + negated(u.slice(half), oid);
     const der = tlv(
@@ -102,7 +102,7 @@ describe("readKey() on RFC 5915's form of the keys of RFC 6979, appendix A.2", (
     await failureOf(() => readKey(encodePem("EC PRIVATE KEY", Buffer.from(der, "hex")), "it"));
   });
 
-  test.each(rfc6979)("$curve with a scalar of zero or beyond the order is refused", async ({ oid, x }) => {
+  test.each(rfc6979)("refuses $curve with a scalar of zero or beyond the order", async ({ oid, x }) => {
     for (const scalar of [x.replace(/./g, "0"), x.replace(/./g, "f")]) {
       const der = tlv(0x30, tlv(0x02, "01") + tlv(0x04, scalar) + tlv(0xa0, oid));
       await failureOf(() => readKey(encodePem("EC PRIVATE KEY", Buffer.from(der, "hex")), "it"));
@@ -110,7 +110,7 @@ describe("readKey() on RFC 5915's form of the keys of RFC 6979, appendix A.2", (
   });
 });
 
-/** DER of a tag and its content, both in hexadecimal. */
+/** The DER of a tag and its content, both in hexadecimal. */
 function tlv(tag: number, content: string): string {
   const hex = (value: number) => value.toString(16).padStart(2, "0");
   const length = content.length / 2;
@@ -130,7 +130,7 @@ function version2(seed: Uint8Array, publicKey: Uint8Array): Buffer {
   return Buffer.from(tlv(0x30, content), "hex");
 }
 
-/** The other square root: the field's prime less the coordinate. */
+/** The other square root: the field's prime minus the coordinate. */
 function negated(y: string, oid: string): string {
   const prime =
     {

@@ -49,7 +49,7 @@ const everyForm: ReadonlyArray<readonly [name: string, pem: string, type: KeyTyp
 ];
 
 describe("readKey()", () => {
-  test.each(everyForm)("reads %s, and keeps it to the letter", async (_name, pem, type) => {
+  test.each(everyForm)("reads %s, and keeps its text unchanged", async (_name, pem, type) => {
     const read = await readKey(pem, "it");
     expect(read.type).toEqual(type);
     expect(read.pem).toBe(pem);
@@ -81,7 +81,7 @@ describe("readKey()", () => {
       openssl(["pkcs8", "-topk8", "-passout", "pass:secret"], p256Key),
       "holds a key that is encrypted",
     ],
-    ["a key encrypted in the old way", legacy, "holds a key that is encrypted"],
+    ["a key encrypted in OpenSSL's old format", legacy, "holds a key that is encrypted"],
     ["a key on secp256k1", opensslEcKey("secp256k1"), "holds a private key that can't be read"],
     [
       "a key on secp256k1 in SEC 1",
@@ -91,11 +91,11 @@ describe("readKey()", () => {
     [
       "an RSA key of 1024 bits",
       opensslRsaKey(1024),
-      "holds an RSA key of 1024 bits; 2048 is the least that is safe",
+      "holds an RSA key of 1024 bits; at least 2048 are needed",
     ],
-    ["an X25519 key", opensslKey("X25519"), "holds a key of a kind that we don't use (x25519)"],
+    ["an X25519 key", opensslKey("X25519"), "holds a key of an unsupported type (x25519)"],
     ["an Ed448 key", opensslKey("ED448"), "holds a private key that can't be read"],
-    ["a DSA key", dsaKey(), "holds a key of a kind that we don't use (dsa)"],
+    ["a DSA key", dsaKey(), "holds a key of an unsupported type (dsa)"],
     ["two keys", rsa + p256Key, "holds 2 private keys"],
     ["a certificate", selfSigned(p256Key), "holds no private key in PEM"],
     ["a public key", openssl(["pkey", "-pubout"], p256Key), "holds no private key in PEM"],
@@ -148,7 +148,7 @@ describe("generateKey()", () => {
     ["P-521", ec(521), /NIST CURVE: P-521/],
     ["Ed25519", { type: "ed25519", bits: 256 }, /ED25519 Private-Key/],
   ];
-  test.each(types)("makes %s that openssl and readKey() take for the same", async (_name, type, words) => {
+  test.each(types)("makes %s that openssl and readKey() read alike", async (_name, type, words) => {
     const made = await generateKey(type);
     expect(openssl(["pkey", "-noout", "-text"], made.pem)).toMatch(words);
     const read = await readKey(made.pem, "it");
@@ -157,7 +157,7 @@ describe("generateKey()", () => {
     expect(encodePem("PUBLIC KEY", publicKeyDer(made.key))).toBe(openssl(["pkey", "-pubout"], made.pem));
   });
 
-  test("makes another one each time", async () => {
+  test("makes a new key each time", async () => {
     const pems = await Promise.all(Array.from({ length: 8 }, () => generateKey(ec(256))));
     expect(new Set(pems.map(({ pem }) => pem)).size).toBe(8);
   });
@@ -168,7 +168,7 @@ describe("publicKeyDer() against another implementation", () => {
     ["P-256", p256],
     ["P-384", p384],
     ["P-521", p521],
-  ] as const)("gives the point of %s that the scalar times the base gives", async (curve, noble) => {
+  ] as const)("returns the point on %s that is the scalar times the base point", async (curve, noble) => {
     for (let i = 0; i < 10; i++) {
       const { secretKey, publicKey } = noble.keygen();
       const key = await readKey(sec1WithoutPoint(curve, secretKey), "it");
@@ -178,13 +178,13 @@ describe("publicKeyDer() against another implementation", () => {
     }
   });
 
-  test("gives the public key of an Ed25519 seed", async () => {
+  test("returns the public key of an Ed25519 seed", async () => {
     for (let i = 0; i < 10; i++) {
       const { secretKey, publicKey } = ed25519.keygen();
       const seed = Buffer.concat([Buffer.from("302e020100300506032b657004220420", "hex"), secretKey]);
       const { key } = await readKey(encodePem("PRIVATE KEY", seed), "it");
       expect(publicKeyDer(key).slice(-32)).toEqual(Uint8Array.from(publicKey));
-      // What our key signs is what the other implementation takes, and the other way round.
+      // Each implementation verifies the other's signatures.
       const message = Buffer.from("renew");
       expect(ed25519.verify(sign(null, message, key), message, publicKey)).toBe(true);
       expect(verify(null, message, key, ed25519.sign(message, secretKey))).toBe(true);
@@ -192,7 +192,7 @@ describe("publicKeyDer() against another implementation", () => {
   });
 });
 
-/** RFC 5915, section 3: version, key and curve, and no more. */
+/** RFC 5915, section 3, with version, key and curve only. */
 function sec1WithoutPoint(curve: keyof typeof nist, scalar: Uint8Array): string {
   const oid = { "P-256": "06082a8648ce3d030107", "P-384": "06052b81040022", "P-521": "06052b81040023" }[
     curve
@@ -212,7 +212,7 @@ function selfSigned(key: string): string {
 }
 
 function dsaKey(): string {
-  // A smaller one is made in a moment; it is its kind that is refused.
+  // A small key is made quickly. It is refused for its type, not its size.
   const parameters = openssl([
     "genpkey",
     "-genparam",

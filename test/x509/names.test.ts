@@ -10,7 +10,7 @@ const good: Names = {
 };
 
 describe("checkNames()", () => {
-  test("gives back what a certificate can hold", () => {
+  test("returns valid names unchanged", () => {
     expect(checkNames(good)).toEqual(good);
     expect(checkNames({ ...good, commonName: "日".repeat(64) }).commonName).toHaveLength(64);
     const node = `system:node:${"n".repeat(63)}.${"a".repeat(63)}.example.com`;
@@ -52,7 +52,7 @@ describe("checkNames()", () => {
     ["an address with a prefix length", { ipAddresses: ["10.0.0.0/8"] }, '"10.0.0.0/8"', "IP address"],
     ["an address with a port", { ipAddresses: ["10.0.0.1:443"] }, '"10.0.0.1:443"', "IP address"],
   ];
-  test.each(bad)("refuses %s, and names it on one line", async (_name, names, quoted, what) => {
+  test.each(bad)("refuses %s, and quotes it on one line", async (_name, names, quoted, what) => {
     const failure = await failureOf(() => checkNames({ ...good, ...names }));
     expect(failure.kind).toBe("usage");
     expect(failure.message).toContain(quoted);
@@ -62,7 +62,7 @@ describe("checkNames()", () => {
   });
 });
 
-describe("checkNames() puts right", () => {
+describe("checkNames() corrects", () => {
   test.each([
     ["node-1.example.com.", "node-1.example.com"],
     ["localhost.", "localhost"],
@@ -94,7 +94,7 @@ describe("checkNames() puts right", () => {
     ["fd00:0::5", ["fd00::5"], ["fd00::5"]],
     ["fd00::5", [], ["fd00::5"]],
     ["10.0.0.5.example.com", [], []],
-  ])("an address as the common name: %s beside %j", (commonName, ipAddresses, right) => {
+  ])("the IP SANs for the common name %s beside %j", (commonName, ipAddresses, right) => {
     expect(checkNames({ ...good, commonName, ipAddresses }).ipAddresses).toEqual([...right]);
   });
 });

@@ -7,7 +7,7 @@ import { opensslEcKey } from "../support/openssl.ts";
 const bytes = fc.uint8Array({ minLength: 1, maxLength: 300 });
 
 describe("encodePem()", () => {
-  test("writes what decodePem() reads back, in lines of 64 characters at most", () => {
+  test("writes lines of at most 64 characters that decodePem() reads back", () => {
     fc.assert(
       fc.property(bytes, (der) => {
         const pem = encodePem("SOME THING", der);
@@ -18,7 +18,7 @@ describe("encodePem()", () => {
     );
   });
 
-  test("writes the very text that openssl does", () => {
+  test("writes the same text as openssl", () => {
     const pem = opensslEcKey("P-384");
     const [block] = decodePem(pem, "it");
     expect(encodePem(block?.label ?? "", block?.der ?? new Uint8Array())).toBe(pem);
@@ -26,7 +26,7 @@ describe("encodePem()", () => {
 });
 
 describe("decodePem()", () => {
-  test("reads several blocks in their order, and passes over what stands between", () => {
+  test("reads several blocks in order, and ignores text between them", () => {
     const text = `subject=CN = a\n${encodePem("A", Buffer.from("one"))}\nand\n${encodePem("B", Buffer.from("two"))}end`;
     expect(decodePem(text, "it").map(({ label, der }) => [label, Buffer.from(der).toString()])).toEqual([
       ["A", "one"],
@@ -34,27 +34,27 @@ describe("decodePem()", () => {
     ]);
   });
 
-  test("reads the line ends of any system", () => {
+  test("reads any line ends", () => {
     const pem = encodePem("A", Buffer.alloc(100, 7));
     const [block] = decodePem(pem.replaceAll("\n", "\r\n"), "it");
     expect(block?.der).toEqual(new Uint8Array(100).fill(7));
   });
 
-  test("gives none for a text without any", () => {
+  test("returns no blocks for a text without any", () => {
     expect(decodePem("", "it")).toEqual([]);
     expect(decodePem("token=abc\n", "it")).toEqual([]);
   });
 
   test.each([
     ["a footer that is missing", "-----BEGIN A-----\nAAAA\n", "cut off"],
-    ["a footer of another label", "-----BEGIN A-----\nAAAA\n-----END B-----\n", "cut off"],
+    ["a footer with another label", "-----BEGIN A-----\nAAAA\n-----END B-----\n", "cut off"],
     [
       "a second block in the first",
       "-----BEGIN A-----\nAAAA\n-----BEGIN A-----\nAAAA\n-----END A-----\n",
       "cut off",
     ],
     ["no content", "-----BEGIN A-----\n\n-----END A-----\n", "broken base64"],
-    ["base64 that is cut off", "-----BEGIN A-----\nAAAAA\n-----END A-----\n", "broken base64"],
+    ["truncated base64", "-----BEGIN A-----\nAAAAA\n-----END A-----\n", "broken base64"],
     ["padding in the middle", "-----BEGIN A-----\nAA==AAAA\n-----END A-----\n", "broken base64"],
     ["a character that is not base64", "-----BEGIN A-----\nAA*A\n-----END A-----\n", "broken base64"],
     ["base64 for URLs", "-----BEGIN A-----\nAA_A\n-----END A-----\n", "broken base64"],
