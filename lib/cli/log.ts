@@ -1,4 +1,4 @@
-import { fstatSync, writeSync } from "node:fs";
+import { fstatSync, statSync, writeSync } from "node:fs";
 import { Failure } from "../failure.ts";
 import { errorCode, fileError } from "../host/file-error.ts";
 import { visible, visibleJson, visibleLines } from "../visible.ts";
@@ -54,10 +54,14 @@ function fitted(line: string): readonly string[] {
   return columns ? fitLine(line, columns) : [line];
 }
 
-/** Asks without `process.stdout`, because that is slow to create and no unit needs it. */
+/**
+ * Asks without `process.stdout`, because that is slow to create and no unit needs it. A unit's output may go to
+ * /dev/null, which is a device, too.
+ */
 function mayBeTerminal(): boolean {
   try {
-    return fstatSync(1).isCharacterDevice();
+    const output = fstatSync(1);
+    return output.isCharacterDevice() && output.rdev !== statSync("/dev/null").rdev;
   } catch {
     return false;
   }
