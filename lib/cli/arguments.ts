@@ -1,8 +1,8 @@
-import { parseArgs } from "node:util";
-import type { ArgDef } from "citty";
+import type { ArgDef, ArgsDef, ParsedArgs } from "citty";
 import { Failure } from "../failure.ts";
 import { printable } from "../host/file-error.ts";
 import { nearest } from "../suggest.ts";
+import { type Flag, splitLine } from "./command-line.ts";
 
 /** A flag or a positional argument of a command: citty's definition, with more fields. */
 export type Argument = ArgDef & {
@@ -26,10 +26,10 @@ export function letter(argument: Argument): string | undefined {
 export type Arguments = Readonly<Record<string, Argument>>;
 
 /**
- * Reads a command line strictly. citty's own parser accepts unknown flags, surplus words and repeated flags.
+ * Reads a command line strictly. Unknown flags, surplus words and repeated flags are refused.
  *
  * @param command how it was called, for the hint that names its help
- * @returns the same command line in one plain form, each flag as `--name=value`, for citty to read
+ * @returns the same command line in one plain form, each flag as `--name=value`, for `argumentValues` to read
  * @throws Failure (usage) for the first mistake
  */
 export function checkArguments(args: Arguments, rawArgs: readonly string[], command = ""): string[] {
@@ -44,50 +44,49 @@ export function checkArguments(args: Arguments, rawArgs: readonly string[], comm
 
 function plainArguments(args: Arguments, rawArgs: readonly string[]): string[] {
   checkEncoding(rawArgs);
-  const flags = Object.entries(args).filter(([, { type }]) => type !== "positional");
-  const { tokens } = parseArgs({
-    args: spellOutBooleans(flags, rawArgs),
-    options: Object.fromEntries(
-      flags.map(([name, argument]) => {
-        const short = letter(argument);
-        const type = argument.type === "boolean" ? ("boolean" as const) : ("string" as const);
-        return [name, short === undefined ? { type } : { type, short }];
-      }),
-    ),
-    allowPositionals: true,
-    strict: false,
-    tokens: true,
-  });
+  const known = Object.entries(args)
+    .filter(([, { type }]) => type !== "positional")
+    .map(([name, it]) => ({ name, letter: letter(it), takesValue: it.type !== "boolean" }));
+  const { flags, words } = splitLine(known, rawArgs);
   const given = new Map<string, string[]>();
-  const words: string[] = [];
-  for (const token of tokens) {
-    if (token.kind === "positional") words.push(token.value);
-    if (token.kind !== "option") continue;
-    const [name, argument] = flagOf(args, token);
-    const value = checkFlag({ ...token, value: givenValue(token) }, argument);
+  for (const flag of flags) {
+    const [name, argument] = flagOf(args, flag);
+    const value = checkFlag(flag, argument);
     const values = given.get(name) ?? [];
-    if (values.length > 0 && argument.list !== true) throw usage(`${token.rawName} is given twice`);
+    if (values.length > 0 && argument.list !== true) throw usage(`${flag.rawName} is given twice`);
     given.set(name, [...values, value]);
   }
   checkWords(args, words);
   return [...[...given].flatMap(([name, values]) => plainFlag(name, args[name], values)), "--", ...words];
 }
 
-/** Turns `-w=false` into `--wait=false`: node:util would read it as the letters w, =, f and so on. */
-function spellOutBooleans(
-  flags: ReadonlyArray<readonly [string, Argument]>,
-  words: readonly string[],
-): string[] {
-  const end = words.indexOf("--");
-  return words.map((word, i) => {
-    const [, short, value] = ((end === -1 || i < end) && /^-(\w)(=.*)$/s.exec(word)) || [];
-    const [name] = flags.find(([, it]) => it.type === "boolean" && letter(it) === short) ?? [];
-    return short === undefined || name === undefined ? word : `--${name}${value}`;
-  });
+/**
+ * The values of all arguments. An argument that is not given has its default.
+ *
+ * @param plain as `checkArguments` gives it
+ */
+export function argumentValues<T extends ArgsDef & Arguments>(
+  args: T,
+  plain: readonly string[],
+): ParsedArgs<T> {
+  const end = plain.indexOf("--");
+  const words = plain.slice(end + 1);
+  const values = Object.fromEntries(
+    Object.entries(args).map(([name, argument]) => [
+      name,
+      argument.type === "positional" ? (words.shift() ?? argument.default) : argument.default,
+    ]),
+  );
+  for (const flag of plain.slice(0, end)) {
+    const [, name = "", value] = /^--([^=]+)(?:=(.*))?$/s.exec(flag) ?? [];
+    if (Object.hasOwn(args, name)) values[name] = value ?? true;
+    else values[name.slice("no-".length)] = false;
+  }
+  return values as ParsedArgs<T>;
 }
 
 /**
- * The flag that a token names. `--no-wait` names the flag `wait` if that is on by default.
+ * The flag that was meant. `--no-wait` names the flag `wait` if that is on by default.
  *
  * @throws Failure (usage) if there is none
  */
@@ -139,21 +138,8 @@ function checkEncoding(rawArgs: readonly string[]): void {
   throw usage(`${flag} is not UTF-8`, "give it in UTF-8");
 }
 
-/** A flag as node:util returns it. */
-interface Flag {
-  readonly name: string;
-  readonly rawName: string;
-  readonly value: string | undefined;
-  readonly inlineValue: boolean | undefined;
-}
-
-/** `-b=2048` means 2048, as in the Go tool; node:util would say `=2048`. */
-function givenValue({ rawName, value, inlineValue }: Flag): string | undefined {
-  return inlineValue === true && !rawName.startsWith("--") ? value?.replace(/^=/, "") : value;
-}
-
 /** @returns the flag's value; `true` or `false` for a boolean */
-function checkFlag({ rawName, value, inlineValue }: Flag, argument: Argument): string {
+function checkFlag({ rawName, value, isInline }: Flag, argument: Argument): string {
   if (argument.type === "boolean") {
     if (value === undefined) return isOff(rawName) && isOnByDefault(argument) ? "false" : "true";
     if (isOff(rawName)) throw usage(`${rawName} takes no value`);
@@ -162,7 +148,7 @@ function checkFlag({ rawName, value, inlineValue }: Flag, argument: Argument): s
   if (value === undefined || (value === "" && argument.mayBeEmpty !== true)) {
     throw usage(`${rawName} needs a value`);
   }
-  if (!inlineValue && value.startsWith("-") && value !== "-") {
+  if (!isInline && value.startsWith("-") && value !== "-") {
     // `--owner --group etcd` is a value forgotten, not an owner called --group.
     throw usage(`${rawName} needs a value`, `write ${rawName}=… if that is the value`);
   }

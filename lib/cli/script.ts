@@ -1,11 +1,11 @@
 import { writeFileSync } from "node:fs";
-import { type ArgsDef, defineCommand, type ParsedArgs, runCommand } from "citty";
+import type { ArgsDef, ParsedArgs } from "citty";
 import { version } from "../../package.json";
 import { parseDuration } from "../duration.ts";
 import { Failure } from "../failure.ts";
 import { isLoopback } from "../vault/address.ts";
 import { createVaultClient, type VaultClient } from "../vault/client.ts";
-import { type Arguments, checkArguments } from "./arguments.ts";
+import { type Arguments, argumentValues, checkArguments } from "./arguments.ts";
 import { serverSettings } from "./environment.ts";
 import { ExitCode, exitCodeOf } from "./exit-code.ts";
 import { type HelpPage, renderHelp } from "./help.ts";
@@ -112,19 +112,10 @@ export async function runScript<T extends ArgsDef & Arguments>(
     // Other forms, such as `--help=true` and `-hl2`.
     if (asksFor(plain, "--help")) return answer(renderHelp(script, calledAs));
     if (asksFor(plain, "--version")) return answer(`${calledAs} ${version}`);
-    let code: ExitCode | undefined;
-    const command = defineCommand<T>({
-      meta: { name: script.name, version, description: script.description },
-      args: script.args,
-      async run({ args }) {
-        log = createLog(calledAs, parseLogLevel(String(args["log-level"])));
-        stop.after(timeLimitMs(String(args.timeout)));
-        // A copy, because citty's own object tries all spellings each time a missing flag is read.
-        code = await script.run({ ...args }, createRun(log, stop));
-      },
-    });
-    await runCommand(command, { rawArgs: plain });
-    return code ?? ExitCode.ok;
+    const args = argumentValues(script.args, plain);
+    log = createLog(calledAs, parseLogLevel(String(args["log-level"])));
+    stop.after(timeLimitMs(String(args.timeout)));
+    return (await script.run(args, createRun(log, stop))) ?? ExitCode.ok;
   }
 }
 

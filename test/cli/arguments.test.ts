@@ -1,6 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
-import { type Arguments, checkArguments } from "../../lib/cli/arguments.ts";
+import { type Arguments, argumentValues, checkArguments } from "../../lib/cli/arguments.ts";
 import { Failure } from "../../lib/failure.ts";
 import { failureOf } from "../support/failure.ts";
 
@@ -15,6 +15,11 @@ const args = {
   force: { type: "boolean", alias: "f" },
   "dry-run": { type: "boolean" },
 } as const satisfies Arguments;
+
+const unset = {
+  ...{ owner: undefined, hosts: undefined, role: undefined, names: undefined },
+  ...{ wait: true, force: undefined, "dry-run": undefined },
+};
 
 describe("checkArguments() gives one plain form of", () => {
   const plain = (...flags: string[]) => [...flags, "--", "a", "b"];
@@ -53,6 +58,22 @@ describe("checkArguments() gives one plain form of", () => {
   });
 });
 
+test("argumentValues() gives what was given, and the default of what was not", () => {
+  const values = (...line: string[]): unknown => argumentValues(args, checkArguments(args, line));
+  expect(values("a", "b")).toEqual({ ...unset, path: "a", name: "b" });
+  expect(values("-fo", "x=y", "-s1", "--hosts", "2", "-w=0", "--", "--a", "b")).toEqual({
+    ...{ ...unset, path: "--a", name: "b" },
+    ...{ owner: "x=y", hosts: "1,2", wait: false, force: true },
+  });
+  expect(values("--force=false", "--owner=two\nlines", "a", "b")).toEqual({
+    ...{ ...unset, path: "a", name: "b", force: false, owner: "two\nlines" },
+  });
+  // Optional words are all there, or none is.
+  const optional = { path: { type: "positional", required: false } } as const satisfies Arguments;
+  const without: unknown = argumentValues(optional, checkArguments(optional, []));
+  expect(without).toEqual({ path: undefined });
+});
+
 describe("checkArguments() refuses", () => {
   test.each([
     [[], "<path> <name> "],
@@ -65,6 +86,8 @@ describe("checkArguments() refuses", () => {
     [["--nothing", "a", "b"], "there is no flag --nothing"],
     [["-x", "a", "b"], "there is no flag -x"],
     [["-fx", "a", "b"], "there is no flag -x"],
+    [["-f-", "a", "b"], "there is no flag --"],
+    [["--=x", "a", "b"], "there is no flag --"],
     [["--o", "a", "b"], "there is no flag --o"],
     [["--own", "x", "a", "b"], "there is no flag --own"],
     [["--dryRun", "a", "b"], "there is no flag --dryRun"],
@@ -150,7 +173,7 @@ describe("checkArguments() refuses", () => {
           throw error;
         }
         expect(plain.slice(-3, -2)).toEqual(["--"]);
-        // citty reads `--no-` where this asks for a switch that is on.
+        // The plain form has `--no-` for each switch; a command line, for one that is on by default.
         const again = plain.map((it) => (it === "--no-force" ? "--force=false" : it));
         expect(checkArguments(args, again)).toEqual(plain);
       }),
