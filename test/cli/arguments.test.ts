@@ -125,7 +125,7 @@ describe("checkArguments() refuses", () => {
 
   test("a word where it takes none, without printing it: it may be a token", async () => {
     const failure = await failureOf(() => checkArguments({ wait: args.wait }, ["--wait", "s.cret"]));
-    expect(failure).toMatchObject({ message: "it takes no argument", hint: "see --help" });
+    expect(failure).toMatchObject({ message: "it takes no arguments", hint: "see --help" });
   });
 
   test.each([
