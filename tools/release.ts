@@ -6,8 +6,10 @@ import { Failure } from "../lib/failure.ts";
 import { version } from "../package.json";
 import { ROOT, runMain } from "./main.ts";
 import { archiveTree, type Contents, makeContents, packageTree } from "./release/contents.ts";
+import { type Origin, releaseOrigin } from "./release/origin.ts";
 import { makeDeb, makeRpm } from "./release/packages.ts";
 import { runCommand } from "./release/run.ts";
+import { signFile } from "./release/sign.ts";
 import { compileFor, type Target, targets } from "./release/target.ts";
 import { writeTree } from "./release/tree.ts";
 
@@ -30,6 +32,7 @@ interface Job {
   /** Where the artefacts go. */
   readonly folder: string;
   readonly epochSeconds: number;
+  readonly origin: Origin;
   readonly contents: Contents;
   readonly kinds: readonly string[];
 }
@@ -40,18 +43,20 @@ interface Job {
  */
 export async function makeRelease(options: ReleaseOptions = {}): Promise<string> {
   const { output = join(ROOT, "dist/release"), made = targets } = options;
+  const origin = releaseOrigin(process.env);
   mkdirSync(join(output, ".."), { recursive: true });
   const work = mkdtempSync(join(output, "../.release-"));
   try {
     const folder = join(work, "release");
     mkdirSync(folder);
     const epochSeconds = await releaseTime();
-    const contents = await makeContents(epochSeconds);
-    const job: Job = { work, folder, epochSeconds, contents, kinds: options.kinds ?? kinds };
+    const contents = await makeContents(epochSeconds, origin);
+    const job: Job = { work, folder, epochSeconds, origin, contents, kinds: options.kinds ?? kinds };
     const sbomName = `vault-helper-${version}.cdx.json`;
     writeFileSync(join(folder, sbomName), contents.sbom);
     const names = (await Promise.all(made.map((target) => makeArtefacts(target, job)))).flat();
     writeFileSync(join(folder, "SHA256SUMS"), sums(folder, [...names, sbomName]));
+    if (origin.signingKey !== undefined) await signFile(join(folder, "SHA256SUMS"), origin.signingKey);
     rmSync(output, { recursive: true, force: true });
     renameSync(folder, output);
   } finally {
@@ -61,7 +66,7 @@ export async function makeRelease(options: ReleaseOptions = {}): Promise<string>
 }
 
 async function makeArtefacts(target: Target, job: Job): Promise<string[]> {
-  const { contents, epochSeconds, folder } = job;
+  const { contents, epochSeconds, folder, origin } = job;
   const work = join(job.work, target.name);
   mkdirSync(work);
   const executable = await compileFor(target, work);
@@ -73,11 +78,11 @@ async function makeArtefacts(target: Target, job: Job): Promise<string[]> {
     },
     [`vault-helper_${version}_${target.deb}.deb`]: async (work, output) => {
       const tree = packageTree(executable, contents, { zsh: "usr/share/zsh/vendor-completions" });
-      await makeDeb({ target, tree, work, output, epochSeconds });
+      await makeDeb({ target, tree, work, output, epochSeconds, origin });
     },
     [`vault-helper-${version}-1.${target.rpm}.rpm`]: async (work, output) => {
       const tree = packageTree(executable, contents, { zsh: "usr/share/zsh/site-functions" });
-      await makeRpm({ target, tree, work, output, epochSeconds });
+      await makeRpm({ target, tree, work, output, epochSeconds, origin });
     },
   };
   const wanted = Object.entries(makers).filter(([name]) =>
@@ -137,6 +142,9 @@ export async function releaseTime(clone = ROOT): Promise<number> {
 if (import.meta.main) {
   await runMain(async () => {
     await makeRelease();
+    if (releaseOrigin(process.env).maintainer === undefined) {
+      console.error("RELEASE_MAINTAINER is not set: the packages name no maintainer");
+    }
     return ExitCode.ok;
   });
 }

@@ -18,6 +18,8 @@ const others: Readonly<Record<string, string>> = {
   vault: "",
   npm: "",
   git: "",
+  dpkg: "",
+  rpm: "",
 };
 
 /**

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { existsSync, mkdirSync, readdirSync, readFileSync, statSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { homedir } from "node:os";
 import { join } from "node:path";
 import { dependencies, devDependencies, version } from "../../package.json";
@@ -35,12 +35,19 @@ async function release(name: string, habits: { umask: string; step: number; env:
 
 let first = "";
 let second = "";
+const origin = {
+  RELEASE_MAINTAINER: "Jane Doe <jane@example.com>",
+  RELEASE_REPOSITORY: "https://git.example.com/team/vault-helper",
+};
+const key = join(work.path, "key");
 
 beforeAll(async () => {
   // With this user's own settings of npm.
   for (const target of targets) await runtimeOf(target);
-  first = await release("clone", { umask: "022", step: 1, env: { TZ: "UTC" } });
-  const env = { TZ: "Pacific/Auckland", LANG: "de_DE.UTF-8", USER: "somebody" };
+  first = await release("clone", { umask: "022", step: 1, env: { ...origin, TZ: "UTC" } });
+  await output(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "", "-f", key]);
+  const habits = { TZ: "Pacific/Auckland", LANG: "de_DE.UTF-8", USER: "somebody" };
+  const env = { ...origin, ...habits, RELEASE_SIGNING_KEY: key };
   second = await release("a-clone-of-another-builder", { umask: "077", step: -1, env });
   for (const name of readdirSync(first)) {
     if (/\.(deb|rpm|gz)$/.test(name)) await unpack(join(first, name), folderOf(name));
@@ -83,6 +90,25 @@ describe("npm run release", () => {
   test("gives the same bytes in another folder, home, time zone, with another umask and other times", () => {
     const sums = (folder: string) => readFileSync(join(folder, "SHA256SUMS"), "utf8");
     expect(sums(second)).toBe(sums(first));
+  });
+
+  test("signs the checksums with the key that the environment names", async () => {
+    expect(existsSync(join(first, "SHA256SUMS.sig"))).toBe(false);
+    const signers = join(work.path, "allowed_signers");
+    writeFileSync(signers, `jane@example.com ${readFileSync(`${key}.pub`, "utf8")}`);
+    const check = `ssh-keygen -Y verify -f '${signers}' -I jane@example.com -n file -s SHA256SUMS.sig <SHA256SUMS`;
+    expect(await output(["sh", "-c", check], { cwd: second })).toContain("Good");
+  });
+
+  test("names its maintainer and its repository in each package", async () => {
+    for (const name of readdirSync(first)) {
+      const path = join(first, name);
+      const told = name.endsWith(".deb")
+        ? await output(["dpkg-deb", "--field", path, "Maintainer", "Homepage"])
+        : name.endsWith(".rpm") && (await output(["rpm", "-qpi", path]));
+      if (told === false) continue;
+      for (const value of Object.values(origin)) expect(told).toContain(value);
+    }
   });
 
   test("leaves nothing else behind", () => {

@@ -7,6 +7,7 @@ import { ROOT } from "../main.ts";
 import { type ManPages, manPages } from "../man.ts";
 import { allSchemas } from "../schema.ts";
 import { thirdPartyLicenses } from "./licenses.ts";
+import type { Origin } from "./origin.ts";
 import { sbom } from "./sbom.ts";
 import { below, type Entry, type Tree, text } from "./tree.ts";
 
@@ -21,9 +22,12 @@ export interface Contents {
 }
 
 /** @param epochSeconds the release's time */
-export async function makeContents(epochSeconds: number): Promise<Contents> {
+export async function makeContents(
+  epochSeconds: number,
+  origin: Pick<Origin, "repository">,
+): Promise<Contents> {
   const date = new Date(epochSeconds * 1000).toISOString().slice(0, 10);
-  const bom = await sbom(epochSeconds);
+  const bom = await sbom(epochSeconds, origin);
   return {
     sbom: bom,
     documents: new Map([

@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { wrap } from "../../lib/cli/help.ts";
 import { description, version } from "../../package.json";
 import { ROOT } from "../main.ts";
+import type { Origin } from "./origin.ts";
 import { runCommand } from "./run.ts";
 import { shippedPackages, type Target } from "./target.ts";
 import { foldersOf, type Tree, text, writeTree } from "./tree.ts";
@@ -14,8 +15,8 @@ const about = [
   "",
   ...wrap("No timer is enabled by installing it: see /usr/share/doc/vault-helper/README.md.", 78),
 ];
-/** Addresses below .invalid reach nobody (RFC 2606). */
-const maintainer = "the authors of vault-helper <authors@vault-helper.invalid>";
+/** dpkg wants the field, and takes it without an address. */
+const noMaintainer = "not named";
 
 export interface Package {
   readonly target: Target;
@@ -24,6 +25,7 @@ export interface Package {
   readonly work: string;
   readonly output: string;
   readonly epochSeconds: number;
+  readonly origin: Pick<Origin, "maintainer" | "repository">;
 }
 
 /** Part of a maintainer script: run as root, in dash and bash. */
@@ -36,7 +38,7 @@ function part(name: string): string {
  *
  * @see https://www.debian.org/doc/debian-policy/ch-maintainerscripts.html
  */
-export async function makeDeb({ target, tree, work, output, epochSeconds }: Package): Promise<void> {
+export async function makeDeb({ target, tree, work, output, epochSeconds, origin }: Package): Promise<void> {
   const copyright = text(readFileSync(join(ROOT, "tools/packages/copyright"), "utf8"));
   const files = new Map([...tree, ["usr/share/doc/vault-helper/copyright", copyright] as const]);
   await writeTree(files, work, epochSeconds);
@@ -44,7 +46,7 @@ export async function makeDeb({ target, tree, work, output, epochSeconds }: Pack
     ({ kind: "file", mode: 0o755, content: `#!/bin/sh\nset -e\n${content}` }) as const;
   await writeTree(
     new Map([
-      ["DEBIAN/control", text(control(target, sizeOf(files, work)))],
+      ["DEBIAN/control", text(control(target, sizeOf(files, work), origin))],
       ["DEBIAN/md5sums", text(md5sums(files, work))],
       ["DEBIAN/preinst", script(`[ "$1" = upgrade ] || exit 0\n${part("units")}${part("halt")}`)],
       [
@@ -66,16 +68,16 @@ export async function makeDeb({ target, tree, work, output, epochSeconds }: Pack
   });
 }
 
-function control(target: Target, sizeBytes: number): string {
+function control(target: Target, sizeBytes: number, { maintainer, repository }: Package["origin"]): string {
   return `Package: vault-helper
 Version: ${version}
 Architecture: ${target.deb}
-Maintainer: ${maintainer}
+Maintainer: ${maintainer ?? noMaintainer}
 Installed-Size: ${Math.ceil(sizeBytes / 1024)}
 Depends: libc6 (>= 2.17)
 Section: admin
 Priority: optional
-Description: ${summary}
+${repository === undefined ? "" : `Homepage: ${repository}\n`}Description: ${summary}
 ${about.map((line) => ` ${line === "" ? "." : line}\n`).join("")}`;
 }
 
@@ -104,12 +106,12 @@ function md5sums(tree: Tree, folder: string): string {
 }
 
 /** Makes a package for distributions with rpm. */
-export async function makeRpm({ target, tree, work, output, epochSeconds }: Package): Promise<void> {
+export async function makeRpm({ target, tree, work, output, epochSeconds, origin }: Package): Promise<void> {
   const [files, top] = [join(work, "files"), join(work, "top")];
   await writeTree(new Map([["files", { kind: "folder", mode: 0o755 }]]), work, epochSeconds);
   await writeTree(tree, files, epochSeconds);
   const name = `vault-helper-${version}-1.${target.rpm}.rpm`;
-  writeFileSync(join(work, "vault-helper.spec"), spec(tree, files));
+  writeFileSync(join(work, "vault-helper.spec"), spec(tree, files, origin));
   const macros = {
     _topdir: top,
     _tmppath: join(work, "tmp"),
@@ -145,13 +147,15 @@ export async function makeRpm({ target, tree, work, output, epochSeconds }: Pack
   await runCommand(["mv", join(work, name), output]);
 }
 
-function spec(tree: Tree, files: string): string {
+function spec(tree: Tree, files: string, { maintainer, repository }: Package["origin"]): string {
+  const packager = maintainer === undefined ? "" : `Packager: ${maintainer}\n`;
+  const url = repository === undefined ? "" : `URL: ${repository}\n`;
   return `Name: vault-helper
 Version: ${version}
 Release: 1
 Summary: ${summary}
 License: ${licenses().join(" AND ")}
-Requires: glibc >= 2.17
+${packager}${url}Requires: glibc >= 2.17
 AutoReqProv: no
 
 %description

@@ -7,7 +7,12 @@ export interface CommandOptions {
 }
 
 /** Packages of Debian that have what a release is made with. */
-const packageOf: Readonly<Record<string, string>> = { "dpkg-deb": "dpkg", rpmbuild: "rpm", tar: "tar" };
+const packageOf: Readonly<Record<string, string>> = {
+  "dpkg-deb": "dpkg",
+  rpmbuild: "rpm",
+  "ssh-keygen": "openssh-client",
+  tar: "tar",
+};
 
 /**
  * Runs a command that has to succeed, in an environment that the builder's own has no part in. Gives what it prints.

@@ -1,4 +1,5 @@
 import { ROOT } from "../main.ts";
+import type { Origin } from "./origin.ts";
 import { runCommand } from "./run.ts";
 import { locked, shippedPackages } from "./target.ts";
 
@@ -21,11 +22,19 @@ interface Component {
  * @see https://docs.npmjs.com/cli/commands/npm-sbom
  * @see https://cyclonedx.org/docs/1.5/json/
  */
-export async function sbom(epochSeconds: number): Promise<string> {
+export async function sbom(
+  epochSeconds: number,
+  { repository }: Pick<Origin, "repository">,
+): Promise<string> {
   const kind = ["--sbom-format=cyclonedx", "--sbom-type=application", "--package-lock-only"];
   const json = await runCommand(["npm", "sbom", "--silent", ...kind], { cwd: ROOT, env: process.env });
   const { components, dependencies, metadata }: Bom = JSON.parse(new TextDecoder().decode(json));
-  const own = { ...metadata.component, name: "vault-helper", type: "application" };
+  const own = {
+    ...metadata.component,
+    name: "vault-helper",
+    type: "application",
+    ...(repository === undefined ? {} : { externalReferences: [{ type: "vcs", url: repository }] }),
+  };
   const runtime = bunComponent();
   const bom = {
     $schema: "http://cyclonedx.org/schema/bom-1.5.schema.json",
