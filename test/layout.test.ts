@@ -163,6 +163,14 @@ test("no test is left out, put off, or preferred to others", () => {
   expect("describe.skipIf(").not.toMatch(left);
 });
 
+test("CONTRIBUTING.md has a line for each room and each folder of the clone", () => {
+  const [, layout = ""] = readFileSync(join(ROOT, "CONTRIBUTING.md"), "utf8").split("\n## Layout\n");
+  const named = [...layout.matchAll(/^ {4,6}(\w+)\/(?: |$)/gm)].map(([, name]) => name);
+  const rooms = FILES.map(roomOf).filter((room) => room !== undefined);
+  const folders = FILES.map((path) => path.split("/")[0]);
+  expect(named.toSorted()).toEqual([...new Set([...rooms, ...folders, "units", "docs"])].toSorted());
+});
+
 describe("packages", () => {
   test("are asked for in exact versions", () => {
     const { dependencies, devDependencies } = JSON.parse(readFileSync(join(ROOT, "package.json"), "utf8"));

@@ -1,3 +1,4 @@
+import { wrap } from "../lib/cli/help.ts";
 import { defineCluster, hostRoles, type PolicyRole, policyRoles } from "../lib/cluster/cluster.ts";
 import { controlPlaneNames } from "../lib/cluster/control-plane-names.ts";
 import { pkiMountNames } from "../lib/cluster/mount-names.ts";
@@ -109,7 +110,7 @@ export function kubernetesPage(): string {
       "Who has one of these names speaks for a part of the control plane. So a cluster's file may give hosts no pattern that",
       "takes one of them in:",
     ].join("\n"),
-    controlPlaneNames.map(code).join(", "),
+    wrap(controlPlaneNames.map(code).join(", "), 118).join("\n"),
   ];
   return `${sections.join("\n\n")}\n`;
 }

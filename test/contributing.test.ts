@@ -1,0 +1,52 @@
+import { expect, test } from "bun:test";
+import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { scripts } from "../package.json";
+import { ROOT } from "../tools/main.ts";
+import { callsIn, commandBlocks } from "./support/pasted.ts";
+
+const read = (path: string) => readFileSync(join(ROOT, path), "utf8");
+
+/** The layout is a drawing, and nothing to paste. */
+const blocks = commandBlocks("CONTRIBUTING.md").filter((block) => !block.startsWith("scripts/ "));
+const calls = (await Promise.all(blocks.map(callsIn))).flat().filter(([program]) => program === "npm");
+
+test("CONTRIBUTING.md runs npm scripts that there are, and names every one", () => {
+  const named = calls.map(([, word, script]) => (word === "run" ? script : word));
+  expect([...new Set(named)].sort()).toEqual(Object.keys(scripts).sort());
+});
+
+test("CONTRIBUTING.md names tests that there are", () => {
+  const paths = calls.flat().filter((word) => word.startsWith("test/"));
+  expect(paths.length).toBeGreaterThan(2);
+  expect(paths.filter((path) => !existsSync(join(ROOT, path)))).toEqual([]);
+});
+
+const ofOneFile = calls.filter(([, word, , path = ""]) => word === "test" && path.endsWith(".ts"));
+
+test.each(ofOneFile.map((words) => [words.join(" "), words] as const))("%s runs tests", async (_, words) => {
+  // In the environment of this run, which may name a server.
+  const run = Bun.spawn([...words], { cwd: ROOT, stdin: "ignore", stdout: "pipe", stderr: "ignore" });
+  expect([(await run.stdout.text()).trim().split("\n").at(-1), await run.exited]).toEqual([
+    expect.stringMatching(/^[1-9]\d* passed, 0 failed, \d+ skipped$/),
+    0,
+  ]);
+});
+
+test("test/README.md has a row for each room and each fixture", () => {
+  const rows = [...read("test/README.md").matchAll(/^\| `(test\/[\w./-]+)` \| /gm)].map(([, path]) => path);
+  const rooms = readdirSync(join(ROOT, "test"), { withFileTypes: true })
+    .filter((entry) => entry.isDirectory() && entry.name !== "support")
+    .map(({ name }) => `test/${name}`);
+  const fixtures = readdirSync(join(ROOT, "test/support")).map((name) => `test/support/${name}`);
+  expect(rows.toSorted()).toEqual([...rooms, ...fixtures].toSorted());
+});
+
+test("SECURITY.md has commands that a shell can read", async () => {
+  // What checks a signature runs in test/tools/release-origin.test.ts.
+  const others = commandBlocks("SECURITY.md").filter((block) => /^(dpkg|rpm) /.test(block));
+  expect((await Promise.all(others.map(callsIn))).flat()).toEqual([
+    ["dpkg", "-s", "vault-helper"],
+    ["rpm", "-qi", "vault-helper"],
+  ]);
+});
