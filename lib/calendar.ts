@@ -1,8 +1,9 @@
 /**
- * A moment that came from outside, where it can be one: within the years 1 to 9999, which is all that certificates
- * (RFC 5280, section 4.1.2.5), HTTP (RFC 9110, section 5.6.7) and ISO 8601 can write.
+ * Reads a date from outside. Only the years 1 to 9999 are valid, as in certificates (RFC 5280, section 4.1.2.5), HTTP
+ * (RFC 9110, section 5.6.7) and ISO 8601.
  *
- * @param value milliseconds, or a text that the runtime reads
+ * @param value milliseconds, or a string in a format that the runtime reads
+ * @returns undefined when it is not a valid date
  */
 export function calendarDate(value: number | string): Date | undefined {
   const date = new Date(value);
@@ -10,10 +11,10 @@ export function calendarDate(value: number | string): Date | undefined {
   return year >= 1 && year <= 9999 ? date : undefined;
 }
 
-/** When Vault 0.1.0 came out: a clock that shows an earlier time was never set. */
+/** The release of Vault 0.1.0. A clock that shows an earlier time was never set. */
 const earliestMs = Date.UTC(2015, 3, 28);
 
-/** Whether a clock may show this: what is no date, or was before any server of this kind, it shows by mistake. */
+/** Whether a clock that shows this time can be right: it is a valid date, and there were servers by then. */
 export function isPlausibleNow(value: number | string): boolean {
   const date = calendarDate(value);
   return date !== undefined && date.getTime() >= earliestMs;

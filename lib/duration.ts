@@ -17,9 +17,9 @@ const part = /(\d+(?:\.\d+)?)(ns|us|µs|ms|[smhdy])/y;
 /**
  * Reads a Go duration (`1h30m`, `175200h`), with `d` (24 h) and `y` (365 d) added.
  *
- * @returns seconds, zero or more, perhaps a fraction
- * @throws Failure (usage) when a unit is missing, a sign or another character stands in it, or the sum is
- *   beyond what a whole number holds
+ * @returns seconds: zero or more, not always a whole number
+ * @throws Failure (usage) when a unit is missing, for signs and other characters, and for more than
+ *   Number.MAX_SAFE_INTEGER seconds
  * @see https://pkg.go.dev/time#ParseDuration
  */
 export function parseDuration(text: string): number {
@@ -39,7 +39,7 @@ export function parseDuration(text: string): number {
   return seconds;
 }
 
-/** A duration as a person says it, in its two largest units: `4y 364d`, `30d`, `2h 5m`, `40s`. */
+/** A duration for people, in its two largest units: `4y 364d`, `30d`, `2h 5m`, `40s`. */
 export function formatDuration(seconds: number): string {
   let rest = Math.max(0, Math.floor(seconds));
   const words: string[] = [];
@@ -48,14 +48,14 @@ export function formatDuration(seconds: number): string {
     const count = Math.floor(rest / size);
     rest -= count * size;
     if (count > 0) words.push(`${count}${unit}`);
-    // A zero between two units ends it: "1y" says more than "1y 3s".
+    // Stop at a zero between two units: "1y" is clearer than "1y 3s".
     else if (words.length > 0) break;
     if (words.length === 2) break;
   }
   return words.join(" ") || "0s";
 }
 
-/** A duration as a flag takes it, to the second and in one unit: `30d`, `175h`. */
+/** A duration in whole seconds as a flag accepts it, in one unit: `30d`, `175h`. */
 export function durationText(seconds: number): string {
   for (const unit of ["y", "d", "h", "m"]) {
     const size = unitSeconds[unit] ?? 1;
@@ -64,7 +64,7 @@ export function durationText(seconds: number): string {
   return `${seconds}s`;
 }
 
-/** A moment as a person reads it, to the minute and in UTC, without saying so: `2026-11-24 10:15`. */
+/** A point in time for people, to the minute and in UTC: `2026-11-24 10:15`. The time zone is left out. */
 export function formatMinute(date: Date): string {
   return date.toISOString().slice(0, 16).replace("T", " ");
 }

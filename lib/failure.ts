@@ -1,33 +1,33 @@
-/** What kind of failure it is: it tells who can do something about it, and whether waiting helps. */
+/** The kind of a failure says who can fix it, and whether waiting helps. */
 export type FailureKind =
   /** The command line is wrong; nothing was done. */
   | "usage"
-  /** A file or an answer holds what it should not. */
+  /** The content of a file or an answer is wrong. */
   | "data"
-  /** The server can't serve this, and trying again won't help. */
+  /** The server can't do this, and trying again won't help. */
   | "unavailable"
-  /** A fault of ours. */
+  /** A bug in this tool. */
   | "internal"
   /** A file, a folder or standard output can't be used. */
   | "file"
   /** Trying again later may help. */
   | "temporary"
-  /** The token, or the user, may not do this. */
+  /** The token or the user is not allowed to do this. */
   | "permission"
-  /** Something was set up wrongly. */
+  /** A configuration is wrong. */
   | "config";
 
 export interface FailureOptions {
-  /** What the reader can do about it: a second line, printed below the sentence. */
+  /** What the reader can do about it. Printed below the message. */
   hint?: string | undefined;
-  /** The last lines that a program said, printed below the sentence. */
+  /** The last lines that a program printed. Printed below the message. */
   details?: readonly string[];
   cause?: unknown;
 }
 
 /**
- * An error that a person reads: one sentence that names what was tried, on what, and why it failed. `lib/cli` alone
- * turns its kind into an exit code. It never holds a secret.
+ * An error for people. Its message is one sentence: what was tried, on what, and why it failed. It never contains a
+ * secret. Only `lib/cli` turns the kind into an exit code.
  */
 export class Failure extends Error {
   override readonly name: string = "Failure";

@@ -1,22 +1,22 @@
 /**
- * `due`: the next run, or one command, mends it. `wrong`: it is of no use now, or somebody has to see to it. `unknown`: it
- * was not asked, or can't be told, which is no fault by itself.
+ * `due`: the next run or one command fixes it. `wrong`: it doesn't work, or somebody has to look at it. `unknown`: it was
+ * not checked, or could not be; that alone is no fault.
  */
 export type State = "wrong" | "due" | "unknown" | "ok";
 
 /** The worst first. */
 export const states: readonly State[] = ["wrong", "due", "unknown", "ok"];
 
-/** How one thing of a host or a cluster stands. */
+/** The state of one thing on a host or in a cluster. */
 export interface Finding {
   readonly state: State;
-  /** Why, each in a few words; of one that is ok, what is worth knowing. */
+  /** The reasons for the state, a few words each. An `ok` finding may have remarks here. */
   readonly reasons: readonly string[];
-  /** What mends it, most often a command; absent where nothing does, or has to. */
+  /** How to fix it, usually a command; absent when nothing can or has to be fixed. */
   readonly mend?: string;
 }
 
-/** @returns `ok` for none */
+/** The worst of some states; `ok` for an empty list. */
 export function worstState(found: readonly State[]): State {
   return states.find((state) => found.includes(state)) ?? "ok";
 }

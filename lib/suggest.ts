@@ -1,6 +1,6 @@
 /**
- * The one of the names that a word was most likely meant to be; undefined where none is near: a third of its letters,
- * one at least, may be missing, surplus, wrong or swapped, or it may stop early.
+ * The name that a mistyped word was most likely meant to be; undefined when no name is close. The word may be the start
+ * of a name. Otherwise up to a third of its letters, and at least one, may be missing, extra, wrong or swapped.
  */
 export function nearest(word: string, names: readonly string[]): string | undefined {
   const meant = plain(word);
@@ -14,17 +14,14 @@ export function nearest(word: string, names: readonly string[]): string | undefi
     : undefined;
 }
 
-/** `--dryRun` and `--init_role` are near to what they were meant to be. */
+/** Makes `--dryRun` and `--init_role` close to the flags that were meant. */
 function plain(word: string): string {
   return word.toLowerCase().replaceAll("_", "-");
 }
 
-/**
- * How many letters have to be added, taken, changed or swapped with their neighbour: the optimal string alignment
- * distance.
- */
+/** The optimal string alignment distance: how many letters to add, remove, change or swap with their neighbour. */
 function editsBetween(a: string, b: string): number {
-  // Nothing of a length that no name has is near to one, and it may be of any length.
+  // The word may be very long. If it is more than twice as long as the name, there is no need to compare.
   if (Math.abs(a.length - b.length) > b.length) return Number.POSITIVE_INFINITY;
   const rows = [Array.from({ length: b.length + 1 }, (_, j) => j)];
   const at = (i: number, j: number) => rows[i]?.[j] ?? Number.POSITIVE_INFINITY;

@@ -1,21 +1,21 @@
-/** Text that writes nothing on a terminal but itself. */
+/** Printable ASCII and tabs. */
 const plain = /^[\t -~]*$/;
 
 /**
- * One line as it may be shown. Lines hold what others have named or said, a field of a secret, say. None of that may
- * write on the terminal as it likes (control characters, C1's among them), turn round what stands beside it (bidi), be
- * there unseen (format characters), or begin a line of its own.
+ * Makes one line safe to print on a terminal. Lines may contain text from others, such as the name of a secret's field.
+ * Replaces characters that control the terminal (C0 and C1), reverse other text (bidi), are invisible (format
+ * characters) or begin a new line.
  *
- * @param ours what we put there ourselves, as a pattern
+ * @param kept a pattern for our own escape sequences, which are kept
  */
-export function visible(line: string, ours = "(?!)"): string {
-  // The list of all that can't be seen takes its time to build, and most lines need none of it.
+export function visible(line: string, kept = "(?!)"): string {
+  // Building the Unicode pattern takes time, and most lines don't need it.
   if (plain.test(line)) return line;
-  const unseen = new RegExp(`(${ours})|[^\\P{Cc}\\t]|[\\p{Cf}\\p{Zl}\\p{Zp}\\p{Cs}]`, "gu");
-  return line.replaceAll(unseen, (_, kept = "\ufffd") => kept);
+  const invisible = new RegExp(`(${kept})|[^\\P{Cc}\\t]|[\\p{Cf}\\p{Zl}\\p{Zp}\\p{Cs}]`, "gu");
+  return line.replaceAll(invisible, (_, own = "\ufffd") => own);
 }
 
-/** The same of a text of several lines, each of which may be one. */
+/** Like `visible`, but keeps line feeds. */
 export function visibleLines(text: string): string {
   return text
     .split("\n")
@@ -23,12 +23,12 @@ export function visibleLines(text: string): string {
     .join("\n");
 }
 
-/** JSON that says the same, with escapes for what `visible` would not show. */
+/** Equivalent JSON, with escapes for the characters that `visible` replaces. */
 export function visibleJson(json: string): string {
   if (/^[\n -~]*$/.test(json)) return json;
-  return json.replaceAll(/[^\P{Cc}\n]|[\p{Cf}\p{Zl}\p{Zp}]/gu, (unseen) =>
-    [...Array(unseen.length).keys()]
-      .map((i) => `\\u${unseen.charCodeAt(i).toString(16).padStart(4, "0")}`)
+  return json.replaceAll(/[^\P{Cc}\n]|[\p{Cf}\p{Zl}\p{Zp}]/gu, (invisible) =>
+    [...Array(invisible.length).keys()]
+      .map((i) => `\\u${invisible.charCodeAt(i).toString(16).padStart(4, "0")}`)
       .join(""),
   );
 }

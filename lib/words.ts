@@ -1,9 +1,9 @@
-/** `1 change`, `3 changes`: of a noun whose plural adds an s. */
+/** A count with its noun: `1 change`, `3 changes`. The plural has to end in s. */
 export function many(count: number, noun: string): string {
   return `${count} ${noun}${count === 1 ? "" : "s"}`;
 }
 
-/** A text as one word of a shell's, whatever is in it. */
+/** Quotes any string as one word for a shell. */
 export function shellQuoted(text: string): string {
   return `'${text.replaceAll("'", "'\\''")}'`;
 }

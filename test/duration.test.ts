@@ -54,7 +54,7 @@ describe("parseDuration()", () => {
     expect(failure.hint).toContain("1h30m");
   });
 
-  test("adds up its parts", () => {
+  test("adds its parts", () => {
     const whole = fc.nat(100_000);
     fc.assert(
       fc.property(whole, whole, whole, whole, whole, (years, days, hours, minutes, seconds) => {
@@ -65,7 +65,7 @@ describe("parseDuration()", () => {
     );
   });
 
-  test("gives a number that can be used, or refuses", () => {
+  test("returns a safe number or throws a Failure", () => {
     const piece = fc.constantFrom("1", "9", "0", ".", "-", " ", "s", "m", "h", "d", "y", "ns", "µs", "e");
     fc.assert(
       fc.property(
@@ -104,18 +104,18 @@ describe("formatDuration()", () => {
     [31_536_003, "1y"],
     [157_679_999, "4y 364d"],
     [630_720_000, "20y"],
-  ])("says %d as %s", (seconds, text) => {
+  ])("writes %d as %s", (seconds, text) => {
     expect(formatDuration(seconds)).toBe(text);
   });
 
-  test("says no more than there is, and less by less than its smaller unit", () => {
+  test("never rounds up, and rounds down by less than its smaller unit", () => {
     const unit: Record<string, number> = { s: 1, m: 60, h: 3_600, d: 86_400, y: 31_536_000 };
     fc.assert(
       fc.property(fc.nat(2_000_000_000), (seconds) => {
         const words = formatDuration(seconds).split(" ");
         expect(words.length).toBeLessThanOrEqual(2);
         const said = parseDuration(words.join(""));
-        // "1y" may stand for a year and an hour: what follows a zero is left out.
+        // "1y" may stand for a year and an hour, since units after a zero are left out.
         const smallest =
           words.length === 2 ? unit[words[1]?.slice(-1) ?? ""] : unit[words[0]?.slice(-1) ?? ""];
         expect(said).toBeLessThanOrEqual(seconds);
@@ -134,11 +134,11 @@ describe("durationText()", () => {
     [120, "2m"],
     [60.25, "60.25s"],
     [0, "0s"],
-  ])("of %d s is %s", (seconds, text) => {
+  ])("writes %d s as %s", (seconds, text) => {
     expect(durationText(seconds)).toBe(text);
   });
 
-  test("is read as the same", () => {
+  test("is read back as the same duration", () => {
     fc.assert(
       fc.property(fc.integer({ min: 0, max: 10_000_000_000 }), (seconds) => {
         expect(parseDuration(durationText(seconds))).toBe(seconds);

@@ -18,7 +18,7 @@ describe("nearest() finds", () => {
     ["setup-m", "setup-mounts"],
     ["setpu", "setup"],
     ["setup", "setup"],
-  ])("what %s was meant to be: %s", (word, meant) => {
+  ])("for %s the name %s", (word, meant) => {
     expect(nearest(word, names)).toBe(meant);
   });
 
@@ -30,11 +30,11 @@ describe("nearest() finds", () => {
     ["teardown"],
     ["constructor"],
     ["x".repeat(100_000)],
-  ])("nothing near to %.20s", (word) => {
+  ])("nothing for %.20s", (word) => {
     expect(nearest(word, names)).toBeUndefined();
   });
 
-  test("nothing where two names go on alike, or where there is none", () => {
+  test("nothing for the start of two names, or without names", () => {
     expect(nearest("set", ["set-upper", "set-lower"])).toBeUndefined();
     expect(nearest("set", [])).toBeUndefined();
   });

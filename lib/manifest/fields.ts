@@ -2,13 +2,13 @@ import { keyModes } from "../host/key-mode.ts";
 import type { FieldTable } from "../toml/fields.ts";
 import { keySizes, keyTypes } from "../x509/key-type.ts";
 
-/** Every field of a manifest; those with specifiers are resolved by `resolveSpecifiers`. */
+/** Every field of a manifest. `resolveSpecifiers` resolves those with specifiers. */
 export const fields = {
   sign_path: {
     type: "string",
     required: true,
     example: '"demo/pki/k8s/sign/kubelet"',
-    description: "where the role signs: CLUSTER/pki/MOUNT/sign/ROLE",
+    description: "sign path of the role: CLUSTER/pki/MOUNT/sign/ROLE",
   },
   common_name: {
     type: "string",
@@ -29,27 +29,27 @@ export const fields = {
     default: "[]",
     example: '["%H", "localhost"]',
     specifiers: true,
-    description: "host names that it is for, too",
+    description: "further host names (DNS SANs)",
   },
   ip_sans: {
     type: "strings",
     default: "[]",
     example: '["%4", "127.0.0.1"]',
     specifiers: true,
-    description: "IP addresses that it is for",
+    description: "IP addresses (IP SANs)",
   },
   organisation: {
     type: "strings",
     default: "[]",
     example: '["system:nodes"]',
     specifiers: true,
-    description: "organisations in its subject, where the role leaves them open",
+    description: "organisations in the subject, if the role doesn't set them",
   },
   key_type: {
     type: "string",
-    default: "the key's that is there, else ec",
+    default: "type of the existing key, otherwise ec",
     example: '"ec"',
-    description: "kind of key",
+    description: "type of the key",
     choices: keyTypes,
   },
   key_bit_size: {
@@ -62,17 +62,17 @@ export const fields = {
     type: "boolean",
     default: "false",
     example: "true",
-    description: "the whole chain in the CA file, not the signer alone",
+    description: "put the whole chain into the CA file, not only the signer",
   },
   owner: {
     type: "string",
-    default: "as the key that is there; the running user's where only one is given",
+    default: "as the existing key; the running user's if only one is given",
     example: '"etcd"',
     description: "owner of the files, by name or number",
   },
   group: {
     type: "string",
-    default: "as the key that is there; the running user's where only one is given",
+    default: "as the existing key; the running user's if only one is given",
     example: '"etcd"',
     description: "group of the files, by name or number",
   },
@@ -80,14 +80,14 @@ export const fields = {
     type: "string",
     default: '"0600"',
     example: '"0640"',
-    description: "mode of the key's file; with 0640 its group reads it, too",
+    description: "mode of the key file; 0640 and 0440 let its group read it",
     choices: keyModes,
   },
   renew: {
     type: "string",
     default: '"due"',
     example: '"always"',
-    description: "issue when it is due, or at each run as the Go tool did",
+    description: "issue when due, or at every run as the Go tool did",
     choices: ["due", "always"],
   },
   window: {
@@ -95,31 +95,31 @@ export const fields = {
     default: "[] (at any time)",
     example: '["Sun 02:00-04:00"]',
     description:
-      "when it may be replaced, in the host's time zone, while more than a tenth of its life is left",
+      "when it may be replaced, in the host's time zone; ignored when less than a tenth of the lifetime is left",
   },
   reload: {
     type: "strings",
     default: "[]",
     example: '["etcd.service"]',
-    description: "units to reload, or restart where they can't, when it has changed",
+    description: "units to reload after a change; a unit that can't reload is restarted",
   },
   restart: {
     type: "strings",
     default: "[]",
     example: '["kubelet.service"]',
-    description: "units to restart when it has changed, where they run",
+    description: "units to restart after a change, if they are running",
   },
   on_change: {
     type: "commands",
     default: "[]",
     example: '[["/usr/local/bin/tell", "--quiet"]]',
-    description: "commands to run when it has changed, each a list: no shell reads them",
+    description: "commands to run after a change, each a list of words; no shell is involved",
   },
   hook_timeout: {
     type: "string",
     default: '"60s"',
     example: '"5m"',
-    description: "for each command and unit",
+    description: "time limit for each command and unit",
   },
 } as const satisfies FieldTable;
 

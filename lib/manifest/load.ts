@@ -8,34 +8,35 @@ import { locationOf } from "../toml/parse.ts";
 import { type Manifest, parseManifest } from "./manifest.ts";
 import { type HostFacts, hostFacts } from "./specifiers.ts";
 
-/** Manifests, and what is wrong with the others: one that can't be read stops only itself. */
+/** The manifests that could be read, and the failures of the others. */
 export interface Loaded {
   readonly manifests: readonly Manifest[];
   readonly failures: readonly Failure[];
 }
 
 const maxBytes = 16 * 1024;
-const hookRisk = "whoever writes it decides what root runs";
+const hookRisk = "with write access, others could run commands as root";
 
 /**
  * Reads one manifest.
  *
- * @throws Failure (config) when it is missing, not right, or others may write it
+ * @throws Failure (config) when it is missing or wrong, or when others can write it
  */
 export function loadManifest(file: string): Manifest {
   return load(file, hostFacts(), new Map());
 }
 
 /**
- * Reads each `*.toml` of a folder, in the order of their names; editors' backup files have other endings.
+ * Reads each `*.toml` in a folder, sorted by name. Hidden files, and editors' backup files with other endings, are
+ * skipped.
  *
- * @throws Failure (config) when the folder is missing, holds no manifest, or others may write in it
+ * @throws Failure (config) when the folder is missing or holds no manifest, or when others can write in it
  */
 export function loadManifests(folder: string): Loaded {
   const files = listManifests(folder);
   if (files.length === 0) {
     throw new Failure("config", `${printable(folder)} holds no manifest (*.toml)`, {
-      hint: "put one there for each certificate that this host should have",
+      hint: "add one for each certificate that this host should have",
     });
   }
   const host = hostFacts();
@@ -53,7 +54,7 @@ export function loadManifests(folder: string): Loaded {
   return { manifests, failures };
 }
 
-/** @param taken whose files this one may not share, by what they are; the one that comes first keeps them */
+/** @param taken the files of earlier manifests by identity, and the manifest that each belongs to; is added to */
 function load(file: string, host: HostFacts, taken: Map<string, string>): Manifest {
   const content = readSmallFile(file, maxBytes);
   if (content === undefined) throw new Failure("config", `there is no manifest ${printable(file)}`);
@@ -66,8 +67,8 @@ function load(file: string, host: HostFacts, taken: Map<string, string>): Manife
   for (const { path, identity } of mine) {
     const other = taken.get(identity);
     if (other === undefined) continue;
-    const place = locationOf("destination", content.text, file);
-    throw new Failure("config", `${place} has ${printable(path)} in common with ${printable(other)}`, {
+    const location = locationOf("destination", content.text, file);
+    throw new Failure("config", `${location} has ${printable(path)} in common with ${printable(other)}`, {
       hint: "give each certificate a destination of its own",
     });
   }
@@ -75,13 +76,13 @@ function load(file: string, host: HostFacts, taken: Map<string, string>): Manife
   return manifest;
 }
 
-/** The same for all paths of a folder, whatever links and mounts they lead through; it may be missing. */
+/** An identity that is the same for every path of a folder, also through links and mounts. The folder may be missing. */
 function identityOf(folder: string): string {
   try {
     const { dev, ino } = statSync(folder, { bigint: true });
     return `${dev}:${ino}`;
   } catch {
-    // Missing, or what can't be looked at: then of the one that it is in. There always is a root.
+    // The folder is missing or can't be examined, so use the one above it. The root always exists.
     return folder === "/" ? folder : join(identityOf(dirname(folder)), basename(folder));
   }
 }

@@ -13,14 +13,14 @@ import { type FieldName, fields } from "./fields.ts";
 import { type HostFacts, resolveSpecifiers } from "./specifiers.ts";
 import { parseWindow, type Window } from "./window.ts";
 
-/** Something to do when a certificate has changed. */
+/** What to do after a certificate has changed. */
 export type Hook =
   | { readonly kind: "reload" | "restart"; readonly unit: string }
   | { readonly kind: "command"; readonly command: readonly [string, ...string[]] };
 
-/** One certificate that a host should have, as its file says. */
+/** A certificate that a host should have, as its file describes it. */
 export interface Manifest {
-  /** The file's, without its ending: what people know it by. */
+  /** The file's name without its ending. */
   readonly name: string;
   readonly file: string;
   readonly signPath: string;
@@ -29,7 +29,7 @@ export interface Manifest {
   readonly keyType: KeyType | undefined;
   readonly caChain: boolean;
   readonly owner: Ownership | undefined;
-  /** Of the key. */
+  /** The mode of the key file. */
   readonly keyMode: number;
   readonly renew: "due" | "always";
   readonly windows: readonly Window[];
@@ -42,8 +42,8 @@ type Reader = ReaderOf<typeof fields>;
 /**
  * Reads a manifest.
  *
- * @param file its path, for the name and for sentences
- * @throws Failure (config) that names file, line and field
+ * @param file its path, for the name and for messages
+ * @throws Failure (config) that names the file, line and field
  */
 export function parseManifest(text: string, file: string, host: HostFacts): Manifest {
   const read = createReader(fields, {
@@ -69,18 +69,18 @@ export function parseManifest(text: string, file: string, host: HostFacts): Mani
   };
 }
 
-/** Whole segments, none of which a server could read as another path; the client refuses those again. */
+/** MOUNT/sign/ROLE without segments that a server could resolve to another path. The client checks that once more. */
 const signPath = /^(?:(?!\.\.?\/)[^/\\?#%]+\/)+sign\/(?!\.\.?$)[^/\\?#%]+$/;
 
 function readSignPath(read: Reader): string {
   const path = read.string("sign_path");
-  // The list of all that can't be seen takes its time to build, and most paths need none of it.
-  const isSeen = /^[ -~]*$/.test(path) || !/\p{C}/u.test(path);
-  if (isSeen && signPath.test(path)) return path;
+  // Building the Unicode pattern takes time, and most paths don't need it.
+  const isVisible = /^[ -~]*$/.test(path) || !/\p{C}/u.test(path);
+  if (isVisible && signPath.test(path)) return path;
   throw read.wrong("sign_path", "has to be MOUNT/sign/ROLE, like demo/pki/k8s/sign/kubelet");
 }
 
-/** Each by itself, so that the sentence names the field that is wrong. */
+/** Checks each field by itself, so that the message names the wrong one. */
 function readNames(read: Reader): Names {
   const names: Names = {
     commonName: read.string("common_name"),
@@ -100,7 +100,7 @@ function readNames(read: Reader): Names {
 function readDestination(read: Reader): string {
   const destination = read.string("destination");
   if (!isAbsolute(destination))
-    throw read.wrong("destination", "has to be a path from the root: a unit has no folder of its own");
+    throw read.wrong("destination", "has to be an absolute path, since units have no working folder");
   read.checked("destination", () => certificatePaths(destination));
   return resolve(destination);
 }
@@ -135,18 +135,18 @@ function checkUnit(read: Reader, field: FieldName, unit: string): string {
   if (unitName.test(unit)) return unit;
   throw read.wrong(
     field,
-    `names ${JSON.stringify(unit)}, which is not a unit: write its ending, too (etcd.service)`,
+    `names ${JSON.stringify(unit)}, which is not a unit: write its full name, like etcd.service`,
   );
 }
 
 function checkCommand(read: Reader, [program, ...rest]: readonly string[]): [string, ...string[]] {
   if (program === undefined) throw read.wrong("on_change", "holds an empty command");
   if (rest.some((word) => word.includes("\0")))
-    throw read.wrong("on_change", "holds a null character, which no program can be given");
+    throw read.wrong("on_change", "holds a null character, which can't be passed to a program");
   if (isAbsolute(program) && isExecutable(program)) return [program, ...rest];
   throw read.wrong(
     "on_change",
-    `names ${JSON.stringify(program)}, which is not the whole path of an executable file`,
+    `names ${JSON.stringify(program)}, which is not the absolute path of an executable file`,
   );
 }
 
@@ -154,7 +154,7 @@ function readHookTimeout(read: Reader): number {
   const seconds = read.checked("hook_timeout", () =>
     parseDuration(read.optionalString("hook_timeout") ?? "60s"),
   );
-  // Longer ones overflow the timer, and would end at once.
+  // A longer time would overflow the timer, which would then fire at once.
   if (seconds > 0 && seconds * 1000 < 2 ** 31) return seconds;
   throw read.wrong("hook_timeout", "has to be more than 0 and at most 24d");
 }

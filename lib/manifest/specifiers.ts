@@ -2,20 +2,20 @@ import { hostname } from "node:os";
 import { Failure } from "../failure.ts";
 import { ipv4Addresses, ipv6Addresses } from "./addresses.ts";
 
-/** What a manifest may say of its host without naming it. */
+/** The facts about a host that specifiers stand for. */
 export interface HostFacts {
   readonly hostName: string;
-  /** The first address of each kind that is not of this machine alone. */
+  /** The first address of each kind that other machines can reach. */
   readonly ipv4: string | undefined;
   readonly ipv6: string | undefined;
 }
 
-/** Read anew at each run: a host may be renamed, and get its addresses late. */
+/** Reads them again at each run, since a host may be renamed, or get its addresses after the boot. */
 export function hostFacts(): HostFacts {
   let [ipv4, ipv6]: Array<string | undefined> = [];
   return {
     hostName: hostname(),
-    // Looked for when one is asked for: a long list of routes takes its time.
+    // Only on demand, since reading a long list of routes takes time.
     get ipv4() {
       ipv4 ??= ipv4Addresses()[0];
       return ipv4;
@@ -28,13 +28,12 @@ export function hostFacts(): HostFacts {
 }
 
 /**
- * A text with its specifiers resolved: `%H` host name, `%l` host name up to its first dot (both as systemd has
- * them), `%4` and `%6` the host's first IPv4 and IPv6 address, `%%` a percent sign.
+ * Resolves the specifiers in a string: `%H` host name, `%l` host name up to the first dot (both as in systemd), `%4` and
+ * `%6` the host's first IPv4 and IPv6 address, `%%` a percent sign.
  *
- * A host's name may end up in a path, and whoever may set it need not be root: so it has to be one name.
+ * The host name may become part of a path, and users other than root may be able to set it. So it is checked first.
  *
- * @throws Failure (config) for another letter, for an address that the host does not have, and for a host name
- *   that is none
+ * @throws Failure (config) for an unknown specifier, a missing address or an invalid host name
  * @see https://www.freedesktop.org/software/systemd/man/latest/systemd.unit.html#Specifiers
  */
 export function resolveSpecifiers(text: string, host: HostFacts): string {
@@ -66,7 +65,7 @@ function specifierValue(letter: string, host: HostFacts): string | undefined {
   return undefined;
 }
 
-/** As systemd takes one, with a trailing dot: labels of letters, digits, hyphens and underscores (RFC 1123, section 2.1). */
+/** Labels of letters, digits, hyphens and underscores (RFC 1123, section 2.1), with an optional dot at the end like systemd. */
 const hostNamePattern = /^[A-Za-z0-9_][\w-]*(?:\.[A-Za-z0-9_][\w-]*)*\.?$/;
 
 function checkedName(letter: string, { hostName }: HostFacts): string {

@@ -1,11 +1,11 @@
 import { Failure } from "../failure.ts";
 
-/** A time of the week in which something may be done, by the host's clock and zone. */
+/** A weekly time window, in the host's time zone. */
 export interface Window {
   /** 0 is Sunday. */
   readonly days: readonly number[];
   readonly startMinute: number;
-  /** May be past midnight: more than 24 hours then. */
+  /** More than 24 hours if the window ends after midnight. */
   readonly endMinute: number;
 }
 
@@ -13,10 +13,10 @@ const dayNames = ["sun", "mon", "tue", "wed", "thu", "fri", "sat"];
 const dayMinutes = 24 * 60;
 
 /**
- * Reads `Sun 02:00-04:00`, `Mon..Fri 22:00-06:00`, `Sat,Sun 00:00-24:00` or, for each day, `02:00-04:00`. An end before
- * the start is on the next day.
+ * Reads a window: `Sun 02:00-04:00`, `Mon..Fri 22:00-06:00`, `Sat,Sun 00:00-24:00`, or `02:00-04:00` for every day. An
+ * end before the start means the next day.
  *
- * @throws Failure (config) for anything else, and for a window that never opens
+ * @throws Failure (config) for any other format, and for a window that never opens
  */
 export function parseWindow(text: string): Window {
   const match = /^(?:([a-z.,]+) +)?(\d{1,2}):(\d{2})-(\d{1,2}):(\d{2})$/i.exec(text.trim());
@@ -29,7 +29,7 @@ export function parseWindow(text: string): Window {
   }
   if (start === end) {
     throw new Failure("config", `the window ${JSON.stringify(text)} never opens`, {
-      hint: "give it an end other than its start; 00:00-24:00 is the whole day",
+      hint: "its end has to differ from its start; 00:00-24:00 is the whole day",
     });
   }
   return { days, startMinute: start, endMinute: end < start ? end + dayMinutes : end };
@@ -40,7 +40,7 @@ function minute(hours: string | undefined, minutes: string | undefined): number 
   return h * 60 + m <= dayMinutes && m < 60 ? h * 60 + m : undefined;
 }
 
-/** Undefined for a day that there is not. */
+/** The days as numbers; undefined when one is not a day. */
 function parseDays(text: string | undefined): number[] | undefined {
   if (text === undefined) return [0, 1, 2, 3, 4, 5, 6];
   const days: number[] = [];
@@ -58,7 +58,7 @@ function parseDays(text: string | undefined): number[] | undefined {
   return days;
 }
 
-/** Whether one of the windows is open; without any it always is. */
+/** Whether one of the windows is open. Without any windows, it is always true. */
 export function isOpen(windows: readonly Window[], at: Date): boolean {
   if (windows.length === 0) return true;
   const now = at.getHours() * 60 + at.getMinutes();
@@ -66,19 +66,19 @@ export function isOpen(windows: readonly Window[], at: Date): boolean {
   return windows.some(
     ({ days, startMinute, endMinute }) =>
       (days.includes(today) && now >= startMinute && now < endMinute) ||
-      // Opened yesterday, and past midnight still.
+      // Opened yesterday, and still open after midnight.
       (days.includes((today + 6) % 7) && now + dayMinutes < endMinute),
   );
 }
 
 /**
- * The first minute after `at` in which one of the windows is open. Looks at each by the clock on the wall: where that is
- * put forward or back, a time of the day is left out or comes twice.
+ * The first minute after `at` in which one of the windows is open. Checks every minute in local time, because a change
+ * to or from summer time leaves out an hour or repeats one.
  */
 export function nextOpening(windows: readonly Window[], at: Date): Date {
   const minuteMs = 60_000;
   let next = Math.floor(at.getTime() / minuteMs) * minuteMs + minuteMs;
-  // One that the clock leaves out this week is open in the next.
+  // If the clock skips the window this week, it opens next week.
   const last = next + 15 * dayMinutes * minuteMs;
   while (next < last && !isOpen(windows, new Date(next))) next += minuteMs;
   return new Date(next);

@@ -6,7 +6,7 @@ import { host } from "./read.ts";
 
 const folder = join(import.meta.dir, "../../units/examples/certs.d");
 
-/** As on a host that has etcd's user. */
+/** Reads an example with root in place of the user etcd, which this host may not have. */
 function read(name: string): Manifest {
   const text = readFileSync(join(folder, name), "utf8").replaceAll('= "etcd"', '= "root"');
   return parseManifest(text, `/etc/vault/certs.d/${name}`, host);
@@ -20,7 +20,7 @@ test.each(readdirSync(folder))(
   },
 );
 
-test("the examples can all stand on one host", () => {
+test("all examples can be used on one host", () => {
   const destinations = readdirSync(folder).map((name) => read(name).destination);
   expect(destinations.length).toBeGreaterThanOrEqual(3);
   expect(new Set(destinations).size).toBe(destinations.length);

@@ -17,7 +17,7 @@ export function manifestHost(cluster: ClusterServer, fault?: Fault) {
     folder: folder.path,
     relay,
     notes,
-    /** @param fields beside destination and common name, as TOML */
+    /** @param fields as TOML, added to destination and common name */
     manifest(name: string, signPath: string, fields = ""): Manifest {
       const destination = join(folder.path, "ssl", name);
       const text = `sign_path = "${signPath}"\ncommon_name = "${name}"\ndestination = "${destination}"\n${fields}`;
@@ -41,7 +41,7 @@ export function manifestHost(cluster: ClusterServer, fault?: Fault) {
   };
 }
 
-/** What came of each, in a word; of one that failed, its exit code. */
+/** The outcome of each manifest, or the kind of its failure. */
 export function outcomesOf(outcomes: Awaited<ReturnType<typeof issueManifests>>): Array<string | number> {
   return outcomes.map((one) => ("failure" in one ? one.failure.kind : one.issued.outcome));
 }
@@ -53,13 +53,13 @@ export function readFiles({ destination }: Manifest) {
   return { key, certificate, ca };
 }
 
-/** Has a file look as old as that, through the links to it. */
+/** Sets the age of a file, through links. */
 export function age(path: string, days: number): void {
   const then = new Date(Date.now() - days * 86_400_000);
   utimesSync(path, then, then);
 }
 
-/** A window that is closed for some hours still, and when it opens. */
+/** A window that stays closed for the next hours, and when it opens. */
 export function closedWindow(): { readonly window: string; readonly opens: string } {
   const opening = new Date(Date.now() + 5 * 3_600_000);
   opening.setMinutes(0, 0, 0);

@@ -19,7 +19,7 @@ function folderOf(files: Readonly<Record<string, string>> = {}) {
 const at = (destination: string) => textOf({ destination: `"${destination}"` });
 
 describe("loadManifests()", () => {
-  test("gives the manifests in the order of their names, and no editor's backup", () => {
+  test("returns the manifests sorted by name, without editors' backup files", () => {
     using folder = folderOf({
       "b.toml": at("/x/b"),
       "a.toml": at("/x/a"),
@@ -36,7 +36,7 @@ describe("loadManifests()", () => {
     expect([manifests.map(({ name }) => name), failures]).toEqual([["a", "b"], []]);
   });
 
-  test("has each broken one stop only itself, and tells of every one", () => {
+  test("reports every broken manifest, and returns the others", () => {
     using folder = folderOf({
       "a.toml": "nonsense",
       "b.toml": at("/x/b"),
@@ -48,7 +48,7 @@ describe("loadManifests()", () => {
     expect(manifests.map(({ name }) => name)).toEqual(["b", "e"]);
     expect(failures.map(({ message }) => message.replace(`${folder.path}/`, ""))).toEqual([
       expect.stringContaining("a.toml:1: it is not TOML"),
-      expect.stringContaining("c.toml:3: destination has to be a path from the root"),
+      expect.stringContaining("c.toml:3: destination has to be an absolute path"),
       "d.toml:4: nothing is not a field of a manifest",
     ]);
     expect(failures.map(({ kind }) => kind)).toEqual(["config", "config", "config"]);
@@ -56,10 +56,10 @@ describe("loadManifests()", () => {
 
   test.each([
     ["the same destination", "/x/a", "/x/a-key.pem"],
-    ["the same, written otherwise", "/x//y/../a", "/x/a-key.pem"],
-    ["a key that is another's certificate", "/x/a-key", "/x/a-key.pem"],
-    ["a certificate that is another's CA", "/x/a-ca", "/x/a-ca.pem"],
-  ])("lets the first keep its files, and refuses %s", (_, destination, shared) => {
+    ["the same, spelled differently", "/x//y/../a", "/x/a-key.pem"],
+    ["a key that is another certificate's file", "/x/a-key", "/x/a-key.pem"],
+    ["a certificate that is another one's CA file", "/x/a-ca", "/x/a-ca.pem"],
+  ])("lets the first manifest keep its files, and refuses %s", (_, destination, shared) => {
     using folder = folderOf({ "a.toml": at("/x/a"), "b.toml": at(destination), "c.toml": at("/x/c") });
     const { manifests, failures } = loadManifests(folder.path);
     expect(manifests.map(({ name }) => name)).toEqual(["a", "c"]);
@@ -71,7 +71,7 @@ describe("loadManifests()", () => {
 
   test.each([
     ["a folder", ""],
-    ["a missing folder below", "/new/folder"],
+    ["a missing folder below it", "/new/folder"],
   ])("refuses the same destination through a link to %s", (_, below) => {
     using folder = folderOf();
     const root = join(folder.path, "..");
@@ -90,9 +90,9 @@ describe("loadManifests()", () => {
   test.each([
     ["a folder", "is not a plain file"],
     ["a link", "it is a symbolic link"],
-    ["one that is too long", "is longer than 16384 bytes"],
-    ["one that is not UTF-8", "is not UTF-8"],
-  ])("has %s stop only itself", (what, words) => {
+    ["a file that is too long", "is longer than 16384 bytes"],
+    ["a file that is not UTF-8", "is not UTF-8"],
+  ])("reports %s in place of a manifest, and returns the others", (what, words) => {
     using folder = folderOf({ "a.toml": at("/x/a"), elsewhere: at("/x/b") });
     const path = join(folder.path, "b.toml");
     if (what === "a folder") mkdirSync(path);
@@ -104,7 +104,7 @@ describe("loadManifests()", () => {
     expect(failures.map(({ message }) => message)).toEqual([expect.stringContaining(words)]);
   });
 
-  test("refuses a folder that is missing, or empty, or no folder", async () => {
+  test("refuses a missing folder, an empty one and a file", async () => {
     using folder = folderOf({ "a.toml.bak": at("/x/a") });
     const empty = await failureOf(() => loadManifests(folder.path));
     expect([empty.kind, empty.message]).toEqual(["config", `${folder.path} holds no manifest (*.toml)`]);
@@ -125,7 +125,7 @@ describe("loadManifests()", () => {
     expect(hint).toContain(`chmod go-w ${folder.path}`);
   });
 
-  test.each([[0o666], [0o664], [0o646]])("has a file of mode %o stop only itself", (mode) => {
+  test.each([[0o666], [0o664], [0o646]])("reports a file of mode %o, and returns the others", (mode) => {
     using folder = folderOf({ "a.toml": at("/x/a"), "b.toml": at("/x/b") });
     chmodSync(join(folder.path, "a.toml"), mode);
     const { manifests, failures } = loadManifests(folder.path);
@@ -135,7 +135,7 @@ describe("loadManifests()", () => {
     ]);
   });
 
-  test("refuses another user's file, and another user's folder", async () => {
+  test("refuses another user's file and another user's folder", async () => {
     using folder = folderOf({ "a.toml": at("/x/a"), "b.toml": at("/x/b") });
     chownSync(join(folder.path, "a.toml"), 65_534, 0);
     const { manifests, failures } = loadManifests(folder.path);
@@ -150,7 +150,7 @@ describe("loadManifests()", () => {
   });
 });
 
-test("loadManifest() refuses a file that is missing, or that others may write", async () => {
+test("loadManifest() refuses a missing file, and one that others can write", async () => {
   using folder = folderOf({ "a.toml": at("/x/a") });
   const path = join(folder.path, "a.toml");
   expect(loadManifest(path).destination).toBe("/x/a");

@@ -7,7 +7,7 @@ import { failureOf } from "../support/failure.ts";
 import { temporaryFolder } from "../support/folder.ts";
 import { file, host, needed, parse, textOf } from "./read.ts";
 
-test("parseManifest() takes the fewest fields, and gives the defaults", () => {
+test("parseManifest() needs three fields, and uses defaults for the others", () => {
   expect(parse()).toEqual({
     name: "kubelet",
     file,
@@ -58,14 +58,14 @@ describe("parseManifest() reads", () => {
     expect(parse({ [field]: value })).toEqual({ ...parse(), ...what });
   });
 
-  test("each field of the table", () => {
+  test("every field in the table of fields", () => {
     expect([...new Set(cases.map(([field]) => field))].sort()).toEqual(Object.keys(fields).sort());
   });
 
   test.each(Object.entries(fields).filter(([name]) => name !== "on_change"))(
-    "the example that the table gives for %s",
+    "the example in the table for %s",
     (name, { example }) => {
-      // The users of the examples need not be on this host.
+      // This host may not have the users that the examples name.
       const value = ["owner", "group"].includes(name) ? '"root"' : example;
       expect(parse({ ...(name === "key_bit_size" ? { key_type: '"ec"' } : {}), [name]: value }).file).toBe(
         file,
@@ -73,7 +73,7 @@ describe("parseManifest() reads", () => {
     },
   );
 
-  test("hooks in their order: reload, restart, commands", () => {
+  test("hooks in the order reload, restart, commands", () => {
     const { hooks } = parse({
       on_change: '[["/bin/true"], ["/bin/false"]]',
       restart: '"b.service"',
@@ -88,7 +88,7 @@ describe("parseManifest() reads", () => {
   });
 });
 
-test("parseManifest() takes an empty argument of a command", () => {
+test("parseManifest() accepts an empty argument of a command", () => {
   expect(parse({ on_change: '[["/bin/true", ""]]' }).hooks).toEqual([
     { kind: "command", command: ["/bin/true", ""] },
   ]);
@@ -116,7 +116,7 @@ describe("parseManifest() resolves", () => {
     expect(all).toContain(resolved);
   });
 
-  test("exactly the fields that the table says", () => {
+  test("only the fields that the table marks", () => {
     const resolving = Object.entries(fields).flatMap(([name, field]) =>
       "specifiers" in field ? [name] : [],
     );
@@ -129,7 +129,7 @@ describe("parseManifest() resolves", () => {
     ["san_hosts", '["ok", "%h"]', "%h can't be resolved: there is no such specifier"],
     ["ip_sans", '"%6"', "%6 can't be resolved: this host has no IPv6 address"],
     ["ip_sans", '"%4"', "%4 can't be resolved: this host has no IPv4 address"],
-  ])("not %s = %s on a host that has no such thing", async (field, value, words) => {
+  ])("not %s = %s when the host has no such fact", async (field, value, words) => {
     const nobody = { hostName: "", ipv4: undefined, ipv6: undefined };
     const failure = await failureOf(() => parse({ [field]: value }, nobody));
     expect([failure.kind, failure.message]).toEqual([
@@ -139,7 +139,7 @@ describe("parseManifest() resolves", () => {
     expect(failure.hint).toContain("use %H");
   });
 
-  test("a node's name in lower case, and without a dot at its end", () => {
+  test("a node's name to lower case, without a dot at the end", () => {
     const named = { hostName: "IP-10-0-0-7.", ipv4: undefined, ipv6: undefined };
     const { names, destination } = parse(
       { common_name: '"system:node:%H"', san_hosts: '["%H"]', destination: '"/etc/ssl/%H/x"' },
@@ -150,12 +150,12 @@ describe("parseManifest() resolves", () => {
     expect(destination).toBe("/etc/ssl/IP-10-0-0-7./x");
   });
 
-  test("an address of the host as common name, which is an IP SAN, too", () => {
+  test("the common name to an address, and adds it to the IP SANs", () => {
     expect(parse({ common_name: '"%4"' }).names).toMatchObject({ ipAddresses: ["10.0.0.7"] });
   });
 });
 
-/** Of a field that `textOf` is given: those that are needed keep their line. */
+/** The line of a field in the output of `textOf`. Required fields keep their line. */
 function lineOf(field: string): number {
   const at = Object.keys(needed).indexOf(field);
   return at === -1 ? 4 : at + 1;
@@ -208,7 +208,7 @@ describe("parseManifest() refuses with file, line and field", () => {
     ["organisation", '[" "]', 'is wrong: " " can\'t be the organisation of a certificate'],
     ["san_hosts", '["a", "b c"]', 'is wrong: "b c" can\'t be the host name of a certificate'],
     ["ip_sans", '"10.0.0"', 'is wrong: "10.0.0" can\'t be the IP address of a certificate'],
-    ["destination", '"ssl/kubelet"', "has to be a path from the root: a unit has no folder of its own"],
+    ["destination", '"ssl/kubelet"', "has to be an absolute path, since units have no working folder"],
     ["destination", '"/etc/ssl/"', "is wrong: \"/etc/ssl/\" can't be a certificate's destination"],
     ["key_type", '"dsa"', "has to be one of rsa, ec, ed25519"],
     ["key_bit_size", "1024", "is wrong: there is no key type of 1024 bits"],
@@ -221,36 +221,40 @@ describe("parseManifest() refuses with file, line and field", () => {
       '["Sun 02:00-04:00", "Mon 02:00-02:00"]',
       'is wrong: the window "Mon 02:00-02:00" never opens',
     ],
-    ["reload", '"etcd"', 'names "etcd", which is not a unit: write its ending, too (etcd.service)'],
+    ["reload", '"etcd"', 'names "etcd", which is not a unit: write its full name, like etcd.service'],
     [
       "restart",
       '["a.service", "etcd.conf"]',
-      'names "etcd.conf", which is not a unit: write its ending, too (etcd.service)',
+      'names "etcd.conf", which is not a unit: write its full name, like etcd.service',
     ],
     [
       "restart",
       '"-H.service"',
-      'names "-H.service", which is not a unit: write its ending, too (etcd.service)',
+      'names "-H.service", which is not a unit: write its full name, like etcd.service',
     ],
     [
       "restart",
       '"../a.service"',
-      'names "../a.service", which is not a unit: write its ending, too (etcd.service)',
+      'names "../a.service", which is not a unit: write its full name, like etcd.service',
     ],
     ["on_change", "[[]]", "holds an empty command"],
-    ["on_change", '[[""]]', 'names "", which is not the whole path of an executable file'],
-    ["on_change", '[["/bin/true", "a\\u0000b"]]', "holds a null character, which no program can be given"],
-    ["on_change", '[["true"]]', 'names "true", which is not the whole path of an executable file'],
+    ["on_change", '[[""]]', 'names "", which is not the absolute path of an executable file'],
+    [
+      "on_change",
+      '[["/bin/true", "a\\u0000b"]]',
+      "holds a null character, which can't be passed to a program",
+    ],
+    ["on_change", '[["true"]]', 'names "true", which is not the absolute path of an executable file'],
     [
       "on_change",
       '[["/bin/true"], ["/etc/passwd"]]',
-      'names "/etc/passwd", which is not the whole path of an executable file',
+      'names "/etc/passwd", which is not the absolute path of an executable file',
     ],
-    ["on_change", '[["/etc"]]', 'names "/etc", which is not the whole path of an executable file'],
+    ["on_change", '[["/etc"]]', 'names "/etc", which is not the absolute path of an executable file'],
     [
       "on_change",
       '[["/no/such/program"]]',
-      'names "/no/such/program", which is not the whole path of an executable file',
+      'names "/no/such/program", which is not the absolute path of an executable file',
     ],
     ["hook_timeout", '"60"', 'is wrong: "60" is not a duration'],
     ["hook_timeout", '"0s"', "has to be more than 0 and at most 24d"],
@@ -260,12 +264,12 @@ describe("parseManifest() refuses with file, line and field", () => {
     expect([kind, message]).toEqual(["config", `${file}:${lineOf(field)}: ${field} ${words}`]);
   });
 
-  test("a size that the key type does not have", async () => {
+  test("a size that doesn't exist for the key type", async () => {
     const { message } = await failureOf(() => parse({ key_type: '"rsa"', key_bit_size: "384" }));
     expect(message).toBe(`${file}:5: key_bit_size is wrong: there is no rsa key of 384 bits`);
   });
 
-  test("a hook that may not be run", async () => {
+  test("a hook that is not executable", async () => {
     using folder = temporaryFolder();
     mkdirSync(join(folder.path, "bin"));
     const hook = join(folder.path, "bin/hook");
@@ -292,7 +296,7 @@ describe("parseManifest() refuses with file, line and field", () => {
     ["__proto__ = 1", 4, "__proto__"],
     ["constructor = 1", 4, "constructor"],
     ["# owner = 1\nownership = 'x'", 5, "ownership"],
-    // The line of the field itself, not of one whose name begins alike.
+    // The line of the field itself, not of one with the same beginning.
     ["renew = 'due'\nrenewx = 1", 5, "renewx"],
   ])("an unknown field: %j", async (lines, line, field) => {
     const { kind, message } = await failureOf(() => parseManifest(`${textOf()}${lines}\n`, file, host));
@@ -303,27 +307,27 @@ describe("parseManifest() refuses with file, line and field", () => {
     ["key-type = 'ec'", "did you mean key_type?"],
     ["comon_name = 'a'", "did you mean common_name?"],
     ["[hooks]\nrestart = []", undefined],
-  ])("an unknown field that is near to one with that: %j", async (lines, hint) => {
+  ])("an unknown field, and suggests a similar one: %j", async (lines, hint) => {
     const failure = await failureOf(() => parseManifest(`${textOf()}${lines}\n`, file, host));
     expect([failure.kind, failure.hint]).toEqual(["config", hint]);
   });
 
-  test("a field whose name is the beginning of another's, with its own line", async () => {
+  test("a field whose name begins another field's name, with its own line", async () => {
     const text = `${textOf()}key_type_of_old = 1\nkey_type = 1\n`;
     const known = text.replace("key_type_of_old = 1", "# key_type");
     expect((await failureOf(() => parseManifest(known, file, host))).message).toContain(":5: key_type has");
   });
 });
 
-describe("parseManifest() tells the line where it is no TOML:", () => {
+describe("parseManifest() names the line that is not TOML:", () => {
   test.each([
-    ["a text without an end", 'owner = "etcd', 4, "Unterminated string"],
+    ["a string without an end", 'owner = "etcd', 4, "Unterminated string"],
     ["no value", "owner =", 4, ""],
     ["no equals sign", "\nowner", 5, "Expected '='"],
     ["a field twice", 'sign_path = "x"', 4, "Cannot redefine key"],
     ["a word without quotes", "owner = etcd", 4, "Strings must be quoted"],
-    ["a list that is not closed, by its beginning", 'window = [\n  "a",\nowner = "b"', 4, ""],
-    ["two on a line", 'owner = "a" group = "b"', 4, ""],
+    ["the start of a list without an end", 'window = [\n  "a",\nowner = "b"', 4, ""],
+    ["two fields on a line", 'owner = "a" group = "b"', 4, ""],
   ])("%s", async (_, lines, line, words) => {
     const { kind, message } = await failureOf(() => parseManifest(`${textOf()}${lines}\n`, file, host));
     expect(kind).toBe("config");
@@ -331,13 +335,13 @@ describe("parseManifest() tells the line where it is no TOML:", () => {
     expect(message).toContain(words);
   });
 
-  test("the first", async () => {
+  test("the first of several", async () => {
     expect((await failureOf(() => parseManifest("nonsense\n", file, host))).message).toContain(
       `${file}:1: it is not`,
     );
   });
 });
 
-test("parseManifest() takes Windows line ends and a byte order mark", () => {
+test("parseManifest() accepts Windows line ends and a byte order mark", () => {
   expect(parseManifest(`\ufeff${textOf().replaceAll("\n", "\r\n")}`, file, host)).toEqual(parse());
 });

@@ -2,9 +2,9 @@ import { randomHex } from "../../lib/host/durable.ts";
 import type { ClusterServer } from "../support/cluster-server.ts";
 
 /**
- * A PKI mount of its own, whose CA may be made anew.
+ * A separate PKI mount, so that a test can replace its CA.
  *
- * @param ttl of what its role signs; the server begins each half a minute early
+ * @param ttl of the certificates of its role; the server lets them begin half a minute early
  */
 export async function makeMount(cluster: ClusterServer, ttl = "720h") {
   const mount = `pki-${randomHex(4)}`;
@@ -18,22 +18,22 @@ export async function makeMount(cluster: ClusterServer, ttl = "720h") {
   await cluster.write(`${mount}/roles/it`, role);
   const ownCa = { common_name: "the CA", key_type: "ec", ttl: "8000h" };
   const sameCa = { key_ref: "default", common_name: "the CA", ttl: "8700h" };
-  /** Makes another issuer, and gives its id. */
+  /** Adds an issuer, and returns its id. */
   const addIssuer = async (kind: "existing" | "internal" = "internal", body: object = ownCa) => {
     const path = `${mount}/issuers/generate/root/${kind}`;
     const made: { data?: { issuer_id?: string } } = Object(await cluster.write(path, body));
     return made.data?.issuer_id ?? "";
   };
-  /** Which signs for roles that name none. */
+  /** Sets the issuer for roles that name none. */
   const setDefault = (issuer: string) => cluster.write(`${mount}/config/issuers`, { default: issuer });
   return {
     mount,
     sign: `${mount}/sign/it`,
     addIssuer,
     setDefault,
-    /** Has the role sign with that issuer, whichever is the default. */
+    /** Makes the role use this issuer instead of the default. */
     pin: (issuer: string) => cluster.write(`${mount}/roles/it`, { ...role, issuer_ref: issuer }),
-    /** Signs the CA's own certificate again: the same key and name, a longer life. */
+    /** Signs the CA's own certificate again, with the same key and name and a longer validity. */
     reissueCa: async () => setDefault(await addIssuer("existing", sameCa)),
     replaceCa: async () => setDefault(await addIssuer()),
   };

@@ -3,21 +3,21 @@ import type { HostFacts } from "../../lib/manifest/specifiers.ts";
 
 export const host: HostFacts = { hostName: "node-7.example.com", ipv4: "10.0.0.7", ipv6: "fd00::7" };
 
-/** The fewest fields that make a manifest, each as it is written. */
+/** The required fields of a manifest, as written in the file. */
 export const needed: Readonly<Record<string, string>> = {
   sign_path: '"demo/pki/k8s/sign/kubelet"',
   common_name: '"kubelet"',
   destination: '"/etc/ssl/kubelet"',
 };
 
-/** A manifest's text: what is needed, and these fields in its place or beside it; undefined leaves one out. */
+/** A manifest with the required fields and the given ones, which may replace them. `undefined` leaves a field out. */
 export function textOf(values: Readonly<Record<string, string | undefined>> = {}): string {
   return Object.entries({ ...needed, ...values })
     .map(([field, value]) => (value === undefined ? "" : `${field} = ${value}\n`))
     .join("");
 }
 
-/** Read as the file `/etc/vault/certs.d/kubelet.toml`. */
+/** Parses a text as `/etc/vault/certs.d/kubelet.toml`. */
 export function parse(values: Readonly<Record<string, string | undefined>> = {}, facts = host): Manifest {
   return parseManifest(textOf(values), file, facts);
 }

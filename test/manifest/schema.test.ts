@@ -10,7 +10,7 @@ const check = (values: Readonly<Record<string, string | undefined>>) =>
   faults(schema, JSON.parse(JSON.stringify(Bun.TOML.parse(textOf(values)))));
 
 describe("the schema of a manifest", () => {
-  test("takes the fewest fields, and every field as its example has it", () => {
+  test("accepts the required fields alone, and every field with its example", () => {
     expect(check({})).toEqual([]);
     expect(
       check(Object.fromEntries(Object.entries(fields).map(([name, { example }]) => [name, example]))),

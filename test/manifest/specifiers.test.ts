@@ -22,16 +22,16 @@ test.each([
   ["%\n", "%\n can't"],
   ["% H", "%  can't"],
   ["%🙂", "%🙂 can't"],
-])("resolveSpecifiers(%j) is an error", async (text, words) => {
+])("resolveSpecifiers(%j) throws", async (text, words) => {
   const { kind, message } = await failureOf(() => resolveSpecifiers(text, host));
   expect([kind, message]).toEqual(["config", `${words} be resolved: there is no such specifier`]);
 });
 
-test("resolveSpecifiers() gives a host name without a dot for %l", () => {
+test("resolveSpecifiers() returns the whole host name for %l if it has no dot", () => {
   expect(resolveSpecifiers("%l", { ...host, hostName: "plain" })).toBe("plain");
 });
 
-describe("a host name that is not one name", () => {
+describe("the host name", () => {
   test.each([
     "../elsewhere/x",
     "a/b",
@@ -47,7 +47,7 @@ describe("a host name that is not one name", () => {
     "a.-b",
     "ä",
     "\u202ea",
-  ])("%j is refused, and stops nothing that does not ask for it", async (hostName) => {
+  ])("%j is refused, but only when a specifier asks for it", async (hostName) => {
     const odd = { ...host, hostName };
     for (const text of ["/etc/%H", "%l"]) {
       const { kind, message, hint } = await failureOf(() => resolveSpecifiers(text, odd));
@@ -60,12 +60,12 @@ describe("a host name that is not one name", () => {
     expect(resolveSpecifiers("/etc/%4", odd)).toBe("/etc/10.0.0.7");
   });
 
-  test.each(["a", "node-7", "node_7.example.com", "7.example.com.", "NODE"])("%j is one", (hostName) => {
+  test.each(["a", "node-7", "node_7.example.com", "7.example.com.", "NODE"])("%j is accepted", (hostName) => {
     expect(resolveSpecifiers("%H", { ...host, hostName })).toBe(hostName);
   });
 });
 
-test("hostFacts() gives this machine's name, and addresses that others can reach", () => {
+test("hostFacts() returns this machine's name, and addresses that others can reach", () => {
   const { hostName, ipv4, ipv6 } = hostFacts();
   expect(hostName).toBe(hostname());
   const own = Object.values(networkInterfaces()).flatMap((all) => all ?? []);

@@ -51,7 +51,7 @@ describe("parseWindow()", () => {
   });
 });
 
-/** In a process of that zone: whether it is open at each time, and when it opens next. */
+/** Runs in a process with that time zone: whether the window is open at each time, and when it opens next. */
 function inZone(zone: string, windows: readonly string[], times: readonly string[]) {
   const code = `
     const windows = ${JSON.stringify(windows)}.map(parseWindow);
@@ -64,7 +64,7 @@ function inZone(zone: string, windows: readonly string[], times: readonly string
   return found.map(([open, next]) => `${open ? "open" : "closed"}, then ${next.replace(":00.000Z", "Z")}`);
 }
 
-describe("by the host's zone", () => {
+describe("in the host's time zone", () => {
   // 2026-11-29 is a Sunday.
   test.each([
     [
@@ -96,7 +96,7 @@ describe("by the host's zone", () => {
     expect(inZone(zone, ["Sun 02:00-04:00"], times)).toEqual(expected);
   });
 
-  test("a window past midnight is open on the day after, and on that day only", () => {
+  test("a window past midnight is open on the next day, and not on later ones", () => {
     // Fri 22:00 to Sat 06:00.
     const times = [
       "2026-11-27T21:59:00Z",
@@ -112,13 +112,13 @@ describe("by the host's zone", () => {
     ]);
   });
 
-  test("of several windows the first that opens counts", () => {
+  test("the first of several windows to open counts", () => {
     expect(inZone("UTC", ["Sun 02:00-04:00", "Tue..Wed 12:00-13:00"], ["2026-11-29T04:00:00Z"])).toEqual([
       "closed, then 2026-12-01T12:00Z",
     ]);
   });
 
-  test("an hour that the clock leaves out is not waited for", () => {
+  test("an hour that the clock skips is not waited for", () => {
     // In Berlin 2026-03-29 has no time from 02:00 to 03:00, which is 01:00 in UTC.
     expect(inZone("Europe/Berlin", ["Sun 02:00-03:00"], ["2026-03-28T12:00:00Z"])).toEqual([
       "closed, then 2026-04-05T00:00Z",
@@ -128,7 +128,7 @@ describe("by the host's zone", () => {
     ).toEqual(["closed, then 2026-03-29T01:00Z", "open, then 2026-03-29T01:01Z"]);
   });
 
-  test("an hour that comes twice is open twice", () => {
+  test("an hour that is repeated opens the window twice", () => {
     // In Berlin 2026-10-25 has 02:00 to 03:00 at 00:00 and at 01:00 in UTC.
     const times = [
       "2026-10-25T00:35:00Z",
@@ -149,7 +149,7 @@ test("isOpen() is true at any time without a window", () => {
   expect(isOpen([], new Date())).toBe(true);
 });
 
-/** Any window, at any time of the two years around a change of the clock. */
+/** Any window, at any time within two years that include clock changes. */
 const cases = {
   days: fc.subarray([0, 1, 2, 3, 4, 5, 6], { minLength: 1 }),
   startMinute: fc.integer({ min: 0, max: 1439 }),
@@ -157,7 +157,7 @@ const cases = {
   at: fc.integer({ min: Date.UTC(2026, 0, 1) / 1000, max: Date.UTC(2027, 11, 31) / 1000 }),
 };
 
-test("nextOpening() is open, and nothing between it and a closed moment is", () => {
+test("nextOpening() returns an open time, and the window is closed until then", () => {
   fc.assert(
     fc.property(fc.record(cases), ({ days, startMinute, length, at }) => {
       const windows = [{ days, startMinute, endMinute: startMinute + length }];
@@ -165,7 +165,7 @@ test("nextOpening() is open, and nothing between it and a closed moment is", () 
       const next = nextOpening(windows, now);
       expect(next > now && isOpen(windows, next)).toBe(true);
       if (isOpen(windows, now)) return;
-      // Wider steps than the code's own, from the other end, and the last second before.
+      // Steps wider than the code's own, and the last second before the opening.
       for (let between = next.getTime() - 1000; between > now.getTime(); between -= 7 * 60_000) {
         expect(isOpen(windows, new Date(between))).toBe(false);
       }

@@ -88,7 +88,7 @@ describe("issue-cert --config-dir", () => {
     const sentences = stderr.split("\n").filter((line) => line.startsWith("issue-cert: "));
     expect(sentences.map((line) => line.replaceAll(`${host.certs}/`, ""))).toEqual([
       "issue-cert: b.toml:4: nothing is not a field of a manifest",
-      "issue-cert: c.toml:3: destination has to be a path from the root: a unit has no folder of its own",
+      "issue-cert: c.toml:3: destination has to be an absolute path, since units have no working folder",
       `issue-cert: f.toml:3: destination has ${host.destinationOf("e")}-key.pem in common with e.toml`,
       expect.stringContaining("issue-cert: g.toml:1: it is not TOML: "),
       "issue-cert: h.toml can be written by others",
@@ -106,7 +106,7 @@ describe("issue-cert --config-dir", () => {
     [
       "a relative destination",
       'destination = "ssl/b"',
-      "destination has to be a path from the root: a unit has",
+      "destination has to be an absolute path, since units have",
     ],
     ["a key type that there is not", 'key_type = "dsa"', "key_type has to be one of rsa, ec, ed25519"],
     ["a window that never opens", 'window = "Sun 02:00-02:00"', "window is wrong: the window "],
