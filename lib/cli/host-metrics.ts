@@ -1,3 +1,4 @@
+import { version } from "../../package.json";
 import { type State, states } from "../finding.ts";
 import type { HostStatus } from "../tasks/host-status.ts";
 import type { CertificateStatus } from "../tasks/host-status-certificates.ts";
@@ -12,6 +13,9 @@ export function hostMetrics(status: HostStatus): readonly Metric[] {
   const certificate = (what: string, help: string, samples: readonly Sample[]) =>
     metric(`certificate_${what}`, help, samples);
   return [
+    metric("build_info", "The version of the executable that wrote this; always 1.", [
+      { labels: { version }, value: 1 },
+    ]),
     metric("status", "Whether this is the worst state of anything on this host.", stateSet(status.state)),
     metric("status_timestamp_seconds", "When this status was taken.", time(now)),
     metric(

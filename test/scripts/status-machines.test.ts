@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
+import { version } from "../../package.json";
 import { type ManifestHost, startManifestHost } from "../manifest/certs.ts";
 import { readAsPrometheus } from "../metrics/prometheus.ts";
 import { type ClusterServer, startCluster } from "../support/cluster-server.ts";
@@ -137,7 +138,7 @@ describe("status --prometheus", () => {
         ...["token_status", "token_expiry_timestamp_seconds", "token_init_waiting"],
         ...["certificate_status", "certificate_info", "certificate_not_before_timestamp_seconds"],
         ...["certificate_not_after_timestamp_seconds", "certificate_due_timestamp_seconds"],
-        ...["manifests_broken", "sandbox_faults", "hooks_pending"],
+        ...["manifests_broken", "sandbox_faults", "hooks_pending", "build_info"],
       ]
         .map((name) => `vault_helper_${name}`)
         .toSorted(),
@@ -160,6 +161,7 @@ describe("status --prometheus", () => {
       sampleOf("certificate_info", { ...labels, subject: "etcd", issuer: etcd.issuer, key_type: "EC P-256" }),
     ).toBe(1);
     expect(sampleOf("certificate_not_after_timestamp_seconds", { name: later.name })).toBeUndefined();
+    expect(metrics.vault_helper_build_info).toEqual([{ labels: { version }, value: 1 }]);
     expect([sampleOf("server_up"), sampleOf("hooks_pending"), sampleOf("manifests_broken")]).toEqual([
       1, 1, 0,
     ]);
