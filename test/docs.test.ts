@@ -1,16 +1,19 @@
 import { describe, expect, test } from "bun:test";
 import { existsSync, readdirSync, readFileSync } from "node:fs";
-import { join, resolve } from "node:path";
+import { dirname, join } from "node:path";
+import { exampleFile } from "./cluster/file.ts";
+import { anchors, links, prose } from "./support/markdown.ts";
 
-const ROOT = resolve(import.meta.dir, "..");
-const pages = readdirSync(join(ROOT, "docs")).filter((name) => name.endsWith(".md"));
+const ROOT = join(import.meta.dir, "..");
 const read = (path: string) => readFileSync(join(ROOT, path), "utf8");
+const below = (folder: string) => readdirSync(join(ROOT, folder)).filter((name) => name.endsWith(".md"));
+const pages = [...below("."), ...below("docs").map((name) => `docs/${name}`)];
 
-describe.each(pages)("docs/%s", (page) => {
-  const text = read(`docs/${page}`);
+describe.each(pages)("%s", (page) => {
+  const text = read(page);
 
   test("names files of this project that are there", () => {
-    const named = [...text.matchAll(/`((?:test|lib|units|scripts|tools)\/[\w./@-]+)`/g)].map(
+    const named = [...text.matchAll(/`((?:test|lib|units|scripts|tools|docs)\/[\w./@-]+)`/g)].map(
       ([, path = ""]) => path,
     );
     expect(named.filter((path) => !existsSync(join(ROOT, path)))).toEqual([]);
@@ -25,11 +28,38 @@ describe.each(pages)("docs/%s", (page) => {
         })),
     );
     expect(quoted.filter(({ path, title }) => !read(path).includes(title))).toEqual([]);
-    if (page === "security.md") expect(quoted.length).toBeGreaterThan(4);
+    if (page === "docs/security.md") expect(quoted.length).toBeGreaterThan(4);
   });
 
-  test("links to pages that are there", () => {
-    const links = [...text.matchAll(/\]\(([^)#:]+)(?:#[^)]*)?\)/g)].map(([, path = ""]) => path);
-    expect(links.filter((path) => !existsSync(join(ROOT, "docs", path)))).toEqual([]);
+  test("links to pages and headings that are there", () => {
+    const dead = links(text).filter(({ path, anchor }) => {
+      const target = path === "" ? page : join(dirname(page), path);
+      if (!existsSync(join(ROOT, target))) return true;
+      return anchor !== undefined && !anchors(read(target)).includes(anchor);
+    });
+    expect(dead).toEqual([]);
   });
+});
+
+const written = pages.filter((page) => !read(page).includes("`npm run format` writes it."));
+test.each(written)(
+  "%s has lines of at most 120 characters, but for tables and what is to be pasted",
+  (page) => {
+    expect(prose(read(page)).filter((line) => line.length > 120 && !line.startsWith("|"))).toEqual([]);
+  },
+);
+
+test("README.md is read in one go, and links to the index", () => {
+  expect(Buffer.byteLength(read("README.md"))).toBeLessThanOrEqual(10_000);
+  expect(links(read("README.md")).map(({ path }) => path)).toContain("docs/README.md");
+});
+
+test("docs/README.md lists every page of its folder", () => {
+  const listed = links(read("docs/README.md")).map(({ path }) => path);
+  const others = below("docs").filter((name) => name !== "README.md");
+  expect(others.filter((name) => !listed.includes(name))).toEqual([]);
+});
+
+test("docs/admins.md shows the cluster file that the tests read", () => {
+  expect(read("docs/admins.md").replaceAll(/^ {4}/gm, "")).toContain(exampleFile);
 });

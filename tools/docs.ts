@@ -3,13 +3,26 @@ import { join } from "node:path";
 import { kubernetesPage } from "./kubernetes.ts";
 import { ROOT } from "./main.ts";
 import { referencePage } from "./reference.ts";
+import { fileTable } from "./schema.ts";
 
-/** The pages that are made from data: by path, the text that each has to have. */
+/** The pages that are made from data, or hold a table that is: by path, the text that each has to have. */
 export async function generatedPages(): Promise<ReadonlyMap<string, string>> {
   return new Map([
+    ["docs/admins.md", withTable("docs/admins.md", fileTable("cluster"))],
+    ["docs/hosts.md", withTable("docs/hosts.md", fileTable("manifest"))],
     ["docs/kubernetes.md", kubernetesPage()],
     ["docs/reference.md", await referencePage()],
   ]);
+}
+
+/** A page as it stands, with the present table in the place of the one that has the same head. */
+function withTable(path: string, table: string): string {
+  const [head = ""] = table.split("\n");
+  const text = readFileSync(join(ROOT, path), "utf8");
+  const start = text.indexOf(`${head}\n`);
+  const end = text.indexOf("\n\n", start);
+  if (start === -1 || end === -1) throw new Error(`${path} has no table of ${head}`);
+  return `${text.slice(0, start)}${table}${text.slice(end)}`;
 }
 
 /** Writes each page that differs from what its data makes. Returns their paths. */

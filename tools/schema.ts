@@ -66,7 +66,7 @@ const words: Readonly<Record<FieldType, string>> = {
   tables: "list of tables",
 };
 
-/** The README's table of a file's fields. */
+/** The table of a file's fields in the documentation. */
 export function fileTable(name: FileName): string {
   const head = ["field", "type", "default", "example", "what it says"];
   return [head, head.map(() => "---"), ...rows(files[name].fields)]

@@ -397,7 +397,7 @@ describe("readClusterStatus() fails", () => {
   });
 });
 
-/** All that a status needs, as the README has it; the tokens' default policy beside it. */
+/** All that a status needs, as docs/admins.md has it; the tokens' default policy beside it. */
 const rights: Rights = {
   "sys/mounts": ["read"],
   "sys/auth/token/tune": ["read", "sudo"],

@@ -13,7 +13,7 @@ export function clusterFile(text: string): ClusterFile {
   );
 }
 
-/** What each of its fields can say: the README's example. */
+/** What each of its fields can say: the example of docs/admins.md. */
 export const exampleFile = `id = "demo"
 max_validity_ca = "10y"
 ca_key_type = "ec"

@@ -10,6 +10,7 @@ import { targets } from "../../tools/release/target.ts";
 import { type CertificateFiles, makeCertificates } from "../support/certificates.ts";
 import { storedInitToken } from "../support/cluster-server.ts";
 import { temporaryFolder } from "../support/folder.ts";
+import { blocks, section } from "../support/markdown.ts";
 import { runCommand } from "../support/script.ts";
 import { until } from "../support/wait.ts";
 import { copyClone } from "../tools/released.ts";
@@ -21,15 +22,12 @@ import { machineTree } from "./tree.ts";
 
 const minute = 60_000;
 
-/** The commands that the README shows in a section, a text for each of its blocks. */
-function blocks(heading: string): readonly string[] {
-  const text = readFileSync(join(ROOT, "README.md"), "utf8");
-  const [section = ""] = text.split(`\n## ${heading}\n`)[1]?.split(/\n(?:#+ |---\n)/) ?? [];
-  const found = section.match(/(?:^ {4}.*\n)+/gm) ?? [];
-  return found.map((block) => block.replaceAll(/^ {4}/gm, ""));
+/** The commands that a page shows in a section, a text for each of its blocks. */
+function commandsOf(page: string, heading: string): readonly string[] {
+  return blocks(section(readFileSync(join(ROOT, page), "utf8"), heading));
 }
 
-/** Fills in what the README leaves to its reader; each has to be there. */
+/** Fills in what a page leaves to its reader; each has to be there. */
 function filled(text: string, blanks: Readonly<Record<string, string>>): string {
   return Object.entries(blanks).reduce((all, [blank, value]) => {
     if (!all.includes(blank)) throw new Error(`there is no ${blank} in ${all}`);
@@ -37,11 +35,12 @@ function filled(text: string, blanks: Readonly<Record<string, string>>): string 
   }, text);
 }
 
-describeBooted("the README's commands, word for word", () => {
+describeBooted("the commands of README.md and docs, word for word,", () => {
   const held = new AsyncDisposableStack();
   const [target] = targets.filter(({ name }) => name === `linux-${process.arch}`);
-  const [asAdmin = "", onHost = "", byHand = ""] = blocks("On a host");
-  const [, fromArchive = ""] = blocks("Install");
+  const [asAdmin = "", onHost = ""] = commandsOf("README.md", "On a host");
+  const [byHand = ""] = commandsOf("docs/tutorial.md", "A real host");
+  const [fromArchive = ""] = commandsOf("docs/install.md", "Archives");
   const deb = `vault-helper_${version}_${target?.deb}.deb`;
   let clone: string;
   let server: RaftServer;

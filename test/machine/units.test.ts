@@ -95,7 +95,7 @@ describe.skipIf(reason !== undefined)(`systemd-analyze${skipped}`, () => {
   });
 
   const most: Readonly<Record<string, number>> = { "token-renewal": 1.4, "cert-hooks": 1.8 };
-  test.each(services)("gives %s no more exposure than the README says", (service) => {
+  test.each(services)("gives %s no more exposure than docs/hosts.md says", (service) => {
     const limit = most[service.replace(/(@.*)?\.service$/, "")] ?? (service.startsWith("cert") ? 2 : 1.3);
     expect(exposure(service)).toBeLessThanOrEqual(limit);
   });

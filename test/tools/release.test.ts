@@ -210,6 +210,12 @@ describe("a release", () => {
   const archive = () => unpacked("linux-x64.tar.gz");
   const read = (path: string) => readFileSync(join(archive(), path), "utf8");
 
+  test("has every page of the documentation, where README.md links to it", () => {
+    const pages = readdirSync(join(ROOT, "docs")).sort();
+    expect(readdirSync(join(archive(), "docs")).sort()).toEqual(pages);
+    expect(readdirSync(join(unpacked("amd64.deb"), "usr/share/doc/vault-helper/docs")).sort()).toEqual(pages);
+  });
+
   test("runs where it was unpacked", async () => {
     expect(await output([join(archive(), "bin/issue-cert"), "--version"])).toBe(`issue-cert ${version}\n`);
   });

@@ -32,6 +32,7 @@ export async function makeContents(
     sbom: bom,
     documents: new Map([
       ["README.md", text(read("README.md"))],
+      ...below("docs", filesBelow("docs")),
       ["CHANGELOG.md", text(read("CHANGELOG.md"))],
       ["LICENSE", text(read("LICENSE"))],
       ["THIRD-PARTY-LICENSES", text(thirdPartyLicenses())],

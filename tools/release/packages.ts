@@ -13,7 +13,7 @@ const summary = "Certificates for Kubernetes hosts from HashiCorp Vault or OpenB
 const about = [
   ...wrap(`${description}.`, 78),
   "",
-  ...wrap("No timer is enabled by installing it: see /usr/share/doc/vault-helper/README.md.", 78),
+  ...wrap("No timer is enabled by installing it: see /usr/share/doc/vault-helper/docs/install.md.", 78),
 ];
 /** dpkg wants the field, and takes it without an address. */
 const noMaintainer = "not named";
