@@ -7,7 +7,7 @@ import { anchors, links, prose } from "./support/markdown.ts";
 const ROOT = join(import.meta.dir, "..");
 const read = (path: string) => readFileSync(join(ROOT, path), "utf8");
 const below = (folder: string) => readdirSync(join(ROOT, folder)).filter((name) => name.endsWith(".md"));
-const pages = [...below("."), ...below("docs").map((name) => `docs/${name}`)];
+const pages = [...below("."), "test/README.md", ...below("docs").map((name) => `docs/${name}`)];
 
 describe.each(pages)("%s", (page) => {
   const text = read(page);
