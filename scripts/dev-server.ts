@@ -10,7 +10,7 @@ import { notifyServiceManager } from "../lib/host/notify.ts";
 import { type DevCluster, startDevCluster } from "../lib/server/dev-cluster.ts";
 import { watchEnding } from "../lib/server/ending.ts";
 
-/** As the set-ups have it, and with a default: no file can say otherwise here. */
+/** The flags of the set-up commands, but with real defaults: here no file can set other values. */
 const validity = (alias: string, description: string, byDefault: string) =>
   ({ ...mountArgs["max-validity-ca"], alias, description, default: byDefault }) as const;
 
@@ -18,25 +18,26 @@ const args = {
   cluster: {
     type: "positional",
     required: true,
-    description: "the cluster's id: a letter, then small letters, digits and -",
+    description: "the cluster's id: a letter, then lower-case letters, digits and -",
   },
   port: {
     type: "string",
     alias: "t",
-    description: "port of 127.0.0.1 that it listens at",
+    description: "port to listen on, at 127.0.0.1",
     default: "8200",
     valueHint: "NUMBER",
     group: "Server",
   },
   "tokens-file": {
     type: "string",
-    description: "where its tokens are told, mode 0600, as long as it runs; in a temporary folder without it",
+    description:
+      "file for its tokens, mode 0600, removed at the end; without it, a file in a temporary folder",
     valueHint: "FILE",
     group: "Server",
   },
-  "max-validity-ca": validity("c", "life of the CAs", "20y"),
-  "max-validity-admin": validity("d", "longest life of an admin's certificate", "365d"),
-  "max-validity-components": validity("s", "longest life of every other certificate", "30d"),
+  "max-validity-ca": validity("c", "validity of the CAs", "20y"),
+  "max-validity-admin": validity("d", "longest validity of an admin's certificate", "365d"),
+  "max-validity-components": validity("s", "longest validity of every other certificate", "30d"),
   "init-token-etcd": { ...roleArgs["init-token-etcd"], alias: "e" },
   "init-token-master": { ...roleArgs["init-token-master"], alias: "m" },
   "init-token-worker": { ...roleArgs["init-token-worker"], alias: "o" },
@@ -45,19 +46,19 @@ const args = {
   "wait-signal": {
     type: "boolean",
     alias: "w",
-    description: "wait until it is told to end; there is no other way",
+    description: "run until a signal ends it; this can't be turned off",
     default: true,
     group: "Server",
   },
   json: {
     type: "boolean",
-    description: "once it is ready: where it is, as one JSON object, without its tokens",
+    description: "once it is ready, print its address as one JSON object, without its tokens",
     group: general,
   },
   ...commonArgs,
   timeout: {
     type: "string",
-    description: "for the start, and a build of the server where there is one",
+    description: "time limit of the start, including a build of the server if one is needed",
     default: "10m",
     valueHint: "DURATION",
     group: general,
@@ -67,17 +68,17 @@ const args = {
 export const devServer: Script<typeof args> = {
   name: "dev-server",
   description:
-    "run a Vault or OpenBao in memory with a cluster set up in it, for development, until it is told to end",
+    "run Vault or OpenBao in memory, with a cluster set up in it, for development, until a signal ends it",
   args,
   examples: [
-    ["dev-server demo", "a server at http://127.0.0.1:8200 with cluster demo; Ctrl-C ends it"],
+    ["dev-server demo", "run a server at http://127.0.0.1:8200 with cluster demo; Ctrl-C ends it"],
     [
       "dev-server --tokens-file ./tokens.env -t 8300 demo",
-      "at another port; `set -a; . ./tokens.env` in another shell has its address and tokens",
+      "use another port; `set -a; . ./tokens.env` sets its address and tokens in another shell",
     ],
     [
       "VAULT_DEV_ROOT_TOKEN_ID=root-token-dev dev-server -o my-init-token demo",
-      "with a root token and an init token for workers that are known before",
+      "choose the root token and the workers' init token",
     ],
   ],
   async run(args, run) {
@@ -116,7 +117,7 @@ function parsePort(text: string): number {
 
 function requireWaiting(args: Args): void {
   if (args["wait-signal"]) return;
-  throw new Failure("usage", "--wait-signal can be nothing but true: the server ends with this command", {
+  throw new Failure("usage", "--wait-signal can't be turned off: the server ends with this command", {
     hint: "run it in the background, or as a unit of Type=notify",
   });
 }
@@ -128,7 +129,7 @@ function tellReady(args: Args, { server, tokensFile }: DevCluster, { log }: Run)
     return;
   }
   log.done(`${args.cluster} is set up at ${address}`);
-  log.done(`its root token and init tokens, in a shell: set -a; . ${tokensFile}; set +a`);
+  log.done(`to set its root token and init tokens in a shell: set -a; . ${tokensFile}; set +a`);
 }
 
 async function tellServiceManager({ env, log }: Run): Promise<void> {
@@ -137,7 +138,7 @@ async function tellServiceManager({ env, log }: Run): Promise<void> {
     await notifyServiceManager(env.NOTIFY_SOCKET, "READY=1");
   } catch (error) {
     const why = error instanceof Error ? error.message : String(error);
-    log.note(`the service manager can't be told at ${env.NOTIFY_SOCKET} that the server is ready: ${why}`);
+    log.note(`can't notify the service manager at ${env.NOTIFY_SOCKET} that the server is ready: ${why}`);
   }
 }
 

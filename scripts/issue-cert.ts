@@ -22,34 +22,34 @@ const args = {
   ...certificateArgs,
   ...manifestArgs,
   ...hostArgs,
-  json: { type: "boolean", description: "what came of it as one JSON object", group: general },
+  json: { type: "boolean", description: "print the outcome as one JSON object", group: general },
   ...commonArgs,
 } as const;
 
 export const issueCert: Script<typeof args> = {
   name: "issue-cert",
-  description: "have this host's key signed by a CA of the cluster",
+  description: "issue certificates for this host from a CA of the cluster",
   args,
   examples: [
     [
       "issue-cert demo/pki/k8s/sign/kubelet system:node:$(hostname) /etc/kubernetes/ssl/kubelet",
-      "a kubelet's certificate, now",
+      "issue a kubelet's certificate now",
     ],
     [
       "issue-cert --if-due demo/pki/etcd-k8s/sign/server etcd-1 /etc/etcd/ssl/etcd -s a.example.com -o etcd",
-      "an etcd member's, when it is due",
+      "issue an etcd member's certificate if it is due",
     ],
     [
       "issue-cert --force -t rsa -b 4096 demo/pki/k8s/sign/admin admin ./admin",
-      "an admin's, with a new RSA key",
+      "issue an admin's certificate with a new RSA key",
     ],
     [
       "issue-cert --config-dir /etc/vault/certs.d",
-      "all that is due of this host's manifests, and their hooks",
+      "issue every certificate of this host's manifests that is due, and run their hooks",
     ],
     [
       "issue-cert --config-dir /etc/vault/certs.d --refresh-ca",
-      "the same, and the server's CA where it is another by now, without waiting for this week's look",
+      "the same, and check now whether the server's CA has changed, not only once a week",
     ],
   ],
   exitCodes: [[2, "with --check: something is due"]],
@@ -58,7 +58,7 @@ export const issueCert: Script<typeof args> = {
       refuseDirectArgs(args);
       return await runManifests(args, run);
     }
-    // All that can be wrong with the command line, before anything is done.
+    // Finds every mistake in the command line before anything is done.
     const order = orderOf(args);
     const issued = await issueCertificate({
       ...order,
@@ -78,18 +78,18 @@ function orderOf(args: Args) {
   const { destination, "sign-path": signPath, "common-name": commonName } = args;
   if (destination === undefined || signPath === undefined || commonName === undefined) {
     throw new Failure("usage", "<sign-path> <common-name> <destination> are missing", {
-      hint: "give them, or --config or --config-dir for manifests; see --help",
+      hint: "give all three, or --config or --config-dir for manifests; see --help",
     });
   }
   if (args.check === true || args.hooks !== "now") {
     throw new Failure("usage", "--check and --hooks are for manifests: --config or --config-dir", {
-      hint: "leave them out, or give one of those; vault-helper status --destination tells how a certificate stands",
+      hint: "leave them out, or add one of those; vault-helper status --destination shows a certificate's status",
     });
   }
   return certificateOrder(args, { signPath, commonName, destination });
 }
 
-/** A flag that a manifest's field says would do nothing. */
+/** Refuses flags for which manifests have fields: they would do nothing. */
 function refuseDirectArgs(args: Args): void {
   const given = [
     ...(["sign-path", "san-hosts", "ip-sans", "organisation", "key-type", "key-bit-size"] as const),
@@ -97,8 +97,8 @@ function refuseDirectArgs(args: Args): void {
   ].find((name) => args[name] !== undefined);
   if (given === undefined) return;
   const what = given === "sign-path" ? "<sign-path>" : `--${given}`;
-  throw new Failure("usage", `${what} does not go with manifests: they say it`, {
-    hint: "nothing was done; leave it out, and have the manifest say it",
+  throw new Failure("usage", `${what} can't be used with manifests: they have a field for it`, {
+    hint: "nothing was done; leave it out, and set it in the manifest",
   });
 }
 

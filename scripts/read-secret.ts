@@ -15,33 +15,33 @@ const args = {
   path: {
     type: "positional",
     required: true,
-    description: "where the secret is: CLUSTER/secrets/NAME, or any path that can be read",
+    description: "path of the secret: CLUSTER/secrets/NAME, or any other path that can be read",
   },
   field: {
     type: "string",
     alias: "f",
-    description: "one field, as it is, instead of the whole answer as JSON",
+    description: "print one field unchanged, instead of the whole answer as JSON",
     valueHint: "NAME",
     group: "Secret",
   },
   "dest-path": {
     type: "string",
     alias: "d",
-    description: "file that it goes to, mode 0600; standard output without it",
+    description: "file to write, mode 0600; without it, standard output",
     valueHint: "FILE",
     group: "File",
   },
   owner: {
     type: "string",
     alias: "o",
-    description: "owner of the file, by name or number; the running user without it",
+    description: "owner of the file, by name or number; without it, the running user",
     valueHint: "USER",
     group: "File",
   },
   group: {
     type: "string",
     alias: "g",
-    description: "group of the file, by name or number; the running user's without it",
+    description: "group of the file, by name or number; without it, the running user's group",
     valueHint: "GROUP",
     group: "File",
   },
@@ -49,29 +49,29 @@ const args = {
   json: {
     type: "boolean",
     description:
-      "what came of it as one JSON object, without the secret; on standard output, the field as JSON",
+      "with --dest-path, print the outcome as one JSON object, without the secret; else print the field as JSON",
     group: general,
   },
   ...commonArgs,
 } as const;
 
-export const readSecretScript: Script<typeof args> = {
+export const readSecret: Script<typeof args> = {
   name: "read-secret",
-  description: "read a secret, to standard output or to a file that is replaced when the secret has changed",
+  description: "read a secret and print it, or write it to a file if it has changed",
   args,
   examples: [
-    ["read-secret demo/secrets/service-accounts", "the server's whole answer, as JSON"],
+    ["read-secret demo/secrets/service-accounts", "print the server's whole answer as JSON"],
     [
       "read-secret -f key -d /etc/kubernetes/service-accounts.pem demo/secrets/service-accounts",
-      "one field into a file of mode 0600; left as it is while it holds the same",
+      "write one field to a file, unless the file already holds it",
     ],
     [
       "read-secret -f content -d /etc/kubernetes/encryption.yaml -o kube -g kube demo/secrets/encryption-config",
-      "a file that another user reads",
+      "write a file for another user",
     ],
   ],
   async run(args, run) {
-    // All that can be wrong with the command line, before anything is done.
+    // Finds every mistake in the command line before anything is done.
     encodePath(args.path);
     const owner = resolveOwnership(args.owner, args.group);
     const destination = destinationOf(args);
@@ -92,37 +92,39 @@ export const readSecretScript: Script<typeof args> = {
     if (args.json === true)
       printJson({ outcome: isWritten ? "written" : "unchanged", destination: place.name });
     else if (isWritten) run.log.done(`${place.name} written`);
-    else run.log.debug(`${place.name} is as it should be`);
+    else run.log.debug(`${place.name} already holds the same`);
     return ExitCode.ok;
   },
 };
 
 type Args = ParsedArgs<typeof args>;
 
-/** @throws Failure (usage) for an owner of nothing */
+/** @throws Failure (usage) for an owner or a group without a file */
 function destinationOf(args: Args): string | undefined {
   const { "dest-path": destination, owner, group } = args;
   if (destination !== undefined || (owner === undefined && group === undefined)) return destination;
   throw new Failure(
     "usage",
-    `--${owner === undefined ? "group" : "owner"} is the file's, and --dest-path is not given`,
-    { hint: "give --dest-path, or leave it out" },
+    `--${owner === undefined ? "group" : "owner"} is for a file, but --dest-path is missing`,
+    { hint: "add --dest-path, or leave it out" },
   );
 }
 
-/** A field goes to a pipe as it is; a person's next prompt starts on a line of its own. */
+/** Whether to add a line feed. A field goes to a pipe unchanged, but a terminal's prompt should start on a new line. */
 function endsLine({ field, json }: Args): boolean {
   return field === undefined || json === true || process.stdout.isTTY === true;
 }
 
-/** To the letter for a file, a pipe or a program; on a terminal, what it would act on is not. */
+/** The text unchanged for a file or a pipe. For a terminal, control characters are replaced. */
 function shown(text: string, log: Log): string {
   if (process.stdout.isTTY !== true) return text;
   const safe = visibleLines(text);
   if (safe !== text) {
-    log.note("a terminal would act on some characters of it, shown as \ufffd: lead it to a file or a pipe");
+    log.note(
+      "control characters in it are shown as \ufffd: write it to a file or a pipe to get it unchanged",
+    );
   }
   return safe;
 }
 
-if (import.meta.main) void runScript(readSecretScript);
+if (import.meta.main) void runScript(readSecret);

@@ -4,13 +4,13 @@ import { hostTokenOptions } from "../lib/cli/host-client.ts";
 import { printJson } from "../lib/cli/log.ts";
 import { commonArgs, general, hostArgs, runScript, type Script } from "../lib/cli/script.ts";
 import { formatDuration } from "../lib/duration.ts";
-import { type HostToken, keepHostToken } from "../lib/tasks/host-token.ts";
+import { type KeptToken, keepHostToken } from "../lib/tasks/host-token.ts";
 
 const args = {
   ...hostArgs,
   json: {
     type: "boolean",
-    description: "what came of it as one JSON object, without the token",
+    description: "print the outcome as one JSON object, without the token",
     group: general,
   },
   ...commonArgs,
@@ -18,32 +18,33 @@ const args = {
 
 export const renewToken: Script<typeof args> = {
   name: "renew-token",
-  description: "renew this host's token, or trade its init token for one",
+  description: "renew the host token, or exchange the init token for one",
   args,
   examples: [
     ["renew-token", "renew the token in /etc/vault/token"],
     [
       "renew-token --init-role demo-worker",
-      "trade /etc/vault/init-token for a token of the role demo-worker",
+      "the same; if there is none, exchange /etc/vault/init-token for a token of the role demo-worker",
     ],
-    ["renew-token --config-path ./vault --json", "tokens in another folder, and an answer for a machine"],
+    ["renew-token --config-path ./vault --json", "use tokens in another folder, and print JSON"],
   ],
   async run(args, run) {
     const kept = await keepHostToken(hostTokenOptions(args, run));
     const { accessor, ttlSeconds, how } = kept;
-    if (args.json === true) printJson({ how, accessor, ttlSeconds });
+    // JSON keeps the word of release 1.0.0 for an exchange.
+    if (args.json === true) printJson({ how: how === "exchanged" ? "traded" : how, accessor, ttlSeconds });
     else run.log.done(sentence(kept));
     return ExitCode.ok;
   },
 };
 
-function sentence({ how, ttlSeconds }: HostToken): string {
+function sentence({ how, ttlSeconds }: KeptToken): string {
   const left = ttlSeconds === 0 ? "it never expires" : `${formatDuration(ttlSeconds)} left`;
   switch (how) {
     case "renewed":
       return `token renewed, ${left}`;
-    case "traded":
-      return `init token traded for a token of this host, ${left}`;
+    case "exchanged":
+      return `init token exchanged for a host token, ${left}`;
     case "not renewable":
       return `token can't be renewed, ${left}`;
   }

@@ -11,11 +11,11 @@ export const setupMounts: Script<typeof args> = {
   description: "give a cluster its mounts and CAs in Vault; safe to run again",
   args,
   examples: [
-    ["setup-mounts demo", "set the mounts and CAs of cluster demo up, or put right what differs"],
+    ["setup-mounts demo", "set up the mounts and CAs of cluster demo, or fix what differs"],
     ["setup-mounts --dry-run demo", "show what would change"],
-    ["setup-mounts --max-validity-ca 10y demo", "CAs of ten years"],
-    ["setup-mounts --config cluster.toml", "as a file says, with the cluster's id"],
-    ["setup-mounts --print-policy demo", "the policy that it needs, for a token with less than root"],
+    ["setup-mounts --max-validity-ca 10y demo", "make CAs that are valid for ten years"],
+    ["setup-mounts --config cluster.toml", "follow a file, which also has the cluster's id"],
+    ["setup-mounts --print-policy demo", "print the policy that the run needs, to do without a root token"],
   ],
   exitCodes: [[2, "with --check: something would change"]],
   async run(args, run) {

@@ -9,17 +9,20 @@ const args = { ...mountArgs, ...roleArgs, ...setupArgs } as const;
 export const setup: Script<typeof args> = {
   name: "setup",
   description:
-    "give a cluster all that it needs in Vault: setup-mounts and write-roles as one; safe to run again",
+    "give a cluster everything it needs in Vault: setup-mounts and write-roles in one; safe to run again",
   args,
   examples: [
-    ["setup demo", "set cluster demo up, or put right what differs, and renew its init tokens"],
-    ["setup --dry-run demo", "show what would change, all of it where there is nothing yet"],
+    ["setup demo", "set up cluster demo, or fix what differs, and renew its init tokens"],
+    ["setup --dry-run demo", "show what would change, and change nothing"],
     [
       "setup --max-validity-ca 10y --max-validity-components 7d demo",
-      "CAs of ten years, certificates of a week",
+      "make CAs for ten years; certificates are valid for a week",
     ],
-    ["setup --config cluster.toml", "as a file says, with the cluster's id"],
-    ["setup --print-policy demo | vault policy write demo-setup -", "let a token with less than root do it"],
+    ["setup --config cluster.toml", "follow a file, which also has the cluster's id"],
+    [
+      "setup --print-policy demo | vault policy write demo-setup -",
+      "write a policy for a token that may set up demo without being root",
+    ],
   ],
   exitCodes: [[2, "with --check: something would change"]],
   async run(args, run) {

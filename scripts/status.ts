@@ -8,9 +8,12 @@ const args = {
   cluster: {
     type: "positional",
     required: false,
-    description: "a cluster's id: tells how it stands in the server, with an admin's token",
+    description: "a cluster's id: show that cluster's status in the server, with an admin's token",
   },
-  config: { ...clusterFileArgs.config, description: "compare the cluster with this file, not with its last" },
+  config: {
+    ...clusterFileArgs.config,
+    description: "compare the cluster with this file; without it, with the last one",
+  },
   ...validityArgs,
   "config-dir": {
     type: "string",
@@ -22,7 +25,7 @@ const args = {
   destination: {
     type: "string",
     list: true,
-    description: "a certificate that no manifest speaks of, by its path as issue-cert has it",
+    description: "also a certificate without a manifest, by the destination that issue-cert was given",
     valueHint: "PATHS",
     group: "Host",
   },
@@ -30,33 +33,36 @@ const args = {
   offline: { type: "boolean", description: "ask no server", group: "Host" },
   prometheus: {
     type: "string",
-    description: "write metrics for node_exporter's textfile collector, too",
+    description: "also write metrics for node_exporter's textfile collector",
     valueHint: "FILE.prom",
     group: "Host",
   },
-  json: { type: "boolean", description: "all that is known as one JSON object", group: general },
+  json: { type: "boolean", description: "print everything known as one JSON object", group: general },
   ...commonArgs,
 } as const;
 
 export const status: Script<typeof args> = {
   name: "status",
   description:
-    "tell how this host's token, certificates, hooks and timers stand, or a cluster; changes nothing",
+    "show the status of this host's token, certificates, hooks and timers, or of a cluster; changes nothing",
   args,
   examples: [
-    ["status", "this host, by its manifests in /etc/vault/certs.d"],
-    ["status --destination /etc/kubernetes/ssl/kubelet", "a certificate of a direct call, too"],
+    ["status", "show this host's status, with its manifests in /etc/vault/certs.d"],
+    ["status --destination /etc/kubernetes/ssl/kubelet", "include a certificate of a direct call"],
     [
       "status --log-level 0 --prometheus /var/lib/prometheus/node-exporter/vault-helper.prom",
-      "metrics, and nothing printed",
+      "write metrics, print nothing",
     ],
-    ["status demo", "cluster demo in the server: CAs, what set-up would change, init tokens, hosts' tokens"],
-    ["status --max-validity-components 7d demo", "the same, of a cluster that was set up with that flag"],
-    ["status --offline --json", "what the host's own files tell, for a machine"],
+    [
+      "status demo",
+      "show cluster demo in the server: CAs, what set-up would change, init tokens, host tokens",
+    ],
+    ["status --max-validity-components 7d demo", "the same, for a cluster that was set up with that flag"],
+    ["status --offline --json", "use only the host's own files, and print JSON"],
   ],
   exitCodes: [
     [1, "something is wrong"],
-    [2, "something is due, and nothing is wrong"],
+    [2, "something is due, but nothing is wrong"],
   ],
   async run(args, run) {
     if (args.cluster === undefined && args.config === undefined) return await runHostStatus(args, run);

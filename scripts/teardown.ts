@@ -5,13 +5,13 @@ import { defineCluster } from "../lib/cluster/cluster.ts";
 
 export const teardown: Script<typeof teardownArgs> = {
   name: "teardown",
-  description: "take away what set-up made for a cluster in Vault; shows it first, and asks for the id twice",
+  description: "remove everything that set-up made for a cluster in Vault; only if the id is given twice",
   args: teardownArgs,
   examples: [
-    ["teardown --dry-run demo", "show what cluster demo has in the server, and how much goes with it"],
-    ["teardown --yes demo demo", "remove it; what was stopped on the way is ended by the next run"],
-    ["teardown --print-policy demo", "the policy that it needs, for a token with less than root"],
-    ["teardown --yes demo --revoke-hosts demo", "and revoke the tokens of its hosts"],
+    ["teardown --dry-run demo", "show what would be removed, and how much is in it"],
+    ["teardown --yes demo demo", "remove it; if a run is stopped, the next one goes on"],
+    ["teardown --print-policy demo", "print the policy that the run needs, to do without a root token"],
+    ["teardown --yes demo --revoke-hosts demo", "remove it, and revoke its host tokens"],
   ],
   run: async (args, run) => await runTeardown(defineCluster(args.cluster), args, run),
 };

@@ -19,30 +19,30 @@ const args = {
   ...accessArgs,
   ...certificateArgs,
   ...hostArgs,
-  json: { type: "boolean", description: "what came of it as one JSON object", group: general },
+  json: { type: "boolean", description: "print the outcome as one JSON object", group: general },
   ...commonArgs,
 } as const;
 
 export const writeKubeconfig: Script<typeof args> = {
   name: "write-kubeconfig",
-  description: "have this host's key signed by a CA of the cluster, and write a kubeconfig that shows it",
+  description: "issue a certificate from a CA of the cluster, and write a kubeconfig that uses it",
   args,
   examples: [
     [
       "write-kubeconfig demo/pki/k8s/sign/kube-scheduler system:kube-scheduler /etc/kubernetes/ssl/scheduler /etc/kubernetes/scheduler.conf",
-      "a scheduler's, for the API server on its own host",
+      "a scheduler's kubeconfig, for the API server on its own host",
     ],
     [
       "write-kubeconfig --if-due --no-embed --server https://api.example.com:6443 demo/pki/k8s/sign/kubelet system:node:$(hostname) /etc/kubernetes/ssl/kubelet /etc/kubernetes/kubelet.conf",
-      "a kubelet's, when it is due; the kubelet reads the new certificate by itself",
+      "a kubelet's, if its certificate is due; the kubelet reads the new certificate by itself",
     ],
     [
       "write-kubeconfig --merge --server https://api.example.com:6443 --user-name demo-admin demo/pki/k8s/sign/admin admin ~/.kube/demo ~/.kube/config",
-      "an admin's, beside the other clusters in the file",
+      "an admin's, next to the other clusters in the file",
     ],
   ],
   async run(args, run) {
-    // All that can be wrong with the command line, before anything is done.
+    // Finds every mistake in the command line before anything is done.
     const order = certificateOrder(args, {
       signPath: args["sign-path"],
       commonName: args["common-name"],

@@ -6,26 +6,26 @@ import type { Hook, Manifest } from "../manifest/manifest.ts";
 import { readCertificates } from "../x509/certificate.ts";
 import type { HookCall } from "./run-hook.ts";
 
-/** A manifest whose change has not been acted on. */
+/** A manifest with pending hooks. */
 export interface Waiting {
   readonly manifest: Manifest;
   readonly pending: Pending;
 }
 
-/** That one of them wants one thing done. */
+/** One hook of such a manifest. */
 interface Wish extends Waiting {
   readonly hook: Hook;
-  /** What it is known by, in the note of what was done. */
+  /** Its name in the notes on hooks that were run. */
   readonly name: string;
 }
 
-/** One thing to do, for all that want it. */
+/** One thing to do, for all the hooks that ask for it. */
 export interface Act extends HookCall {
   readonly name: string;
   readonly wishes: readonly Wish[];
 }
 
-/** The commands that are to be run: before the units, as what a command prepares is there when a unit starts again. */
+/** The commands to run. They go before the units, so that a unit that restarts finds what a command has prepared. */
 export function commandActs(waiting: readonly Waiting[]): readonly Act[] {
   const wishes = waiting.flatMap(wishesOf).filter((wish) => isCommand(wish) && !isDone(wish));
   return [...Map.groupBy(wishes, ({ manifest, name }) => `${manifest.file}\n${name}`).values()].flatMap(
@@ -34,10 +34,10 @@ export function commandActs(waiting: readonly Waiting[]): readonly Act[] {
 }
 
 /**
- * The units that are to be acted on.
+ * The units to restart or reload.
  *
- * @param prepared manifests of which a command has succeeded just now. What it prepared was missing when units were
- * acted on after it had failed, so those are acted on again.
+ * @param prepared manifests with a command that has just succeeded. If it had failed in an earlier run, units were
+ *   restarted without what it prepares, so they are restarted again.
  */
 export function unitActs(waiting: readonly Waiting[], prepared: ReadonlySet<Manifest>): readonly Act[] {
   const wishes = waiting
@@ -50,7 +50,7 @@ function wishesOf(one: Waiting): Wish[] {
   return one.manifest.hooks.map((hook) => ({ ...one, hook, name: hookName(hook) }));
 }
 
-/** What a manifest's hooks are known by. */
+/** The names of a manifest's hooks. */
 export function hookNames({ hooks }: Manifest): readonly string[] {
   return hooks.map(hookName);
 }
@@ -63,14 +63,14 @@ function isDone({ pending, name }: Wish): boolean {
   return pending.done.includes(name);
 }
 
-/** Words that could be read in two ways are quoted, as two commands must not have one name. */
+/** A hook's name. Ambiguous words are quoted, because two different commands must not have the same name. */
 function hookName(hook: Hook): string {
   if (hook.kind !== "command") return `${hook.kind} ${hook.unit}`;
   return hook.command.map((word) => (/^[\w%+,./:=@-]+$/.test(word) ? word : JSON.stringify(word))).join(" ");
 }
 
 function actOf(wishes: readonly Wish[]): Act[] {
-  // Who restarts a unit has reloaded it.
+  // A restart includes a reload.
   const wish = wishes.find(({ hook }) => hook.kind === "restart") ?? wishes[0];
   if (wish === undefined) return [];
   const { hook, name, manifest, pending } = wish;
@@ -88,13 +88,13 @@ function actOf(wishes: readonly Wish[]): Act[] {
       ];
 }
 
-/** Neither starts a unit that does not run. */
+/** Neither command starts a unit that is not running. */
 function systemctl(kind: "reload" | "restart", unit: string): [string, ...string[]] {
   return ["systemctl", kind === "reload" ? "try-reload-or-restart" : "try-restart", "--", unit];
 }
 
 /**
- * Why systemctl had nothing to do, by its exit code. What comes later reads the certificate that stands then, so nothing
+ * Why systemctl had nothing to do, by its exit code. A unit that starts later reads the current certificate, so nothing
  * is left to do.
  *
  * @see https://www.freedesktop.org/software/systemd/man/latest/systemd.exec.html#Process%20Exit%20Codes
@@ -106,7 +106,7 @@ function whyNoUnit(exitCode: number, unit: string): string | undefined {
   return undefined;
 }
 
-/** What a command is told: names and paths, and nothing secret. */
+/** The environment of a command: names and paths, nothing secret. */
 function environment(manifest: Manifest, changed: readonly string[]): Record<string, string> {
   const { key, certificate, ca } = certificatePaths(manifest.destination);
   return {
@@ -119,7 +119,7 @@ function environment(manifest: Manifest, changed: readonly string[]): Record<str
   };
 }
 
-/** Empty where the certificate can't be read: that is for the next run to mend, and no reason not to tell of it. */
+/** The certificate's serial number; empty if it can't be read. The next run fixes that; the command still runs. */
 function serialNumber({ destination }: Manifest): string {
   try {
     const [certificate] = readCertificates(readSet(destination).certificate ?? "", "the certificate file");

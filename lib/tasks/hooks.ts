@@ -11,17 +11,17 @@ import { type HookOptions, type HookOutcome, runHook } from "./run-hook.ts";
 
 /** A hook that was run, or tried. */
 export interface HookResult {
-  /** `reload etcd.service`, `/usr/local/bin/tell --quiet` */
+  /** Such as `reload etcd.service` or `/usr/local/bin/tell --quiet`. */
   readonly hook: string;
-  /** Of whose change it is told. */
+  /** The manifests whose certificate changed. */
   readonly manifests: readonly string[];
-  /** Undefined when it succeeded, or had nothing to do. */
+  /** Undefined if it succeeded or had nothing to do. */
   readonly failure?: string;
-  /** Why it had nothing to do. It is not pending any more. */
+  /** Why it had nothing to do. It is no longer pending. */
   readonly note?: string;
 }
 
-/** Every hook that was run, and the manifests whose pending changes could not be read or noted. */
+/** Every hook that was run, and the manifests whose pending hooks could not be read or written. */
 export interface HookRun {
   readonly results: readonly HookResult[];
   readonly failures: readonly HookFailure[];
@@ -37,15 +37,18 @@ interface Done {
   readonly outcome: HookOutcome;
 }
 
-/** What is open for one whose hooks are run: its lock, and what SQLite opens beside it. */
+/** Open files for each manifest whose hooks are run: its lock, and a file that SQLite opens with it. */
 const filesOfLock = 2;
 
 /**
- * Acts on every change that is noted as pending: each command once for its certificate, each unit once for all that
- * name it. A hook that fails, hangs or is cut off is run again by the next run, without a new certificate; those that
- * succeeded are not, save units whose certificate had a command that failed: they are acted on again after it.
+ * Runs all pending hooks: each command once for its certificate, each unit once for all the manifests that name it.
  *
- * Where more are pending than may be locked at one time, they are acted on in several lots, and a unit once in each.
+ * A hook that fails, hangs or is cut off stays pending, and the next run tries it again without a new certificate. A
+ * hook that succeeded is not run again, with one exception: if a command of the same manifest failed, the manifest's
+ * units are restarted or reloaded again after that command has succeeded.
+ *
+ * If more manifests have pending hooks than can be locked at one time, they are done in batches, and a unit is restarted
+ * or reloaded once in each batch.
  */
 export async function runPendingHooks(
   manifests: readonly Manifest[],
@@ -56,7 +59,7 @@ export async function runPendingHooks(
   const failures: HookFailure[] = [];
   const attempt = attempts(failures);
   const room = roomFor(filesOfLock);
-  // In an order that each run keeps to, so that no two wait for each other.
+  // Every run locks in the same order, so that no two runs wait for each other.
   const rest = manifests.toSorted((a, b) => (a.destination < b.destination ? -1 : 1));
   while (rest.length > 0) {
     using locks = new DisposableStack();
@@ -79,7 +82,7 @@ export async function runPendingHooks(
   return { results, failures };
 }
 
-/** Calls for one manifest; what fails is noted, and the others go on. */
+/** Makes calls for one manifest at a time. A failure is collected, and the other manifests go on. */
 function attempts(failures: HookFailure[]) {
   return async <T>(manifest: Manifest, call: () => Promise<T>): Promise<T | undefined> => {
     try {
@@ -104,7 +107,7 @@ async function actOn(waiting: readonly Waiting[], options: HookOptions): Promise
   return done;
 }
 
-/** The hooks that are still to run, by what is noted now. */
+/** The pending hooks, as noted beside the certificate sets. */
 export function pendingHooks(manifests: readonly Manifest[]): readonly HookResult[] {
   using folders = keepFoldersOpen();
   const waiting = manifests.map((manifest) => ({
@@ -119,7 +122,7 @@ function planned({ name, wishes }: Act): HookResult {
   return { hook: name, manifests: [...new Set(wishes.map(({ manifest }) => manifest.name))] };
 }
 
-/** Undefined when nothing is pending. Most often nothing is, and no lock is needed to see that. */
+/** @returns undefined if nothing is pending, which is the common case and needs no lock */
 async function lockPending(
   { destination }: Manifest,
   locks: DisposableStack,
@@ -129,7 +132,7 @@ async function lockPending(
   if (readPending(destination, folders).changed.length === 0) return undefined;
   using lock = new DisposableStack();
   lock.use(await lockHooks(destination, lockOptions(options)));
-  // Another run may have acted on it while this one waited.
+  // Another run may have run the hooks while this one waited.
   const pending = readPending(destination);
   if (pending.changed.length === 0) return undefined;
   locks.use(lock.move());
@@ -142,7 +145,7 @@ async function settle(
   options: HookOptions,
 ): Promise<void> {
   const failed = mine.filter(({ failure }) => failure !== undefined).map(({ name }) => name);
-  // What was noted comes from a unit with fewer rights: nothing is kept of it but names of this manifest's hooks.
+  // A unit with fewer rights wrote the notes, so only names of this manifest's own hooks are kept.
   const known = new Set(hookNames(manifest));
   const noted = pending.done.filter((name) => known.has(name));
   const all = new Set([...noted, ...mine.map(({ name }) => name)]);

@@ -17,34 +17,34 @@ import {
 } from "./host-units.ts";
 import { type Look, reach, readSandbox, type Sandbox, sandboxProperties, settingsFor } from "./sandbox.ts";
 
-/** A path that units need and do not get at, or a folder that they can't make. */
+/** A path that units need but can't access, or a folder that they can't make. */
 export interface SandboxFinding extends Finding {
   readonly path: string;
   readonly units: readonly string[];
-  /** For which of them; none for what the host's own configuration names. */
+  /** The manifests that need it; none for a file that the host's configuration names. */
   readonly manifests: readonly string[];
 }
 
 /** A file that the host's configuration names. */
 export interface NamedFile {
-  /** `VAULT_CACERT` */
+  /** The variable, such as `VAULT_CACERT`. */
   readonly name: string;
   readonly path: string;
 }
 
-/** What a unit has to get at. */
+/** A path that a unit has to access. */
 interface Need {
   readonly unit: string;
   readonly path: string;
   readonly wanted: "write" | "read";
-  /** What is there, for a person: `the certificate web`. */
+  /** What the path is, for people, such as `certificate web`. */
   readonly what: string;
   readonly manifest: string | undefined;
 }
 
 const tokenService = "token-renewal.service";
 
-/** What the units that run the manifests need of the host's files, and those that renew its token. */
+/** The host's files that the units need which run the manifests and renew the token. */
 function needsOf(
   manifests: readonly Manifest[],
   files: readonly NamedFile[],
@@ -70,7 +70,7 @@ function needsOf(
 function needsOfManifest(manifest: Manifest, service: string): Need[] {
   const { name, file, destination, hooks } = manifest;
   const programs = hooks.flatMap((hook) => (hook.kind === "command" ? [hook.command[0]] : []));
-  // Ours alone leave hooks to another unit.
+  // Only our own services leave hooks to another unit.
   const hooksUnit = service.replace(/^cert(?=@.*\.service$|\.service$)/, "cert-hooks");
   const both = hooks.length === 0 || hooksUnit === service ? [service] : [service, hooksUnit];
   return both.flatMap((unit): Need[] => [
@@ -82,7 +82,7 @@ function needsOfManifest(manifest: Manifest, service: string): Need[] {
   ]);
 }
 
-/** Looks at the sandboxes of the units that manifests and the token need, before their first failure. */
+/** Checks the sandboxes of the units that run the manifests and renew the token, so that a fault shows before a run. */
 export async function sandboxFindings(
   manifests: readonly Manifest[],
   files: readonly NamedFile[],
@@ -101,7 +101,11 @@ export async function sandboxFindings(
   return judgeNeeds(needs, sandboxes, look);
 }
 
-/** @param sandboxes by unit; one that is not known is not judged */
+/**
+ * The needs that a sandbox does not allow.
+ *
+ * @param sandboxes by unit; needs of other units are ignored
+ */
 export function judgeNeeds(
   needs: readonly Need[],
   sandboxes: ReadonlyMap<string, Sandbox>,
@@ -130,12 +134,12 @@ export function judgeNeeds(
     const dropIn = dropInCommand(names, path, settingsFor(known, path, wanted));
     const mend = isLetIn ? make : isMissing ? `${make}; ${dropIn}` : dropIn;
     const reason = `${names.join(" and ")} ${can} ${printable(path)} (${whats.join(", ")})`;
-    const hint = isLetIn ? [] : ["a drop-in lets units there: see destination.conf among the examples"];
+    const hint = isLetIn ? [] : ["a drop-in can allow it: see destination.conf in the examples"];
     return [{ state: "wrong", reasons: [reason, ...hint], mend, path, units: names, manifests }];
   });
 }
 
-/** One line for a shell: the same drop-in for each unit. */
+/** A shell command in one line that writes the same drop-in for each unit. */
 function dropInCommand(units: readonly string[], path: string, settings: readonly string[]): string {
   const folders = units.map((unit) => `/etc/systemd/system/${unit}.d`);
   const name = `${path.replaceAll(/[^\w.-]+/g, "-").replace(/^-/, "")}.conf`;
@@ -151,7 +155,7 @@ function shellWord(word: string): string {
   return /^[\w%+,./:=@-]+$/.test(word) ? word : shellQuoted(word);
 }
 
-/** As the machine has it now. */
+/** Looks at a path of this host. */
 function look(path: string): ReturnType<Look> {
   try {
     return lstatSync(path).isSymbolicLink() ? { target: readlinkSync(path) } : "there";

@@ -9,27 +9,31 @@ import type { Answers } from "./host-status-server.ts";
 import { noLimit } from "./host-token.ts";
 
 export interface TokenStatus extends Finding {
-  /** Its file. */
+  /** The token's file. */
   readonly path: string;
-  /** Undefined where the server did not tell; so is all below. */
+  /** Undefined if the server gave no answer, as are the fields below. */
   readonly accessor: string | undefined;
   readonly policies: readonly string[] | undefined;
   readonly renewable: boolean | undefined;
-  /** Undefined, too, for one that never expires. */
+  /** Also undefined for a token that never expires. */
   readonly expiresAt: Date | undefined;
   readonly dueAt: Date | undefined;
-  /** An init token lies there, to be traded for the host's own. */
+  /** Whether an init token waits to be exchanged for a host token. */
   readonly initTokenWaits: boolean;
 }
 
-/** What stands in the configuration directory. */
+/** The tokens in the configuration folder. */
 export interface HeldTokens {
   readonly configPath: string;
   readonly token: TokenFile | Failure;
   readonly initToken: TokenFile | Failure;
 }
 
-/** @param credentialsPath the folder of the unit's credentials, where it runs in one that has any */
+/**
+ * Reads the host token and the init token. A failure takes the place of a token that can't be read.
+ *
+ * @param credentialsPath the folder of the unit's credentials, if there are any
+ */
 export function readTokens(configPath: string, credentialsPath?: string): HeldTokens {
   const paths = tokenPaths(configPath, credentialsPath);
   const read = (path: string) => {
@@ -46,15 +50,15 @@ export function readTokens(configPath: string, credentialsPath?: string): HeldTo
   return { configPath, token: read(paths.token), initToken: isOwn ? own : read(paths.credential) };
 }
 
-/** The token itself: for the server, and nobody else. */
+/** The token itself, to be sent to the server and nowhere else. */
 export function heldToken({ token }: HeldTokens): string | undefined {
   return "state" in token && token.state === "filled" ? token.token : undefined;
 }
 
-/** How the host's token stands, by its file and by what the server says of it. */
+/** The status of the host token, from its file and from the server's answer about it. */
 export function tokenStatus(held: HeldTokens, answers: Answers): TokenStatus {
   const { configPath, token: file, initToken } = held;
-  const info = isTold(answers.token) ? answers.token : undefined;
+  const info = isKnown(answers.token) ? answers.token : undefined;
   const times = info && timesOf(info, answers.clocks.server);
   const [judged, ...reasons] = judge(held, answers, times?.dueAt);
   const isWide = "isWide" in file && file.isWide;
@@ -73,7 +77,7 @@ export function tokenStatus(held: HeldTokens, answers: Answers): TokenStatus {
   };
 }
 
-function isTold(found: Answers["token"]): found is TokenInfo {
+function isKnown(found: Answers["token"]): found is TokenInfo {
   return found !== undefined && found !== "unknown" && !(found instanceof Failure);
 }
 
@@ -81,7 +85,7 @@ function isWaiting(initToken: HeldTokens["initToken"]): boolean {
   return "state" in initToken && initToken.state === "filled";
 }
 
-/** The mode of its file aside. */
+/** The token's state with reasons, leaving the mode of its file aside. */
 function judge(
   { token: file, initToken }: HeldTokens,
   { token: found, server, clocks }: Answers,
@@ -106,23 +110,23 @@ function judge(
     return ["unknown", server.state === "wrong" ? "the server could not tell" : "not asked"];
   }
   if (found.usesLeft !== undefined) {
-    const left = found.usesLeft > 0 ? `it is good for ${found.usesLeft} more requests` : "it is used up";
+    const left = found.usesLeft > 0 ? `it has ${found.usesLeft} requests left` : "it is used up";
     return ["wrong", `${left}: ${noLimit}`];
   }
   if (dueAt === undefined || clocks.server < dueAt) {
     return found.isBatch ? ["ok", "it is a batch token, which can't be renewed"] : ["ok"];
   }
   return found.renewable
-    ? ["due", "less than a third of its life is left"]
-    : ["wrong", "it can't be renewed, and less than a third of its life is left"];
+    ? ["due", "less than a third of its lifetime is left"]
+    : ["wrong", "it can't be renewed, and less than a third of its lifetime is left"];
 }
 
 function noInitToken(initToken: HeldTokens["initToken"]): string[] {
   if (initToken instanceof Failure) return [initToken.message];
-  return ["no init token waits either: an admin has to put one there"];
+  return ["there is no init token either: an admin has to put one there"];
 }
 
-/** Neither is there for a token that never expires. */
+/** When a token expires and when it is due; never for a token without an end. */
 function timesOf({ ttlSeconds, lifetimeSeconds }: TokenInfo, now: Date) {
   if (ttlSeconds === 0) return { expiresAt: undefined, dueAt: undefined };
   const expiresMs = now.getTime() + ttlSeconds * 1000;

@@ -17,45 +17,45 @@ import {
   type Unit,
 } from "./host-units.ts";
 
-/** A timer with the service that it starts, or such a service by itself. */
+/** A timer together with its service, or a service without a timer. */
 export interface UnitStatus extends Finding {
-  /** `cert.timer` */
+  /** Such as `cert.timer`. */
   readonly unit: string;
   readonly lastRunAt: Date | undefined;
   readonly nextRunAt: Date | undefined;
-  /** Of the last run since the boot; undefined where there was none. */
+  /** The exit code of the last run since the boot; undefined if there was none. */
   readonly exitCode: number | undefined;
 }
 
-/** A service's last run, which failed. */
+/** The last run of a service, if it failed. */
 export interface FailedRun {
   readonly unit: Unit;
   readonly at: Date | undefined;
-  /** Undefined where it did not end by itself. */
+  /** Undefined if it did not end by itself. */
   readonly exitCode: number | undefined;
 }
 
 export interface UnitsContext {
   readonly manifests: readonly Manifest[];
-  /** Whether nothing that is known of this host would have that run fail again. */
+  /** Whether the cause of a failed run seems to be fixed, by all that is known about this host. */
   readonly isMended: (run: FailedRun) => boolean;
-  /** What mends a fault of a service that is known by other means; undefined where none is. */
+  /** The fix for a service's failure if its cause is already known; else undefined. */
   readonly mendOf: (service: Unit) => string | undefined;
-  /** @default by cron's own files */
+  /** @default looks into cron's own files */
   readonly isInCrontab?: (manifest: Manifest) => boolean;
 }
 
 export interface UnitStatuses {
   readonly units: readonly UnitStatus[];
-  /** What no timer runs and no unit of ours could run: at most one. */
+  /** At most one finding, about all manifests that no timer runs and no unit of ours could run. */
   readonly unrun: readonly Finding[];
-  /** Which timer runs each manifest, by the manifest's file. */
+  /** The timer that runs each manifest, by the manifest's file. */
   readonly timers: ReadonlyMap<string, string>;
 }
 
 /**
- * How this host's timers stand. Units that the host does not have are left out, and so are services of hooks that have
- * not failed, and the timers of others.
+ * The status of this host's timers. Left out are units that the host does not have, services of hooks that have not
+ * failed, and foreign timers.
  */
 export function unitStatuses(units: readonly Unit[], context: UnitsContext): UnitStatuses {
   const { manifests, isInCrontab: isByCron = isInCrontab } = context;
@@ -79,7 +79,7 @@ export function unitStatuses(units: readonly Unit[], context: UnitsContext): Uni
       const idleThings = names !== undefined ? listed(names) : isForToken ? "the token" : undefined;
       return [timerStatus(unit, find(units, serviceOf(unit)), idleThings, context)];
     }
-    // One with a timer is told with it.
+    // Its timer's status includes it.
     if (started.has(unit.id)) return [];
     const status = serviceStatus(unit, context);
     return status.state === "ok" && /^(cert-hooks|hooks-again)/.test(unit.id) ? [] : [status];
@@ -99,7 +99,7 @@ function isPresent(unit: Unit): boolean {
   return !["not-found", "masked"].includes(loadState(unit));
 }
 
-/** An instance that the manager has loaded since it was asked for, and for no other reason. */
+/** Whether a unit is an instance that systemd has loaded only because it was asked about. */
 function isUnused(unit: Unit, units: readonly Unit[]): boolean {
   const { ActiveState, Result, ExecMainExitTimestamp } = unit.properties;
   if (!unit.id.startsWith("cert@") || ActiveState !== "inactive" || loadState(unit) !== "loaded")
@@ -117,8 +117,8 @@ function listed(names: readonly string[]): string {
 }
 
 /**
- * The timer of ours that would run a manifest which no timer runs: one that is enabled, else the one for all manifests,
- * else the manifest's own. Undefined where the services start other things.
+ * For a manifest that no timer runs: the timer of ours that should. An enabled one goes first, then the one for all
+ * manifests, then the manifest's own. Undefined if their services run something else.
  */
 function blamedTimer(manifest: Manifest, units: readonly Unit[]): string | undefined {
   const candidates = ["cert.timer", instanceTimer(manifest.name)].flatMap((id) => {
@@ -131,7 +131,7 @@ function blamedTimer(manifest: Manifest, units: readonly Unit[]): string | undef
   return (installed.find(isEnabled) ?? installed[0] ?? candidates[0])?.id;
 }
 
-/** @param idle what is not renewed since it does not fire; undefined where all is */
+/** @param idle what is not renewed because the timer does not fire; undefined if there is no such thing */
 function timerStatus(
   timer: Unit,
   service: Unit | undefined,
@@ -142,7 +142,7 @@ function timerStatus(
   const ran = service !== undefined && isPresent(service) ? serviceStatus(service, context) : undefined;
   const about = {
     unit: id,
-    // The later one: a boot starts the service, too, and only the timer's own time outlives the next.
+    // The later time: the service may also be started by a boot, but only the timer's time survives a reboot.
     lastRunAt: latest(timeOf(properties.LastTriggerUSec), ran?.lastRunAt),
     nextRunAt: timeOf(properties.NextElapseUSecRealtime),
     exitCode: ran?.exitCode,
@@ -150,7 +150,7 @@ function timerStatus(
   const isStopped = properties.ActiveState !== "active";
   if (isPresent(timer) && loadState(timer) !== "loaded") return { ...about, ...broken(timer) };
   if (isStopped && isEnabled(timer) && isPresent(timer) && (ran !== undefined || idle === undefined)) {
-    const reasons = ["it is enabled and stopped: nothing is renewed by itself"];
+    const reasons = ["it is enabled but stopped: nothing is renewed automatically"];
     return { ...about, state: "wrong", reasons, mend: `systemctl start ${id}` };
   }
   const { state = "ok", reasons = [], mend } = ran ?? {};
@@ -163,7 +163,7 @@ function timerStatus(
   return { ...about, state, reasons: [...reasons, ...disabled], ...(mend === undefined ? {} : { mend }) };
 }
 
-/** Why a timer does not have its service run, and what mends that. */
+/** Why a timer does not start its service, and how to fix that. */
 function whyIdle(timer: Unit, service: Unit | undefined): readonly [why: string, mend: string | undefined] {
   const { id } = timer;
   const enable = enableCall(id);
@@ -174,11 +174,11 @@ function whyIdle(timer: Unit, service: Unit | undefined): readonly [why: string,
   if (loadState(service) === "not-found") return [`${starts} is not installed`, undefined];
   if (!isEnabled(timer)) {
     return [
-      isWaiting(timer) ? "it runs until the next boot, as it is not enabled" : "it is not enabled",
+      isWaiting(timer) ? "it is not enabled, so it runs only until the next boot" : "it is not enabled",
       enable,
     ];
   }
-  return ["it does not fire again", undefined];
+  return ["it will not fire again", undefined];
 }
 
 function broken(unit: Unit): Finding {
@@ -199,16 +199,16 @@ function serviceStatus(service: Unit, context: UnitsContext): UnitStatus {
   if (Result === "success") return { ...about, state: "ok", reasons: [] };
   const exitCode = Result === "exit-code" ? about.exitCode : undefined;
   const how = exitCode === undefined ? Result : `exit code ${exitCode}`;
-  // It waits to be started again, by itself or behind the unit that delays it, or has been.
+  // It is going to be started again, directly or by the unit that delays it; or it has been already.
   if (Number(Job) !== 0 || ActiveState === "activating" || ActiveState === "active") {
-    return { ...about, state: "due", reasons: [`its last run failed (${how}), and is tried again`] };
+    return { ...about, state: "due", reasons: [`its last run failed (${how}), and will be tried again`] };
   }
   const failed = `its last run failed (${how})`;
   return context.isMended({ unit: service, at: lastRunAt, exitCode })
     ? {
         ...about,
         state: "wrong",
-        reasons: [failed, "its cause is gone, as far as can be seen"],
+        reasons: [failed, "its cause seems to be fixed"],
         mend: `systemctl start ${id}`,
       }
     : {
@@ -219,7 +219,7 @@ function serviceStatus(service: Unit, context: UnitsContext): UnitStatus {
       };
 }
 
-/** `Tue 2026-11-24 10:15:00 UTC`; undefined for an empty one, and for `n/a`. */
+/** Parses `Tue 2026-11-24 10:15:00 UTC`; undefined for an empty text and for `n/a`. */
 function timeOf(text = ""): Date | undefined {
   const [, day, time] = /^\w{3} (\d{4}-\d\d-\d\d) (\d\d:\d\d:\d\d) UTC$/.exec(text) ?? [];
   return day === undefined ? undefined : calendarDate(`${day}T${time}Z`);

@@ -20,38 +20,40 @@ import { wrappedPath } from "../vault/wrapping.ts";
 import { createNamedToken } from "./named-token.ts";
 
 export interface HostTokenOptions {
-  /** Without a token of its own. */
+  /** A client without a token. */
   readonly client: VaultClient;
-  /** The configuration directory: `token` and `init-token` are in it. */
+  /** The configuration folder, with `token` and `init-token`. */
   readonly configPath: string;
-  /** The folder of the unit's credentials: its `init-token` serves where that of `configPath` is missing or empty. */
+  /** The folder of the unit's credentials. Its `init-token` is used if the one in `configPath` is missing or empty. */
   readonly credentialsPath?: string | undefined;
-  /** The token role, `<cluster>-<host role>`; needed for a trade alone. */
+  /** The token role, `<cluster>-<host role>`. Only needed for an exchange. */
   readonly initRole?: string | undefined;
-  /** Ends the waiting for another run. */
+  /** Stops waiting for another run. */
   readonly signal: AbortSignal;
-  /** Told what a person should know and no result says. */
+  /** Takes a sentence about anything that a person should know and the result does not say. */
   readonly onNote?: (sentence: string) => void;
 }
 
-export interface HostToken {
+/** The host token after a run. */
+export interface KeptToken {
   readonly token: string;
   readonly accessor: string;
-  /** Seconds left; zero for one that never expires. */
+  /** Seconds left; zero for a token that never expires. */
   readonly ttlSeconds: number;
-  readonly how: "renewed" | "traded" | "not renewable";
+  /** How the run got it. */
+  readonly how: "renewed" | "exchanged" | "not renewable";
 }
 
 /**
- * Keeps the host's token alive: renews the one in `token`, or trades the init token for one.
+ * Keeps the host token alive: renews the one in `token`, or exchanges the init token for a new one.
  *
- * The common case is one request and no write. The trade stores the new token durably before the init token goes,
- * so a host that is stopped at any moment still holds one of the two.
+ * The common case is one request and no write. An exchange stores the new token durably before it removes the init
+ * token, so a host that is stopped at any moment still has one of the two.
  *
- * @throws Failure (permission) when neither token is of use; (data) when a file holds no token; (file);
- *   (temporary) when the server can't be had
+ * @throws Failure (permission) when neither token can be used; (data) when a file holds no token; (file);
+ *   (temporary) when the server can't be reached
  */
-export async function keepHostToken(options: HostTokenOptions): Promise<HostToken> {
+export async function keepHostToken(options: HostTokenOptions): Promise<KeptToken> {
   refuseForeignLinks(options.configPath);
   const paths = tokenPaths(options.configPath, options.credentialsPath);
   const once = { ...options, onNote: onceEach(options.onNote) };
@@ -60,10 +62,10 @@ export async function keepHostToken(options: HostTokenOptions): Promise<HostToke
     const kept = await renew(held.token, paths, once);
     if (kept !== undefined) return kept;
   }
-  return await trade(held, paths, once);
+  return await exchange(held, paths, once);
 }
 
-/** A file is read more than once, and what is wrong with it told once. */
+/** Passes each sentence on once: a file is read more than once, but a fault of it should be noted only once. */
 function onceEach(onNote: HostTokenOptions["onNote"]): (sentence: string) => void {
   const told = new Set<string>();
   return (sentence) => {
@@ -81,12 +83,12 @@ function readToken(path: string, options: HostTokenOptions): TokenFile {
 function narrow(path: string, { onNote }: HostTokenOptions): void {
   onNote?.(
     narrowTokenFile(path) === "linked"
-      ? `${path} is readable by others, and has another name (a hard link), so its mode is left as it is`
+      ? `${path} is readable by others, and has a second name (a hard link), so its mode was not changed`
       : `${path} was readable by others; its mode is 0600 now`,
   );
 }
 
-/** What is no part of the job itself, and must not stop it: where it fails, that is told. */
+/** Does something that is not part of the job and must not stop it. A failure only becomes a note. */
 function cleanUp({ onNote }: HostTokenOptions, act: () => void): void {
   try {
     act();
@@ -96,23 +98,23 @@ function cleanUp({ onNote }: HostTokenOptions, act: () => void): void {
   }
 }
 
-/** Undefined where the server does not know the token. */
+/** @returns undefined if the server does not know the token */
 async function renew(
   token: string,
   paths: TokenPaths,
   options: HostTokenOptions,
-): Promise<HostToken | undefined> {
+): Promise<KeptToken | undefined> {
   const { client } = options;
   try {
     const { accessor, leaseSeconds, isLimited } = await renewSelf(client, token);
     if (isLimited)
-      options.onNote?.(`the token in ${paths.token} is good for a number of requests: ${noLimit}`);
+      options.onNote?.(`the token in ${paths.token} is limited to a number of requests: ${noLimit}`);
     cleanUp(options, () => {
       if (isInitTokenLeftOver(paths)) removeInitToken(paths.initToken);
     });
     return { token, accessor, ttlSeconds: leaseSeconds, how: "renewed" };
   } catch (error) {
-    // The second is said of a token whose last use this was.
+    // The server gives the second answer if this request was the last that the token was good for.
     if ((await isUnknownToken(client, token, error)) || means(error, "unknownAccessor")) return undefined;
     if (!means(error, "notRenewable")) throw error;
     const { accessor, ttlSeconds } = await lookupSelf(client, token);
@@ -120,15 +122,15 @@ async function renew(
   }
 }
 
-/** What to do about such a limit. */
-export const noLimit = "each run takes some, and a host needs one without that limit";
+/** Why a token with a limited number of requests is of no use to a host. */
+export const noLimit = "each run uses some of them, so a host needs a token without that limit";
 
-async function trade(held: TokenFile, paths: TokenPaths, options: HostTokenOptions): Promise<HostToken> {
-  requireChance(held, paths, options);
+async function exchange(held: TokenFile, paths: TokenPaths, options: HostTokenOptions): Promise<KeptToken> {
+  requireExchangeable(held, paths, options);
   const { configPath, signal, onNote } = options;
   const thing = { kind: "token", folder: configPath, base: "token", name: paths.token } as const;
   using _ = await takeHostLock(thing, { signal, onWait: onNote });
-  // Another run may have traded while this one waited.
+  // Another run may have exchanged the init token while this one waited.
   const other = replacement(held, paths, options);
   if (other !== undefined) {
     const kept = await renew(other, paths, options);
@@ -138,25 +140,25 @@ async function trade(held: TokenFile, paths: TokenPaths, options: HostTokenOptio
   cleanUp(options, () => removeTokenTemporaries(paths.token));
   await refuseWrapping(init, options);
   const made = await create(init, options);
-  // Before it is stored: should this run end here, the log tells which token nobody holds.
-  options.onNote?.(`the init token got this host a token of its own, accessor ${made.accessor}`);
+  // Noted before it is stored: if the run ends here, the log names the token that is lost.
+  options.onNote?.(`the init token was exchanged for a host token, accessor ${made.accessor}`);
   await store(made, paths, options);
-  // A credential stays, and is of no use while the token lives.
+  // A credential stays. It is not used as long as the host token works.
   if (init.path === paths.initToken) cleanUp(options, () => removeInitToken(paths.initToken));
-  return { token: made.token, accessor: made.accessor, ttlSeconds: made.leaseSeconds, how: "traded" };
+  return { token: made.token, accessor: made.accessor, ttlSeconds: made.leaseSeconds, how: "exchanged" };
 }
 
-/** Looked at before the lock: a host that can't trade is told so at once. */
-function requireChance(held: TokenFile, paths: TokenPaths, options: HostTokenOptions): void {
+/** Called before the lock is taken, so that a host that has nothing to exchange fails at once. */
+function requireExchangeable(held: TokenFile, paths: TokenPaths, options: HostTokenOptions): void {
   try {
     requireInitToken(held, paths, options);
   } catch (error) {
-    // Gone, perhaps, since another run traded it after this one had read the token.
+    // The init token may be gone because another run exchanged it after this one had read the token.
     if (replacement(held, paths, options) === undefined) throw error;
   }
 }
 
-/** The token that another run has put there since this one read it; undefined while it is the same. */
+/** The token that another run has stored since this run read the file; undefined if the file still holds the same. */
 function replacement(held: TokenFile, paths: TokenPaths, options: HostTokenOptions): string | undefined {
   const now = readToken(paths.token, options);
   const isSame = now.state !== "filled" || (held.state === "filled" && held.token === now.token);
@@ -170,7 +172,7 @@ interface InitToken {
   readonly role: string;
 }
 
-/** What a trade needs. */
+/** The init token with its role. @throws Failure (permission), (config) if an exchange is not possible */
 function requireInitToken(held: TokenFile, paths: TokenPaths, options: HostTokenOptions): InitToken {
   const own = readToken(paths.initToken, options);
   const [path, file] = own.state === "filled" ? [paths.initToken, own] : readCredential(paths);
@@ -185,8 +187,8 @@ function requireInitToken(held: TokenFile, paths: TokenPaths, options: HostToken
     const credential = paths.credential === undefined ? "" : `, nor is there one at ${paths.credential}`;
     throw new Failure("permission", `${words[held.state]}, and ${init} at ${paths.initToken}${credential}`, {
       hint:
-        "an admin reads the init token of the host's role with `vault read -field=init_token CLUSTER/secrets/init_token_ROLE`, " +
-        `puts it at ${paths.initToken} with mode 0600${credential === "" ? "" : ", or into the unit's credential init-token"}, and runs renew-token`,
+        "an admin has to read the init token of the host's role with `vault read -field=init_token CLUSTER/secrets/init_token_ROLE`, " +
+        `put it at ${paths.initToken} with mode 0600${credential === "" ? "" : ", or into the unit's credential init-token"}, and run renew-token`,
     });
   }
   if (options.initRole === undefined) {
@@ -194,7 +196,7 @@ function requireInitToken(held: TokenFile, paths: TokenPaths, options: HostToken
       hint: "set VAULT_INIT_ROLE or --init-role to CLUSTER-ROLE, like demo-worker",
     });
   }
-  // It becomes a part of a path in the server, where a slash would make it another path.
+  // It becomes part of a path in the server. A slash would make that another path.
   if (!/^[\w.-]*\w$/.test(options.initRole)) {
     throw new Failure("config", `${JSON.stringify(options.initRole)} is not the name of a token role`, {
       hint: "set VAULT_INIT_ROLE or --init-role to CLUSTER-ROLE, like demo-worker",
@@ -203,20 +205,20 @@ function requireInitToken(held: TokenFile, paths: TokenPaths, options: HostToken
   return { token: file.token, path, role: options.initRole };
 }
 
-/** Not narrowed, as a file of ours is: it is the service manager's, who gives it to this unit alone. */
+/** Its mode is left alone: the file belongs to the service manager, which passes it to this unit only. */
 function readCredential({ credential = "" }: TokenPaths): readonly [path: string, file: TokenFile] {
   return [credential, credential === "" ? { state: "missing" } : readTokenFile(credential)];
 }
 
-/** Any request but the one that unwraps it would use it up, and what it holds be lost. */
+/** Refuses a wrapping token: any request except unwrapping would use it up, and its content would be lost. */
 async function refuseWrapping({ token, path }: InitToken, { client }: HostTokenOptions): Promise<void> {
   const wrapped = await wrappedPath(client, token);
   if (wrapped === undefined) return;
   throw new Failure(
     "data",
-    `${path} holds a wrapping token, and no init token: it wraps the answer of ${wrapped}`,
+    `${path} holds a wrapping token instead of an init token: it wraps the answer of ${wrapped}`,
     {
-      hint: "it was not used up: unwrap it with `vault unwrap`, and put the token that is in it there, with mode 0600",
+      hint: "it was not used up: unwrap it with `vault unwrap`, and store the token from it there, with mode 0600",
     },
   );
 }
@@ -231,18 +233,18 @@ async function create(init: InitToken, { client }: HostTokenOptions): Promise<Ne
     throw (await isUnknownToken(client, init.token, error))
       ? new Failure("permission", unknown, {
           hint:
-            "an admin finds the present one in CLUSTER/secrets/init_token_ROLE; write-roles makes a new one if the server " +
+            "an admin finds the current one in CLUSTER/secrets/init_token_ROLE; write-roles makes a new one if the server " +
             "does not know that either; check VAULT_ADDR",
           cause: error,
         })
       : new Failure("permission", message, {
-          hint: `${hint}: the init token in ${init.path} may be another role's; check VAULT_INIT_ROLE`,
+          hint: `${hint}: the init token in ${init.path} may be for another role; check VAULT_INIT_ROLE`,
           cause: error,
         });
   }
 }
 
-/** A token that can't be kept is given back, so that none lives on unused; which one, the log says. */
+/** Stores a new token. If that fails, revokes it, so that no token is left that nobody uses; the log names it. */
 async function store(made: NewToken, paths: TokenPaths, { client, onNote }: HostTokenOptions): Promise<void> {
   try {
     storeToken(paths.token, made.token);

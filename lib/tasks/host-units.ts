@@ -2,11 +2,11 @@ import { existsSync, readdirSync, readFileSync, realpathSync, statSync } from "n
 import { dirname, resolve } from "node:path";
 import type { Manifest } from "../manifest/manifest.ts";
 
-/** A unit as `systemctl show` tells it. */
+/** A unit as `systemctl show` describes it. */
 export interface Unit {
   readonly id: string;
   readonly properties: Readonly<Record<string, string>>;
-  /** Each command of a service, its words with a blank between them. */
+  /** The commands of a service, each with spaces between its words. */
   readonly commands: readonly string[];
 }
 
@@ -20,13 +20,13 @@ const properties = [
 ];
 
 /**
- * This host's units, by systemd: ours, and every timer that runs. Where none of them runs a manifest, what other timers
- * start, and the manifest's own instance, too.
+ * This host's units, from systemd: ours, and every loaded timer. If none of them runs some manifest, also the services
+ * of all timers, and that manifest's own instance of our units.
  *
- * @returns undefined where systemd does not run, or does not answer
+ * @returns undefined if systemd does not run or does not answer
  */
 export async function readHostUnits(manifests: readonly Manifest[]): Promise<readonly Unit[] | undefined> {
-  // What sd_booted(3) looks at.
+  // The same check as sd_booted(3).
   if (!existsSync("/run/systemd/system")) return undefined;
   const units = readUnits(await systemctlShow([...timers, ...services, ...hooks, "*.timer"]));
   if (units.length === 0) return undefined;
@@ -34,14 +34,14 @@ export async function readHostUnits(manifests: readonly Manifest[]): Promise<rea
   if (idle.length === 0) return units;
   const known = new Set(units.map(({ id }) => id));
   const instances = idle.flatMap(({ name }) =>
-    // Another would be an error, and all of them would stay unknown.
+    // Any other name would be an error, and then nothing would be known about any unit.
     /^[\w.:-]+$/.test(name) ? [instanceTimer(name), serviceName(instanceTimer(name))] : [],
   );
   const more = [...instances, ...units.filter(isTimer).map(serviceOf)].filter((id) => !known.has(id));
   return more.length === 0 ? units : [...units, ...readUnits(await systemctlShow(more))];
 }
 
-/** Empty where it is not there, or fails. */
+/** The output of `systemctl show`; empty if systemctl is missing or fails. */
 export async function systemctlShow(
   units: readonly string[],
   wanted: readonly string[] = properties,
@@ -52,10 +52,10 @@ export async function systemctlShow(
       "systemctl",
       ["show", `--property=${wanted.join(",")}`, "--", ...units],
       {
-        // Times in one zone, whatever the host's is called.
+        // Times in UTC, so that they can be parsed on every host.
         env: { PATH: "/usr/sbin:/usr/bin:/sbin:/bin", LC_ALL: "C", TZ: "UTC" },
         timeout: 5000,
-        // One that hangs may not heed anything else.
+        // A systemctl that hangs may ignore any other signal.
         killSignal: "SIGKILL",
       },
       (error, stdout) => done(error === null ? stdout : ""),
@@ -63,7 +63,7 @@ export async function systemctlShow(
   });
 }
 
-/** Reads what `systemctl show` prints: a block of lines `Name=value` for each unit, and some units twice. */
+/** Parses the output of `systemctl show`: a block of lines `Name=value` for each unit. A unit may come twice. */
 export function readUnits(text: string): readonly Unit[] {
   const all = text.split("\n\n").flatMap((block): Unit[] => {
     const values = block.trim().split("\n").map(nameAndValue);
@@ -89,7 +89,7 @@ export function instanceTimer(manifestName: string): string {
   return `cert@${manifestName}.timer`;
 }
 
-/** What a timer starts. */
+/** The service that a timer starts. */
 export function serviceOf({ id, properties }: Unit): string {
   return properties.Unit || serviceName(id);
 }
@@ -98,28 +98,28 @@ function serviceName(timer: string): string {
   return timer.replace(/timer$/, "service");
 }
 
-/** `loaded`; else `not-found`, `masked`, `bad-setting` and alike. */
+/** `loaded`, or another state such as `not-found`, `masked` or `bad-setting`. */
 export function loadState(unit: Unit | undefined): string {
   return unit?.properties.LoadState ?? "not-found";
 }
 
-/** Whether something starts a timer at each boot. */
+/** Whether a timer is started at every boot. */
 export function isEnabled({ properties: { UnitFileState, WantedBy, RequiredBy, UpheldBy } }: Unit): boolean {
   const isByFile = UnitFileState === "enabled" || UnitFileState === "enabled-runtime";
   return isByFile || Boolean(WantedBy || RequiredBy || UpheldBy);
 }
 
-/** Whether it waits for its time. */
+/** Whether a timer is going to fire. */
 export function isWaiting({ properties }: Unit): boolean {
   return properties.ActiveState === "active" && properties.SubState !== "elapsed";
 }
 
-/** Whether a timer fires now and after each boot, and finds something to start. */
+/** Whether a timer fires, now and after every boot, and its service exists. */
 export function isAtWork(timer: Unit, units: readonly Unit[]): boolean {
   return isEnabled(timer) && isWaiting(timer) && loadState(find(units, serviceOf(timer))) === "loaded";
 }
 
-/** The timer that runs a manifest; undefined where none does that is enabled. */
+/** The enabled timer that runs a manifest; undefined if there is none. */
 export function timerOf(manifest: Manifest, units: readonly Unit[]): string | undefined {
   const runs = (timer: Unit) => runsManifest(find(units, serviceOf(timer)), manifest);
   return units.find((unit) => isTimer(unit) && isAtWork(unit, units) && runs(unit))?.id;
@@ -130,8 +130,8 @@ export function find(units: readonly Unit[], id: string): Unit | undefined {
 }
 
 /**
- * Whether a service issues what a manifest asks for, by the command that it starts. One that starts a program of
- * somebody's own is believed to do what its name says.
+ * Whether a service issues a manifest's certificate, by the command that it runs. If it runs a program that is not ours,
+ * the service's name decides.
  */
 export function runsManifest(service: Unit | undefined, manifest: Manifest): boolean {
   if (service === undefined || loadState(service) !== "loaded") return false;
@@ -141,7 +141,7 @@ export function runsManifest(service: Unit | undefined, manifest: Manifest): boo
   });
 }
 
-/** Whether a line of a unit, or of a crontab, issues what a manifest asks for. */
+/** Whether a command in a unit or a crontab issues a manifest's certificate. */
 function issues(command: string, { file }: Manifest): boolean {
   if (/ --(check|hooks[ =]["']?only)\b/.test(command)) return false;
   const named = command.matchAll(/ --config(-dir)?[ =](["']?)(.+?)\2(?=\s+[-&|;>#]|[;&|)]|\s*$)/g);
@@ -165,14 +165,14 @@ function realPath(path: string): string {
 const crontabs = ["/etc/crontab", "/etc/anacrontab", "/etc/cron.d", "/etc/cron.hourly", "/etc/cron.daily"];
 const crontabsOfUsers = ["/var/spool/cron", "/var/spool/cron/crontabs"];
 
-/** Whether cron runs a manifest, by the tables that this user may read. */
+/** Whether cron runs a manifest, by the crontabs that this user may read. */
 export function isInCrontab(manifest: Manifest): boolean {
   return [...crontabs, ...crontabsOfUsers]
     .flatMap(linesIn)
     .some((line) => !/^\s*#/.test(line) && issues(line, manifest));
 }
 
-/** Of a file, or of each file in a folder; none where it can't be read. */
+/** The lines of a file, or of every file in a folder; none if it can't be read. */
 function linesIn(path: string): string[] {
   try {
     if (!statSync(path).isDirectory()) return readFileSync(path, "utf8").split("\n");

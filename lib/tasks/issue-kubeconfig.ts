@@ -61,7 +61,7 @@ export async function issueKubeconfig(
   };
   const put = (text: string, vaultAddress: string, credentials: Credentials) => {
     const found = readKubeconfig(text, path, checkTime);
-    if (!kubeconfig.merge) refuseStrangers(found.strangers(kubeconfig.names), path);
+    if (!kubeconfig.merge) refuseForeignParts(found.foreignParts(kubeconfig.names), path);
     return found.put({ ...kubeconfig, vaultAddress, credentials });
   };
   // To see whether it could be done.
@@ -92,9 +92,9 @@ function takenPaths({ configPath }: KubeconfigOptions, destination: string) {
   ] as const;
 }
 
-function refuseStrangers(strangers: readonly string[], path: string): void {
-  if (strangers.length === 0) return;
-  const shown = strangers.length > 5 ? [...strangers.slice(0, 4), `${strangers.length - 4} more`] : strangers;
+function refuseForeignParts(foreign: readonly string[], path: string): void {
+  if (foreign.length === 0) return;
+  const shown = foreign.length > 5 ? [...foreign.slice(0, 4), `${foreign.length - 4} more`] : foreign;
   throw new Failure("data", `${printable(path)} holds what this run would not: ${shown.join(", ")}`, {
     hint: "nothing was changed; --merge keeps it all and changes this cluster, user and context; or choose another path",
   });

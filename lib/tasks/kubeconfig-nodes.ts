@@ -14,7 +14,7 @@ import { Failure } from "../failure.ts";
 import { printable } from "../host/file-error.ts";
 
 /**
- * The three lists, and of an entry the fields that are ours: those that we write, and those that would contradict
+ * The three kinds of entries, each with the fields that are ours: those that we write, and those that would contradict
  * them. The Go tool wrote `api-version`, which nothing reads.
  */
 export const kinds = {
@@ -28,50 +28,49 @@ export const kinds = {
 export type Kind = keyof typeof kinds;
 export const kindNames: readonly Kind[] = ["cluster", "context", "user"];
 
-/** Every value as a text: one that is not ours is written again as it looked, whatever it means. */
+/** Reads every value as a string, so that foreign values are written back exactly as they were. */
 const asTexts = {
   schema: "failsafe",
   prettyErrors: false,
   logLevel: "error",
-  // It compares each field with each: `repeatedKey` does not.
+  // Its check compares every field with every other. `repeatedKey` is faster.
   uniqueKeys: false,
 } as const;
 
-/** Deeper than anything that people write. The time to write it grows with the depth. */
+/** Deeper than anything that people write. Writing takes longer the deeper the nesting is. */
 const deepest = 200;
 
 /**
- * Lines, and fields that are on one line in brackets: enough for 1500 clusters. Each takes some kilobytes of memory, and
- * most of a millisecond to read and write.
+ * How many lines, and fields in brackets, a file may have: enough for 1500 clusters. Each takes a few kilobytes of
+ * memory, and nearly a millisecond to read and write.
  */
 const mostParts = 20_000;
 
-/** A kubeconfig as nodes of YAML, which keep what is around them. */
+/** A kubeconfig as YAML nodes, which keep comments and layout. */
 export interface Root {
   readonly document: Document;
   readonly map: YAMLMap;
 }
 
 /**
- * Reads a kubeconfig's text; an empty one is a kubeconfig with nothing in it.
+ * Parses a kubeconfig. An empty text is an empty kubeconfig.
  *
- * @param name of the file, for sentences
- * @throws Failure (data) for what is no kubeconfig
+ * @param name the file's name, for messages
+ * @throws Failure (data) if it is not a kubeconfig
  */
 export function readRoot(text: string, name: string): Root {
-  // The runtime's sign for what is not UTF-8: written again it would be another text.
+  // The runtime's replacement for invalid UTF-8. Writing it back would change the file.
   if (text.includes("\ufffd")) throw refused(name, "it is not UTF-8");
   if (countParts(text) > mostParts) throw refused(name, `it has more than ${mostParts} lines and fields`);
   const document: Document = parseDocument<Node>(text, asTexts);
   const [error] = document.errors;
-  // Not its own words: they may quote a key.
-  if (error !== undefined) throw refused(name, `line ${lineOf(text, error.pos[0])} is no YAML`);
+  // The library's own message may quote a key.
+  if (error !== undefined) throw refused(name, `line ${lineOf(text, error.pos[0])} is not YAML`);
   visit(document, {
     Node(_key, node, path) {
       if (path.length > deepest) throw refused(name, "it is nested too deep");
       const again = isMap(node) ? repeatedKey(node) : undefined;
-      if (again !== undefined)
-        throw refused(name, `line ${lineOf(text, again)} has a field for the second time`);
+      if (again !== undefined) throw refused(name, `line ${lineOf(text, again)} repeats a field`);
     },
   });
   const map = isNothing(document.contents) ? new YAMLMap() : document.contents;
@@ -89,7 +88,7 @@ function countParts(text: string): number {
   return parts;
 }
 
-/** Where a map has a key for the second time. */
+/** The position of a repeated key; undefined if there is none. */
 function repeatedKey(map: YAMLMap): number | undefined {
   const seen = new Set<unknown>();
   for (const { key } of map.items) {
@@ -116,7 +115,7 @@ function checkKind({ map }: Root, name: string): void {
 function checkList(root: Root, kind: Kind, name: string): void {
   const list = root.map.get(`${kind}s`, true);
   if (isNothing(list)) return;
-  if (!isSeq(list)) throw refused(name, `its ${kind}s are no list`);
+  if (!isSeq(list)) throw refused(name, `its ${kind}s are not a list`);
   const names = list.items.map((entry) => (isMap(entry) ? textOf(entry.get("name", true)) : undefined));
   if (names.includes(undefined)) throw refused(name, `one of its ${kind}s has no name`);
   const seen = new Set<string | undefined>();
@@ -126,11 +125,11 @@ function checkList(root: Root, kind: Kind, name: string): void {
 
 function refused(name: string, why: string): Failure {
   return new Failure("data", `${printable(name)} is not a kubeconfig: ${why}`, {
-    hint: "nothing was changed; mend or remove it, or choose another path",
+    hint: "nothing was changed; fix or remove it, or choose another path",
   });
 }
 
-/** What YAML takes for null, and kubectl for an empty list. */
+/** Whether YAML reads a value as null, which kubectl takes as an empty list. */
 export function isNothing(node: unknown): boolean {
   return (
     node === undefined ||
@@ -144,7 +143,7 @@ function isPlain(node: Scalar): boolean {
   return node.type === undefined || node.type === Scalar.PLAIN;
 }
 
-/** Undefined for what is no text, or null. */
+/** A scalar's text; undefined for any other node and for null. */
 export function textOf(node: unknown): string | undefined {
   return isScalar(node) && !isNothing(node) ? String(node.value) : undefined;
 }
@@ -155,7 +154,7 @@ export function entriesOf({ map }: Root, kind: Kind): YAMLMap[] {
   return isSeq(list) ? list.items.filter((it) => isMap(it)) : [];
 }
 
-/** The first entry of a name; undefined where there is none. */
+/** The first entry with a name; undefined if there is none. */
 export function entryOf(root: Root, kind: Kind, name: string): YAMLMap | undefined {
   return entriesOf(root, kind).find((entry) => textOf(entry.get("name", true)) === name);
 }

@@ -13,12 +13,12 @@ import {
   textOf,
 } from "./kubeconfig-nodes.ts";
 
-/** What a kubeconfig is to say: a cluster, a user of it, and the context that joins the two. */
+/** What to write into a kubeconfig: a cluster, a user, and the context that joins the two. */
 interface Access {
   readonly names: AccessNames;
-  /** Base address of the API server; undefined for the one that the file names, else `defaultServer`. */
+  /** Base address of the API server. Undefined for the one already in the file, or `defaultServer` if there is none. */
   readonly server: string | undefined;
-  /** Of Vault. It is no API server's, whatever the file says: the Go tool wrote it there. */
+  /** Vault's address. The Go tool wrote it where the API server's belongs, so a file's server is ignored if it is this. */
   readonly vaultAddress: string;
   readonly namespace: string;
   readonly credentials: Credentials;
@@ -30,7 +30,7 @@ export interface AccessNames {
   readonly context: string;
 }
 
-/** PEM, where it is to be embedded, else the paths of the files. */
+/** PEM texts if they are embedded, else the paths of the files. */
 export interface Credentials {
   readonly isEmbedded: boolean;
   readonly ca: string;
@@ -38,25 +38,25 @@ export interface Credentials {
   readonly key: string;
 }
 
-/** A kubeconfig's text, read. */
+/** A parsed kubeconfig. */
 export interface Kubeconfig {
-  /** What it holds that is not ours to manage, each in a few words. */
-  strangers(names: AccessNames): readonly string[];
-  /** @returns the text with the access in it, undefined where it says so already; and the server that it names */
+  /** The foreign entries and fields: those that are not ours to manage, each in a few words. */
+  foreignParts(names: AccessNames): readonly string[];
+  /** @returns the new text, or undefined if nothing has to change; and the address of the API server in it */
   put(access: Access): { readonly text: string | undefined; readonly server: string };
 }
 
-/** Where an API server listens on its own host. */
+/** The address of an API server on its own host. */
 const defaultServer = "https://127.0.0.1:6443";
 
 const topFields = ["apiVersion", "clusters", "contexts", "current-context", "kind", "users"];
 
 /**
- * Reads a kubeconfig, or begins one where there is no text.
+ * Parses a kubeconfig. An empty text is an empty kubeconfig.
  *
- * @param name of the file, for sentences
- * @param checkTime called before each long step, to throw where there is no time for it
- * @throws Failure (data) for what is no kubeconfig
+ * @param name the file's name, for messages
+ * @param checkTime called before each long step; throws if there is no time left for it
+ * @throws Failure (data) if it is not a kubeconfig
  * @see https://kubernetes.io/docs/reference/config-api/kubeconfig.v1/
  */
 export function readKubeconfig(text: string, name: string, checkTime = () => {}): Kubeconfig {
@@ -66,9 +66,9 @@ export function readKubeconfig(text: string, name: string, checkTime = () => {})
   };
   const root = read(text);
   return {
-    strangers: (names) => strangers(root, names),
+    foreignParts: (names) => foreignParts(root, names),
     put(access) {
-      const server = access.server ?? standingServer(root, access) ?? defaultServer;
+      const server = access.server ?? presentServer(root, access) ?? defaultServer;
       const wanted = { ...access, server };
       if (!change(root, wanted)) return { text: undefined, server };
       checkTime();
@@ -77,7 +77,7 @@ export function readKubeconfig(text: string, name: string, checkTime = () => {})
   };
 }
 
-function strangers(root: Root, names: AccessNames): string[] {
+function foreignParts(root: Root, names: AccessNames): string[] {
   const isEmpty = (node: unknown) => isNothing(node) || (isMap(node) && node.items.length === 0);
   const others = (map: unknown, known: readonly string[]) =>
     isMap(map)
@@ -102,7 +102,7 @@ function strangers(root: Root, names: AccessNames): string[] {
   ];
 }
 
-function standingServer(root: Root, { names, vaultAddress }: Access): string | undefined {
+function presentServer(root: Root, { names, vaultAddress }: Access): string | undefined {
   const cluster = entryOf(root, "cluster", names.cluster)?.get("cluster", true);
   const server = isMap(cluster) ? textOf(cluster.get("server", true)) : undefined;
   return server === undefined || originOf(server) === originOf(vaultAddress) ? undefined : server;
@@ -114,7 +114,7 @@ function originOf(address: string): string {
 
 type Wanted = Access & { readonly server: string };
 
-/** The fields that each entry is to have of ours; those that it is not to have are left out. */
+/** The fields that each entry should have, of those that are ours. The others of ours should not be there. */
 function fieldsOf({ server, names, namespace, credentials }: Wanted): Record<Kind, Record<string, string>> {
   const { isEmbedded, ca, certificate, key } = credentials;
   const field = (name: string, value: string) =>
@@ -126,12 +126,12 @@ function fieldsOf({ server, names, namespace, credentials }: Wanted): Record<Kin
   };
 }
 
-/** @returns whether something was not as it is wanted */
+/** Puts the access into the document. @returns whether anything had to change */
 function change(root: Root, wanted: Wanted): boolean {
   const fields = fieldsOf(wanted);
   const { names } = wanted;
   const current = textOf(root.map.get("current-context", true));
-  // As kubectl does: who has chosen another context goes on to use that.
+  // Like kubectl: if the file already selects another context, it stays selected.
   const isOthers = current !== undefined && entryOf(root, "context", current) !== undefined;
   return [
     setText(root.map, "apiVersion", "v1"),
@@ -176,7 +176,7 @@ function setText(map: YAMLMap, field: string, value: string): boolean {
   return true;
 }
 
-/** Go reads YAML of both versions, in which `no`, `1e3` or `2026-01-01` are no texts unless they are quoted. */
+/** Whether YAML reads a text as that string. Go accepts YAML 1.1 and 1.2, where `no`, `1e3` or `2026-01-01` need quotes. */
 function meansItself(value: string): boolean {
   try {
     return (["1.1", "1.2"] as const).every(
@@ -187,14 +187,14 @@ function meansItself(value: string): boolean {
   }
 }
 
-/** Reads what it has written: all that is not ours must say what it said, whatever YAML has in store. */
+/** Writes the document, and reads it again: everything foreign in it must still mean the same. */
 function written(
   root: Root,
   before: string,
   wanted: Wanted,
   { name, read }: { name: string; read: (text: string) => Root },
 ): string {
-  // A change of the one would be a change of the other.
+  // With an alias, changing one place would change another.
   visit(root.document, {
     Alias() {
       throw unchangeable(name);
@@ -203,7 +203,7 @@ function written(
   const text = root.document.toString({
     lineWidth: 0,
     doubleQuotedAsJSON: true,
-    // Lists as they stood, else as kubectl writes them; JSON stays JSON.
+    // Lists are indented as before, or as kubectl does it; JSON stays JSON.
     indentSeq: /^(?:clusters|contexts|users):[^\n]*\n[ \t]+-/m.test(before),
     defaultStringType: /^\s*\{/.test(before) ? Scalar.QUOTE_DOUBLE : Scalar.PLAIN,
   });
@@ -214,7 +214,7 @@ function written(
   return text;
 }
 
-/** All that is not ours, to compare. It takes the rest out of the document. */
+/** Everything foreign, as a text to compare. Removes everything of ours from the document. */
 function others(root: Root, { names }: Wanted): string {
   const { document, map } = root;
   for (const kind of kindNames) {
@@ -224,7 +224,7 @@ function others(root: Root, { names }: Wanted): string {
     const isEmpty = isNothing(inner) || (isMap(inner) && inner.items.length === 0);
     if (isEmpty) entry?.delete(kind);
     const list: unknown = map.get(`${kind}s`, true);
-    // Nothing but its name.
+    // Only its name is left.
     if (isSeq(list) && entry?.items.length === 1) list.items = list.items.filter((it) => it !== entry);
     if (isNothing(list) || (isSeq(list) && list.items.length === 0)) map.delete(`${kind}s`);
   }
@@ -233,7 +233,7 @@ function others(root: Root, { names }: Wanted): string {
 }
 
 function unchangeable(name: string): Failure {
-  return new Failure("data", `${printable(name)} can't be changed without changing what else is in it`, {
+  return new Failure("data", `${printable(name)} can't be changed without changing other entries in it`, {
     hint: "nothing was changed in it; write it without aliases (&, *), or choose another path",
   });
 }

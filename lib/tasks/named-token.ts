@@ -4,8 +4,8 @@ import { means, VaultError } from "../vault/error.ts";
 import { createFromRole, type NewToken } from "../vault/token.ts";
 
 /**
- * Makes a host's own token by an init token, and gives it this host's name, for an admin to read. The name decides
- * nothing: whoever holds an init token can write another. A server that takes no name makes the token without one.
+ * Makes a host token by an init token, and gives it this host's name, for admins to read. The name grants nothing:
+ * anyone with an init token could choose another. If the server refuses a name, the token is made without one.
  *
  * @throws VaultError
  */
@@ -17,13 +17,13 @@ export async function createNamedToken(client: VaultClient, role: string, token:
   try {
     return await createFromRole(client, role, token, { display_name: host, meta: { host } });
   } catch (error) {
-    if (!isPerhapsOfTheName(error)) throw error;
+    if (!mayBeAboutName(error)) throw error;
     return await createFromRole(client, role, token);
   }
 }
 
 /** Whether the server refused the request, so that no token was made, and not for the init token or the role. */
-function isPerhapsOfTheName(error: unknown): boolean {
+function mayBeAboutName(error: unknown): boolean {
   if (!(error instanceof VaultError) || error.kind === "temporary") return false;
   const isOther = (["unknownToken", "refused", "unknownRole"] as const).some((it) => means(error, it));
   // As a server refuses a parameter, or a proxy that reads along.

@@ -3,17 +3,17 @@ import { Failure } from "../failure.ts";
 import { errorCode, printable } from "../host/file-error.ts";
 
 /**
- * Which unit of ours a process belongs to, by its control groups: the manager gives each unit one of its name.
+ * The unit of ours that a process belongs to. Its control group has the unit's name.
  *
- * @param groups as in `/proc/self/cgroup`
- * @returns undefined for one of no such unit
+ * @param groups the content of `/proc/self/cgroup`
+ * @returns undefined if it does not belong to a unit of ours
  * @see https://man7.org/linux/man-pages/man7/cgroups.7.html
  */
 export function unitOf(groups: string): string | undefined {
   return /\/(cert(?:-hooks)?(?:@[^/\n]+)?\.service)$/m.exec(groups)?.[1];
 }
 
-/** Says what to do where a folder is out of the sandbox of the unit that this run belongs to. */
+/** Adds a hint to a failure if its cause is that the unit's sandbox does not allow the folder. */
 export function withUnitHint(failure: Failure, folder: string, groups = ownGroups()): Failure {
   const unit = unitOf(groups);
   const isOut = ["EROFS", "ENOENT"].includes(errorCode(failure.cause)) && failure.message.includes(folder);
@@ -22,7 +22,7 @@ export function withUnitHint(failure: Failure, folder: string, groups = ownGroup
   const dropIn = `the drop-in destination.conf (see the examples) with BindPaths=${printable(folder)}`;
   return new Failure(failure.kind, failure.message, {
     cause: failure.cause,
-    hint: `the sandbox of ${unit} leaves ${printable(folder)} out: give ${both} ${dropIn}, as vault-helper status shows`,
+    hint: `the sandbox of ${unit} does not allow ${printable(folder)}: give ${both} ${dropIn}, as vault-helper status shows`,
   });
 }
 

@@ -7,32 +7,32 @@ import type { Fields } from "../vault/shape.ts";
 export interface ReadSecretOptions {
   readonly client: VaultClient;
   readonly path: string;
-  /** One field instead of the whole answer. */
+  /** Read one field instead of the whole answer. */
   readonly field?: string | undefined;
-  /** The field as JSON, of whatever type it is. */
+  /** Give the field as JSON, which works for a value of any type. */
   readonly asJson?: boolean;
-  /** Told what a person should know and no result says. */
+  /** Takes a sentence about anything that a person should know and the result does not say. */
   readonly onNote?: (sentence: string) => void;
 }
 
 /**
- * A secret as text: the server's whole answer as JSON, or one field as it is, without a line feed of ours at the end.
+ * A secret as text: the server's whole answer as JSON, or one field unchanged. No line feed is added.
  *
- * @throws Failure (unavailable) where nothing is stored; (data) for a field that is not there, or that is neither text
- *   nor number nor truth; VaultError
+ * @throws Failure (unavailable) if nothing is stored there; (data) for a field that does not exist, or that is not a
+ *   string, number or boolean; VaultError
  */
 export async function readSecretText(options: ReadSecretOptions): Promise<string> {
   const { client, path, field, onNote } = options;
   const secret = await readWholeSecret(client, path);
   if (secret.path !== path) {
-    onNote?.(`${path} is in a mount of kv version 2, and was read at ${secret.path}: give that path`);
+    onNote?.(`${path} is in a mount of kv version 2, and was read at ${secret.path}: use that path`);
   }
   if (field === undefined) return jsonText(inOrder(secret.response));
   const value = fieldOf(secret.fields, field, secret.path);
   return options.asJson === true ? jsonText(value) : rawText(value, field, secret.path);
 }
 
-/** The fields that the Go tool printed in its order, then what servers have added since; what is not there is left out. */
+/** The Go tool's fields in its order, then those that servers have added since, unless they are null. */
 function inOrder(response: Fields): Fields {
   const { request_id, lease_id, lease_duration, renewable, data, warnings, ...more } = response;
   const others = Object.entries(more).filter(([, value]) => value !== null);
@@ -47,7 +47,7 @@ function inOrder(response: Fields): Fields {
   };
 }
 
-/** As Go writes JSON: indented by tabs, with what HTML or a script could trip over escaped. */
+/** JSON as Go writes it: indented with tabs, and with the characters escaped that are special in HTML or scripts. */
 function jsonText(value: unknown): string {
   return JSON.stringify(value, undefined, "\t").replace(
     /[<>&\u2028\u2029]/g,
@@ -55,7 +55,7 @@ function jsonText(value: unknown): string {
   );
 }
 
-/** Whether two whole answers tell the same: each has an id of its own. */
+/** Whether two whole answers are equal, except for the id that each answer has. */
 export function isSameAnswer(one: string, other: string): boolean {
   const withoutId = (text: string) => text.replace(/^\t"request_id": "[^"]*",$/m, "");
   return withoutId(one) === withoutId(other);
@@ -66,7 +66,7 @@ function fieldOf(fields: Fields, name: string, path: string): unknown {
   if (Object.hasOwn(fields, name)) return fields[name];
   const names = Object.keys(fields).map((known) => JSON.stringify(known));
   throw new Failure("data", `the secret at ${path} has no field ${JSON.stringify(name)}`, {
-    hint: names.length === 0 ? "it has no field at all" : `it has ${names.join(", ")}`,
+    hint: names.length === 0 ? "it has no fields" : `it has ${names.join(", ")}`,
   });
 }
 
@@ -75,7 +75,7 @@ function rawText(value: unknown, field: string, path: string): string {
   if (typeof value === "number" || typeof value === "boolean") return String(value);
   if (isWrittenNumber(value)) return value.rawJSON;
   const kind = value === null ? "null" : Array.isArray(value) ? "a list" : "an object";
-  throw new Failure("data", `the field ${JSON.stringify(field)} of ${path} is ${kind}, not a text`, {
-    hint: "add --json to have it as JSON",
+  throw new Failure("data", `the field ${JSON.stringify(field)} of ${path} is ${kind}, not a string`, {
+    hint: "add --json to print it as JSON",
   });
 }

@@ -5,7 +5,7 @@ import { visible } from "../visible.ts";
 
 export interface HookOptions {
   readonly signal: AbortSignal;
-  /** Told each line that a hook prints. */
+  /** Takes each line that a hook prints. */
   readonly onLine: (line: string) => void;
 }
 
@@ -13,24 +13,24 @@ export interface HookOptions {
 export interface HookCall {
   readonly command: readonly [program: string, ...args: string[]];
   readonly timeoutSeconds: number;
-  /** What it is told, beside its search path. */
+  /** Its environment, besides its search path. */
   readonly env: Readonly<Record<string, string>>;
-  /** Why an exit code leaves nothing to do, now and later; undefined for one of which that is not so. */
+  /** For an exit code that means there is nothing to do, now or later: why. Undefined for any other. */
   readonly whyNothing?: (exitCode: number) => string | undefined;
 }
 
-/** What came of a hook, in a few words: why it failed, or why there was nothing to do; neither where it was done. */
+/** The outcome of a hook: why it failed, or why there was nothing to do, in a few words. Neither if it succeeded. */
 export interface HookOutcome {
   readonly failure?: string;
   readonly note?: string;
 }
 
-/** For what a hook said last, when something that it left running holds its output open. */
+/** How long to wait for a hook's last lines if a process that it started keeps its output open. */
 const lastWordsMs = 500;
 
 /**
- * Runs a hook, and kills it with all that it started when it hangs, or when the run ends.
- * Where there is nothing to do, its own words are left out.
+ * Runs a hook. If it hangs, or if the run ends, kills it and everything it has started. If there was nothing to do, its
+ * output is dropped.
  */
 export async function runHook(call: HookCall, options: HookOptions): Promise<HookOutcome> {
   const { whyNothing } = call;
@@ -48,7 +48,7 @@ function outcomeOf(ended: number | string): HookOutcome {
   return { failure: typeof ended === "number" ? `it ended with ${ended}` : ended };
 }
 
-/** @returns its exit code; else why it has none */
+/** @returns its exit code, or a sentence why it has none */
 async function runCommand(
   { command: [program, ...args], timeoutSeconds, env }: HookCall,
   { signal, onLine }: HookOptions,
@@ -59,14 +59,14 @@ async function runCommand(
   let child: ChildProcessByStdio<null, Readable, Readable>;
   try {
     child = spawn(program, args, {
-      // Not our own: a token of the environment is none of theirs.
+      // Not our own environment, which may hold a token.
       env: { PATH: "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", ...env },
       stdio: ["ignore", "pipe", "pipe"],
-      // A group of its own, so that what it started ends with it.
+      // A process group of its own, so that everything it starts can be killed with it.
       detached: true,
     });
   } catch (error) {
-    // Some faults are thrown, and others are told by the event below.
+    // Some errors are thrown here, others come with the event below.
     return cantStart(error);
   }
   return await new Promise((resolve) => {
@@ -86,7 +86,7 @@ async function runCommand(
       resolve(cutOff ?? ended);
     };
     child.once("error", (error) => void done(cantStart(error)));
-    // Not "close", for which a service that it has started, and that keeps its output, would have to end.
+    // Not "close": that would wait for services that it has started and that keep its output open.
     child.once("exit", (code, by) => void done(code ?? `it ended with ${by}`));
   });
 }
@@ -94,7 +94,7 @@ async function runCommand(
 function cantStart(error: unknown): string {
   const why =
     errorCode(error) === "ENOEXEC"
-      ? "it is no program of this machine; a script begins with a line like #!/bin/sh"
+      ? "it is not a program for this machine; a script has to begin with a line like #!/bin/sh"
       : error instanceof Error
         ? error.message
         : String(error);
@@ -105,14 +105,14 @@ function killGroup(pid: number | undefined): void {
   try {
     if (pid !== undefined) process.kill(-pid, "SIGKILL");
   } catch {
-    // it has ended just now
+    // it has just ended
   }
 }
 
-/** A line without an end does not fill the memory. */
+/** Longer lines are split, so that an endless line can't fill the memory. */
 const longestLine = 4096;
 
-/** Resolves when there is no more. */
+/** Passes each line on. Resolves when the stream has ended. */
 function forwardLines(stream: Readable, onLine: (line: string) => void): Promise<void> {
   const tell = (line: string) => {
     if (line !== "") onLine(visible(line));

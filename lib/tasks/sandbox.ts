@@ -1,28 +1,28 @@
 import { posix } from "node:path";
 
-/** What a unit sees of the host's files, by the settings that `systemctl show` prints. */
+/** Which of the host's files a unit can access, by the settings that `systemctl show` prints. */
 export interface Sandbox {
   readonly rules: readonly Rule[];
-  /** Where its files are: `/`, or the folder that it takes for the root. */
+  /** The unit's root folder on the host: `/`, or the one from `RootDirectory`. */
   readonly root: string;
-  /** What it would be let at, and is not there. */
+  /** Paths that the unit has in `BindPaths` or `BindReadOnlyPaths`, but that don't exist on the host. */
   readonly missing: readonly string[];
 }
 
-/** How far a unit gets at a path. */
+/** What a unit can do with a path. */
 type Access = "write" | "read" | "none";
 
 interface Rule {
-  /** As the unit names it. */
+  /** The path as the unit sees it. */
   readonly path: string;
   readonly access: Access;
-  /** What is put there, by its path on the host; undefined where it stays what it is. */
+  /** The host's path that is mounted there; undefined if nothing is. */
   readonly source?: string;
-  /** Nothing below it can be let in again. */
+  /** Whether no other rule can allow anything below it. */
   readonly isFinal?: boolean;
 }
 
-/** What is at a path of the host: nothing, a link with its target, or something else. */
+/** Looks at a path of the host: nothing there, a link with its target, or something else. */
 export type Look = (hostPath: string) => "missing" | "there" | { readonly target: string };
 
 export const sandboxProperties: readonly string[] = [
@@ -48,7 +48,7 @@ const foldersOfUnits: Readonly<Record<string, string>> = {
 /**
  * Reads a unit's settings about files.
  *
- * @returns undefined for one with an image of its own, of which nothing can be told from here
+ * @returns undefined for a unit with its own image, whose files can't be seen from here
  * @see https://www.freedesktop.org/software/systemd/man/latest/systemd.exec.html#Sandboxing
  */
 export function readSandbox(properties: Readonly<Record<string, string>>, look: Look): Sandbox | undefined {
@@ -60,7 +60,7 @@ export function readSandbox(properties: Readonly<Record<string, string>>, look: 
       const [source = "", path = source] = word.replace(/^-/, "").split(":");
       return word.startsWith("-") && look(source) === "missing" ? [] : [{ path, access, source }];
     });
-  /** Without a plus they are the host's, which a unit with a root of its own does not see. */
+  /** Paths without a plus are the host's. A unit with its own root does not see those. */
   const paths = (name: string, access: Access, isFinal = false) =>
     words(name).flatMap((word): Rule[] => {
       const [, marks = "", path = ""] = /^([-+]*)(.*)$/.exec(word) ?? [];
@@ -70,7 +70,7 @@ export function readSandbox(properties: Readonly<Record<string, string>>, look: 
     list.map((path) => ({ path, access, isFinal }));
   const { ProtectHome: home = "no" } = properties;
   const rules = [
-    // The first of two for one path is the stricter.
+    // Of two rules for the same path the first one counts, so stricter ones come first.
     ...paths("InaccessiblePaths", "none", true),
     ...(home === "yes" ? each(homes, "none", true) : home === "read-only" ? each(homes, "read") : []),
     ...(home === "tmpfs" ? each(homes, "none") : []),
@@ -97,7 +97,7 @@ export function readSandbox(properties: Readonly<Record<string, string>>, look: 
   return { rules, root, missing };
 }
 
-/** The rules for a path and all that it is in, the nearest first. */
+/** The rules for a path and for the folders above it, the nearest first. */
 function rulesFor({ rules }: Sandbox, path: string): readonly Rule[] {
   const depth = (rule: Rule) => (rule.path === "/" ? 0 : rule.path.split("/").length);
   return rules.filter((rule) => isWithin(path, rule.path)).toSorted((a, b) => depth(b) - depth(a));
@@ -109,31 +109,31 @@ function isWithin(path: string, folder: string): boolean {
 
 function accessTo(sandbox: Sandbox, path: string): Access {
   const found = rulesFor(sandbox, path);
-  // A root of its own holds nothing of the host but what is put there, and what is left of its mount points.
+  // A unit with its own root sees only those files of the host that are mounted there.
   const isOwn = sandbox.root !== "/" && !found.some(({ source }) => source !== undefined);
   if (isOwn || found.some(({ isFinal }) => isFinal)) return "none";
   return found[0]?.access ?? "write";
 }
 
-/** Where a path that a unit names is on the host. */
+/** The host's path for a path that a unit sees. */
 function hostPath(sandbox: Sandbox, path: string): string {
   const bound = rulesFor(sandbox, path).find(({ source }) => source !== undefined);
   if (bound?.source === undefined) return posix.join(sandbox.root, path);
   return posix.join(bound.source, path.slice(bound.path === "/" ? 0 : bound.path.length));
 }
 
-/** Links that lead to each other end somewhere. */
+/** Ends the search when links lead to each other. */
 const mostLinks = 40;
 
-/** How far a unit gets, and at what: where links lead to from its view. */
+/** What a unit can do with a path, and where the path's links lead to as the unit sees them. */
 interface Reach {
   readonly access: Access;
   readonly path: string;
 }
 
 /**
- * How far a unit gets at a file or folder by its path, through every link on the way; for one that is missing, whether it
- * could make it.
+ * What a unit can do with a file or folder, through every link on the path. For a missing one: whether the unit could
+ * make it.
  */
 export function reach(sandbox: Sandbox, path: string, look: Look): Reach {
   let [done, rest] = ["/", path.split("/").filter(Boolean)];
@@ -146,7 +146,7 @@ export function reach(sandbox: Sandbox, path: string, look: Look): Reach {
     const isHidden = accessTo(sandbox, next) === "none";
     const isOnTheWay = sandbox.rules.some((rule) => rule.access !== "none" && isWithin(rule.path, next));
     if (isHidden && !isOnTheWay) return { access: "none", path: whole };
-    // What is mounted there is what its source leads to, and the way there is made for it.
+    // A mounted path is what its source is; the folders above it are made for the mount.
     const found = isMounted || isHidden ? "there" : look(hostPath(sandbox, next));
     if (found === "missing") {
       const isMade = accessTo(sandbox, done) === "write";
@@ -163,7 +163,7 @@ export function reach(sandbox: Sandbox, path: string, look: Look): Reach {
   return { access: "none", path };
 }
 
-/** The settings of a drop-in that lets a unit at a path. */
+/** The settings of a drop-in that allows a path. */
 export function settingsFor(
   sandboxes: readonly Sandbox[],
   path: string,
@@ -175,7 +175,7 @@ export function settingsFor(
   const isInHome = homes.some((home) => isWithin(path, home));
   return [
     ...(isInHome && final.some((rule) => homes.includes(rule.path)) ? ["ProtectHome=tmpfs"] : []),
-    // A list that is reset: nothing in it can be taken back by itself.
+    // The whole list is reset, because a single entry can't be removed.
     ...(final.some((rule) => !homes.includes(rule.path)) ? ["InaccessiblePaths="] : []),
     wanted === "write" ? `BindPaths=${path}` : `BindReadOnlyPaths=${path}`,
   ];

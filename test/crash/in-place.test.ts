@@ -81,7 +81,7 @@ describe.skipIf(!isRoot).each(Object.entries(contents))(
       calls.findIndex((call) => call.name === name && call.path?.endsWith(`/vault/${file}`) === true);
 
     test("is on the disk before the init token is emptied, and so is that in the end", () => {
-      expect([run.code, run.stdout]).toEqual([0, expect.stringContaining("init token traded")]);
+      expect([run.code, run.stdout]).toEqual([0, expect.stringContaining("init token exchanged")]);
       const steps = [
         at("write", "token"),
         at("ftruncate", "token"),

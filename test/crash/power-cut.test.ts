@@ -20,7 +20,7 @@ function reliedOn(calls: readonly Call[]): ReadonlyMap<string, string> {
 describe.each(hostScenarios.map((scenario) => [scenario.name, scenario] as const))("%s", (_, scenario) => {
   test("loses nothing to a power cut, and makes no file wider than 0600", async () => {
     const { code, calls, stderr } = await callsOf(stage, scenario);
-    const trade = "renew-token: the init token got this host a token of its own, accessor ";
+    const trade = "renew-token: the init token was exchanged for a host token, accessor ";
     expect(stderr).toStartWith(scenario.name === "first token" ? trade : "");
     expect(code).toBe(0);
     expect(lostByPowerCut(calls, reliedOn(calls))).toEqual([]);

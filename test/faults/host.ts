@@ -40,7 +40,7 @@ export const trade: Job = {
   about: "auth/token/create/demo-worker",
   before: 1,
   after: [],
-  says: "renew-token: the init token got this host a token of its own, accessor accessor-of-a-host\n",
+  says: "renew-token: the init token was exchanged for a host token, accessor accessor-of-a-host\n",
 };
 export const issue: Job = {
   name: "issue",

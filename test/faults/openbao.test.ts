@@ -39,7 +39,7 @@ test("renew-token trades the new init token, after status has said that it waits
   const { code, stderr } = await host.run(server.address);
   expect([code, stderr]).toEqual([
     0,
-    "renew-token: the init token got this host a token of its own, accessor accessor-of-a-host\n",
+    "renew-token: the init token was exchanged for a host token, accessor accessor-of-a-host\n",
   ]);
   expect(readFileSync(host.token, "utf8")).toBe(`${newToken}\n`);
   expect(existsSync(initToken)).toBe(false);

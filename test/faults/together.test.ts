@@ -33,9 +33,9 @@ const wish: Kind = (host) => issue(host, "--if-due");
 const order: Kind = (host) => issue(host);
 const newKey: Kind = (host) => issue(host, "--force");
 
-const told = /^(\S+: (waiting for another run that holds \S+|the init token got this host [^\n]+)\n)*$/;
+const told = /^(\S+: (waiting for another run that holds \S+|the init token was exchanged [^\n]+)\n)*$/;
 
-/** All of them at once; each ends well, and says at most that it waits, or that it got the token. */
+/** All of them at once; each ends well, and says at most that it waits, or that it exchanged the init token. */
 async function together(host: Host, kinds: readonly Kind[]): Promise<string[]> {
   const results = await Promise.all(kinds.map((kind) => kind(host)));
   const isWell = ({ code, stderr }: ScriptResult) => code === 0 && told.test(stderr);
@@ -78,7 +78,7 @@ test("ten runs trade one init token for one token, and nine renew it", async () 
     host,
     tenTimes.map(() => renew),
   );
-  expect(said.filter((line) => line.startsWith("init token traded"))).toHaveLength(1);
+  expect(said.filter((line) => line.startsWith("init token exchanged"))).toHaveLength(1);
   expect(said.filter((line) => line.startsWith("token renewed"))).toHaveLength(9);
   expect(asked(host)).toEqual({ created: 1, renewed: 9, signed: 0, all: 11 });
   await expectOneToken(host);
@@ -112,7 +112,7 @@ test("a run whose token died finds the one that another traded meanwhile", async
   await using host = await hostWith({ token, "init-token": await cluster.initToken("worker") }, fault);
   const first = renew(host);
   while (host.relay.passed.length === 0) await Bun.sleep(5);
-  expect(await renew(host)).toMatchObject({ code: 0, stdout: expect.stringContaining("traded") });
+  expect(await renew(host)).toMatchObject({ code: 0, stdout: expect.stringContaining("exchanged") });
   traded.resolve();
   expect(await first).toMatchObject({
     code: 0,

@@ -35,8 +35,8 @@ const trade: Job = {
   args: () => [],
   locks: ({ config }) => ({ kind: "token", folder: config, base: "token", name: join(config, "token") }),
   before: 0,
-  does: "init token traded",
-  says: /^renew-token: the init token got this host a token of its own, accessor \w+\n$/,
+  does: "init token exchanged",
+  says: /^renew-token: the init token was exchanged for a host token, accessor \w+\n$/,
 };
 const issue: Job = {
   script: "issue-cert",

@@ -133,7 +133,7 @@ describe("No control character of others reaches the terminal", () => {
     // The terminal itself puts a carriage return before each line feed.
     const text = shown.stdout.replaceAll("\r\n", "\n");
     expect(text).toContain("a\ufffd]0;owned\ufffd\ufffd\n\tb\ufffd8m\n");
-    expect(text).toContain("read-secret: a terminal would act on some characters of it");
+    expect(text).toContain("read-secret: control characters in it are shown as");
   });
 });
 

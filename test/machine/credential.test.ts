@@ -9,7 +9,7 @@ import type { Machine } from "./machine.ts";
 
 const minute = 60_000;
 const units = ["token-renewal.service", "cert.service"];
-const traded = /the init token got this host a token of its own, accessor /;
+const traded = /the init token was exchanged for a host token, accessor /;
 const stored = "/etc/credstore/init-token";
 
 describeBooted("a booted machine whose init token is a credential", () => {

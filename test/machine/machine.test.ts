@@ -51,7 +51,7 @@ describeBooted("a booted machine, at its first boot and after,", () => {
     expect(inOrder).toEqual(inOrder.toSorted((a, b) => a - b));
     expect(await etcdHealth(host)).toContain("is healthy");
     expect(await host.journal(services)).toEqual([
-      expect.stringContaining("the init token got this host a token of its own"),
+      expect.stringContaining("the init token was exchanged for a host token"),
       expect.stringContaining("etcd.pem issued (there is none yet)"),
       expect.stringContaining("reload etcd.service (for etcd): done"),
     ]);

@@ -70,7 +70,7 @@ describeBooted("status on a booted machine", () => {
     expect(units[0]).toMatchObject({
       unit: "cert.timer",
       state: "wrong",
-      reasons: ["it is enabled and stopped: nothing is renewed by itself"],
+      reasons: ["it is enabled but stopped: nothing is renewed automatically"],
       mend: "systemctl start cert.timer",
       nextRunAt: null,
     });
@@ -106,7 +106,7 @@ describeBooted("status on a booted machine", () => {
     await host.output("systemctl", "start", "cert.timer");
     expect((await status()).units[0]).toMatchObject({
       state: "wrong",
-      reasons: ["it runs until the next boot, as it is not enabled: nothing renews etcd"],
+      reasons: ["it is not enabled, so it runs only until the next boot: nothing renews etcd"],
     });
     await host.output("systemctl", "stop", "cert.timer");
 
@@ -222,7 +222,7 @@ describeBooted("status on a booted machine", () => {
         {
           unit: "token-renewal.timer",
           state: "wrong",
-          reasons: ["its last run failed (exit code 77)", "its cause is gone, as far as can be seen"],
+          reasons: ["its last run failed (exit code 77)", "its cause seems to be fixed"],
           mend: `systemctl start ${unit}`,
           exitCode: 77,
         },
@@ -233,7 +233,7 @@ describeBooted("status on a booted machine", () => {
       code: 2,
       units: [
         { state: "ok" },
-        { state: "due", reasons: ["its last run failed (exit code 75), and is tried again"] },
+        { state: "due", reasons: ["its last run failed (exit code 75), and will be tried again"] },
       ],
     });
     await host.output("sh", "-c", `rm -r /etc/systemd/system/${unit}.d && systemctl daemon-reload`);

@@ -167,7 +167,7 @@ describe("dev-server", () => {
     expect(await dev.child.exited).toBe(0);
     expect(existsSync(dirname(dev.ready.tokensFile))).toBe(false);
     expect(await dev.child.stderr.text()).toContain(
-      "the service manager can't be told at /nonexistent/notify that the server is ready: nobody listens there\n",
+      "can't notify the service manager at /nonexistent/notify that the server is ready: nobody listens there\n",
     );
   });
 
@@ -245,7 +245,7 @@ describe("dev-server refuses, in one sentence,", () => {
   test.each([
     [["-t", "0"], '--port "0" is not a number from 1 to 65535'],
     [["-t", "65536"], '--port "65536" is not a number from 1 to 65535'],
-    [["--wait-signal=false"], "--wait-signal can be nothing but true"],
+    [["--wait-signal=false"], "--wait-signal can't be turned off"],
     [["--max-validity-ca", "soon"], "soon"],
   ])("%j", async (args, sentence) => {
     const run = await runScript("dev-server", [...args, "demo"], { env: serverEnv });

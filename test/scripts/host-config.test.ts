@@ -57,7 +57,7 @@ describe.each(names)("%s", (name) => {
     const { code, stderr } = await host.call(name);
     expect([code, stderr]).toEqual([
       0,
-      expect.stringContaining("the init token got this host a token of its own"),
+      expect.stringContaining("the init token was exchanged for a host token"),
     ]);
     expect(createdBy(host)).toEqual(["auth/token/create/demo-master"]);
     expect(existsSync(join(host.config, "init-token"))).toBe(false);

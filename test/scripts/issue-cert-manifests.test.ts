@@ -295,21 +295,33 @@ describe("issue-cert refuses with 64, and does nothing, for", () => {
     [
       "arguments beside manifests",
       ["--config-dir", "b", ...direct],
-      "<sign-path> does not go with manifests: they say it",
+      "<sign-path> can't be used with manifests: they have a field for it",
     ],
     [
       "a field's flag beside manifests",
       ["--config-dir", "b", "-s", "x"],
-      "--san-hosts does not go with manifests: they say it",
+      "--san-hosts can't be used with manifests: they have a field for it",
     ],
     [
       "another",
       ["--config", "a.toml", "--key-type", "rsa"],
-      "--key-type does not go with manifests: they say it",
+      "--key-type can't be used with manifests: they have a field for it",
     ],
-    ["an owner", ["--config", "a.toml", "-o", "root"], "--owner does not go with manifests: they say it"],
-    ["--force", ["--config-dir", "b", "--force"], "--force does not go with manifests: they say it"],
-    ["--if-due", ["--config-dir", "b", "--if-due"], "--if-due does not go with manifests: they say it"],
+    [
+      "an owner",
+      ["--config", "a.toml", "-o", "root"],
+      "--owner can't be used with manifests: they have a field for it",
+    ],
+    [
+      "--force",
+      ["--config-dir", "b", "--force"],
+      "--force can't be used with manifests: they have a field for it",
+    ],
+    [
+      "--if-due",
+      ["--config-dir", "b", "--if-due"],
+      "--if-due can't be used with manifests: they have a field for it",
+    ],
     [
       "--check without manifests",
       ["--check", ...direct],

@@ -20,7 +20,7 @@ describe.each(["etcd", "master", "worker"] as const)("a host of Tarmak's, %s,", 
   afterAll(() => host[Symbol.dispose]());
 
   test("trades its init token by its unit, and renews the day after", async () => {
-    for (const how of ["init token traded for a token of this host", "token renewed"]) {
+    for (const how of ["init token exchanged for a host token", "token renewed"]) {
       const { code, stdout } = await host.start(tokenRenewal);
       expect([code, stdout]).toEqual([0, expect.stringContaining(how)]);
     }

@@ -96,7 +96,7 @@ describe("read-secret", () => {
     await using host = startHost(cluster.address);
     const refused = await asAdmin(host, "-l", "2", "-f", field, path);
     expect(refused.code).toBe(ExitCode.data);
-    expect(refused.stderr).toContain(`the field "${field}" of ${path} is ${kind}, not a text`);
+    expect(refused.stderr).toContain(`the field "${field}" of ${path} is ${kind}, not a string`);
     expect(refused.stdout + refused.stderr).not.toContain('-secret"');
     expect(refused.stderr).not.toMatch(/inner-secret|list-secret/);
     expect(await asAdmin(host, "--json", "-f", field, path)).toEqual({ code: 0, stdout: json, stderr: "" });
@@ -141,8 +141,8 @@ describe("read-secret", () => {
   test.each([
     [["-f", "key"], "<path> is missing"],
     [["/demo/secrets/x"], '"/demo/secrets/x" is not a path in Vault'],
-    [["-o", "root", path], "--owner is the file's, and --dest-path is not given"],
-    [["-g", "root", path], "--group is the file's, and --dest-path is not given"],
+    [["-o", "root", path], "--owner is for a file, but --dest-path is missing"],
+    [["-g", "root", path], "--group is for a file, but --dest-path is missing"],
     [["-d", "x", "-o", "no-such-user", path], 'there is no user "no-such-user" on this host'],
   ])("asks the server nothing when it is called with %j", async (args, sentence) => {
     await using host = startHost(cluster.address);
@@ -155,7 +155,7 @@ describe("read-secret", () => {
 
 describe("read-secret of kv version 2", () => {
   const [plain, data] = ["secret/deep/app", "secret/data/deep/app"];
-  const note = `read-secret: ${plain} is in a mount of kv version 2, and was read at ${data}: give that path\n`;
+  const note = `read-secret: ${plain} is in a mount of kv version 2, and was read at ${data}: use that path\n`;
 
   test("takes the plain path, with a note, with the rights of a host", async () => {
     await using host = startHost(cluster.address);

@@ -51,6 +51,6 @@ describe("in a folder of tokens that is read-only", () => {
     host.put("init-token", await cluster.initToken("worker"));
     const traded = await runReadOnly(host, "renew-token");
     expect([traded.code, traded.stderr]).toEqual([73, expect.stringContaining("and was revoked")]);
-    expect((await host.run("renew-token")).stdout).toContain("init token traded");
+    expect((await host.run("renew-token")).stdout).toContain("init token exchanged");
   });
 });

@@ -14,7 +14,7 @@ afterAll(() => cluster[Symbol.asyncDispose]());
 const token = (path: string) => join(path, "token");
 const initToken = (path: string) => join(path, "init-token");
 
-const gotToken = /^renew-token: the init token got this host a token of its own, accessor \w+\n$/;
+const gotToken = /^renew-token: the init token was exchanged for a host token, accessor \w+\n$/;
 
 describe("renew-token", () => {
   test("trades the init token, then renews, and prints neither token", async () => {
@@ -24,7 +24,7 @@ describe("renew-token", () => {
     const traded = await host.run("renew-token");
     expect(traded).toEqual({
       code: 0,
-      stdout: expect.stringMatching(/^init token traded for a token of this host, 5y left\n$/),
+      stdout: expect.stringMatching(/^init token exchanged for a host token, 5y left\n$/),
       stderr: expect.stringMatching(gotToken),
     });
     const own = host.read(token(host.config)).trim();
@@ -51,6 +51,13 @@ describe("renew-token", () => {
       ttlSeconds: 157_680_000,
     });
     expect(stdout).not.toContain(host.read(token(host.config)).trim());
+  });
+
+  test("calls an exchange traded in JSON, as release 1.0.0 did", async () => {
+    await using host = startHost(cluster.address);
+    host.put("init-token", await cluster.initToken("worker"));
+    const { stdout } = await host.run("renew-token", ["--json"]);
+    expect(JSON.parse(stdout)).toMatchObject({ how: "traded", ttlSeconds: 157_680_000 });
   });
 
   test("says nothing at level 0 when all is well", async () => {
@@ -137,7 +144,7 @@ describe("renew-token", () => {
     const runs = await Promise.all([1, 2, 3].map(() => host.run("renew-token")));
     expect(runs.map(({ code }) => code)).toEqual([0, 0, 0]);
     expect(runs.map(({ stderr }) => stderr).toSorted()).toEqual(["", "", expect.stringMatching(gotToken)]);
-    expect(runs.filter(({ stdout }) => stdout.includes("traded"))).toHaveLength(1);
+    expect(runs.filter(({ stdout }) => stdout.includes("exchanged"))).toHaveLength(1);
     const made = host.relay.passed.filter(({ path }) => path.startsWith("auth/token/create"));
     expect(made).toHaveLength(1);
     expect(readdirSync(host.config).toSorted()).toEqual(["token"]);

@@ -91,7 +91,7 @@ describe("status by hand", () => {
     const mended = await runCommand(["sh", "-ec", mend], { env: { PATH: path } });
     expect([mended.code, mended.stderr]).toEqual([
       0,
-      expect.stringContaining("the init token got this host"),
+      expect.stringContaining("the init token was exchanged for a host token"),
     ]);
     expect((await host.status()).code).toBe(0);
   });

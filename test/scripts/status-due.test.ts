@@ -157,7 +157,10 @@ describe("status ends with 2 for", () => {
     await cluster.write("auth/token/renew", { token: made.auth.client_token, increment: "10m" });
     host.put("token", made.auth.client_token);
     const { code, told } = await findings(host);
-    expect({ code, told }).toEqual({ code: 2, told: ["due token: less than a third of its life is left"] });
+    expect({ code, told }).toEqual({
+      code: 2,
+      told: ["due token: less than a third of its lifetime is left"],
+    });
   });
 
   test("files that others may read", async () => {

@@ -16,5 +16,5 @@ test("status tells the rest where systemctl hangs and heeds no signal", async ()
     exec timeout -s KILL 20 ${await scriptPath("status")} --offline --config-path ${folder.path}`;
   const run = await runCommand(["unshare", "--mount", "sh", "-c", host]);
   expect([run.code, run.stderr]).toEqual([1, ""]);
-  expect(run.stdout).toContain("there is none; no init token waits either");
+  expect(run.stdout).toContain("there is none; there is no init token either");
 }, 30_000);

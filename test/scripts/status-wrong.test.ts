@@ -47,9 +47,9 @@ describe("status ends with 1 for", () => {
     );
     host.put("token", made.auth.client_token);
     const words = (left: string) => [
-      `wrong token: ${left}: each run takes some, and a host needs one without that limit`,
+      `wrong token: ${left}: each run uses some of them, so a host needs a token without that limit`,
     ];
-    expect(await findings(host)).toMatchObject({ code: 1, told: words("it is good for 2 more requests") });
+    expect(await findings(host)).toMatchObject({ code: 1, told: words("it has 2 requests left") });
     await findings(host);
     expect(await findings(host)).toMatchObject({ code: 1, told: words("it is used up") });
   });
@@ -64,12 +64,12 @@ describe("status ends with 1 for", () => {
   });
 
   test.each([
-    ["no token", undefined, "there is none; no init token waits either: an admin has to put one there"],
-    ["an empty token", "", "its file is empty; no init token waits either: an admin has to put one there"],
+    ["no token", undefined, "there is none; there is no init token either: an admin has to put one there"],
+    ["an empty token", "", "its file is empty; there is no init token either: an admin has to put one there"],
     [
       "a token that the server does not know",
       "hvs.nobody-knows-it",
-      "the server does not know it: it expired, was revoked, or is another server's; no init token waits either: an admin has to put one there",
+      "the server does not know it: it expired, was revoked, or is another server's; there is no init token either: an admin has to put one there",
     ],
   ])("%s", async (_, token, reason) => {
     await using host = await hostWithOne();

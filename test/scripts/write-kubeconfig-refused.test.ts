@@ -139,7 +139,7 @@ describe("write-kubeconfig refuses, before it asks or changes anything,", () => 
       `users: [${[..."abcdefg"].map((name) => `{name: ${name}}`).join(", ")}]`,
       "holds what this run would not: user a, user b, user c, user d, 3 more",
     ],
-    ["no YAML", "a: b: c", "is not a kubeconfig: line 1 is no YAML"],
+    ["no YAML", "a: b: c", "is not a kubeconfig: line 1 is not YAML"],
     ["something else", "a: 1", "is not a kubeconfig: it is not of kind Config, version v1"],
   ];
   test.each(kept)("a file that holds %s", async (_name, text, sentence) => {
@@ -155,7 +155,7 @@ describe("write-kubeconfig refuses, before it asks or changes anything,", () => 
       host,
       ["--merge", ...words(host)],
       65,
-      "can't be changed without changing what else is in it",
+      "can't be changed without changing other entries in it",
     );
   });
 

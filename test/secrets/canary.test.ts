@@ -185,7 +185,7 @@ describe.each(jobs.map((job) => [job.script, job] as const))("%s leaves no secre
       expect({ level, json, found: findings(world, stage, run) }).toEqual({ level, json, found: [] });
       if (answer !== undefined) expect(spoiled).toBeGreaterThan(0);
       const isSeen = situation.isFault && (isHosts || situation.isNothingToWrites !== true);
-      const said = run.stderr.replace(/^.*the init token got this host a token of its own.*\n/m, "");
+      const said = run.stderr.replace(/^.*the init token was exchanged for a host token.*\n/m, "");
       expect([run.code !== 0, said !== ""]).toEqual(isSeen ? [true, true] : [false, level === "2"]);
     }
   });

@@ -249,7 +249,7 @@ describe("a hook that", () => {
     const manifest = it.manifest([[program], it.shell("echo run >> $1")]);
     await change(manifest);
     const failure =
-      "it can't be started: it is no program of this machine; a script begins with a line like #!/bin/sh";
+      "it can't be started: it is not a program for this machine; a script has to begin with a line like #!/bin/sh";
     expect((await it.run(manifest)).results.map((one) => one.failure)).toEqual([failure, undefined]);
     writeFileSync(program, "#!/bin/sh\necho back\n", { mode: 0o755 });
     expect((await it.run(manifest)).results.map((one) => one.failure)).toEqual([undefined]);

@@ -88,7 +88,7 @@ describe("unitStatuses()", () => {
       { ...timer, ActiveState: "inactive" },
       service,
       "wrong",
-      ["it is enabled and stopped: nothing is renewed by itself"],
+      ["it is enabled but stopped: nothing is renewed automatically"],
       "systemctl start cert.timer",
     ],
     [
@@ -120,7 +120,7 @@ describe("unitStatuses()", () => {
       timer,
       { ...failed, ExecMainStatus: "75", ActiveState: "activating" },
       "due",
-      ["its last run failed (exit code 75), and is tried again"],
+      ["its last run failed (exit code 75), and will be tried again"],
       undefined,
     ],
     [
@@ -128,7 +128,7 @@ describe("unitStatuses()", () => {
       timer,
       { ...failed, ExecMainStatus: "75", ActiveState: "inactive", Job: "13764" },
       "due",
-      ["its last run failed (exit code 75), and is tried again"],
+      ["its last run failed (exit code 75), and will be tried again"],
       undefined,
     ],
     [
@@ -201,13 +201,13 @@ describe("a manifest that no enabled timer runs is wrong", () => {
       "a timer that was started and not enabled",
       [{ ...timer, UnitFileState: "disabled" }, service],
       [
-        `cert.timer: it runs until the next boot, as it is not enabled: nothing renews etcd, peer: ${enable} cert.timer`,
+        `cert.timer: it is not enabled, so it runs only until the next boot: nothing renews etcd, peer: ${enable} cert.timer`,
       ],
     ],
     [
       "a timer that never fires again",
       [{ ...timer, SubState: "elapsed" }, service],
-      ["cert.timer: it does not fire again: nothing renews etcd, peer"],
+      ["cert.timer: it will not fire again: nothing renews etcd, peer"],
     ],
     [
       "a masked timer",
@@ -333,7 +333,7 @@ test("a failed service whose cause is gone is to be started", () => {
     {
       unit: "cert.timer",
       state: "wrong",
-      reasons: ["its last run failed (exit code 77)", "its cause is gone, as far as can be seen"],
+      reasons: ["its last run failed (exit code 77)", "its cause seems to be fixed"],
       mend: "systemctl start cert.service",
     },
   ]);

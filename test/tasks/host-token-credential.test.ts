@@ -28,7 +28,7 @@ describe("renew-token with the credential init-token", () => {
     const { host, credential, renew } = newHost(`${await cluster.initToken("worker")}\n`);
     await using _ = host;
     const tree = treeOf(join(host.path, "credentials"));
-    expect((await renew()).stdout).toContain("init token traded");
+    expect((await renew()).stdout).toContain("init token exchanged");
     expect(paths(host)).toEqual(["sys/wrapping/lookup", created]);
     expect(existsSync(credential)).toBe(true);
     host.relay.reset();
@@ -44,7 +44,7 @@ describe("renew-token with the credential init-token", () => {
     const first = stored(host);
     await cluster.write("auth/token/revoke", { token: first });
     const run = await renew();
-    expect([run.code, run.stdout]).toEqual([0, expect.stringContaining("init token traded")]);
+    expect([run.code, run.stdout]).toEqual([0, expect.stringContaining("init token exchanged")]);
     expect(stored(host)).not.toBe(first);
   });
 
@@ -84,13 +84,13 @@ describe("renew-token with the credential init-token", () => {
     expect(code).toBe(ExitCode.noPermission);
     const file = join(host.config, "init-token");
     expect(stderr).toContain(`and there is no init token at ${file}, nor is there one at ${credential}\n`);
-    expect(stderr).toContain(`puts it at ${file} with mode 0600, or into the unit's credential init-token,`);
+    expect(stderr).toContain(`put it at ${file} with mode 0600, or into the unit's credential init-token,`);
   });
 
   test("names it when the server does not know it, and when it is another role's", async () => {
     for (const [content, words] of [
       ["hvs.unknown", "the server does not know the init token in"],
-      [await cluster.initToken("etcd"), "may be another role's"],
+      [await cluster.initToken("etcd"), "may be for another role"],
     ] as const) {
       const { host, credential, renew } = newHost(content);
       await using _ = host;

@@ -37,7 +37,7 @@ describe("keepHostToken() with a batch token", () => {
     const token = await madeToken(cluster, { type: "batch", policies, ttl: "1s" });
     await using it = host({ token, "init-token": await cluster.initToken("worker") });
     await Bun.sleep(2100);
-    expect((await it.keep()).how).toBe("traded");
+    expect((await it.keep()).how).toBe("exchanged");
   });
 });
 
@@ -46,7 +46,7 @@ describe("keepHostToken() with a token that is good for a number of requests", (
     await using it = host({ token: await madeToken(cluster, { num_uses: 3, policies, ttl: "2h" }) });
     expect((await it.keep()).how).toBe("renewed");
     expect((await it.keep()).how).toBe("renewed");
-    const words = `the token in ${it.at("token")} is good for a number of requests: `;
+    const words = `the token in ${it.at("token")} is limited to a number of requests: `;
     expect(it.notes).toEqual([expect.stringContaining(words), expect.stringContaining(words)]);
     expect((await failureOf(() => it.keep())).kind).toBe("permission");
   });
@@ -60,7 +60,7 @@ describe("keepHostToken() with a token that is good for a number of requests", (
 
     const next = await madeToken(cluster, { num_uses: 1, policies, ttl: "2h" });
     await using it = host({ token: next, "init-token": await cluster.initToken("worker") });
-    expect((await it.keep()).how).toBe("traded");
+    expect((await it.keep()).how).toBe("exchanged");
   });
 });
 
@@ -76,7 +76,7 @@ describe("keepHostToken() with a wrapping token as the init token", () => {
       const failure = await failureOf(() => it.keep());
       expect([failure.kind, failure.message]).toEqual([
         "data",
-        `${it.at("init-token")} holds a wrapping token, and no init token: it wraps the answer of ${path}`,
+        `${it.at("init-token")} holds a wrapping token instead of an init token: it wraps the answer of ${path}`,
       ]);
       expect(failure.hint).toContain("vault unwrap");
     }
@@ -91,6 +91,6 @@ describe("keepHostToken() with a wrapping token as the init token", () => {
     await using it = host({ "init-token": await cluster.initToken("worker") }, ({ path }) =>
       path === "sys/wrapping/lookup" ? Response.json({ errors: ["no"] }, { status: 403 }) : undefined,
     );
-    expect((await it.keep()).how).toBe("traded");
+    expect((await it.keep()).how).toBe("exchanged");
   });
 });

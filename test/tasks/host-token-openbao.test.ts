@@ -38,7 +38,7 @@ describe("keepHostToken() with a token that OpenBao knows no more", () => {
   test("asks whether it does, and trades the init token", async () => {
     await using it = await host(openbao({ [renew]: unknown, [look]: mountsUnknown }));
     const kept = await it.keep();
-    expect(kept.how).toBe("traded");
+    expect(kept.how).toBe("exchanged");
     expect(it.stored()).toBe(`${kept.token}\n`);
     expect(existsSync(it.at("init-token"))).toBe(false);
     expect(it.relay.passed.map(({ path }) => path)).toEqual([

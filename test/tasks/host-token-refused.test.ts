@@ -174,7 +174,7 @@ describe("keepHostToken() when the new token can't be stored", () => {
     expect(await isAlive(cluster, made)).toBe(false);
     expect(existsSync(it.at("init-token"))).toBe(true);
     expect(it.notes).toEqual([
-      expect.stringMatching(/^the init token got this host a token of its own, accessor \w+$/),
+      expect.stringMatching(/^the init token was exchanged for a host token, accessor \w+$/),
       expect.stringMatching(/^the new token \(accessor \w+\) could not be stored, and was revoked$/),
     ]);
     expect(readdirSync(it.path).filter((name) => name.includes("tmp"))).toEqual([]);
@@ -192,7 +192,7 @@ describe("keepHostToken() when the new token can't be stored", () => {
     folder.path = it.path;
     await failureOf(() => it.keep());
     expect(it.notes).toEqual([
-      expect.stringMatching(/^the init token got this host a token of its own, accessor \w+$/),
+      expect.stringMatching(/^the init token was exchanged for a host token, accessor \w+$/),
       expect.stringMatching(
         /^the new token \(accessor \w+\) could not be stored; revoke it by its accessor$/,
       ),

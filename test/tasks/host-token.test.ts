@@ -63,7 +63,7 @@ describe("keepHostToken() with a token that the server knows", () => {
     expect(it.notes).toEqual([
       owner === 0
         ? `${it.at("token")} was readable by others; its mode is 0600 now`
-        : `${it.at("token")} is readable by others, and has another name (a hard link), so its mode is left as it is`,
+        : `${it.at("token")} is readable by others, and has a second name (a hard link), so its mode was not changed`,
     ]);
   });
 
@@ -112,7 +112,7 @@ describe("keepHostToken() trades the init token", () => {
   test.each(without)("where %s", async (_name, files) => {
     await using it = host({ ...(await files()), "init-token": `${await cluster.initToken("worker")}\n` });
     const kept = await it.keep();
-    expect(kept).toMatchObject({ how: "traded", ttlSeconds: fiveYears });
+    expect(kept).toMatchObject({ how: "exchanged", ttlSeconds: fiveYears });
     expect(it.stored()).toBe(`${kept.token}\n`);
     expect(modeOf(it.at("token"))).toBe("600");
     expect(readdirSync(it.path).sort()).toEqual(["token"]);
@@ -134,7 +134,7 @@ describe("keepHostToken() trades the init token", () => {
       return answer;
     });
     folder.path = it.path;
-    expect((await it.keep()).how).toBe("traded");
+    expect((await it.keep()).how).toBe("exchanged");
     const words = `can't remove the init token ${it.at("init-token")}`;
     expect(it.notes.at(-1)).toStartWith(words);
     expect(await isAlive(cluster, it.stored().trim())).toBe(true);
@@ -163,7 +163,7 @@ describe("keepHostToken() trades the init token", () => {
     });
     const kept = await Promise.all([it.keep(), it.keep(), it.keep()]);
     expect(new Set(kept.map(({ token }) => token)).size).toBe(1);
-    expect(kept.filter(({ how }) => how === "traded")).toHaveLength(1);
+    expect(kept.filter(({ how }) => how === "exchanged")).toHaveLength(1);
     expect(it.relay.passed.filter(({ path }) => path.startsWith("auth/token/create"))).toHaveLength(1);
   });
 });

@@ -125,13 +125,13 @@ describe("readKubeconfig() finds nothing to change", () => {
     ["with a comment", `# ours\n${fresh}`],
   ])("%s", (_name, text) => {
     expect(put(text)).toEqual({ text: undefined, server: "https://127.0.0.1:6443" });
-    expect(readKubeconfig(text, "f").strangers(names)).toEqual([]);
+    expect(readKubeconfig(text, "f").foreignParts(names)).toEqual([]);
   });
 });
 
 describe("readKubeconfig() changes what is ours:", () => {
   test("the Go tool's file, with Vault's address and a field that nothing reads", () => {
-    expect(readKubeconfig(goTools, "f").strangers(names)).toEqual([]);
+    expect(readKubeconfig(goTools, "f").foreignParts(names)).toEqual([]);
     expect(parse(changed(goTools))).toEqual(parse(fresh));
   });
 
@@ -144,7 +144,7 @@ describe("readKubeconfig() changes what is ours:", () => {
 
   test("what would contradict it", () => {
     const text = fresh.replace("    server:", "    insecure-skip-tls-verify: true\n    server:");
-    expect(readKubeconfig(text, "f").strangers(names)).toEqual([]);
+    expect(readKubeconfig(text, "f").foreignParts(names)).toEqual([]);
     expect(changed(text)).toBe(fresh);
   });
 
@@ -196,7 +196,7 @@ extensions:
 
 describe("readKubeconfig() beside what is not ours", () => {
   test("names each of it", () => {
-    expect(readKubeconfig(others, "f").strangers(names)).toEqual([
+    expect(readKubeconfig(others, "f").foreignParts(names)).toEqual([
       "cluster other",
       "context other",
       "user o",
@@ -255,7 +255,7 @@ describe("readKubeconfig() beside what is not ours", () => {
   ])("refuses %s, of which one can't be changed without the other", async (_name, text) => {
     const failure = await failureOf(() => put(`kind: Config\n${text}`));
     expect(failure.kind).toBe("data");
-    expect(failure.message).toBe("f can't be changed without changing what else is in it");
+    expect(failure.message).toBe("f can't be changed without changing other entries in it");
   });
 
   test("keeps any values", () => {
@@ -302,13 +302,13 @@ describe("readKubeconfig() refuses", () => {
     ["a list", "- 1\n", "it holds no fields"],
     ["a word", "secret\n", "it holds no fields"],
     ["a certificate", "-----BEGIN CERTIFICATE-----\nMIIB\n", "it holds no fields"],
-    ["clusters that are no list", "clusters: {}\n", "its clusters are no list"],
+    ["clusters that are no list", "clusters: {}\n", "its clusters are not a list"],
     ["entries that are none", "users:\n- a\n", "one of its users has no name"],
     ["a nameless entry", "contexts:\n- context: {}\n", "one of its contexts has no name"],
     ["two of one name", "users:\n- name: a\n- name: a\n", 'it has two users "a"'],
-    ["what is no YAML", "kind: Config\na: [\n", "line 3 is no YAML"],
-    ["a field that is there twice", "kind: Config\nkind: Config\n", "line 2 has a field for the second time"],
-    ["two documents", "kind: Config\n---\nkind: Config\n", "line 2 is no YAML"],
+    ["what is not YAML", "kind: Config\na: [\n", "line 3 is not YAML"],
+    ["a field that is there twice", "kind: Config\nkind: Config\n", "line 2 repeats a field"],
+    ["two documents", "kind: Config\n---\nkind: Config\n", "line 2 is not YAML"],
     ["what is not UTF-8", "kind: Config\na: \ufffd\n", "it is not UTF-8"],
     [
       "what is nested too deep",
@@ -318,10 +318,10 @@ describe("readKubeconfig() refuses", () => {
     [
       "a field of an entry that is there twice",
       "users:\n- name: a\n  x: 1\n  x: 2\n",
-      "line 4 has a field for the second time",
+      "line 4 repeats a field",
     ],
-    ["brackets without an end", "[".repeat(15_000), "line 1 is no YAML"],
-    ["brackets without a bottom", `${"[".repeat(15_000)}${"]".repeat(15_000)}`, "line 1 is no YAML"],
+    ["brackets without an end", "[".repeat(15_000), "line 1 is not YAML"],
+    ["brackets without a bottom", `${"[".repeat(15_000)}${"]".repeat(15_000)}`, "line 1 is not YAML"],
     ["brackets by the thousand", "[".repeat(100_000), tooMany],
     ["lines by the thousand", "kind: Config\n".repeat(30_000), tooMany],
     ["60,000 users", `users:\n${"- name: a\n  user: {}\n".repeat(60_000)}`, tooMany],

@@ -28,7 +28,7 @@ async function displayName(accessor: string): Promise<unknown> {
 async function trade(initToken: string, fault?: Fault) {
   await using it = tokenHost(cluster, { "init-token": initToken }, fault);
   const { how, accessor } = await it.keep();
-  expect({ how, isLeft: existsSync(it.at("init-token")) }).toEqual({ how: "traded", isLeft: false });
+  expect({ how, isLeft: existsSync(it.at("init-token")) }).toEqual({ how: "exchanged", isLeft: false });
   return {
     // The first asks what the init token is.
     passed: it.relay.passed.slice(1),

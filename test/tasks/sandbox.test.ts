@@ -173,7 +173,7 @@ test("a finding names each unit once, and all that need one path together", () =
       state: "wrong",
       reasons: [
         "cert.service and cert-hooks.service can't write to /srv/it's (certificate a, certificate b)",
-        "a drop-in lets units there: see destination.conf among the examples",
+        "a drop-in can allow it: see destination.conf in the examples",
       ],
       mend: expect.stringContaining(String.raw`printf '[Service]\nBindPaths=/srv/it'\''s\n' | tee`),
       path: "/srv/it's",
@@ -207,7 +207,7 @@ describe("the hint of a run in a unit", () => {
       "can't make the folder /srv/tls: the file system is read-only (EROFS)",
     ]);
     expect(hint).toBe(
-      "the sandbox of cert.service leaves /srv/tls out: give cert.service and cert-hooks.service the drop-in " +
+      "the sandbox of cert.service does not allow /srv/tls: give cert.service and cert-hooks.service the drop-in " +
         "destination.conf (see the examples) with BindPaths=/srv/tls, as vault-helper status shows",
     );
     const instance = withUnitHint(error("ENOENT"), "/srv/tls", "0::/system.slice/cert-hooks@web.service");

@@ -1,6 +1,6 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { type HostToken, type HostTokenOptions, keepHostToken } from "../../lib/tasks/host-token.ts";
+import { type HostTokenOptions, type KeptToken, keepHostToken } from "../../lib/tasks/host-token.ts";
 import { createVaultClient } from "../../lib/vault/client.ts";
 import { lookupSelf } from "../../lib/vault/token.ts";
 import type { ClusterServer } from "../support/cluster-server.ts";
@@ -21,7 +21,7 @@ export function tokenHost(cluster: ClusterServer, files: Readonly<Record<string,
     notes,
     at: (name: string) => join(folder.path, name),
     stored: () => readFileSync(join(folder.path, "token"), "utf8"),
-    keep: (more: Partial<HostTokenOptions> = {}): Promise<HostToken> =>
+    keep: (more: Partial<HostTokenOptions> = {}): Promise<KeptToken> =>
       keepHostToken({
         client: createVaultClient({ address: relay.address }),
         configPath: folder.path,

@@ -43,7 +43,7 @@ test("the demo tells its story to the end, and leaves nothing behind", async () 
     "demo: 10 changes (9 created, 1 updated)",
     "demo: 32 changes (32 created, 0 updated)",
     "nothing to change",
-    "init token traded",
+    "init token exchanged",
     "kubelet.pem: OK",
     "token renewed, 5y left",
     "is not due",
