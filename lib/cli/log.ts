@@ -138,7 +138,7 @@ let lost: unknown;
 export function printText(answer: string): void {
   hasPrinted = true;
   if (lost !== undefined) return;
-  const text = Buffer.from(answer);
+  const text = new TextEncoder().encode(answer);
   try {
     for (let done = 0; done < text.length; ) done += writeSome(text, done);
   } catch (error) {
@@ -162,7 +162,7 @@ export function tellOutput(code: ExitCode, log: Log): ExitCode {
 }
 
 /** Writes as much as a slow reader has room for. @returns the number of bytes */
-function writeSome(text: Buffer, from: number): number {
+function writeSome(text: Uint8Array, from: number): number {
   try {
     return writeSync(1, text, from);
   } catch (error) {

@@ -58,7 +58,9 @@ export function errorCode(error: unknown): string {
 
 /** A path as one line that shows what is in it. */
 export function printable(path: string): string {
-  return /^[\p{L}\p{N}\p{P}\p{S}]+$/u.test(path) ? path : JSON.stringify(path);
+  // Building the Unicode pattern takes time, and most paths don't need it.
+  const isPlain = /^[!-~]+$/.test(path) || /^[\p{L}\p{N}\p{P}\p{S}]+$/u.test(path);
+  return isPlain ? path : JSON.stringify(path);
 }
 
 /** A file that this user may not read: one thing is wrong then, and not each that depends on it. */

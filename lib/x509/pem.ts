@@ -27,11 +27,11 @@ export function decodePem(text: string, what: string): readonly PemBlock[] {
 
 function decodeBase64(body: string, what: string): Uint8Array<ArrayBuffer> {
   const packed = body.replace(/\s+/g, "");
-  // Buffer.from skips characters that are not base64. A key must never be read with a part missing.
+  // The decoder accepts missing padding. A key must never be read with a part missing.
   if (!/^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$/.test(packed) || packed === "") {
     throw new Failure("data", `${what} holds a PEM block with broken base64`);
   }
-  return Uint8Array.from(Buffer.from(packed, "base64"));
+  return Uint8Array.fromBase64(packed);
 }
 
 /**
@@ -40,9 +40,6 @@ function decodeBase64(body: string, what: string): Uint8Array<ArrayBuffer> {
  * @see RFC 7468, section 2
  */
 export function encodePem(label: string, der: Uint8Array): string {
-  const lines =
-    Buffer.from(der)
-      .toString("base64")
-      .match(/.{1,64}/g) ?? [];
+  const lines = der.toBase64().match(/.{1,64}/g) ?? [];
   return [`-----BEGIN ${label}-----`, ...lines, `-----END ${label}-----`, ""].join("\n");
 }
