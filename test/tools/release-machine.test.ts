@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { afterAll, beforeAll, expect, test } from "bun:test";
 import {
   copyFileSync,
   existsSync,
@@ -13,30 +13,28 @@ import { version } from "../../package.json";
 import { packagedLinkNames } from "../../tools/build.ts";
 import { targets } from "../../tools/release/target.ts";
 import { makeRelease } from "../../tools/release.ts";
+import { describeBooted } from "../machine/bootable.ts";
 import { unitFiles } from "../machine/host.ts";
 import { createMachine, type Machine } from "../machine/machine.ts";
-import { machineTree, whyNoMachine } from "../machine/tree.ts";
+import { machineTree } from "../machine/tree.ts";
 import { temporaryFolder } from "../support/folder.ts";
 import { until } from "../support/wait.ts";
 import { output } from "./released.ts";
 
-const reason = whyNoMachine();
 const minute = 60_000;
 const timers = ["token-renewal.timer", "cert.timer", "cert@etcd.timer"];
 const newer = `${version}+next`;
 
-if (reason !== undefined) {
-  test(`no machine is booted to install a package on: ${reason}`, () => console.error(reason));
-} else describe("the Debian package, on a machine", installed);
-
-function installed(): void {
-  const work = temporaryFolder();
-  const folder = join(work.path, "release");
+describeBooted("the Debian package, on a machine,", () => {
+  let work: ReturnType<typeof temporaryFolder>;
+  let folder: string;
   const [ours] = targets.filter(({ name }) => name === `linux-${process.arch}`);
-  const deb = join(folder, `vault-helper_${version}_${ours?.deb}.deb`);
   let host: Machine;
 
   beforeAll(async () => {
+    work = temporaryFolder();
+    folder = join(work.path, "release");
+    const deb = join(folder, `vault-helper_${version}_${ours?.deb}.deb`);
     const [tree] = await Promise.all([
       machineTree(),
       makeRelease({ output: folder, made: ours === undefined ? [] : [ours], kinds: ["deb", "rpm"] }),
@@ -204,7 +202,7 @@ function installed(): void {
     expect(brought.filter((path) => existsSync(host.disk + path))).toEqual([]);
     expect(wants(host)).toEqual(["token-renewal.timer"]);
   });
-}
+});
 
 /** Has every start of ours wait, as one does that is tried again, until it is disposed of. */
 async function longDelays(host: Machine): Promise<AsyncDisposable> {
