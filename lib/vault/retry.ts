@@ -64,6 +64,8 @@ function wait(milliseconds: number, signal: AbortSignal, error: VaultError): Pro
       resolve();
     }, milliseconds);
     signal.addEventListener("abort", stop, { once: true });
+    // One that has come already says no more.
+    if (signal.aborted) stop();
   });
 }
 

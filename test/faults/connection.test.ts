@@ -50,7 +50,6 @@ describe.concurrent("a server that", () => {
       const outcome = await host.run(server.address, { timeoutSeconds: 4 });
       const sentence = /had not answered when the run ended \(the time limit of 4 s is over\)$/;
       expectRefusal(outcome, { code: 75, sentence });
-      expect(outcome.seconds).toBeLessThan(8);
       expect(server.requests).toBe(job.before + 1);
     });
   });
@@ -63,7 +62,6 @@ async function giveUp(answer: Answer, sentence: RegExp, env: Readonly<Record<str
     using host = createHost(job, vault.standing);
     const outcome = await host.run(server.address, { env });
     expectRefusal(outcome, { code: 75, sentence });
-    expect(outcome.seconds).toBeLessThan(10);
     expect(server.requests - job.before).toBe(job === trade ? 1 : 3);
   });
 }

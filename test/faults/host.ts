@@ -79,7 +79,6 @@ export interface Outcome {
   readonly code: number;
   readonly stdout: string;
   readonly stderr: string;
-  readonly seconds: number;
   /** No file of the host is another than before: nothing written, nothing touched. */
   readonly isUntouched: boolean;
 }
@@ -104,17 +103,14 @@ export function createHost(job: Job, standing?: Host): Host {
     destination,
     async run(address, { timeoutSeconds = 20, env = {}, args = [] } = {}) {
       const before = treeOf(folder.path);
-      const began = performance.now();
       const names = ["-s", dnsName, "-i", ipAddress, signPath, "kubelet", destination];
       const common = ["--config-path", at("vault"), "--timeout", `${timeoutSeconds}s`];
       const ran = await runScript(job.script, [...common, ...args, ...(job === issue ? names : [])], {
         env: { VAULT_ADDR: address, VAULT_INIT_ROLE: "demo-worker", ...env },
       });
-      const seconds = (performance.now() - began) / 1000;
       return {
         ...ran,
         script: job.script,
-        seconds,
         isUntouched: Bun.deepEquals(treeOf(folder.path), before),
       };
     },

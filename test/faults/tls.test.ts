@@ -103,7 +103,6 @@ test("a TLS handshake that is never answered ends with the run's time", async ()
     const address = server.address.replace("http:", "https:");
     const outcome = await host.run(address, { env, timeoutSeconds: 2 });
     expectRefusal(outcome, { code: 75, sentence: /had not answered when the run ended/ });
-    expect(outcome.seconds).toBeLessThan(5);
   });
 });
 

@@ -91,8 +91,8 @@ describe.concurrent.each([
       `${job.script}: another run holds ${name}, and did not end in time\n`,
     ]);
     const [[, told = 0] = [], [, ended = 0] = []] = said;
-    expect(told).toBeWithin(2, 4);
-    expect(ended).toBeWithin(4, 8);
+    expect(told).toBeGreaterThanOrEqual(2);
+    expect(ended).toBeGreaterThanOrEqual(4);
     expect(await child.exited).toBe(75);
     expect(host.relay.passed).toHaveLength(job.before);
     expect(treeOf(host.path)).toEqual(before);

@@ -3,6 +3,7 @@ import { chmodSync, chownSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { FailureKind } from "../../lib/failure.ts";
 import { parseEnvironment, readEnvironmentFile } from "../../lib/host/environment-file.ts";
+import { runInChild } from "../support/child.ts";
 import { failureOf } from "../support/failure.ts";
 import { makeFifo, temporaryFolder } from "../support/folder.ts";
 import { environmentLines } from "./environment-lines.ts";
@@ -44,7 +45,6 @@ describe("readEnvironmentFile()", () => {
     ["what all may write", (path) => write(path, 0o646), "config", "can be written by others"],
     ["what a group may write", (path) => write(path, 0o660), "config", "can be written by others"],
     ["another user's", foreign, "config", "can be written by others"],
-    ["a FIFO", makeFifo, "config", "is not a plain file"],
     ["what is no text", (path) => write(path, 0o600, "A=\0"), "config", "is not UTF-8"],
     ["another encoding", (path) => write(path, 0o600, Buffer.from([65, 61, 255])), "config", "is not UTF-8"],
     ["a long one", (path) => write(path, 0o600, "#".repeat(70_000)), "config", "is longer than"],
@@ -55,6 +55,18 @@ describe("readEnvironmentFile()", () => {
     make(path);
     const failure = await failureOf(() => readEnvironmentFile(path));
     expect([failure.kind, failure.message]).toEqual([code, expect.stringContaining(words)]);
+  });
+
+  test("refuses a FIFO without waiting for a writer", async () => {
+    using folder = temporaryFolder();
+    const path = join(folder.path, "config");
+    makeFifo(path);
+    const code = `
+      try { readEnvironmentFile(${JSON.stringify(path)}) }
+      catch ({ kind, message }) { console.log(kind, message) }`;
+    expect(await runInChild("{ readEnvironmentFile }", "host/environment-file.ts", code)).toBe(
+      `config ${path} is not a plain file\n`,
+    );
   });
 });
 

@@ -2,6 +2,7 @@ import { describe, expect, test } from "bun:test";
 import { chmodSync, lchownSync, linkSync, mkdirSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { readOurFile, readSmallFile } from "../../lib/host/read-file.ts";
+import { runInChild } from "../support/child.ts";
 import { failureOf } from "../support/failure.ts";
 import { makeFifo, temporaryFolder } from "../support/folder.ts";
 import { snippet } from "../support/snippet.ts";
@@ -31,7 +32,6 @@ describe("readSmallFile()", () => {
       (path) => writeFileSync(path, "x".repeat(101)),
     ],
     ["a folder", "DIR/file is not a plain file", (path) => mkdirSync(path)],
-    ["a FIFO, without waiting for a writer", "DIR/file is not a plain file", makeFifo],
     [
       "a link",
       "can't read DIR/file: it is a symbolic link (ELOOP)",
@@ -50,6 +50,18 @@ describe("readSmallFile()", () => {
     const failure = await failureOf(() => readSmallFile(path, 100));
     expect(failure.kind).toBe("data");
     expect(failure.message).toBe(words.replace("DIR", folder.path));
+  });
+
+  test("refuses a FIFO without waiting for a writer", async () => {
+    using folder = temporaryFolder();
+    const path = join(folder.path, "file");
+    makeFifo(path);
+    const code = `
+      try { readSmallFile(${JSON.stringify(path)}, 100) }
+      catch ({ kind, message }) { console.log(kind, message) }`;
+    expect(await runInChild("{ readSmallFile }", "host/read-file.ts", code)).toBe(
+      `data ${path} is not a plain file\n`,
+    );
   });
 
   test("refuses what never ends without reading it", async () => {

@@ -34,10 +34,8 @@ describeBooted("hooks on a booted machine", () => {
   };
   const issue = async () => {
     const before = matchingSerial(host.disk);
-    const began = performance.now();
     await host.output("systemctl", "start", "cert.service");
     expect(matchingSerial(host.disk)).not.toBe(before);
-    return performance.now() - began;
   };
   const isPending = () => existsSync(`${host.disk}${destination.replace(/etcd$/, ".etcd.set")}/pending`);
 
@@ -51,7 +49,7 @@ describeBooted("hooks on a booted machine", () => {
       await until(() => lines().length === 1);
       for (const _ of [1, 2]) {
         change(slow);
-        expect(await issue()).toBeLessThan(20_000);
+        await issue();
         expect(lines()).toEqual(["begun"]);
         expect(await host.show("cert-hooks.service", "SubState")).toBe("start");
       }
@@ -91,7 +89,7 @@ describeBooted("hooks on a booted machine", () => {
       expect(await host.show("cert-hooks.service", "RestartUSec")).toBe("5min");
       await host.output("touch", "/run/well");
       change("echo well >> /run/told");
-      expect(await issue()).toBeLessThan(20_000);
+      await issue();
       await until(async () => !isPending() && (await isQuiet(host)));
       expect(lines()).toEqual(["failing", "well"]);
       expect(await host.show("cert-hooks.service", "ActiveState")).toBe("inactive");

@@ -79,9 +79,7 @@ describeBooted("what code in cert.service plants among the locks", () => {
           };
         },
       ]) {
-        const began = performance.now();
         const { code, stderr } = await run();
-        expect(performance.now() - began).toBeLessThan(12_000);
         expect([0, 73]).toContain(code);
         if (code === 73)
           expect(stderr).toMatch(/can't lock \/etc\/etcd\/ssl\/\S+: .*\n.*remove \/run\/vault-helper\/\S+/);

@@ -160,10 +160,8 @@ describe("a request that hangs", () => {
       using folder = temporaryFolder();
       const { child, hanging } = await start(folder.path);
       await using _ = hanging;
-      const began = performance.now();
       child.kill(signal);
       expect(await child.exited).toBe(code);
-      expect(performance.now() - began).toBeLessThan(2000);
       expect(await child.stderr.text()).toContain(`stopped by ${signal}`);
       expect(filesIn(folder.path)).toEqual(["token"]);
     });

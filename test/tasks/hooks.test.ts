@@ -198,12 +198,10 @@ describe("a hook that", () => {
     using it = host();
     const manifest = it.manifest([it.shell("sleep 1000 & echo $! >> $1; echo started")]);
     await change(manifest);
-    const began = performance.now();
     const { results } = await it.run(manifest);
     const pid = Number(it.logged()[0]);
     try {
       expect(results.map(({ failure }) => failure)).toEqual([undefined]);
-      expect(performance.now() - began).toBeLessThan(10_000);
       expect(it.lines).toEqual(["started"]);
       expect(isRunning(pid)).toBe(true);
     } finally {

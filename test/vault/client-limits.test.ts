@@ -29,14 +29,10 @@ describe("requestTimeoutMs", () => {
   test("ends a try that is never answered; a read is tried again, a creation is not", async () => {
     await using server = await startRaw({});
     const client = createVaultClient({ address: server.address, requestTimeoutMs: 60 });
-    const start = performance.now();
     const error = await vaultErrorOf(() => client.request(get()));
-    const took = performance.now() - start;
     expect(error.message).toMatch(/^GET sys\/mounts: 127\.0\.0\.1:\d+ did not answer within 0\.06 s$/);
     expect(error.kind).toBe("temporary");
     expect(server.requests).toBe(3);
-    expect(took).toBeGreaterThanOrEqual(170);
-    expect(took).toBeLessThan(3_000);
     await vaultErrorOf(() => client.request(createOnce()));
     expect(server.requests).toBe(4);
     // Nothing is left open by a try that was given up.
@@ -88,18 +84,16 @@ describe("signal", () => {
     await until(() => server.seen.length === 1);
     await Bun.sleep(30);
     controller.abort(new Failure("temporary", "stopped by SIGTERM"));
-    const start = performance.now();
     expect((await failure).message).toMatch(
       /^GET sys\/mounts: 127.*had not answered when the run ended \(stopped by SIGTERM\)$/,
     );
     expect((await failure).kind).toBe("temporary");
-    expect(performance.now() - start).toBeLessThan(1_000);
     expect(server.seen).toHaveLength(1);
   });
 
   test("ends the wait for the next try", async () => {
     await using server = startScripted(
-      () => new Response(null, { status: 429, headers: { "Retry-After": "60" } }),
+      () => new Response(null, { status: 429, headers: { "Retry-After": "3600" } }),
     );
     const controller = new AbortController();
     const client = createVaultClient({
@@ -107,9 +101,7 @@ describe("signal", () => {
       signal: controller.signal,
       onRetry: () => setTimeout(() => controller.abort(), 10),
     });
-    const start = performance.now();
     expect((await vaultErrorOf(() => client.request(get()))).status).toBe(429);
-    expect(performance.now() - start).toBeLessThan(5_000);
     expect(server.seen).toHaveLength(1);
   });
 
