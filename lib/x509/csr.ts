@@ -1,25 +1,18 @@
 import { sign } from "node:crypto";
 import {
+  type AsnType,
   BitString,
   Constructed,
   fromBER,
   Integer,
   Null,
+  ObjectIdentifier,
   OctetString,
+  Primitive,
   Sequence,
   Set as SetOf,
   Utf8String,
 } from "asn1js";
-import {
-  AlgorithmIdentifier,
-  Attribute,
-  AttributeTypeAndValue,
-  Extension,
-  Extensions,
-  GeneralName,
-  GeneralNames,
-  PublicKeyInfo,
-} from "pkijs";
 import { ipBytes } from "./ip-address.ts";
 import { type PrivateKey, publicKeyDer } from "./key.ts";
 import type { Names } from "./names.ts";
@@ -51,58 +44,52 @@ function signature({ type }: PrivateKey): { oid: string; hash: string | null; wi
  * @see RFC 2986, section 4; RFC 5280, section 4.2.1.6
  */
 export function createCsr(key: PrivateKey, names: Names): string {
-  // One RDN for each name. RelativeDistinguishedNames of pkijs would put all of them into one.
+  // One RDN for each name.
   const subject = new Sequence({
     value: [
-      ...names.organisations.map((name) => attribute(oid.organisation, name)),
-      attribute(oid.commonName, names.commonName),
-    ].map((it) => new SetOf({ value: [it.toSchema()] })),
+      ...names.organisations.map((name) => identified(oid.organisation, new Utf8String({ value: name }))),
+      identified(oid.commonName, new Utf8String({ value: names.commonName })),
+    ].map((it) => new SetOf({ value: [it] })),
   });
-  const publicKey = new PublicKeyInfo({ schema: fromBER(publicKeyDer(key.key)).result });
   const info = new Sequence({
     value: [
       new Integer({ value: 0 }),
       subject,
-      publicKey.toSchema(),
+      fromBER(publicKeyDer(key.key)).result,
       // The attributes are required even when empty. Without them the server says "sequence truncated".
-      new Constructed({
-        idBlock: { tagClass: 3, tagNumber: 0 },
-        value: sanAttributes(names).map((it) => it.toSchema()),
-      }),
+      new Constructed({ idBlock: { tagClass: 3, tagNumber: 0 }, value: attributes(names) }),
     ],
   });
-  // CertificationRequest.sign of pkijs supports neither Ed25519 nor a KeyObject, so sign the parts here.
-  const { oid: algorithmId, hash, withNull } = signature(key);
-  const algorithm = new AlgorithmIdentifier({
-    algorithmId,
-    ...(withNull ? { algorithmParams: new Null() } : {}),
-  });
+  const { oid: algorithm, hash, withNull } = signature(key);
   const signed = sign(hash, new Uint8Array(info.toBER()), key.key);
   const csr = new Sequence({
-    value: [info, algorithm.toSchema(), new BitString({ valueHex: Uint8Array.from(signed).buffer })],
+    value: [
+      info,
+      identified(algorithm, ...(withNull ? [new Null()] : [])),
+      new BitString({ valueHex: signed }),
+    ],
   });
   return encodePem("CERTIFICATE REQUEST", new Uint8Array(csr.toBER()));
 }
 
-function attribute(type: string, value: string): AttributeTypeAndValue {
-  return new AttributeTypeAndValue({ type, value: new Utf8String({ value }) });
+/** What begins with an object identifier: a name, an algorithm, an attribute, an extension. */
+function identified(id: string, ...rest: AsnType[]): Sequence {
+  return new Sequence({ value: [new ObjectIdentifier({ value: id }), ...rest] });
 }
 
-function sanAttributes({ dnsNames, ipAddresses }: Names): Attribute[] {
+/** The request for a subject alternative name: RFC 2985, section 5.4.2. Empty if there are no names for it. */
+function attributes({ dnsNames, ipAddresses }: Names): Sequence[] {
   const names = [
-    ...dnsNames.map((value) => new GeneralName({ type: 2, value })),
-    ...ipAddresses.map((text) => {
-      const bytes = ipBytes(text) ?? new Uint8Array();
-      return new GeneralName({ type: 7, value: new OctetString({ valueHex: bytes.buffer }) });
-    }),
+    ...dnsNames.map((name) => generalName(2, new TextEncoder().encode(name))),
+    ...ipAddresses.map((address) => generalName(7, ipBytes(address) ?? new Uint8Array())),
   ];
   if (names.length === 0) return [];
-  const extnValue = new GeneralNames({ names }).toSchema().toBER();
-  const extension = new Extension({ extnID: oid.subjectAltName, critical: false, extnValue });
-  return [
-    new Attribute({
-      type: oid.extensionRequest,
-      values: [new Extensions({ extensions: [extension] }).toSchema()],
-    }),
-  ];
+  const value = new Sequence({ value: names }).toBER();
+  const extension = identified(oid.subjectAltName, new OctetString({ valueHex: value }));
+  return [identified(oid.extensionRequest, new SetOf({ value: [new Sequence({ value: [extension] })] }))];
+}
+
+/** @see RFC 5280, section 4.2.1.6 */
+function generalName(tagNumber: number, value: Uint8Array<ArrayBuffer>): Primitive {
+  return new Primitive({ idBlock: { tagClass: 3, tagNumber }, valueHex: value });
 }

@@ -3,6 +3,7 @@ import { createHash } from "node:crypto";
 import { ed25519 } from "@noble/curves/ed25519.js";
 import { p256, p384, p521 } from "@noble/curves/nist.js";
 import { BitString, Constructed, fromBER, Integer, Null, ObjectIdentifier, Sequence } from "asn1js";
+import { CertificationRequest } from "pkijs";
 import { createCsr } from "../../lib/x509/csr.ts";
 import { generateKey, type PrivateKey, publicKeyDer } from "../../lib/x509/key.ts";
 import { type KeyType, keyTypeName } from "../../lib/x509/key-type.ts";
@@ -72,6 +73,23 @@ describe("createCsr()", () => {
     const it = keys.find(([of]) => of === name)?.[1];
     expect(verified(createCsr(it ?? key("rsa"), names))).toContain(`Signature Algorithm: ${algorithm}\n`);
   });
+
+  test.each([["RSA 2048"], ["EC P-256"], ["EC P-384"], ["EC P-521"]])(
+    "makes a CSR that pkijs reads and verifies: %s",
+    async (name) => {
+      const it = keys.find(([of]) => of === name)?.[1];
+      const [csr] = decodePem(createCsr(it ?? key("rsa"), names), "the CSR");
+      const read = CertificationRequest.fromBER(csr?.der ?? new Uint8Array());
+      expect(await read.verify()).toBe(true);
+      const subject = read.subject.typesAndValues.map(({ type, value }) => [type, value.valueBlock.value]);
+      expect(subject).toEqual([
+        ["2.5.4.10", "system:nodes"],
+        ["2.5.4.10", "second"],
+        ["2.5.4.3", "system:node:worker-1"],
+      ]);
+      expect(read.attributes?.map(({ type }) => type)).toEqual(["1.2.840.113549.1.9.14"]);
+    },
+  );
 
   test("asks for no extension when there are no other names", () => {
     const text = verified(createCsr(key("ec"), only("admin")));
