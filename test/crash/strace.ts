@@ -22,6 +22,8 @@ export interface TracedRun {
   readonly stderr: string;
   /** Those that touch the folder, or the network, in their order. */
   readonly calls: readonly Call[];
+  /** Those that were made to fail, wherever they went: each thread counts for itself. */
+  readonly failedByUs: readonly Call[];
 }
 
 interface Fault {
@@ -69,16 +71,16 @@ export async function trace(command: readonly string[], options: TraceOptions): 
     },
   );
   const [stdout, stderr, code] = await Promise.all([child.stdout.text(), child.stderr.text(), child.exited]);
-  const calls = parseTrace(readFileSync(output, "utf8"), options.folder);
-  return { code, stdout, stderr, calls };
+  return { code, stdout, stderr, ...parseTrace(readFileSync(output, "utf8"), options.folder) };
 }
 
 /** @param folder calls on what is not below it, nor on a socket, are left out */
-function parseTrace(text: string, folder: string): readonly Call[] {
+function parseTrace(text: string, folder: string): Pick<TracedRun, "calls" | "failedByUs"> {
   const counts = new Map<string, number>();
   // What each descriptor is open on, for paths below /proc/self/fd.
   const open = new Map<string, string>();
   const calls: Call[] = [];
+  const failedByUs: Call[] = [];
   for (const raw of joinInterrupted(text)) {
     const match = /^(\d+) +([a-z0-9_]+)\((.*)$/.exec(raw);
     if (match === null) continue;
@@ -91,10 +93,12 @@ function parseTrace(text: string, folder: string): readonly Call[] {
     const [path, target] = pathsOf(rest, open);
     const ours = path !== undefined && `${path}/`.startsWith(`${folder}/`);
     const network = /^\d+<(socket|TCP|UDP)/.test(rest) || (name === "socket" && rest.startsWith("AF_INET"));
-    if (!ours && !network) continue;
-    calls.push({ name, nth, path: ours ? path : undefined, target, line: raw, failed: / = -1 E/.test(raw) });
+    const failed = / = -1 E/.test(raw);
+    const call = { name, nth, path: ours ? path : undefined, target, line: raw, failed };
+    if (raw.endsWith("(INJECTED)")) failedByUs.push(call);
+    if (ours || network) calls.push(call);
   }
-  return calls;
+  return { calls, failedByUs };
 }
 
 /** A call during which another thread ran is written in two parts. */

@@ -216,13 +216,37 @@ export async function failAt(
   error: string,
 ): Promise<Finding | undefined> {
   const point = `${error} from ${describe(call)}`;
+  // The number of a call is of an earlier run. Another one may have it now: by the timing of the network, say.
+  for (let left = triesToFail; left > 0; left--) {
+    const finding = await tryToFail(stage, scenario, { call, error, point });
+    if (finding !== "another call failed") return finding;
+  }
+  return { point, sentence: `another call failed, ${triesToFail} times` };
+}
+
+const triesToFail = 8;
+
+async function tryToFail(
+  stage: Stage,
+  scenario: Scenario,
+  { call, error, point }: { readonly call: Call; readonly error: string; readonly point: string },
+): Promise<Finding | "another call failed" | undefined> {
   return await play(stage, scenario, point, async (world, env) => {
-    const { code, stderr } = await traceScenario(scenario, world, env, { call, what: `error=${error}` });
+    const fault = { call, what: `error=${error}` };
+    const { code, stderr, failedByUs } = await traceScenario(scenario, world, env, fault);
+    const isMeant = failedByUs.some((it) => placeOf(it) === placeOf(call));
+    if (!isMeant || failedByUs.length > 1) return "another call failed";
     if (code !== 0 && code !== 73) return { point, sentence: `it ended with ${code}: ${stderr}` };
     if (code === 73 && !stderr.includes(world.folder))
       return { point, sentence: `no path is named: ${stderr}` };
     return await judge(point, world, env, scenario);
   });
+}
+
+/** The file that a call is about, whichever run made it: without what is chance or time in its name. */
+function placeOf({ path }: Call): string {
+  const chance = /\.tmp-[\da-f]+|\d{8}T\d{6}Z-[\da-f]+/g;
+  return path?.replace(/^.*?\/host(?=\/|$)/, "").replaceAll(chance, "…") ?? "elsewhere";
 }
 
 function describe({ name, nth, path }: Call): string {
