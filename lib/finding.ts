@@ -1,3 +1,5 @@
+import type { Action } from "./action.ts";
+
 /**
  * `due`: the next run or one command fixes it. `wrong`: it doesn't work, or somebody has to look at it. `unknown`: it was
  * not checked, or could not be; that alone is no fault.
@@ -12,8 +14,8 @@ export interface Finding {
   readonly state: State;
   /** The reasons for the state, a few words each. An `ok` finding may have remarks here. */
   readonly reasons: readonly string[];
-  /** How to fix it, usually a command; absent when nothing can or has to be fixed. */
-  readonly mend?: string;
+  /** How to fix it; absent when nothing can or has to be fixed. In JSON it is a command called `mend`. */
+  readonly fix?: Action;
 }
 
 /** The worst of some states; `ok` for an empty list. */

@@ -1,6 +1,6 @@
 #!/usr/bin/env bun
 import type { ParsedArgs } from "citty";
-import { certificateArgs, certificateOrder, certificateWords } from "../lib/cli/certificate-args.ts";
+import { certificateArgs, certificateWords, readRenewal } from "../lib/cli/certificate-args.ts";
 import { ExitCode } from "../lib/cli/exit-code.ts";
 import { hostClient } from "../lib/cli/host-client.ts";
 import { issuedJson, issuedSentence } from "../lib/cli/issued.ts";
@@ -9,7 +9,7 @@ import { manifestArgs } from "../lib/cli/manifest-args.ts";
 import { runManifests } from "../lib/cli/manifests.ts";
 import { commonArgs, general, hostArgs, runScript, type Script } from "../lib/cli/script.ts";
 import { Failure } from "../lib/failure.ts";
-import { issueCertificate } from "../lib/tasks/issue-certificate.ts";
+import { renew } from "../lib/renewal/issue.ts";
 
 const args = {
   "sign-path": { ...certificateWords["sign-path"], required: false },
@@ -59,22 +59,18 @@ export const issueCert: Script<typeof args> = {
       return await runManifests(args, run);
     }
     // Finds every mistake in the command line before anything is done.
-    const order = orderOf(args);
-    const issued = await issueCertificate({
-      ...order,
-      client: await hostClient(args, run),
-      signal: run.signal,
-      onNote: run.log.note,
-    });
-    if (args.json === true) printJson(issuedJson(issued, order.destination));
-    else run.log.done(issuedSentence(issued, order.destination));
+    const renewal = renewalOf(args);
+    const client = await hostClient(args, run);
+    const issued = await renew(renewal, { client, signal: run.signal, onNote: run.log.note });
+    if (args.json === true) printJson(issuedJson(issued, renewal.destination));
+    else run.log.done(issuedSentence(issued, renewal.destination));
     return ExitCode.ok;
   },
 };
 
 type Args = ParsedArgs<typeof args>;
 
-function orderOf(args: Args) {
+function renewalOf(args: Args) {
   const { destination, "sign-path": signPath, "common-name": commonName } = args;
   if (destination === undefined || signPath === undefined || commonName === undefined) {
     throw new Failure("usage", "<sign-path> <common-name> <destination> are missing", {
@@ -86,7 +82,7 @@ function orderOf(args: Args) {
       hint: "leave them out, or add one of those; vault-helper status --destination shows a certificate's status",
     });
   }
-  return certificateOrder(args, { signPath, commonName, destination });
+  return readRenewal(args, { signPath, commonName, destination });
 }
 
 /** Refuses flags for which manifests have fields: they would do nothing. */

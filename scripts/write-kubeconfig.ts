@@ -1,5 +1,5 @@
 #!/usr/bin/env bun
-import { certificateArgs, certificateOrder, certificateWords } from "../lib/cli/certificate-args.ts";
+import { certificateArgs, certificateWords, readRenewal } from "../lib/cli/certificate-args.ts";
 import { ExitCode } from "../lib/cli/exit-code.ts";
 import { hostClient } from "../lib/cli/host-client.ts";
 import { issuedJson, issuedSentence } from "../lib/cli/issued.ts";
@@ -43,24 +43,25 @@ export const writeKubeconfig: Script<typeof args> = {
   ],
   async run(args, run) {
     // Finds every mistake in the command line before anything is done.
-    const order = certificateOrder(args, {
+    const renewal = readRenewal(args, {
       signPath: args["sign-path"],
       commonName: args["common-name"],
       destination: args["cert-path"],
     });
-    const access = accessOrder(args, order.signPath);
+    const access = accessOrder(args, renewal.signPath);
     const written = await issueKubeconfig(
       { ...access, path: args.kubeconfig, configPath: args["config-path"], timeLeftMs: run.timeLeftMs },
-      { ...order, signal: run.signal, onNote: run.log.note },
+      renewal,
+      { signal: run.signal, onNote: run.log.note },
       () => hostClient(args, run),
     );
     const { issued, path, server, isWritten } = written;
     const { cluster, user, context } = access.names;
     if (args.json === true) {
       const about = { path, written: isWritten, server, cluster, user, context, namespace: access.namespace };
-      printJson({ ...issuedJson(issued, order.destination), kubeconfig: about });
+      printJson({ ...issuedJson(issued, renewal.destination), kubeconfig: about });
     } else {
-      run.log.done(issuedSentence(issued, order.destination));
+      run.log.done(issuedSentence(issued, renewal.destination));
       if (isWritten) run.log.done(`${path} written: context ${context}, cluster ${cluster} at ${server}`);
     }
     return ExitCode.ok;

@@ -12,8 +12,9 @@ const MAY_IMPORT: Record<string, string[]> = {
   host: [],
   toml: ["host"],
   manifest: ["x509", "host", "toml"],
-  cli: ["vault", "cluster", "x509", "host", "toml", "manifest", "tasks"],
-  tasks: ["vault", "x509", "host", "manifest"],
+  renewal: ["vault", "x509", "host", "manifest"],
+  tasks: ["vault", "x509", "host", "manifest", "renewal"],
+  cli: ["vault", "cluster", "x509", "host", "toml", "manifest", "renewal", "tasks"],
   server: ["vault", "cluster", "host"],
 };
 
@@ -133,6 +134,25 @@ test("exit codes are known in lib/cli alone", () => {
   const others = FILES.filter((path) => path.startsWith("lib/") && !path.startsWith("lib/cli/"));
   expect(others.filter((path) => knows.test(readFileSync(join(ROOT, path), "utf8")))).toEqual([]);
   expect(readFileSync(join(ROOT, "lib/cli/exit-code.ts"), "utf8")).toMatch(knows);
+});
+
+test("when a certificate is due is decided in lib/renewal alone", () => {
+  // To compute with a certificate's times, or to ask whether a window is open, is to have a rule of one's own.
+  const rules =
+    /\bnot(?:After|Before)\b[^;\n]*?(?:\.getTime\(\)|[<>] |[-+*/] )|\b(?:isOpen|nextOpening|dueAt|urgentAt)\(/;
+  const files = FILES.filter((path) => /^(?:lib|scripts)\//.test(path) && !path.startsWith("lib/renewal/"));
+  expect(files.filter((path) => rules.test(readFileSync(join(ROOT, path), "utf8"))).sort()).toEqual([
+    // CAs in the server, which no host renews.
+    "lib/cluster/issuer-status.ts",
+    "lib/cluster/mount-contents.ts",
+    // What a window is.
+    "lib/manifest/window.ts",
+    // Whether the server's own TLS certificate has ended.
+    "lib/vault/network-error.ts",
+  ]);
+  for (const rule of ["notAfter.getTime() - day", "if (notAfter > now)", "isOpen(windows, now)"]) {
+    expect(rule).toMatch(rules);
+  }
 });
 
 test("no file of lib/ has a default export", () => {

@@ -2,7 +2,8 @@ import { Failure } from "../failure.ts";
 import { certificatePaths } from "../host/certificate-place.ts";
 import { keyModes, parseKeyMode } from "../host/key-mode.ts";
 import { resolveOwnership } from "../host/owner.ts";
-import type { IssueOptions } from "../tasks/issue-certificate.ts";
+import type { Renewal } from "../renewal/issue.ts";
+import { callPolicy, type RenewalPolicy } from "../renewal/policy.ts";
 import { encodePath } from "../vault/path.ts";
 import { chooseKeyType, keySizes, keyTypes } from "../x509/key-type.ts";
 import { checkNames } from "../x509/names.ts";
@@ -119,17 +120,15 @@ export interface CertificateArgs {
   readonly "key-mode"?: string | undefined;
 }
 
-type Order = Omit<IssueOptions, "client" | "signal" | "onNote">;
-
 /**
  * The certificate that a command line asks for. Every mistake in it is found here, before anything is done.
  *
  * @throws Failure (usage)
  */
-export function certificateOrder(
+export function readRenewal(
   args: CertificateArgs,
   words: { readonly signPath: string; readonly commonName: string; readonly destination: string },
-): Order {
+): Renewal {
   const { signPath, commonName, destination } = words;
   encodePath(signPath);
   certificatePaths(destination);
@@ -148,10 +147,14 @@ export function certificateOrder(
     caChain: args["ca-chain"] === true,
     owner: resolveOwnership(args.owner, args.group),
     keyMode: args["key-mode"] === undefined ? undefined : parseKeyMode(args["key-mode"]),
-    ifDue: args["if-due"] === true,
-    caLook: args["refresh-ca"] === true ? "now" : undefined,
-    force: args.force === true,
+    policy: readPolicy(args),
   };
+}
+
+function readPolicy(args: CertificateArgs): RenewalPolicy {
+  if (args.force === true) return { renew: "now", newKey: true };
+  if (args["if-due"] !== true) return { renew: "now", newKey: false };
+  return callPolicy(args["refresh-ca"] === true ? "now" : "never");
 }
 
 /** Refuses --refresh-ca where it would do nothing: a new certificate brings the server's CA with it. */

@@ -4,6 +4,7 @@ import { formatDuration, formatMinute } from "../duration.ts";
 import { Failure } from "../failure.ts";
 import type { Finding } from "../finding.ts";
 import { many } from "../words.ts";
+import { actionTexts } from "./action.ts";
 import { clusterOf } from "./cluster-args.ts";
 import { painter } from "./colour.ts";
 import { adminToken } from "./environment.ts";
@@ -151,9 +152,9 @@ function silentLines({ silentHosts, now }: ClusterStatus): readonly string[] {
 
 /** `demo: 1 wrong, 2 due, 12 ok; to fix it: write-roles demo` */
 function summary(status: ClusterStatus): string {
-  const mends = [...new Set(findings(status).flatMap(({ mend }) => mend ?? []))];
-  const mend = mends.length === 0 ? "" : `; to fix it: ${mends.join("; ")}`;
-  return `${status.id}: ${countStates(rowsOf(status))}${mend}`;
+  const texts = actionTexts(findings(status).flatMap(({ fix }) => fix ?? []));
+  const fix = texts.length === 0 ? "" : `; to fix it: ${texts.join("; ")}`;
+  return `${status.id}: ${countStates(rowsOf(status))}${fix}`;
 }
 
 function findings({ mounts, setup, initTokens }: ClusterStatus): readonly Finding[] {

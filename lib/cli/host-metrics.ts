@@ -1,7 +1,7 @@
 import { version } from "../../package.json";
 import { type State, states } from "../finding.ts";
+import type { CertificateStatus } from "../renewal/status.ts";
 import type { HostStatus } from "../tasks/host-status.ts";
-import type { CertificateStatus } from "../tasks/host-status-certificates.ts";
 import type { Metric, Sample } from "./metrics.ts";
 
 type Labels = Readonly<Record<string, string>>;

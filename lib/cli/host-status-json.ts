@@ -1,7 +1,8 @@
 import type { Finding } from "../finding.ts";
+import type { CertificateStatus } from "../renewal/status.ts";
 import type { HostStatus } from "../tasks/host-status.ts";
-import type { CertificateStatus } from "../tasks/host-status-certificates.ts";
 import type { UnitStatus } from "../tasks/host-status-units.ts";
+import { actionText } from "./action.ts";
 
 /**
  * A host's status for machines. No field is ever missing: null means unknown or none. Times are ISO 8601; fields that
@@ -41,8 +42,8 @@ export function hostStatusJson(status: HostStatus): Readonly<Record<string, unkn
 }
 
 /** The fields that every kind of finding has. */
-export function findingJson({ state, reasons, mend }: Finding) {
-  return { state, reasons, mend: mend ?? null };
+export function findingJson({ state, reasons, fix }: Finding) {
+  return { state, reasons, mend: fix === undefined ? null : actionText(fix) };
 }
 
 /** Such as `expiresAt` and `expiresInSeconds`. Seconds are negative for a time in the past. */

@@ -4,12 +4,12 @@ import { Failure } from "../failure.ts";
 import type { Finding } from "../finding.ts";
 import { certificatePaths } from "../host/certificate-place.ts";
 import { printable } from "../host/file-error.ts";
+import type { CertificateStatus } from "../renewal/status.ts";
 import { type HostStatus, hostStatus } from "../tasks/host-status.ts";
-import type { CertificateStatus } from "../tasks/host-status-certificates.ts";
-import { withoutRepeats } from "../tasks/host-status-mend.ts";
 import type { NamedFile } from "../tasks/host-status-sandbox.ts";
 import type { TokenStatus } from "../tasks/host-status-token.ts";
 import type { UnitStatus } from "../tasks/host-status-units.ts";
+import { actionTexts } from "./action.ts";
 import { painter } from "./colour.ts";
 import { addVariables, readConfigFile } from "./config-file.ts";
 import { credentialsPath } from "./environment.ts";
@@ -138,13 +138,13 @@ function tokenRow(token: TokenStatus, now: Date): StatusRow {
 }
 
 function certificateRow(one: CertificateStatus, now: Date): StatusRow {
-  const { name, certificate, dnsNames, ipAddresses, keyType, issuer, dueAt, replacedAt, mend } = one;
+  const { name, certificate, dnsNames, ipAddresses, keyType, issuer, dueAt, replacedAt, fix } = one;
   const what = `certificate ${printable(name)}`;
   if (certificate === undefined) return { ...one, what, facts: [], urgency: 0 };
   const { commonName, organisations, notAfter } = certificate;
   const left = secondsUntil(notAfter, now);
   const names = [...dnsNames, ...ipAddresses].filter((it) => it !== commonName);
-  const due = mend === undefined ? (replacedAt ?? dueAt) : now;
+  const due = fix === undefined ? (replacedAt ?? dueAt) : now;
   return {
     ...one,
     what,
@@ -180,13 +180,13 @@ const shownCommands = 3;
 function summary(status: HostStatus): string {
   const rows = rowsOf(status);
   const all = [status.token, ...status.sandbox, ...status.certificates, ...status.hooks, ...status.units];
-  const commands = withoutRepeats(all.flatMap(({ mend }) => mend ?? []));
+  const commands = actionTexts(all.flatMap(({ fix }) => fix ?? []));
   const more =
     commands.length > shownCommands ? `; and ${commands.length - shownCommands} more, see --json` : "";
   const shown = commands.slice(0, shownCommands).join("; ");
-  const mend = commands.length === 0 ? "" : `; to fix it: ${shown}${more}`;
+  const fix = commands.length === 0 ? "" : `; to fix it: ${shown}${more}`;
   const none = rows.some(({ what }) => /^(certificate|manifest)/.test(what))
     ? ""
     : "; no certificate found: name those of direct calls with --destination";
-  return countStates(rows) + mend + none;
+  return countStates(rows) + fix + none;
 }

@@ -1,5 +1,5 @@
 import { formatMinute } from "../duration.ts";
-import type { Issued } from "../tasks/issue-certificate.ts";
+import type { Issued } from "../renewal/issue.ts";
 import { keyTypeName } from "../x509/key-type.ts";
 
 /** The outcome for a certificate, as a sentence for people. */

@@ -1,8 +1,10 @@
+import { dirname } from "node:path";
 import { Failure } from "../failure.ts";
 import { type Loaded, loadManifest, loadManifests } from "../manifest/load.ts";
 import type { Manifest } from "../manifest/manifest.ts";
+import { listDue, lookAtAll, type Outcome, renewAll } from "../renewal/renew-all.ts";
 import { type HookResult, pendingHooks, runPendingHooks } from "../tasks/hooks.ts";
-import { dueManifests, issueManifests, lookAt, type Outcome } from "../tasks/manifests.ts";
+import { withUnitHint } from "../tasks/own-unit.ts";
 import type { VaultClient } from "../vault/client.ts";
 import { ExitCode, exitCodeOf, worstExitCode } from "./exit-code.ts";
 import { hostClient } from "./host-client.ts";
@@ -78,7 +80,7 @@ function load(args: ManifestArgs): Loaded {
 }
 
 async function check({ args, manifests, report, log, fail }: Job): Promise<ExitCode[]> {
-  const due = await dueManifests(manifests);
+  const due = await listDue(manifests);
   const hooks = pendingHooks(
     manifests.filter((it) => !due.some((one) => one.manifest === it && "failure" in one)),
   );
@@ -105,7 +107,7 @@ async function issue(job: Job, quiet: Manifest[]): Promise<ExitCode[]> {
   let client: VaultClient;
   const asked = hostClient(args, job);
   // The disk is read while the server renews the token, so only after that request is on its way.
-  const looked = new Promise(setImmediate).then(() => lookAt(manifests));
+  const looked = new Promise(setImmediate).then(() => lookAtAll(manifests));
   try {
     client = await asked;
   } catch (error) {
@@ -114,19 +116,27 @@ async function issue(job: Job, quiet: Manifest[]): Promise<ExitCode[]> {
     Object.assign(report, stoppedJson(error));
     return [job.fail(error)];
   }
-  const outcomes = await issueManifests(manifests, {
+  const renewed = await renewAll(manifests, {
     client,
-    found: await looked,
-    caLook: args["refresh-ca"] === true ? "now" : "weekly",
+    seen: await looked,
+    caCheck: args["refresh-ca"] === true ? "now" : "weekly",
     signal,
     onNote: ({ name }, sentence) => log.note(`${name}: ${sentence}`),
   });
+  const outcomes = renewed.map(withUnit);
   // Only when asked for: it reads each certificate.
   if (args.json === true) report.certificates = outcomes.map(outcomeJson);
   for (const outcome of outcomes) {
     if ("issued" in outcome && !outcome.issued.isPending) quiet.push(outcome.manifest);
   }
   return outcomes.map((outcome) => tellOutcome(outcome, job));
+}
+
+/** A failure that comes from the unit's sandbox says how to let the unit in. */
+function withUnit(outcome: Outcome): Outcome {
+  if ("issued" in outcome) return outcome;
+  const { manifest, failure } = outcome;
+  return { manifest, failure: withUnitHint(failure, dirname(manifest.destination)) };
 }
 
 /** A certificate that is not due is not worth a line in the journal every day. */

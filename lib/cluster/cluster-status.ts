@@ -1,6 +1,8 @@
+import type { Action } from "../action.ts";
 import { type Finding, type State, worstState } from "../finding.ts";
 import type { VaultClient } from "../vault/client.ts";
 import type { OnProgress } from "../vault/each.ts";
+import { readClocks } from "../vault/server-time.ts";
 import { readSealed } from "../vault/sys.ts";
 import { many } from "../words.ts";
 import type { Cluster, HostRole } from "./cluster.ts";
@@ -95,7 +97,7 @@ export async function readClusterStatus(
 ): Promise<ClusterStatus> {
   // Tells the server's time, too.
   await readSealed(client);
-  const now = new Date(Date.now() + (client.clockAheadMs() ?? 0));
+  const { server: now } = readClocks(client);
   const view = createServerView(client);
   const [mounts, tokens] = await Promise.all([
     Promise.all(
@@ -107,7 +109,7 @@ export async function readClusterStatus(
     await readSetupStatus(client, cluster, choice, "setup-mounts"),
     (await stand(view, cluster))
       ? await readSetupStatus(client, cluster, choice, "write-roles")
-      : { ...withoutMounts, mend: runOf("write-roles", cluster, choice) },
+      : { ...withoutMounts, fix: runOf("write-roles", cluster, choice) },
   ];
   const { hosts } = await findClusterTokens(client, cluster, onProgress);
   const all = [...mounts, ...mounts.flatMap(({ issuers }) => issuers), ...setup, ...tokens];
@@ -138,23 +140,27 @@ async function readSetupStatus(
     const { changes, file }: Setup = await halves[half](client, cluster, choice);
     const found = { half, changes, file };
     if (changes.length === 0) return { ...found, state: "ok", reasons: [] };
-    return { ...found, state: "due", reasons: [countKinds(changes)], mend: runOf(half, cluster, choice) };
+    return { ...found, state: "due", reasons: [countKinds(changes)], fix: runOf(half, cluster, choice) };
   } catch (error) {
     return { half, changes: [], file: undefined, ...refusal(error) };
   }
 }
 
-/** The command line that mends a half. */
-function runOf(half: SetupStatus["half"], cluster: Cluster, { file }: FileChoice): string {
+/** The command that puts a half of the set-up right. */
+function runOf(half: SetupStatus["half"], cluster: Cluster, { file }: FileChoice): Action {
   const config = file === undefined ? [] : [`--config ${file.name}`];
   const flags = flagsOf(cluster, half === "setup-mounts" ? "mounts" : "roles");
-  return [half, ...config, ...flags, cluster.id].join(" ");
+  return { do: "other", text: [half, ...config, ...flags, cluster.id].join(" ") };
 }
 
 function refusal(error: unknown): Finding {
   if (!isRefusal(error)) throw error;
-  const mend = error.hint?.replace(/^nothing was changed; /, "");
-  return { state: "wrong", reasons: [error.message], ...(mend === undefined ? {} : { mend }) };
+  const text = error.hint?.replace(/^nothing was changed; /, "");
+  return {
+    state: "wrong",
+    reasons: [error.message],
+    ...(text === undefined ? {} : { fix: { do: "other", text } }),
+  };
 }
 
 /** `would make 3 changes (PKI role 2, policy 1)` */
@@ -167,21 +173,21 @@ function countKinds(changes: readonly Change[]): string {
 /**
  * None where the secrets are not there to tell their ids: the mount's own finding says so.
  *
- * @param mend the command that makes a token again, and leaves the rest of the cluster as it should be
+ * @param fix the command that makes a token again, and leaves the rest of the cluster as it should be
  */
 async function readInitTokens(
   view: ServerView,
   cluster: Cluster,
-  mend: string,
+  fix: Action,
 ): Promise<readonly InitTokenStatus[]> {
   if (!standsAsWanted(await view.mounts(), secretsMount(cluster))) return [];
-  return await Promise.all(initTokens(cluster).map((token) => initTokenStatus(view, token, mend)));
+  return await Promise.all(initTokens(cluster).map((token) => initTokenStatus(view, token, fix)));
 }
 
 async function initTokenStatus(
   view: ServerView,
   wanted: WantedInitToken,
-  mend: string,
+  fix: Action,
 ): Promise<InitTokenStatus> {
   const { role } = wanted;
   const none = { role, ttlSeconds: undefined, lifetimeSeconds: undefined };
@@ -189,7 +195,7 @@ async function initTokenStatus(
     const found = await readInitToken(view, wanted);
     if (found === undefined || found === "unknown") {
       const reason = found === undefined ? "is not stored" : "the server does not know it";
-      return { ...none, state: "wrong", reasons: [reason], mend };
+      return { ...none, state: "wrong", reasons: [reason], fix };
     }
     const { ttlSeconds, lifetimeSeconds } = found;
     // As for certificates. A set-up each year keeps it away from this.
@@ -201,7 +207,7 @@ async function initTokenStatus(
           lifetimeSeconds,
           state: "due",
           reasons: ["less than a third of its life is left"],
-          mend,
+          fix,
         }
       : { role, ttlSeconds, lifetimeSeconds, state: "ok", reasons: [] };
   } catch (error) {

@@ -1,3 +1,4 @@
+import type { Action } from "../action.ts";
 import { formatDuration } from "../duration.ts";
 import type { Finding } from "../finding.ts";
 import { listNames } from "../vault/data.ts";
@@ -50,12 +51,12 @@ export async function readMountStatus(
   const { path } = mount;
   const mounts = await view.mounts();
   const found = mounts.get(path);
-  const bad = (reason: string, mend: string): MountStatus => ({
+  const bad = (reason: string, text: string): MountStatus => ({
     path,
     issuers: [],
     state: "wrong",
     reasons: [reason],
-    mend,
+    fix: { do: "other", text },
   });
   if (found === undefined) return bad("is not there", setup);
   if (!standsAsWanted(mounts, mount)) {
@@ -125,7 +126,7 @@ function issuerStatus(
   const isUsed = isDefault || its.length > 0;
   const faults = isUsed ? findFaults(info, { leftSeconds, notBefore, now }) : [];
   const dues = isUsed ? findDues(info, { leftSeconds, tenth, its }) : [];
-  const rotate = `give ${mount} a new issuer, and make it the default`;
+  const rotate: Action = { do: "other", text: `give ${mount} a new issuer, and make it the default` };
   return {
     mount,
     id,
@@ -139,9 +140,9 @@ function issuerStatus(
     roles: its,
     dueAt: isUsed ? new Date(notAfter.getTime() - Math.max(tenth, wanted) * 1000) : undefined,
     ...(faults.length > 0
-      ? { state: "wrong", reasons: faults, mend: rotate }
+      ? { state: "wrong", reasons: faults, fix: rotate }
       : dues.length > 0
-        ? { state: "due", reasons: dues, mend: rotate }
+        ? { state: "due", reasons: dues, fix: rotate }
         : { state: "ok", reasons: [] }),
   };
 }

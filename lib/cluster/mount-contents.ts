@@ -3,6 +3,7 @@ import { listNames } from "../vault/data.ts";
 import { each, type OnProgress } from "../vault/each.ts";
 import { means } from "../vault/error.ts";
 import { listCertificates, listIssuers, readStoredCertificate } from "../vault/pki.ts";
+import { readClocks } from "../vault/server-time.ts";
 import type { Cluster } from "./cluster.ts";
 import { pkiMounts, secretsMount } from "./mounts.ts";
 import { type Right, right } from "./rights.ts";
@@ -83,6 +84,7 @@ async function countSecrets(client: VaultClient, mount: string, made: ReadonlySe
 /** The server lists serial numbers alone: each certificate is read. CAs and what was revoked are not counted. */
 async function countCertificates(client: VaultClient, mount: string, onProgress: OnProgress) {
   const serials = await listCertificates(client, mount);
+  const { host, server } = readClocks(client);
   let stored = 0;
   let unexpired = 0;
   await each(
@@ -94,7 +96,7 @@ async function countCertificates(client: VaultClient, mount: string, onProgress:
       if (x509.ca) return;
       stored++;
       // By either clock.
-      if (notAfter.getTime() > Date.now() + Math.min(0, client.clockAheadMs() ?? 0)) unexpired++;
+      if (notAfter > host || notAfter > server) unexpired++;
     },
     (done) => onProgress(`looked at certificates of ${mount}`, done, serials.length),
   );

@@ -19,37 +19,37 @@ import type { Folder, Folders } from "./folder.ts";
 import { type KeyOrigin, keyOrigin } from "./key-origin.ts";
 import { isPending } from "./pending.ts";
 import { type FileContent, readSmallFile } from "./read-file.ts";
+import { fingerprintOf, statMembers } from "./set-fingerprint.ts";
 
-export interface SetFiles {
-  /** PEM. */
-  readonly key: string;
-  readonly certificate: string;
-  readonly ca: string;
-  /** What was asked for, as JSON. */
-  readonly request: string;
-}
+/** The three files, in PEM. */
+export type SetFiles = Readonly<Record<Member, string>>;
 
-/** A set as it stands: those of its files that are there. */
-export interface StoredSet extends Optional<SetFiles> {
-  /** The request beside the set, also where plain files are in the place of its links. */
-  readonly noted?: string | undefined;
-  /** See `sealOf`; undefined where the files were read at once. */
-  readonly seal?: string;
-  /** Of the key; undefined where there is none. */
-  readonly owner?: Ownership;
-  /** Who could have put the key there; undefined where there is none. */
-  readonly keyOrigin?: KeyOrigin;
+/** What is known of a destination beside the contents of its files. */
+export interface SetFacts {
   /** Mode and owner of each of the three that is there. */
-  readonly attributes?: Readonly<Partial<Record<Member, Ownership & { readonly mode: number }>>>;
+  readonly attributes: Readonly<Partial<Record<Member, Ownership & { readonly mode: number }>>>;
+  /** Who could have put the key there; undefined if there is none. */
+  readonly keyOrigin?: KeyOrigin | undefined;
+  /** The record of the request for these files, as JSON; undefined for plain files. */
+  readonly request?: string | undefined;
+  /** The record beside the set, also if plain files have taken the place of its links. */
+  readonly noted?: string | undefined;
   /** When the CA was last known to be the server's; undefined for plain files. */
   readonly checkedAt?: Date | undefined;
   /** Somebody still has to act on a change. */
-  readonly isPending?: boolean;
+  readonly isPending: boolean;
   /** Nobody else can get to its files: release 1.0.0 left it so in a folder with the setgid bit. */
-  readonly isClosed?: boolean;
+  readonly isClosed: boolean;
 }
 
-type Optional<T> = { readonly [K in keyof T]?: T[K] | undefined };
+/** What stands at a destination: none of the three files, some, or all. */
+export type StoredSet =
+  | { readonly state: "missing" }
+  | (SetFacts & { readonly state: "partial"; readonly files: Partial<SetFiles> })
+  | (SetFacts & { readonly state: "whole"; readonly files: SetFiles });
+
+/** As `StoredSet`, but the files of a whole set have not been opened: their fingerprint may say enough. */
+export type SeenSet = StoredSet | (SetFacts & { readonly state: "unread"; readonly fingerprint: string });
 
 /** Longer than any chain that a server would give. */
 const maxBytes = 256 * 1024;
@@ -62,7 +62,7 @@ const maxBytes = 256 * 1024;
 export function readSet(destination: string, folders?: Folders): StoredSet {
   for (let left = 3; ; left--) {
     using place = findPlace(destination, folders);
-    if (place === undefined) return {};
+    if (place === undefined) return { state: "missing" };
     try {
       return readPlace(place);
     } catch (error) {
@@ -72,8 +72,34 @@ export function readSet(destination: string, folders?: Folders): StoredSet {
   }
 }
 
-/** As `readSet`, without the key and what is beside it: for who may not read those. */
-export function readPublicSet(destination: string): StoredSet {
+/**
+ * As `readSet`, for the look that each run takes. Most often it finds what was there the day before, so the three files
+ * of a set are not opened: their fingerprint is taken instead.
+ *
+ * @throws Failure (file) when something stands there that is not ours to replace
+ */
+export function lookAtSet(destination: string, folders?: Folders): SeenSet {
+  using place = findPlace(destination, folders);
+  if (place === undefined) return { state: "missing" };
+  const { set } = place;
+  const isLinked = set !== undefined && memberNames.every((member) => isOurLink(place, member));
+  using current = isLinked ? openCurrent(place) : undefined;
+  const stats = current && statMembers(current.path);
+  if (set === undefined || stats === undefined) return readSet(destination, folders);
+  const request = readRequest(current);
+  return {
+    state: "unread",
+    fingerprint: fingerprintOf(stats),
+    attributes: stats,
+    keyOrigin: keyOrigin(place, stats.key, true),
+    request,
+    noted: request,
+    ...lookBeside(set, stats.ca),
+  };
+}
+
+/** As `readSet`, without the key and what is beside it: for a user who may not read those. */
+export function readPublicFiles(destination: string): Partial<Pick<SetFiles, "certificate" | "ca">> {
   using place = findPlace(destination);
   if (place === undefined) return {};
   using current = openCurrent(place);
@@ -92,32 +118,34 @@ export function readPlace(place: Place): StoredSet {
     const file = readMember(place, current, member, linked.includes(member));
     return file === undefined ? [] : [[member, file] as const];
   });
-  if (found.length === 0) return {};
-  const attributes: NonNullable<StoredSet["attributes"]> = Object.fromEntries(
-    found.map(([member, { stats }]) => [member, { mode: stats.mode, uid: stats.uid, gid: stats.gid }]),
-  );
-  const { key } = attributes;
+  if (found.length === 0) return { state: "missing" };
+  const files: Partial<SetFiles> = Object.fromEntries(found.map(([member, { text }]) => [member, text]));
+  const { key, certificate, ca } = files;
+  const statsOf = (wanted: Member) => found.find(([member]) => member === wanted)?.[1].stats;
+  const keyStats = statsOf("key");
   const noted = readRequest(current);
-  const keyStats = found.find(([member]) => member === "key")?.[1].stats;
-  return {
-    ...Object.fromEntries(found.map(([member, { text }]) => [member, text])),
-    attributes,
-    ...(key === undefined ? {} : { owner: { uid: key.uid, gid: key.gid } }),
-    ...(keyStats === undefined ? {} : { keyOrigin: keyOrigin(place, keyStats, linked.includes("key")) }),
-    // Plain files that were put in the links' place are not what the request beside the set speaks of.
+  const facts: SetFacts = {
+    attributes: Object.fromEntries(
+      found.map(([member, { stats }]) => [member, { mode: stats.mode, uid: stats.uid, gid: stats.gid }]),
+    ),
+    keyOrigin: keyStats && keyOrigin(place, keyStats, linked.includes("key")),
+    // The record beside the set does not describe plain files that were put in the place of its links.
     request: linked.length === memberNames.length ? noted : undefined,
     noted,
     ...(place.set === undefined
-      ? { isPending: false }
-      : lookBeside(place.set, found.find(([member]) => member === "ca")?.[1].stats)),
+      ? { isPending: false, isClosed: false }
+      : lookBeside(place.set, statsOf("ca"))),
   };
+  return key === undefined || certificate === undefined || ca === undefined
+    ? { state: "partial", files, ...facts }
+    : { state: "whole", files: { key, certificate, ca }, ...facts };
 }
 
 /** @param ca what is known of the CA file, where there is one */
-export function lookBeside(
+function lookBeside(
   set: Folder,
   ca: Stats | undefined,
-): Pick<StoredSet, "checkedAt" | "isPending" | "isClosed"> {
+): Pick<SetFacts, "checkedAt" | "isPending" | "isClosed"> {
   try {
     const version = statSync(`${set.path}/${currentName}`, { throwIfNoEntry: false });
     return {
@@ -138,7 +166,7 @@ function lastLook(set: Folder, ca: Stats | undefined): Date | undefined {
 }
 
 /** As it was noted beside the set; undefined where nobody has, or another user could have. */
-export function readRequest(current: Folder | undefined): string | undefined {
+function readRequest(current: Folder | undefined): string | undefined {
   const file =
     current && readSmallFile(`${current.path}/${requestName}`, maxBytes, `${current.name}/${requestName}`);
   return file !== undefined && isTrusted(file.stats.uid) ? file.text : undefined;

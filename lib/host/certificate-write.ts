@@ -20,7 +20,7 @@ import {
   type Place,
   requestName,
 } from "./certificate-place.ts";
-import { readMember, readPlace, type SetFiles, type StoredSet } from "./certificate-set.ts";
+import { readMember, readPlace, type SetFacts, type SetFiles, type StoredSet } from "./certificate-set.ts";
 import {
   compareAttributes,
   createFile,
@@ -41,15 +41,15 @@ import { groupReads } from "./key-mode.ts";
 import { type SetHome, setHome } from "./key-origin.ts";
 import type { LockOptions } from "./lock.ts";
 import { addPending } from "./pending.ts";
-import { sealOf, statMembers } from "./seal.ts";
+import { fingerprintOf, statMembers } from "./set-fingerprint.ts";
 
 /** Of the folders that the three files are in; the key is narrow by itself. */
 const folderMode = 0o755;
 
 /** A set to be put in place. */
-interface NewSet extends Omit<SetFiles, "request"> {
-  /** Is given the seal of the three as they stand then (undefined where that can't be told), and where they are. */
-  readonly request: string | ((seal: string | undefined, home: SetHome) => string);
+interface NewSet extends SetFiles {
+  /** The record to keep beside the files; it may be made from their fingerprint, if that can be taken, and their home. */
+  readonly request: string | ((fingerprint: string | undefined, home: SetHome) => string);
 }
 
 /** What is asked of the files of a set. */
@@ -127,7 +127,8 @@ function replace(place: Place, set: Folder, files: NewSet, attributes: SetAttrib
     }
     const stats = statMembers(folder);
     const { request } = files;
-    const noted = typeof request === "string" ? request : request(stats && sealOf(stats), setHome(place));
+    const noted =
+      typeof request === "string" ? request : request(stats && fingerprintOf(stats), setHome(place));
     // Root's: whoever owns it decides what is due, and what `status` says to run.
     createFile(`${folder}/${requestName}`, noted, { mode: 0o644 });
   });
@@ -190,9 +191,12 @@ function removeVersions(set: Folder, kept: ReadonlyArray<string | undefined>): v
   }
 }
 
-/** Whether `mendAttributes` would have to do something, by a look that was taken already. */
-export function isMendDue({ attributes = {}, isClosed }: StoredSet, asked: SetAttributes): boolean {
-  if (isClosed === true) return true;
+/** Whether `fixAttributes` would have to do something, by a look that was taken already. */
+export function hasWrongAttributes(
+  { attributes, isClosed }: Pick<SetFacts, "attributes" | "isClosed">,
+  asked: SetAttributes,
+): boolean {
+  if (isClosed) return true;
   return memberNames.some((member) => {
     const found = attributes[member];
     if (found === undefined) return false;
@@ -201,9 +205,9 @@ export function isMendDue({ attributes = {}, isClosed }: StoredSet, asked: SetAt
   });
 }
 
-/** Paths of files and folders whose mode or owner was not right: those that were mended, and those that had to be left. */
-export interface MendedFiles {
-  readonly mended: readonly string[];
+/** Paths of files and folders with a wrong mode or owner: those that were fixed, and those that had to be left. */
+export interface FixedFiles {
+  readonly fixed: readonly string[];
   readonly linked: readonly string[];
 }
 
@@ -213,9 +217,9 @@ export interface MendedFiles {
  *
  * @throws Failure (file)
  */
-export function mendAttributes(destination: string, asked: SetAttributes): MendedFiles {
+export function fixAttributes(destination: string, asked: SetAttributes): FixedFiles {
   using place = findPlace(destination);
-  if (place === undefined) return { mended: [], linked: [] };
+  if (place === undefined) return { fixed: [], linked: [] };
   using current = openCurrent(place);
   const found = memberNames.map((member) =>
     guard(place, member, () => {
@@ -227,7 +231,7 @@ export function mendAttributes(destination: string, asked: SetAttributes): Mende
   );
   const opened = openToReaders(place, current);
   const of = (wanted: Mended) => found.flatMap(({ how, name }) => (how === wanted ? [name] : []));
-  return { mended: [...opened, ...of("mended")], linked: of("linked") };
+  return { fixed: [...opened, ...of("mended")], linked: of("linked") };
 }
 
 /** Goes by what was opened: the link, looked at again, could lead elsewhere by now. */

@@ -122,7 +122,9 @@ function environment(manifest: Manifest, changed: readonly string[]): Record<str
 /** The certificate's serial number; empty if it can't be read. The next run fixes that; the command still runs. */
 function serialNumber({ destination }: Manifest): string {
   try {
-    const [certificate] = readCertificates(readSet(destination).certificate ?? "", "the certificate file");
+    const stored = readSet(destination);
+    const pem = stored.state === "missing" ? "" : (stored.files.certificate ?? "");
+    const [certificate] = readCertificates(pem, "the certificate file");
     return certificate.x509.serialNumber.toLowerCase();
   } catch (error) {
     if (error instanceof Failure) return "";

@@ -2,7 +2,7 @@ import { readdirSync, statSync } from "node:fs";
 import type { FailureKind } from "../failure.ts";
 import type { Finding } from "../finding.ts";
 import type { Manifest } from "../manifest/manifest.ts";
-import type { CertificateStatus } from "./host-status-certificates.ts";
+import type { CertificateStatus } from "../renewal/status.ts";
 import type { SandboxFinding } from "./host-status-sandbox.ts";
 import type { FailedRun } from "./host-status-units.ts";
 import { runsManifest } from "./host-units.ts";

@@ -132,10 +132,19 @@ export function judgeNeeds(
     const isLetIn = isMissing && known.every((one) => one.missing.includes(path));
     const make = `install -d -m 0750 ${shellWord(path)}`;
     const dropIn = dropInCommand(names, path, settingsFor(known, path, wanted));
-    const mend = isLetIn ? make : isMissing ? `${make}; ${dropIn}` : dropIn;
+    const text = isLetIn ? make : isMissing ? `${make}; ${dropIn}` : dropIn;
     const reason = `${names.join(" and ")} ${can} ${printable(path)} (${whats.join(", ")})`;
     const hint = isLetIn ? [] : ["a drop-in can allow it: see destination.conf in the examples"];
-    return [{ state: "wrong", reasons: [reason, ...hint], mend, path, units: names, manifests }];
+    return [
+      {
+        state: "wrong",
+        reasons: [reason, ...hint],
+        fix: { do: "other", text },
+        path,
+        units: names,
+        manifests,
+      },
+    ];
   });
 }
 

@@ -4,7 +4,6 @@ import { isDenied } from "../host/file-error.ts";
 import { refuseForeignLinks } from "../host/folder.ts";
 import { readTokenFile, type TokenFile, tokenPaths } from "../host/token-files.ts";
 import type { TokenInfo } from "../vault/token.ts";
-import { renewCall } from "./host-status-mend.ts";
 import type { Answers } from "./host-status-server.ts";
 import { noLimit } from "./host-token.ts";
 
@@ -73,7 +72,7 @@ export function tokenStatus(held: HeldTokens, answers: Answers): TokenStatus {
     initTokenWaits: isWaiting(initToken),
     state,
     reasons: [...reasons, ...(isWide ? ["others may read its file"] : [])],
-    ...(state === "due" ? { mend: renewCall(configPath) } : {}),
+    ...(state === "due" ? { fix: { do: "renew token", configPath } } : {}),
   };
 }
 

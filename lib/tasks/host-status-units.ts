@@ -1,7 +1,7 @@
+import type { Action } from "../action.ts";
 import { calendarDate } from "../calendar.ts";
 import type { Finding } from "../finding.ts";
 import type { Manifest } from "../manifest/manifest.ts";
-import { enableCall } from "./host-status-mend.ts";
 import {
   find,
   instanceTimer,
@@ -38,9 +38,9 @@ export interface FailedRun {
 export interface UnitsContext {
   readonly manifests: readonly Manifest[];
   /** Whether the cause of a failed run seems to be fixed, by all that is known about this host. */
-  readonly isMended: (run: FailedRun) => boolean;
+  readonly isCauseGone: (run: FailedRun) => boolean;
   /** The fix for a service's failure if its cause is already known; else undefined. */
-  readonly mendOf: (service: Unit) => string | undefined;
+  readonly fixOf: (service: Unit) => Action | undefined;
   /** @default looks into cron's own files */
   readonly isInCrontab?: (manifest: Manifest) => boolean;
 }
@@ -151,26 +151,27 @@ function timerStatus(
   if (isPresent(timer) && loadState(timer) !== "loaded") return { ...about, ...broken(timer) };
   if (isStopped && isEnabled(timer) && isPresent(timer) && (ran !== undefined || idle === undefined)) {
     const reasons = ["it is enabled but stopped: nothing is renewed automatically"];
-    return { ...about, state: "wrong", reasons, mend: `systemctl start ${id}` };
+    return { ...about, state: "wrong", reasons, fix: { do: "start", unit: id } };
   }
-  const { state = "ok", reasons = [], mend } = ran ?? {};
+  const { state = "ok", reasons = [], fix } = ran ?? {};
   if (idle !== undefined) {
-    const [why, command] = whyIdle(timer, service);
+    const [why, cure] = whyIdle(timer, service);
     const all = [...reasons, `${why}: nothing renews ${idle}`];
-    return { ...about, state: "wrong", reasons: all, ...(command === undefined ? {} : { mend: command }) };
+    return { ...about, state: "wrong", reasons: all, ...(cure === undefined ? {} : { fix: cure }) };
   }
   const disabled = isStopped ? ["not enabled"] : [];
-  return { ...about, state, reasons: [...reasons, ...disabled], ...(mend === undefined ? {} : { mend }) };
+  return { ...about, state, reasons: [...reasons, ...disabled], ...(fix === undefined ? {} : { fix }) };
 }
 
 /** Why a timer does not start its service, and how to fix that. */
-function whyIdle(timer: Unit, service: Unit | undefined): readonly [why: string, mend: string | undefined] {
+function whyIdle(timer: Unit, service: Unit | undefined): readonly [why: string, fix: Action | undefined] {
   const { id } = timer;
-  const enable = enableCall(id);
+  const enable: Action = { do: "enable", timers: [id] };
   const starts = serviceOf(timer);
   if (loadState(timer) === "not-found") return ["it is not installed", undefined];
-  if (loadState(timer) === "masked") return ["it is masked", `systemctl unmask ${id} && ${enable}`];
-  if (loadState(service) === "masked") return [`${starts} is masked`, `systemctl unmask ${starts}`];
+  if (loadState(timer) === "masked") return ["it is masked", { do: "unmask", unit: id, isTimer: true }];
+  if (loadState(service) === "masked")
+    return [`${starts} is masked`, { do: "unmask", unit: starts, isTimer: false }];
   if (loadState(service) === "not-found") return [`${starts} is not installed`, undefined];
   if (!isEnabled(timer)) {
     return [
@@ -204,18 +205,18 @@ function serviceStatus(service: Unit, context: UnitsContext): UnitStatus {
     return { ...about, state: "due", reasons: [`its last run failed (${how}), and will be tried again`] };
   }
   const failed = `its last run failed (${how})`;
-  return context.isMended({ unit: service, at: lastRunAt, exitCode })
+  return context.isCauseGone({ unit: service, at: lastRunAt, exitCode })
     ? {
         ...about,
         state: "wrong",
         reasons: [failed, "its cause seems to be fixed"],
-        mend: `systemctl start ${id}`,
+        fix: { do: "start", unit: id },
       }
     : {
         ...about,
         state: "wrong",
         reasons: [failed],
-        mend: context.mendOf(service) ?? `journalctl --unit ${id}`,
+        fix: context.fixOf(service) ?? { do: "read the journal", unit: id },
       };
 }
 

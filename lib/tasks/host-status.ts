@@ -6,17 +6,16 @@ import { type Finding, type State, worstState } from "../finding.ts";
 import { errorCode, isDenied, printable } from "../host/file-error.ts";
 import { loadManifests } from "../manifest/load.ts";
 import type { Manifest } from "../manifest/manifest.ts";
-import type { VaultClient } from "../vault/client.ts";
-import { pendingHooks } from "./hooks.ts";
-import { isCauseGone } from "./host-status-cause.ts";
 import {
   type CertificateStatus,
   certificateStatus,
   issuerOf,
   readWanted,
   type WantedCertificate,
-} from "./host-status-certificates.ts";
-import { hooksCall } from "./host-status-mend.ts";
+} from "../renewal/status.ts";
+import type { VaultClient } from "../vault/client.ts";
+import { pendingHooks } from "./hooks.ts";
+import { isCauseGone } from "./host-status-cause.ts";
 import { type NamedFile, type SandboxFinding, sandboxFindings } from "./host-status-sandbox.ts";
 import { askServer, type ClockStatus, type ServerStatus } from "./host-status-server.ts";
 import {
@@ -88,7 +87,7 @@ export interface HostStatus {
 export async function hostStatus(options: HostStatusOptions): Promise<HostStatus> {
   const tokens = readTokens(options.configPath, options.credentialsPath);
   const { manifests, failures } = load(options);
-  const wanted = readAll(manifests, options.destinations);
+  const wanted = await readAll(manifests, options.destinations);
   const issuers = new Set(wanted.flatMap((one) => issuerOf(one) ?? []));
   const asked = askServer(options.connect, heldToken(tokens), [...issuers]);
   const [answers, hostUnits] = await Promise.all([asked, readHostUnits(manifests)]);
@@ -98,9 +97,9 @@ export async function hostStatus(options: HostStatusOptions): Promise<HostStatus
   const isSetUp = config.length + wanted.length > 0 || hasConfiguration(options, tokens);
   const [sandbox, ...found] = await Promise.all([
     sandboxFindings(manifests, options.namedFiles ?? [], hostUnits ?? []),
-    ...wanted.map((one) => certificateStatus(one, answers, options.configPath)),
+    ...wanted.map((one) => certificateStatus(one, { ...answers, configPath: options.configPath })),
   ]);
-  const certificates = found.map((one) => mendedInSandbox(one, sandbox));
+  const certificates = found.map((one) => fixedInSandbox(one, sandbox));
   const known = {
     server,
     token,
@@ -116,8 +115,8 @@ export async function hostStatus(options: HostStatusOptions): Promise<HostStatus
   };
   const units = unitStatuses(hostUnits ?? [], {
     manifests: hostUnits === undefined ? [] : manifests,
-    isMended: (run) => isCauseGone(run, { ...known, ...options, loaded: manifests }),
-    mendOf: ({ id }) => sandbox.find((one) => one.units.includes(id))?.mend,
+    isCauseGone: (run) => isCauseGone(run, { ...known, ...options, loaded: manifests }),
+    fixOf: ({ id }) => sandbox.find((one) => one.units.includes(id))?.fix,
   });
   const all = [server, clock, token, ...certificates, ...sandbox, ...known.manifests, ...units.unrun];
   const lists = [known.hooks, units.units, known.config, known.permission].flat();
@@ -132,10 +131,10 @@ export async function hostStatus(options: HostStatusOptions): Promise<HostStatus
 }
 
 /** A call by hand is in no sandbox, and would hide that the unit's next run fails. */
-function mendedInSandbox(one: CertificateStatus, sandbox: readonly SandboxFinding[]): CertificateStatus {
+function fixedInSandbox(one: CertificateStatus, sandbox: readonly SandboxFinding[]): CertificateStatus {
   const isIn = ({ manifests }: SandboxFinding) => one.manifest !== undefined && manifests.includes(one.name);
-  const mend = sandbox.find(isIn)?.mend;
-  return one.mend === undefined || mend === undefined ? one : { ...one, mend };
+  const fix = sandbox.find(isIn)?.fix;
+  return one.fix === undefined || fix === undefined ? one : { ...one, fix };
 }
 
 function load({ configDir, isConfigDirOptional }: HostStatusOptions) {
@@ -185,13 +184,16 @@ function isMissing(path: string): boolean {
 }
 
 /** A destination that a manifest speaks of, or that is given twice, is told of once. */
-function readAll(manifests: readonly Manifest[], destinations: readonly string[]): WantedCertificate[] {
+async function readAll(
+  manifests: readonly Manifest[],
+  destinations: readonly string[],
+): Promise<WantedCertificate[]> {
   const managed = new Set(manifests.map(({ destination }) => destination));
   const direct = new Set(destinations.map((path) => resolve(path))).difference(managed);
-  return [
+  return await Promise.all([
     ...manifests.map((manifest) => readWanted(manifest.destination, manifest)),
     ...[...direct].map((destination) => readWanted(destination)),
-  ];
+  ]);
 }
 
 function broken({ message, hint }: Failure): Finding {
@@ -207,7 +209,7 @@ function hookStatuses(
     manifests,
     state: "due",
     reasons: ["has not succeeded since the change"],
-    mend: hooksCall(configDir, configPath),
+    fix: { do: "run hooks", configDir, configPath },
   }));
 }
 

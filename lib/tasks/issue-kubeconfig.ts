@@ -4,10 +4,11 @@ import { readSet } from "../host/certificate-set.ts";
 import { printable } from "../host/file-error.ts";
 import { kubeconfigPath, lockKubeconfigFile, readKubeconfigFile } from "../host/kubeconfig-file.ts";
 import { tokenPaths } from "../host/token-files.ts";
+import { assess, foreignKey } from "../renewal/decide.ts";
+import { inspect } from "../renewal/inspect.ts";
+import { foreignKeyFailure, type Issued, type Renewal, type RenewalRun, renew } from "../renewal/issue.ts";
 import type { VaultClient } from "../vault/client.ts";
-import { readClocks } from "./clock.ts";
-import { standing } from "./due.ts";
-import { type Issued, type IssueOptions, issueCertificate, refuseForeignKey } from "./issue-certificate.ts";
+import { readClocks } from "../vault/server-time.ts";
 import type { AccessNames, Credentials } from "./kubeconfig.ts";
 
 export interface KubeconfigOptions {
@@ -46,10 +47,12 @@ export interface IssuedKubeconfig {
  */
 export async function issueKubeconfig(
   kubeconfig: KubeconfigOptions,
-  certificate: Omit<IssueOptions, "client">,
+  renewal: Renewal,
+  run: Omit<RenewalRun, "client">,
   client: () => Promise<VaultClient>,
 ): Promise<IssuedKubeconfig> {
-  const { destination, owner, signal, onNote } = certificate;
+  const { destination, owner } = renewal;
+  const { signal, onNote } = run;
   const path = kubeconfigPath(kubeconfig.path, takenPaths(kubeconfig, destination));
   // Loaded here: nothing else needs to read YAML.
   const { readKubeconfig } = await import("./kubeconfig.ts");
@@ -67,9 +70,9 @@ export async function issueKubeconfig(
   // To see whether it could be done.
   put(readKubeconfigFile(path, owner).text, "", { isEmbedded: false, key: "", certificate: "", ca: "" });
   const vault = await client();
-  const issued = await issueCertificate({ ...certificate, client: vault });
+  const issued = await renew(renewal, { ...run, client: vault });
   using file = await lockKubeconfigFile(path, owner, { signal, onWait: onNote });
-  const credentials = await credentialsOf(kubeconfig, { ...certificate, client: vault });
+  const credentials = await credentialsOf(kubeconfig, renewal, vault);
   const { text: before, isRight } = file.read();
   const { text, server } = put(before, vault.address, credentials);
   const isWritten = text !== undefined || !isRight;
@@ -101,22 +104,28 @@ function refuseForeignParts(foreign: readonly string[], path: string): void {
 }
 
 /** The three files as they belong together: another run may be replacing them, one link for all. */
-async function credentialsOf({ isByPath }: KubeconfigOptions, options: IssueOptions): Promise<Credentials> {
-  const paths = certificatePaths(options.destination);
+async function credentialsOf(
+  { isByPath }: KubeconfigOptions,
+  renewal: Renewal,
+  client: VaultClient,
+): Promise<Credentials> {
+  const { destination } = renewal;
+  const paths = certificatePaths(destination);
   for (let triesLeft = 20; triesLeft > 0; triesLeft--) {
-    const set = readSet(options.destination);
-    // Who owns the folder could have put another set there since.
-    refuseForeignKey(set, options);
-    const { isUsable } = await standing(set, options, readClocks(options.client));
-    const { key, certificate, ca } = set;
-    if (isUsable && key !== undefined && certificate !== undefined && ca !== undefined) {
-      return isByPath ? { isEmbedded: false, ...paths } : { isEmbedded: true, key, certificate, ca };
+    const stored = readSet(destination);
+    const inspected = await inspect(destination, stored);
+    // The folder's owner could have put another set there since.
+    const fault = foreignKey(inspected, renewal);
+    if (fault !== undefined) throw foreignKeyFailure(destination, fault);
+    const { isUsable } = assess(inspected, renewal, renewal.policy, readClocks(client));
+    if (isUsable && stored.state === "whole") {
+      return isByPath ? { isEmbedded: false, ...paths } : { isEmbedded: true, ...stored.files };
     }
     await Bun.sleep(50);
   }
   throw new Failure(
     "temporary",
-    `the files of ${printable(options.destination)} did not belong together, for longer than a change takes`,
+    `the files of ${printable(destination)} did not belong together, for longer than a change takes`,
     { hint: "something else changes them, too; the kubeconfig is as it was" },
   );
 }

@@ -1,4 +1,5 @@
 import { beforeAll, describe, expect, test } from "bun:test";
+import { actionText } from "../../lib/cli/action.ts";
 import { type Cluster, defineCluster } from "../../lib/cluster/cluster.ts";
 import { readClusterStatus } from "../../lib/cluster/cluster-status.ts";
 import { pkiMounts } from "../../lib/cluster/mounts.ts";
@@ -52,7 +53,10 @@ async function findings(cluster: Cluster, by = client) {
     ...initTokens.map((it) => ({ ...it, what: `init token ${it.role}` })),
   ];
   const bad = named.filter((it) => it.state !== "ok");
-  return { state, bad: bad.map((it) => [it.state, it.what, it.reasons.join("; "), it.mend]) };
+  return {
+    state,
+    bad: bad.map((it) => [it.state, it.what, it.reasons.join("; "), it.fix && actionText(it.fix)]),
+  };
 }
 
 const rotate = (mount: string) => `give ${mount} a new issuer, and make it the default`;
@@ -278,7 +282,10 @@ describe("readClusterStatus() says", () => {
     await run("write-roles", client, cluster, { file });
     const halves = async (choice: FileChoice = {}) => {
       const { state, setup } = await statusOf(cluster, client, choice);
-      return { state, setup: setup.map(({ half, file, reasons, mend }) => [half, file, ...reasons, mend]) };
+      return {
+        state,
+        setup: setup.map(({ half, file, reasons, fix }) => [half, file, ...reasons, fix && actionText(fix)]),
+      };
     };
     expect(await halves()).toEqual({
       state: "ok",

@@ -109,7 +109,7 @@ test("a certificate that is due by the server's clock alone is issued anew", asy
   });
   const { code, stdout, stderr } = await host.run(server.address, { args: ["--if-due"] });
   expect(code).toBe(0);
-  expect(stdout).toContain("issued (less than a third of its life is left)");
+  expect(stdout).toContain("issued (less than a third of its lifetime is left)");
   expect(stderr).toContain("behind the server's");
 });
 

@@ -24,14 +24,18 @@ import { snippet } from "../support/snippet.ts";
 import { treeOf } from "../support/tree.ts";
 import type { ReaderResult, ReaderTask } from "./set-reader.ts";
 
-const set = (number: number | string): SetFiles => ({
+interface TestSet extends SetFiles {
+  readonly request: string;
+}
+
+const set = (number: number | string): TestSet => ({
   key: `key ${number}\n`,
   certificate: `certificate ${number}\n`,
   ca: `ca ${number}\n`,
   request: `request ${number}\n`,
 });
 
-async function replace(destination: string, files: SetFiles, owner?: Ownership): Promise<void> {
+async function replace(destination: string, files: TestSet, owner?: Ownership): Promise<void> {
   using place = await lockPlace(destination, owner, { signal: AbortSignal.timeout(10_000) });
   place.replace(files, { owner }, []);
 }
@@ -63,7 +67,11 @@ describe("LockedPlace.replace()", () => {
     const destination = join(root.path, "ssl/kubelet");
     await replace(destination, set(1));
     expect(found(destination)).toBe(contentOf(set(1)));
-    expect(readSet(destination)).toMatchObject({ ...set(1), owner: { uid: 0, gid: 0 } });
+    expect(readSet(destination)).toMatchObject({
+      files: { key: set(1).key, certificate: set(1).certificate, ca: set(1).ca },
+      request: set(1).request,
+      attributes: { key: { uid: 0, gid: 0 } },
+    });
     const paths = certificatePaths(destination);
     expect(Object.values(paths).map((path) => readlinkSync(path))).toEqual([
       ".kubelet.set/current/key.pem",
@@ -132,7 +140,7 @@ describe("LockedPlace.replace()", () => {
     await replace(destination, set(1));
     for (const name of versions(destination))
       rmSync(join(root.path, ".kubelet.set", name), { recursive: true });
-    expect(readSet(destination)).toEqual({});
+    expect(readSet(destination)).toEqual({ state: "missing" });
     await replace(destination, set(2));
     expect(found(destination)).toBe(contentOf(set(2)));
   });
@@ -163,9 +171,8 @@ describe("LockedPlace.replace() over plain files", () => {
     putPlain(destination, set("go"));
     chownSync(certificatePaths(destination).key, 12, 34);
     expect(readSet(destination)).toMatchObject({
-      key: "key go\n",
-      ca: "ca go\n",
-      owner: { uid: 12, gid: 34 },
+      files: { key: "key go\n", ca: "ca go\n" },
+      attributes: { key: { uid: 12, gid: 34 } },
     });
     await replace(destination, set(1), { uid: 12, gid: 34 });
     expect(found(destination)).toBe(contentOf(set(1)));
@@ -195,8 +202,10 @@ describe("LockedPlace.replace() over plain files", () => {
     rmSync(key);
     writeFileSync(key, "another key\n");
     // The request speaks of the key that was there before.
-    const { key: standing, certificate, request } = readSet(destination);
-    expect([standing, certificate, request]).toEqual(["another key\n", "certificate 1\n", undefined]);
+    expect(readSet(destination)).toMatchObject({
+      files: { key: "another key\n", certificate: "certificate 1\n" },
+      request: undefined,
+    });
     await replace(destination, set(2));
     expect(found(destination)).toBe(contentOf(set(2)));
     expect(readlinkSync(key)).toBe(".kubelet.set/current/key.pem");
@@ -280,7 +289,7 @@ describe("lockPlace()", () => {
     const count = () => readdirSync("/proc/self/fd").length;
     const before = count();
     for (let i = 0; i < 5; i++) await replace(destination, set(i));
-    expect(readSet(destination).key).toBe("key 4\n");
+    expect(readSet(destination)).toMatchObject({ files: { key: "key 4\n" } });
     expect(count()).toBe(before);
   });
 });

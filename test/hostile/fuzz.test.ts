@@ -6,7 +6,6 @@ import { checkArguments } from "../../lib/cli/arguments.ts";
 import { commonArgs, hostArgs } from "../../lib/cli/script.ts";
 import { parseDuration } from "../../lib/duration.ts";
 import { Failure } from "../../lib/failure.ts";
-import { standing } from "../../lib/tasks/due.ts";
 import { readJson } from "../../lib/vault/body.ts";
 import { encodePath } from "../../lib/vault/path.ts";
 import { parseRetryAfter } from "../../lib/vault/retry.ts";
@@ -19,6 +18,7 @@ import { decodePem, encodePem } from "../../lib/x509/pem.ts";
 import { bothAt } from "../support/clocks.ts";
 import { opensslEcKey, opensslKey } from "../support/openssl.ts";
 import { createCa } from "../support/set.ts";
+import { assessTexts } from "../support/stored.ts";
 
 // Each parser is given valid inputs that were damaged, and noise. It may refuse any of it, by a Failure; it may not
 // throw anything else, nor take its time, nor keep what it was given. FUZZ_SEED=random, or a number, frees the seed.
@@ -338,7 +338,7 @@ describe("an answer of the server's", () => {
     ));
 });
 
-describe("standing() compares with the request's record", () => {
+describe("assess() compares with the request's record", () => {
   const names = { commonName: "etcd-1", organisations: [], dnsNames: [], ipAddresses: ["10.0.0.1"] };
   const asked = { signPath: "demo/pki/k8s/sign/kubelet", names, caChain: false };
   // The quickest key, and another CA, so that no signature has to be checked each time.
@@ -347,7 +347,7 @@ describe("standing() compares with the request's record", () => {
   const certificate = new X509Certificate(set.certificate).fingerprint256;
 
   async function compare(request: string): Promise<void> {
-    const { reasons } = await standing({ ...set, request }, asked, bothAt());
+    const { reasons } = await assessTexts({ ...set, request }, asked, bothAt());
     const [first, ...rest] = reasons;
     const isSaid = rest.every((it) =>
       /^(it came from .*|the names are not those asked for|the CA file is to hold the signer alone)$/s.test(

@@ -1,7 +1,7 @@
 import { readFileSync, utimesSync } from "node:fs";
 import { join } from "node:path";
 import { type Manifest, parseManifest } from "../../lib/manifest/manifest.ts";
-import { issueManifests, lookAt } from "../../lib/tasks/manifests.ts";
+import { lookAtAll, renewAll } from "../../lib/renewal/renew-all.ts";
 import { createVaultClient } from "../../lib/vault/client.ts";
 import type { ClusterServer } from "../support/cluster-server.ts";
 import { temporaryFolder } from "../support/folder.ts";
@@ -28,8 +28,8 @@ export function manifestHost(cluster: ClusterServer, fault?: Fault) {
       });
     },
     run: (...manifests: readonly Manifest[]) =>
-      issueManifests(manifests, {
-        found: lookAt(manifests),
+      renewAll(manifests, {
+        seen: lookAtAll(manifests),
         client,
         signal: new AbortController().signal,
         onNote: ({ name }, sentence) => notes.push(`${name}: ${sentence}`),
@@ -42,7 +42,7 @@ export function manifestHost(cluster: ClusterServer, fault?: Fault) {
 }
 
 /** The outcome of each manifest, or the kind of its failure. */
-export function outcomesOf(outcomes: Awaited<ReturnType<typeof issueManifests>>): Array<string | number> {
+export function outcomesOf(outcomes: Awaited<ReturnType<typeof renewAll>>): Array<string | number> {
   return outcomes.map((one) => ("failure" in one ? one.failure.kind : one.issued.outcome));
 }
 

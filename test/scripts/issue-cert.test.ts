@@ -192,7 +192,7 @@ describe("issue-cert", () => {
     expect(fresh.stderr).toMatch(/this host's clock is (19d|18d 23h) behind the server's/);
     daysAhead = 21;
     expect((await issue(host, "--if-due")).stdout).toContain(
-      "issued (less than a third of its life is left)",
+      "issued (less than a third of its lifetime is left)",
     );
   });
 

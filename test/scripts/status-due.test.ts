@@ -25,13 +25,15 @@ describe("status ends with 2 for", () => {
     const { code, told, all } = await findings(host);
     expect({ code, told }).toEqual({
       code: 2,
-      told: ["due certificate etcd: less than half of its life is left"],
+      told: ["due certificate etcd: less than half of its lifetime is left"],
     });
     expect(all.certificates[0].dueInSeconds).toBeLessThan(0);
     expect(all.certificates[0].mend).toBe(mend(host));
     const { stdout } = await ask(host);
     expect(stdout).toEndWith(`\n1 due, 3 ok; to fix it: ${mend(host)}\n`);
-    expect(stdout).toMatch(/^due {4}certificate etcd {2}\d+s +now {15}less than half of its life is left/m);
+    expect(stdout).toMatch(
+      /^due {4}certificate etcd {2}\d+s +now {15}less than half of its lifetime is left/m,
+    );
   });
 
   test("one of a direct call, and names the call", async () => {

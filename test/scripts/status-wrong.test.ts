@@ -95,7 +95,7 @@ describe("status ends with 1 for", () => {
     });
     aheadMs = 25 * 86_400_000;
     const { told, all } = await findings(host);
-    expect(told.at(-1)).toBe("due certificate etcd: less than a third of its life is left");
+    expect(told.at(-1)).toBe("due certificate etcd: less than a third of its lifetime is left");
     expect(Math.round(all.clock.serverAheadSeconds / 86_400)).toBe(25);
     aheadMs = 30_000;
     expect((await findings(host)).code).toBe(0);

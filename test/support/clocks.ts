@@ -1,4 +1,4 @@
-import type { Clocks } from "../../lib/tasks/clock.ts";
+import type { Clocks } from "../../lib/vault/server-time.ts";
 
 /** Two clocks that agree. */
 export function bothAt(now = new Date()): Clocks {

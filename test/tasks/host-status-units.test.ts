@@ -1,4 +1,5 @@
 import { describe, expect, test } from "bun:test";
+import { actionText } from "../../lib/cli/action.ts";
 import type { Manifest } from "../../lib/manifest/manifest.ts";
 import { parseManifest } from "../../lib/manifest/manifest.ts";
 import { type UnitsContext, unitStatuses } from "../../lib/tasks/host-status-units.ts";
@@ -49,7 +50,12 @@ function manifestOf(name: string, folder = "/etc/vault/certs.d"): Manifest {
 }
 
 function judge(text: string, context: Partial<UnitsContext> = {}) {
-  const nothing = { manifests: [], isMended: () => false, mendOf: () => undefined, isInCrontab: () => false };
+  const nothing = {
+    manifests: [],
+    isCauseGone: () => false,
+    fixOf: () => undefined,
+    isInCrontab: () => false,
+  };
   return unitStatuses(readUnits(text), { ...nothing, ...context });
 }
 
@@ -141,7 +147,11 @@ describe("unitStatuses()", () => {
     ],
   ])("tells a timer %s", (_, first, second, state, reasons, mend) => {
     const [found, ...others] = statuses(first, second);
-    expect([found?.state, found?.reasons, found?.mend]).toEqual([state, reasons, mend]);
+    expect([found?.state, found?.reasons, found?.fix && actionText(found.fix)]).toEqual([
+      state,
+      reasons,
+      mend,
+    ]);
     expect(others).toEqual([]);
   });
 
@@ -259,7 +269,7 @@ describe("a manifest that no enabled timer runs is wrong", () => {
       ...found.unrun.map((finding) => ({ unit: "manifest", ...finding })),
     ].filter(({ state }) => state === "wrong");
     expect(
-      wrong.map(({ unit, reasons, mend }) => [unit, ...reasons, ...((mend ?? "") ? [mend] : [])].join(": ")),
+      wrong.map(({ unit, reasons, fix }) => [unit, ...reasons, ...(fix ? [actionText(fix)] : [])].join(": ")),
     ).toEqual([...expected]);
   });
 
@@ -326,7 +336,7 @@ describe("a manifest that no enabled timer runs is wrong", () => {
 
 test("a failed service whose cause is gone is to be started", () => {
   const found = judge(show(timer, failed), {
-    isMended: ({ unit, exitCode, at }) =>
+    isCauseGone: ({ unit, exitCode, at }) =>
       unit.id === "cert.service" && exitCode === 77 && at?.toISOString() === "2026-11-24T10:15:02.000Z",
   });
   expect(found.units).toMatchObject([
@@ -334,7 +344,7 @@ test("a failed service whose cause is gone is to be started", () => {
       unit: "cert.timer",
       state: "wrong",
       reasons: ["its last run failed (exit code 77)", "its cause seems to be fixed"],
-      mend: "systemctl start cert.service",
+      fix: { do: "start", unit: "cert.service" },
     },
   ]);
 });

@@ -175,7 +175,10 @@ test("a finding names each unit once, and all that need one path together", () =
         "cert.service and cert-hooks.service can't write to /srv/it's (certificate a, certificate b)",
         "a drop-in can allow it: see destination.conf in the examples",
       ],
-      mend: expect.stringContaining(String.raw`printf '[Service]\nBindPaths=/srv/it'\''s\n' | tee`),
+      fix: {
+        do: "other",
+        text: expect.stringContaining(String.raw`printf '[Service]\nBindPaths=/srv/it'\''s\n' | tee`),
+      },
       path: "/srv/it's",
       units: ["cert.service", "cert-hooks.service"],
       manifests: ["a", "b"],

@@ -1,6 +1,7 @@
 import { isPlausibleNow } from "../calendar.ts";
 import { Failure, type FailureKind } from "../failure.ts";
 import type { SignedCertificate } from "../vault/pki.ts";
+import type { Clocks } from "../vault/server-time.ts";
 import {
   type Certificate,
   isFor,
@@ -12,20 +13,20 @@ import {
 import { normalIp } from "../x509/ip-address.ts";
 import type { PrivateKey } from "../x509/key.ts";
 import type { Names } from "../x509/names.ts";
-import { type Clocks, type Validity, validityOf } from "./clock.ts";
+import { type Validity, validityOf } from "./validity.ts";
 
-/** What a server signed, read and checked. */
+/** A signed certificate, read and checked. */
 export interface CheckedCertificate {
   readonly leaf: Certificate;
-  /** Between the certificate and the root, as a TLS server has to show them. */
+  /** Between the certificate and the root, as a TLS server has to send them. */
   readonly intermediates: readonly Certificate[];
   /** The signer first, then those above it. */
   readonly authorities: readonly [Certificate, ...Certificate[]];
 }
 
 /**
- * Makes sure that what came back may replace what stands: it is for our key, signed by the CA that came with it,
- * holds the names that were asked for, and is valid now by one clock at least.
+ * Makes sure that a signed certificate may replace the one that stands: it is for our key, signed by the CA that came
+ * with it, holds the names that were asked for, and is valid now by at least one clock.
  *
  * @throws Failure (data) that says which of these does not hold
  */
@@ -57,11 +58,11 @@ export function checkSigned(
 }
 
 /**
- * The CA that signed a certificate, with those above it: a set, in the server's order. One CA may be in it by several
- * certificates, signed by different roots. Whoever is in a CA file is trusted, so each has to have signed the
- * certificate, or another that has.
+ * The CA that signed a certificate, and those above it, in the server's order. One CA may have several certificates in
+ * it, signed by different roots. Every CA in a CA file is trusted, so each must have signed the certificate, or another
+ * CA that did.
  *
- * @throws Failure (data) for one that did not
+ * @throws Failure (data) for a CA that did not
  */
 export function chainOf(
   leaf: Certificate,
@@ -69,13 +70,13 @@ export function chainOf(
   above: readonly Certificate[],
 ): readonly [Certificate, ...Certificate[]] {
   const steps = stepsFrom(leaf, [issuer, ...above]);
-  const stranger = above.find((ca) => !steps.has(ca));
-  if (stranger !== undefined)
-    throw refused(`came with ${stranger.commonName}, a CA that signed none of its chain`);
+  const foreign = above.find((ca) => !steps.has(ca));
+  if (foreign !== undefined)
+    throw refused(`came with ${foreign.commonName}, a CA that signed none of its chain`);
   return [issuer, ...above];
 }
 
-/** How many signatures each CA is away from a certificate at least; those that have nothing to do with it are left out. */
+/** How many signatures each CA is away from a certificate, by the shortest way; a CA without any way is left out. */
 function stepsFrom(leaf: Certificate, authorities: readonly Certificate[]): ReadonlyMap<Certificate, number> {
   const steps = new Map<Certificate, number>();
   let last = [leaf];
@@ -88,8 +89,8 @@ function stepsFrom(leaf: Certificate, authorities: readonly Certificate[]): Read
 }
 
 /**
- * Those that lead to a root which somebody may trust: not the roots themselves, nor one whose own signer is as near to the
- * certificate as it is itself. After a CA was cross-signed both ways, that would lead back only.
+ * The CAs that lead to a root that somebody may trust. Left out are the roots themselves, and a CA whose signer is as
+ * near to the certificate as the CA itself: if CAs were cross-signed both ways, it would only lead back.
  */
 function intermediatesOf(leaf: Certificate, authorities: readonly Certificate[]): readonly Certificate[] {
   const steps = stepsFrom(leaf, authorities);
@@ -99,7 +100,7 @@ function intermediatesOf(leaf: Certificate, authorities: readonly Certificate[])
   );
 }
 
-/** A clock that was never set will be: trying again helps then. */
+/** A clock that was never set will be set soon: then trying again helps. */
 function outOfTime(
   { notBefore, notAfter }: Certificate,
   validity: Exclude<Validity, "valid">,
@@ -107,7 +108,7 @@ function outOfTime(
 ): Failure {
   const words = {
     ended: `ended ${notAfter.toISOString()}, before it began to be used`,
-    "to come": `begins ${notBefore.toISOString()}, which is to come`,
+    "not yet": `begins ${notBefore.toISOString()}, in the future`,
     neither: `begins ${notBefore.toISOString()} and ends ${notAfter.toISOString()}, and is valid by neither clock`,
   };
   const kind = isPlausibleNow(now.host.getTime()) ? "data" : "temporary";

@@ -9,12 +9,10 @@ import { mountOfSignPath } from "../vault/pki.ts";
 const mostShown = 20;
 
 /**
- * A refusal of a sign path, with the paths that the token may use. A server answers the same for a role that is not
- * there and for one that another host may use; only a token that may use it is told which it is.
+ * Adds to the refusal of a sign path which paths the token may use. A server answers the same for a role that doesn't
+ * exist and for one that only other hosts may use. This takes one more request, and only after such a refusal.
  *
- * One more request, for such a refusal alone.
- *
- * @returns any other error as it is
+ * @returns any other error unchanged
  */
 export async function explainRefusal(
   client: VaultClient,
@@ -22,7 +20,7 @@ export async function explainRefusal(
   error: unknown,
 ): Promise<unknown> {
   const isUnknown = means(error, "unknownRole");
-  // By the server: a proxy's refusal tells nothing of the token.
+  // By the server itself: a proxy's refusal says nothing about the token.
   const isForbidden =
     error instanceof VaultError &&
     error.status === 403 &&
@@ -53,7 +51,7 @@ function roleOf(path: string): string {
   return path.slice(path.lastIndexOf("/") + 1);
 }
 
-/** The path of the same mount whose role is near, else that of the same role whose mount is. */
+/** A path in the same mount whose role has a similar name, else one of the same role in a similar mount. */
 function nearestPath(path: string, others: readonly string[]): string | undefined {
   const [mount, role] = [mountOfSignPath(path), roleOf(path)];
   const ofMount = others.filter((it) => mountOfSignPath(it) === mount);

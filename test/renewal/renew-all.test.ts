@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { rmSync, writeFileSync } from "node:fs";
-import { type Due, dueManifests } from "../../lib/tasks/manifests.ts";
+import { type Due, listDue } from "../../lib/renewal/renew-all.ts";
 import { readCertificates } from "../../lib/x509/certificate.ts";
 import { closedWindow, manifestHost, outcomesOf, readFiles } from "../manifest/host.ts";
 import { startCluster } from "../support/cluster-server.ts";
@@ -43,15 +43,15 @@ const reasonsOf = (due: readonly Due[]) =>
 
 describe("a certificate is due", () => {
   test.each([
-    ["nine-days-less-than-half", ["less than half of its life is left"]],
+    ["nine-days-less-than-half", ["less than half of its lifetime is left"]],
     ["nine-days-more-than-half", undefined],
     ["thirty-days-two-fifths", undefined],
-    ["thirty-days-three-tenths", ["less than a third of its life is left"]],
+    ["thirty-days-three-tenths", ["less than a third of its lifetime is left"]],
   ])("by the part of its life that is left: %s", async (role, reasons) => {
     await using host = manifestHost(cluster);
     const manifest = host.manifest("it", sign(role));
     expect(outcomesOf(await host.run(manifest))).toEqual(["issued"]);
-    expect(reasonsOf(await dueManifests([manifest]))).toEqual(reasons === undefined ? [] : [reasons]);
+    expect(reasonsOf(await listDue([manifest]))).toEqual(reasons === undefined ? [] : [reasons]);
     const [again] = await host.run(manifest);
     expect(again !== undefined && "issued" in again && [again.issued.outcome, again.issued.reasons]).toEqual(
       reasons === undefined ? ["not due", []] : ["issued", reasons],
@@ -74,7 +74,7 @@ describe("a certificate is due", () => {
     await using host = manifestHost(cluster);
     const manifest = host.manifest("it", month, 'renew = "always"');
     for (let time = 0; time < 3; time++) expect(outcomesOf(await host.run(manifest))).toEqual(["issued"]);
-    expect(reasonsOf(await dueManifests([manifest]))).toEqual([["it is renewed at each run"]]);
+    expect(reasonsOf(await listDue([manifest]))).toEqual([["it is renewed at each run"]]);
     expect(host.relay.passed.filter(({ path }) => path === month).length).toBe(3);
   });
 
@@ -87,7 +87,7 @@ describe("a certificate is due", () => {
     await host.run(short, long);
     await host.run(short, long);
     const sentence =
-      "short: a certificate that lives 2d may end between two daily runs: have the timer fire more often";
+      "short: a certificate with a lifetime of 2d may end between two daily runs: have the timer fire more often";
     expect(host.notes).toEqual([sentence, sentence]);
   });
 });
@@ -105,19 +105,19 @@ describe("outside its window", () => {
     const [outcome] = await host.run(manifest);
     expect(outcome !== undefined && "issued" in outcome && outcome.issued).toMatchObject({
       outcome: "waiting",
-      reasons: ["less than a third of its life is left"],
+      reasons: ["less than a third of its lifetime is left"],
     });
     const waitsUntil = outcome !== undefined && "issued" in outcome ? outcome.issued.waitsUntil : undefined;
     expect(waitsUntil?.toISOString().replace("T", " ")).toStartWith(opens.replace(" UTC", ""));
     expect([treeOf(host.folder), host.relay.passed]).toEqual([before, []]);
-    expect(await dueManifests([manifest])).toEqual([]);
+    expect(await listDue([manifest])).toEqual([]);
   });
 
   test("one with less than a tenth of its life left is replaced", async () => {
     await using host = manifestHost(cluster);
     const manifest = host.manifest("it", sign("thirty-days-last"), closed);
     await host.run(manifest);
-    expect(reasonsOf(await dueManifests([manifest]))).toEqual([["less than a third of its life is left"]]);
+    expect(reasonsOf(await listDue([manifest]))).toEqual([["less than a third of its lifetime is left"]]);
     expect(outcomesOf(await host.run(manifest))).toEqual(["issued"]);
   });
 
@@ -133,7 +133,7 @@ describe("outside its window", () => {
     const manifest = host.manifest("it", month, closed);
     await host.run(manifest);
     spoil(manifest.destination);
-    expect(reasonsOf(await dueManifests([manifest]))).toEqual([[reason]]);
+    expect(reasonsOf(await listDue([manifest]))).toEqual([[reason]]);
     expect(outcomesOf(await host.run(manifest))).toEqual(["issued"]);
   });
 
@@ -146,13 +146,13 @@ describe("outside its window", () => {
     await host.run(host.manifest("it", month));
     const waiting = host.manifest("it", path, `${fields}\n${closed}`);
     expect(outcomesOf(await host.run(waiting))).toEqual(["waiting"]);
-    expect(await dueManifests([waiting])).toEqual([]);
+    expect(await listDue([waiting])).toEqual([]);
     const open = host.manifest("it", path, `${fields}\nwindow = ["${window}", "00:00-24:00"]`);
     expect(outcomesOf(await host.run(open))).toEqual(["issued"]);
   });
 });
 
-describe("issueManifests()", () => {
+describe("renewAll()", () => {
   test("asks once for each that is due, and not at all for the others", async () => {
     await using host = manifestHost(cluster);
     const manifests = ["a", "b", "c"].map((name) => host.manifest(name, month));
@@ -228,11 +228,11 @@ describe("issueManifests()", () => {
   });
 });
 
-test("dueManifests() tells of one that it can't look at, and of the others", async () => {
+test("listDue() tells of one that it can't look at, and of the others", async () => {
   await using host = manifestHost(cluster);
   const [broken, fine] = [host.manifest("broken", month), host.manifest("fine", month)];
   await host.run(broken);
   rmSync(`${broken.destination}.pem`);
   await Bun.$`ln -s /etc/hostname ${broken.destination}.pem`;
-  expect(reasonsOf(await dueManifests([broken, fine]))).toEqual(["file", ["there is none yet"]]);
+  expect(reasonsOf(await listDue([broken, fine]))).toEqual(["file", ["there is none yet"]]);
 });

@@ -1,14 +1,9 @@
 import { describe, expect, test } from "bun:test";
-import {
-  type Clocks,
-  correctedFor,
-  nextCaLook,
-  readClocks,
-  untilMs,
-  validityOf,
-} from "../../lib/tasks/clock.ts";
-import { ageOf } from "../../lib/tasks/due.ts";
+import { ageOf } from "../../lib/renewal/decide.ts";
+import { callPolicy, nextCaCheck } from "../../lib/renewal/policy.ts";
+import { correctedClocks, validityOf } from "../../lib/renewal/validity.ts";
 import type { VaultClient } from "../../lib/vault/client.ts";
+import { type Clocks, readClocks, untilMs } from "../../lib/vault/server-time.ts";
 
 const day = 86_400_000;
 const begin = Date.UTC(2026, 10, 1);
@@ -17,7 +12,7 @@ const at = (days: number) => new Date(begin + days * day);
 const clocks = (host: number, server = host): Clocks => ({ host: at(host), server: at(server) });
 const certificate = { notBefore: at(0), notAfter: at(30) };
 
-const late = "less than a third of its life is left";
+const late = "less than a third of its lifetime is left";
 const never = 365 * 40;
 
 describe("ageOf(), a certificate of 30 days, by a host's clock and the server's at day", () => {
@@ -49,7 +44,7 @@ describe("ageOf(), a certificate of 30 days, by a host's clock and the server's 
     ];
   const whole = rows.map(([host, server, isValid, ...reasons]) => [host, server, isValid, reasons] as const);
   test.each(whole)("%p and %p: valid %p, %p", (host, server, isValid, reasons) => {
-    const found = ageOf(certificate, clocks(host, server));
+    const found = ageOf(certificate, callPolicy("never"), clocks(host, server));
     expect([found.isValid, found.reasons]).toEqual([isValid, reasons]);
   });
 });
@@ -65,18 +60,18 @@ describe("ageOf(), with what the clocks showed at the issue, does not issue agai
     ["where the next run follows at once", clocks(0, 365), clocks(0, 364.9999)],
     ["while it is ahead by 25 days", clocks(0, 25), clocks(0.1, 25.1)],
     ["but does once it is due by a clock that was set since", clocks(365, 0), clocks(21, 1), late],
-    ["but does where both showed it: its life was nearly over", clocks(25, 25), clocks(25, 25), late],
+    ["but does where both showed it: its lifetime was nearly over", clocks(25, 25), clocks(25, 25), late],
     ["but does by a clock that was right at the issue", clocks(0, 0), clocks(1, 25), late],
   ];
   const whole = rows.map(([name, issued, now, ...reasons]) => [name, issued, now, reasons] as const);
   test.each(whole)("%s", (_, issued, now, reasons) => {
-    const found = ageOf(certificate, now, { issued });
+    const found = ageOf(certificate, callPolicy("never"), now, issued);
     expect([found.isValid, found.reasons]).toEqual([true, reasons]);
   });
 
   test("and what it takes off is what the clock was ahead by", () => {
     const issued = clocks(365, 0);
-    expect(correctedFor({ notBefore: at(0), dueAt: at(20) }, issued, clocks(370, 5))).toEqual(clocks(5));
+    expect(correctedClocks({ notBefore: at(0), dueAt: at(20) }, issued, clocks(370, 5))).toEqual(clocks(5));
   });
 });
 
@@ -86,7 +81,7 @@ describe("validityOf()", () => {
     [clocks(-1, 1), "valid"],
     [clocks(31, 1), "valid"],
     [clocks(30), "ended"],
-    [clocks(-2), "to come"],
+    [clocks(-2), "not yet"],
     [clocks(-2, 31), "neither"],
     [clocks(31, -2), "neither"],
   ] as const)("of %j is %p", (now, validity) => {
@@ -122,7 +117,7 @@ describe("readClocks()", () => {
   });
 });
 
-describe("nextCaLook(), a week after the last one,", () => {
+describe("nextCaCheck(), a week after the last one,", () => {
   test.each([
     ["is to come", 6.9, 7],
     ["is past", 7.1, 7],
@@ -130,10 +125,10 @@ describe("nextCaLook(), a week after the last one,", () => {
     ["is now where the last one is to come tomorrow", -1, -1],
     ["is now where the last one is to come in a century", -36_500, -36_500],
   ])("%s", (_, now, looks) => {
-    expect(nextCaLook(at(0), at(now))).toEqual(at(looks));
+    expect(nextCaCheck(callPolicy("weekly"), at(0), at(now))).toEqual(at(looks));
   });
 
   test("is now where the time of the last one is none", () => {
-    expect(nextCaLook(new Date(Number.NaN), at(1))).toEqual(at(1));
+    expect(nextCaCheck(callPolicy("weekly"), new Date(Number.NaN), at(1))).toEqual(at(1));
   });
 });

@@ -1,11 +1,11 @@
 import { describe, expect, test } from "bun:test";
-import type { SetFiles, StoredSet } from "../../lib/host/certificate-set.ts";
-import { standing } from "../../lib/tasks/due.ts";
-import { type CertificateRequest, requestRecord } from "../../lib/tasks/request-record.ts";
+import type { SetFiles } from "../../lib/host/certificate-set.ts";
+import { type CertificateRequest, requestRecord } from "../../lib/renewal/request.ts";
 import { readCertificates } from "../../lib/x509/certificate.ts";
 import { bothAt } from "../support/clocks.ts";
 import { opensslEcKey } from "../support/openssl.ts";
 import { createCa } from "../support/set.ts";
+import { assessTexts, type Texts } from "../support/stored.ts";
 
 const ca = createCa();
 const key = opensslEcKey("P-256");
@@ -17,19 +17,19 @@ const real = { key, certificate, ca: ca.pem };
 const p256 = { type: "ec", bits: 256 } as const;
 
 /** A set whose record says that these files were checked when they were put there. */
-function recorded(files: Omit<SetFiles, "request">): StoredSet {
+function recorded(files: SetFiles): Texts {
   return { ...files, request: requestRecord(asked, leaf, { files, keyType: p256 }) };
 }
 
 const day = 86_400_000;
-const reasonsAt = async (set: StoredSet, days: number, wish = asked) =>
-  (await standing(set, wish, bothAt(new Date(leaf.notBefore.getTime() + days * day)))).reasons;
+const reasonsAt = async (set: Texts, days: number, wish = asked) =>
+  (await assessTexts(set, wish, bothAt(new Date(leaf.notBefore.getTime() + days * day)))).reasons;
 
-describe("standing() of files that were checked when they were put there", () => {
+describe("inspect() of files that were checked when they were put there", () => {
   test("reads none of them again", async () => {
     const unreadable = recorded({ key: "no key", certificate: "no certificate", ca: "no CA" });
     expect(await reasonsAt(unreadable, 1)).toEqual([]);
-    expect(await reasonsAt(unreadable, 25)).toEqual(["less than a third of its life is left"]);
+    expect(await reasonsAt(unreadable, 25)).toEqual(["less than a third of its lifetime is left"]);
     expect(await reasonsAt(unreadable, 31)).toEqual(["it has expired"]);
   });
 
@@ -41,7 +41,7 @@ describe("standing() of files that were checked when they were put there", () =>
       { ...asked, signPath: "demo/pki/k8s/sign/other" },
       { ...asked, names: { ...names, dnsNames: ["more"] } },
     ];
-    const read: StoredSet = { ...real, request: requestRecord(asked, leaf) };
+    const read: Texts = { ...real, request: requestRecord(asked, leaf) };
     for (const wish of wishes) {
       for (const days of [1, 25, 31]) {
         expect(await reasonsAt(recorded(real), days, wish)).toEqual(await reasonsAt(read, days, wish));
@@ -50,7 +50,7 @@ describe("standing() of files that were checked when they were put there", () =>
   });
 
   test("gives the certificate to whom asks for more of it", async () => {
-    const found = (await standing(recorded(real), asked, bothAt())).certificate;
+    const found = (await assessTexts(recorded(real), asked, bothAt())).certificate;
     for (const part of [
       "pem",
       "commonName",
@@ -66,7 +66,7 @@ describe("standing() of files that were checked when they were put there", () =>
   });
 });
 
-describe("standing() reads files again", () => {
+describe("inspect() reads files again", () => {
   const other = opensslEcKey("P-256");
   test.each([
     ["another key", { key: other }, ["the key belongs to another certificate"]],

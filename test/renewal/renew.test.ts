@@ -9,14 +9,14 @@ import { failureOf } from "../support/failure.ts";
 import { openssl, opensslEcKey, opensslKey, opensslRsaKey } from "../support/openssl.ts";
 import type { Fault } from "../support/relay.ts";
 import { modeOf, treeOf } from "../support/tree.ts";
-import { expectMatching, names, placeOn } from "./issuing.ts";
+import { expectMatching, names, placeOn } from "./place.ts";
 
 const cluster = await startCluster();
 afterAll(() => cluster[Symbol.asyncDispose]());
 
 const place = (fault?: Fault) => placeOn(cluster, fault);
 
-describe("issueCertificate() makes", () => {
+describe("renew() makes", () => {
   const types: readonly KeyType[] = [
     { type: "rsa", bits: 2048 },
     { type: "rsa", bits: 3072 },
@@ -93,7 +93,7 @@ describe("issueCertificate() makes", () => {
   });
 });
 
-describe("issueCertificate() keeps the key that stands, to the letter:", () => {
+describe("renew() keeps the key that stands, to the letter:", () => {
   const rsa = opensslRsaKey(2048);
   const ec = opensslEcKey("P-384");
   const version2 = `-----BEGIN PRIVATE KEY-----
@@ -154,7 +154,7 @@ Z9w7lshQhqowtrbLDFw4rXAxZuE=
   });
 });
 
-describe("issueCertificate() at other destinations", () => {
+describe("renew() at other destinations", () => {
   test("serves two in one folder, and touches neither's files for the other", async () => {
     await using it = place();
     await it.issue();

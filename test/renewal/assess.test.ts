@@ -1,12 +1,12 @@
 import { describe, expect, test } from "bun:test";
-import type { StoredSet } from "../../lib/host/certificate-set.ts";
-import { dueAt, standing } from "../../lib/tasks/due.ts";
-import { type CertificateRequest, requestRecord } from "../../lib/tasks/request-record.ts";
+import { callPolicy, dueAt } from "../../lib/renewal/policy.ts";
+import { type CertificateRequest, requestRecord } from "../../lib/renewal/request.ts";
 import { type Certificate, readCertificates } from "../../lib/x509/certificate.ts";
 import type { Names } from "../../lib/x509/names.ts";
 import { bothAt } from "../support/clocks.ts";
 import { opensslEcKey, opensslRsaKey } from "../support/openssl.ts";
 import { createCa } from "../support/set.ts";
+import { assessTexts, type Texts } from "../support/stored.ts";
 
 const day = 86_400_000;
 const names: Names = {
@@ -22,28 +22,28 @@ const key = opensslEcKey("P-256");
 const certificate = ca.sign(key, names);
 const leaf = readCertificates(certificate, "it")[0];
 /** As this tool leaves it. */
-const ours: StoredSet = { key, certificate, ca: ca.pem, request: requestRecord(asked, leaf) };
+const ours: Texts = { key, certificate, ca: ca.pem, request: requestRecord(asked, leaf) };
 /** As the Go tool left it: no word of what was asked. */
-const plain: StoredSet = { key, certificate, ca: ca.pem };
+const plain: Texts = { key, certificate, ca: ca.pem };
 
 function after(days: number, it: Certificate = leaf): Date {
   return new Date(it.notBefore.getTime() + days * day);
 }
 
-async function reasons(set: StoredSet, request: CertificateRequest = asked, now = new Date()) {
-  return (await standing(set, request, bothAt(now))).reasons;
+async function reasons(set: Texts, request: CertificateRequest = asked, now = new Date()) {
+  return (await assessTexts(set, request, bothAt(now))).reasons;
 }
 
 const renamed = (more: Partial<Names>): CertificateRequest => ({ ...asked, names: { ...names, ...more } });
 
-describe("standing() has no reason to issue", () => {
+describe("assess() has no reason to issue", () => {
   test("where all is as asked, in a set of ours or in plain files", async () => {
     expect(await reasons(ours)).toEqual([]);
     expect(await reasons(plain)).toEqual([]);
-    expect((await standing(ours, asked, bothAt())).certificate?.commonName).toBe("etcd-1");
+    expect((await assessTexts(ours, asked, bothAt())).certificate?.commonName).toBe("etcd-1");
   });
 
-  test("while more than a third of the life is left", async () => {
+  test("while more than a third of the lifetime is left", async () => {
     expect(await reasons(ours, asked, after(19.99))).toEqual([]);
   });
 
@@ -86,11 +86,11 @@ describe("standing() has no reason to issue", () => {
   });
 });
 
-describe("standing() gives a reason to issue", () => {
+describe("assess() gives a reason to issue", () => {
   const other = opensslEcKey("P-256");
   const namesake = createCa();
   const cases: ReadonlyArray<
-    readonly [name: string, set: StoredSet, request: CertificateRequest, reason: string]
+    readonly [name: string, set: Texts, request: CertificateRequest, reason: string]
   > = [
     ["nothing", {}, asked, "there is none yet"],
     ["no key", { certificate, ca: ca.pem }, asked, "key missing"],
@@ -155,11 +155,13 @@ describe("standing() gives a reason to issue", () => {
     expect(await reasons(plain, renamed({ organisations: [] }))).toEqual([]);
   });
 
-  test("when a third of the life is left, and when it is over", async () => {
-    expect(await reasons(ours, asked, dueAt(leaf))).toEqual(["less than a third of its life is left"]);
-    expect(await reasons(ours, asked, new Date(dueAt(leaf).getTime() - 1))).toEqual([]);
-    expect(await reasons(ours, asked, after(20.01))).toEqual(["less than a third of its life is left"]);
-    expect(await reasons(ours, asked, after(29.9))).toEqual(["less than a third of its life is left"]);
+  test("when a third of the lifetime is left, and when it is over", async () => {
+    expect(await reasons(ours, asked, dueAt(leaf, callPolicy("never")))).toEqual([
+      "less than a third of its lifetime is left",
+    ]);
+    expect(await reasons(ours, asked, new Date(dueAt(leaf, callPolicy("never")).getTime() - 1))).toEqual([]);
+    expect(await reasons(ours, asked, after(20.01))).toEqual(["less than a third of its lifetime is left"]);
+    expect(await reasons(ours, asked, after(29.9))).toEqual(["less than a third of its lifetime is left"]);
     expect(await reasons(ours, asked, after(30))).toEqual(["it has expired"]);
   });
 
@@ -176,7 +178,7 @@ describe("standing() gives a reason to issue", () => {
   });
 });
 
-describe("standing() and the record of what was asked", () => {
+describe("assess() and the record of what was asked", () => {
   test("one that speaks of another certificate says nothing: the certificate does", async () => {
     const elsewhere = requestRecord(
       renamed({ commonName: "b" }),

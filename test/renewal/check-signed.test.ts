@@ -2,7 +2,7 @@ import { describe, expect, test } from "bun:test";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { FailureKind } from "../../lib/failure.ts";
-import { checkSigned } from "../../lib/tasks/check-signed.ts";
+import { checkSigned } from "../../lib/renewal/check-signed.ts";
 import type { SignedCertificate } from "../../lib/vault/pki.ts";
 import { readKey } from "../../lib/x509/key.ts";
 import type { Names } from "../../lib/x509/names.ts";
@@ -179,11 +179,11 @@ describe("checkSigned()", () => {
     expect(checkSigned(right, key, names, { host, server }).leaf.pem).toBe(right.certificate);
   });
 
-  test("refuses one that is valid by neither clock, and has a clock that was never set mended first", async () => {
+  test("refuses one that is valid by neither clock, and says to try again if a clock was never set", async () => {
     const cases: ReadonlyArray<readonly [host: Date, server: Date, code: FailureKind, words: string]> = [
-      [days(-1), days(-2), "data", "which is to come"],
+      [days(-1), days(-2), "data", "in the future"],
       [days(-1), days(31), "data", "and is valid by neither clock"],
-      [new Date(0), new Date(0), "temporary", "which is to come"],
+      [new Date(0), new Date(0), "temporary", "in the future"],
     ];
     for (const [host, server, code, words] of cases) {
       const failure = await failureOf(() => checkSigned(right, key, names, { host, server }));

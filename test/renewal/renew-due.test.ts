@@ -1,19 +1,18 @@
 import { afterAll, describe, expect, test } from "bun:test";
 import { chmodSync, chownSync, lstatSync, rmSync, statSync, writeFileSync } from "node:fs";
-import type { IssueOptions } from "../../lib/tasks/issue-certificate.ts";
 import { startCluster } from "../support/cluster-server.ts";
 import { opensslEcKey } from "../support/openssl.ts";
 import type { Fault } from "../support/relay.ts";
 import { createCa } from "../support/set.ts";
 import { treeOf } from "../support/tree.ts";
-import { day, expectMatching, names, type Place, placeOn } from "./issuing.ts";
+import { day, expectMatching, names, type Place, placeOn, type Wish } from "./place.ts";
 
 const cluster = await startCluster();
 afterAll(() => cluster[Symbol.asyncDispose]());
 
 const place = (fault?: Fault) => placeOn(cluster, fault);
 
-describe("issueCertificate() with ifDue", () => {
+describe("renew() when due", () => {
   test("touches nothing and asks nobody while what stands is as asked", async () => {
     await using it = place();
     await it.issue({ ifDue: true });
@@ -27,22 +26,22 @@ describe("issueCertificate() with ifDue", () => {
     expect(treeOf(it.folder)).toEqual(before);
   });
 
-  test("issues when a third of the life is left by the server's clock, and says why", async () => {
+  test("issues when a third of the lifetime is left by the server's clock, and says why", async () => {
     await using it = place();
     await it.issue();
-    const ahead = (days: number): IssueOptions["client"] => ({
+    const ahead = (days: number): NonNullable<Wish["client"]> => ({
       ...it.client,
       clockAheadMs: () => days * day,
     });
     expect(await it.issue({ ifDue: true, client: ahead(19.9) })).toMatchObject({ outcome: "not due" });
     expect(await it.issue({ ifDue: true, client: ahead(20.1) })).toMatchObject({
       outcome: "issued",
-      reasons: ["less than a third of its life is left"],
+      reasons: ["less than a third of its lifetime is left"],
       keyKept: true,
     });
   });
 
-  const changes: ReadonlyArray<readonly [name: string, more: Partial<IssueOptions>, reason: string]> = [
+  const changes: ReadonlyArray<readonly [name: string, more: Wish, reason: string]> = [
     [
       "a host name more",
       { names: { ...names, dnsNames: ["a.example.com", "b.example.com"] } },

@@ -1,7 +1,8 @@
 import { expect } from "bun:test";
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
-import { type IssueOptions, issueCertificate } from "../../lib/tasks/issue-certificate.ts";
+import { type Issued, type Renewal, type RenewalRun, renew } from "../../lib/renewal/issue.ts";
+import { type CaCheck, callPolicy } from "../../lib/renewal/policy.ts";
 import { createVaultClient } from "../../lib/vault/client.ts";
 import { isFor, readCertificates } from "../../lib/x509/certificate.ts";
 import { readKey } from "../../lib/x509/key.ts";
@@ -18,6 +19,13 @@ export const names = {
   ipAddresses: ["10.0.0.1"],
 };
 const suffixes = { key: "-key.pem", certificate: ".pem", ca: "-ca.pem" } as const;
+
+/** What a test asks for, beside the usual. */
+export interface Wish extends Partial<Omit<Renewal, "policy">>, Partial<RenewalRun> {
+  readonly ifDue?: boolean;
+  readonly force?: boolean;
+  readonly caCheck?: CaCheck;
+}
 
 /** A destination in a folder of its own, and what stands between it and the server. */
 export function placeOn(cluster: ClusterServer, fault?: Fault) {
@@ -42,18 +50,18 @@ export function placeOn(cluster: ClusterServer, fault?: Fault) {
           writeFileSync(path(file), content, { mode: file === "key" ? 0o600 : 0o644 });
       }
     },
-    issue: (more: Partial<IssueOptions> = {}) =>
-      issueCertificate({
-        client,
-        signPath: "demo/pki/etcd-k8s/sign/server",
-        names,
-        destination,
-        ifDue: false,
-        force: false,
-        caChain: false,
-        signal: AbortSignal.timeout(20_000),
-        ...more,
-      }),
+    issue: ({ ifDue = false, force = false, caCheck = "never", ...more }: Wish = {}): Promise<Issued> =>
+      renew(
+        {
+          signPath: "demo/pki/etcd-k8s/sign/server",
+          names,
+          destination,
+          caChain: false,
+          policy: ifDue && !force ? callPolicy(caCheck) : { renew: "now", newKey: force },
+          ...more,
+        },
+        { client, signal: AbortSignal.timeout(20_000), ...more },
+      ),
     async [Symbol.asyncDispose]() {
       await relay[Symbol.asyncDispose]();
       folder[Symbol.dispose]();

@@ -10,14 +10,14 @@ import { openssl, opensslEcKey, opensslRsaKey } from "../support/openssl.ts";
 import { type Fault, startRelay } from "../support/relay.ts";
 import { createCa } from "../support/set.ts";
 import { treeOf } from "../support/tree.ts";
-import { expectMatching, names, type Place, placeOn } from "./issuing.ts";
+import { expectMatching, names, type Place, placeOn } from "./place.ts";
 
 const cluster = await startCluster();
 afterAll(() => cluster[Symbol.asyncDispose]());
 
 const place = (fault?: Fault) => placeOn(cluster, fault);
 
-describe("issueCertificate() leaves everything as it is, and asks nobody, for", () => {
+describe("renew() leaves everything as it is, and asks nobody, for", () => {
   const refused: ReadonlyArray<
     readonly [name: string, code: FailureKind, words: string, make: (it: Place) => void]
   > = [
@@ -115,7 +115,7 @@ describe("issueCertificate() leaves everything as it is, and asks nobody, for", 
   }
 });
 
-describe("issueCertificate() changes nothing on disk when", () => {
+describe("renew() changes nothing on disk when", () => {
   const otherCa = createCa();
   /** Signs with a CA of our own in the server's place, whatever key is asked for. */
   const answer =

@@ -15,9 +15,8 @@ import {
   writeFileSync,
 } from "node:fs";
 import { join } from "node:path";
-import { lookAtSet } from "../../lib/host/certificate-look.ts";
 import { certificatePaths } from "../../lib/host/certificate-place.ts";
-import { readSet } from "../../lib/host/certificate-set.ts";
+import { lookAtSet, readSet } from "../../lib/host/certificate-set.ts";
 import { lockPlace } from "../../lib/host/certificate-write.ts";
 import { keepFoldersOpen } from "../../lib/host/folder.ts";
 import { trace } from "../crash/strace.ts";
@@ -27,46 +26,52 @@ import { snippet } from "../support/snippet.ts";
 
 const texts = { key: "a key\n", certificate: "a certificate\n", ca: "a CA\n" };
 
-/** A set at a destination, and the seal that it was noted with. */
-async function sealedSet(destination: string) {
-  let seal: string | undefined;
+/** Puts a set at a destination, and gives the fingerprint that its record was made with. */
+async function putSet(destination: string): Promise<string | undefined> {
+  let fingerprint: string | undefined;
   using place = await lockPlace(destination, undefined, { signal: AbortSignal.timeout(10_000) });
   const request = (given: string | undefined) => {
-    seal = given;
+    fingerprint = given;
     return "what was asked for\n";
   };
   place.replace({ ...texts, request }, {}, []);
-  return seal;
+  return fingerprint;
+}
+
+function fingerprintAt(destination: string): string | undefined {
+  const seen = lookAtSet(destination);
+  return seen.state === "unread" ? seen.fingerprint : undefined;
 }
 
 describe("lookAtSet()", () => {
-  test("finds the set as one who reads it does, and the seal that it was put there with", async () => {
+  test("sees what a reader of the set finds, and the fingerprint that it was put there with", async () => {
     using root = temporaryFolder();
     const destination = join(root.path, "kubelet");
-    const seal = await sealedSet(destination);
-    expect(seal).toMatch(/^\d+ /);
-    const [look, whole] = [lookAtSet(destination), readSet(destination)];
-    expect(look.seal).toBe(seal);
-    expect(whole.seal).toBeUndefined();
-    for (const name of ["key", "certificate", "ca", "request", "checkedAt", "isPending"] as const) {
-      expect(look[name]).toEqual(whole[name]);
+    const fingerprint = await putSet(destination);
+    expect(fingerprint).toMatch(/^\d+ /);
+    const [seen, whole] = [lookAtSet(destination), readSet(destination)];
+    if (seen.state !== "unread" || whole.state !== "whole") throw new Error("it is no whole set");
+    expect(seen.fingerprint).toBe(fingerprint ?? "");
+    expect(whole.files).toEqual(texts);
+    for (const name of ["request", "noted", "checkedAt", "isPending", "isClosed", "keyOrigin"] as const) {
+      expect(seen[name]).toEqual(whole[name]);
     }
-    expect(look).toMatchObject({ owner: whole.owner ?? {}, attributes: whole.attributes ?? {} });
+    expect(seen.attributes).toMatchObject(whole.attributes);
   });
 
-  test("opens none of the three files, unless it is asked for what is in one", async () => {
+  test("opens none of the three files", async () => {
     using root = temporaryFolder();
     const destination = join(root.path, "kubelet");
-    await sealedSet(destination);
-    const opened = async (code: string) => {
-      const words = `const set = lookAtSet(${JSON.stringify(destination)});\n${code}`;
-      const command = snippet("{ lookAtSet }", "host/certificate-look.ts", words);
+    await putSet(destination);
+    const opened = async (call: "lookAtSet" | "readSet") => {
+      const words = `if (${call}(${JSON.stringify(destination)}).state === "missing") process.exit(1)`;
+      const command = snippet(`{ ${call} }`, "host/certificate-set.ts", words);
       const run = await trace(command, { env: {}, folder: root.path });
       expect([run.code, run.stderr]).toEqual([0, ""]);
       return run.calls.filter(({ name, path }) => name === "openat" && path?.endsWith(".pem")).length;
     };
-    expect(await opened("if (set.seal === undefined || set.request === undefined) process.exit(1)")).toBe(0);
-    expect(await opened("if (set.certificate === undefined) process.exit(1)")).toBe(3);
+    expect(await opened("lookAtSet")).toBe(0);
+    expect(await opened("readSet")).toBe(3);
   });
 
   const current = (destination: string) => realpathSync(join(destination, "../.kubelet.set/current"));
@@ -103,17 +108,14 @@ describe("lookAtSet()", () => {
     ],
     ["exchanged with another", (it) => exchange(join(current(it), "key.pem"), join(current(it), "ca.pem"))],
   ];
-  test.each(changes)("gives another seal, and what is there, for one that was %s", async (_, change) => {
+  test.each(changes)("gives another fingerprint for a file that was %s", async (_, change) => {
     using root = temporaryFolder();
     const destination = join(root.path, "kubelet");
-    const seal = await sealedSet(destination);
+    const fingerprint = await putSet(destination);
     await laterThanATick();
     change(destination);
-    const look = lookAtSet(destination);
-    expect(look.seal).toMatch(/^\d+ /);
-    expect(look.seal).not.toBe(seal);
-    const { key, certificate, ca } = readSet(destination);
-    expect({ key: look.key, certificate: look.certificate, ca: look.ca }).toEqual({ key, certificate, ca });
+    expect(fingerprintAt(destination)).toMatch(/^\d+ /);
+    expect(fingerprintAt(destination)).not.toBe(fingerprint);
   });
 
   const others: ReadonlyArray<readonly [name: string, change: (destination: string) => void]> = [
@@ -135,20 +137,20 @@ describe("lookAtSet()", () => {
       },
     ],
   ];
-  test.each(others)("gives no seal, and reads what is there, where %s", async (_, change) => {
+  test.each(others)("takes no fingerprint, and reads what is there, if %s", async (_, change) => {
     using root = temporaryFolder();
     const destination = join(root.path, "kubelet");
-    await sealedSet(destination);
+    await putSet(destination);
     change(destination);
     const look = lookAtSet(destination);
-    expect(look.seal).toBeUndefined();
+    expect(look.state).not.toBe("unread");
     expect(look).toEqual(readSet(destination));
   });
 
   test("refuses a link that is none of ours, to the same file too", async () => {
     using root = temporaryFolder();
     const destination = join(root.path, "kubelet");
-    await sealedSet(destination);
+    await putSet(destination);
     const { ca } = certificatePaths(destination);
     const target = realpathSync(ca);
     rmSync(ca);
@@ -164,9 +166,9 @@ describe("lookAtSet()", () => {
       mkdirSync(folder);
       chownSync(folder, owner, owner);
       const destination = join(folder, "kubelet");
-      const seal = await sealedSet(destination);
+      const fingerprint = await putSet(destination);
       using folders = keepFoldersOpen();
-      expect(lookAtSet(destination, folders).seal).toBe(seal);
+      expect(lookAtSet(destination, folders)).toMatchObject({ state: "unread", fingerprint });
       expect(folders.open(folder).isLasting).toBe(owner === 0 ? true : undefined);
     }
   });

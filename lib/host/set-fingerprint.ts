@@ -1,0 +1,34 @@
+import { lstatSync, type Stats } from "node:fs";
+import { type Member, memberNames, members } from "./certificate-place.ts";
+
+/** What the system knows of each of the three files of a set. */
+export type MemberStats = Readonly<Record<Member, Stats>>;
+
+/** Undefined if one of them is missing, or can't be looked at. */
+export function statMembers(folder: string): MemberStats | undefined {
+  try {
+    const stat = (member: Member) => lstatSync(`${folder}/${members[member].name}`);
+    return { key: stat("key"), certificate: stat("certificate"), ca: stat("ca") };
+  } catch {
+    return undefined; // reading them will show what is wrong
+  }
+}
+
+/**
+ * What the file system says of three files: the same as long as nobody has touched them. Every write, chmod, chown and
+ * link sets a file's ctime, which no call sets back. Every copy, a restored one too, is a file of its own.
+ *
+ * The clock behind it ticks every few milliseconds. A write of the same length within the tick in which the file was made
+ * is not seen. Until the set is in place, its files are in a folder that only root may enter. After that only their owner
+ * may write them, and would spoil nothing but the certificate of his own service. Damage by the disk is not seen either,
+ * until the files are read: for the weekly CA check, by `status`, and for the next certificate. The device number is left
+ * out, since it may change at the next boot.
+ */
+export function fingerprintOf(stats: MemberStats): string {
+  return memberNames
+    .map((member) => {
+      const { ino, ctimeMs, size, mode, uid, gid } = stats[member];
+      return `${ino} ${ctimeMs} ${size} ${mode} ${uid} ${gid}`;
+    })
+    .join(", ");
+}

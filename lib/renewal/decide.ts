@@ -1,0 +1,290 @@
+import { hasWrongAttributes } from "../host/certificate-write.ts";
+import { defaultKeyMode } from "../host/key-mode.ts";
+import { keyFault } from "../host/key-origin.ts";
+import { type Clocks, laterClocks, untilMs } from "../vault/server-time.ts";
+import type { Certificate } from "../x509/certificate.ts";
+import { isSameKeyType, keyTypeName } from "../x509/key-type.ts";
+import { isSameNames, type Names } from "../x509/names.ts";
+import type { Inspected, Whole } from "./inspect.ts";
+import { dueAt, dueReason, nextCaCheck, type RenewalPolicy, urgentAt, waitsUntil } from "./policy.ts";
+import type { CertificateRequest, Placement } from "./request.ts";
+import type { CaOnServer } from "./server-ca.ts";
+import { correctedClocks, correctionsAfter, type Times, validityOf } from "./validity.ts";
+
+/** What is asked for at a destination. */
+export type Asked = CertificateRequest & Pick<Placement, "owner" | "keyMode">;
+
+/** What a run does about a destination. */
+export type Decision =
+  /** The key that stands must not be signed: another user may know it. */
+  | { readonly action: "refuse"; readonly fault: string }
+  | { readonly action: "issue"; readonly reasons: readonly string[] }
+  /** A certificate that is due waits for its window. */
+  | (Standing & { readonly action: "wait"; readonly until: Date })
+  /** It is time to ask the server for its CA, and to decide again with the answer. */
+  | (Standing & { readonly action: "check CA" })
+  /** The server's CA has a new certificate for the same key: the CA file is replaced, and nothing else. */
+  | (Standing & { readonly action: "refresh CA" })
+  /** @property caCheckAt a CA check was asked for now, and waits for the window that opens then */
+  | (Standing & { readonly action: "none"; readonly caCheckAt?: Date | undefined });
+
+/** A certificate that stays for now. */
+interface Standing {
+  readonly certificate: Certificate;
+  readonly dueAt: Date;
+  readonly reasons: readonly string[];
+  /** `fix`: owner or mode are wrong. `rewrite`: another mode of the key is asked for than is recorded. */
+  readonly files: "right" | "fix" | "rewrite";
+}
+
+/** Reasons why a certificate is due for what the server's CA is. */
+export const caReasons: Readonly<Partial<Record<CaOnServer, string>>> = {
+  other: "the server has another CA by now",
+  renewed: "the server's CA has a new certificate",
+};
+
+/**
+ * What to do about what stands at a destination. Pure: it asks no clock, no disk and no server.
+ *
+ * @param clocks what they show now
+ * @param ca the CA file beside the server's CA; undefined if the server was not asked
+ */
+export function decide(
+  inspected: Inspected,
+  asked: Asked,
+  policy: RenewalPolicy,
+  clocks: Clocks,
+  ca?: CaOnServer,
+): Decision {
+  const isNewKey = policy.renew === "now" && policy.newKey;
+  const fault = isNewKey ? undefined : foreignKey(inspected, asked);
+  if (fault !== undefined) return { action: "refuse", fault };
+  if (policy.renew === "now") return { action: "issue", reasons: [] };
+  const {
+    reasons,
+    isUsable,
+    certificate,
+    clocks: corrected = clocks,
+  } = assess(inspected, asked, policy, clocks);
+  if (certificate === undefined) return { action: "issue", reasons };
+  const standing: Standing = {
+    certificate,
+    dueAt: dueAt(certificate, policy),
+    reasons,
+    files: filesOf(inspected, asked),
+  };
+  const opensAt = waitsUntil(policy, certificate, clocks.host, corrected);
+  if (policy.renew === "always" || reasons.length > 0) {
+    return isUsable && opensAt !== undefined
+      ? { action: "wait", until: opensAt, ...standing }
+      : { action: "issue", reasons };
+  }
+  const checkedAt = inspected.state === "whole" ? inspected.checkedAt : undefined;
+  const checkAt = nextCaCheck(policy, checkedAt, clocks.host);
+  if (checkAt === undefined || clocks.host < checkAt) return { action: "none", ...standing };
+  if (opensAt !== undefined) return { action: "none", caCheckAt: opensAt, ...standing };
+  if (ca === undefined) return { action: "check CA", ...standing };
+  // A CA check may lead to a new certificate, so it waits for the window as well.
+  if (ca === "other") return { action: "issue", reasons: [caReasons.other ?? ""] };
+  return { action: ca === "renewed" ? "refresh CA" : "none", ...standing };
+}
+
+/** Why the key that stands must not be signed, in a few words; undefined if it may be, or if there is none. */
+export function foreignKey(inspected: Inspected, { owner }: Pick<Placement, "owner">): string | undefined {
+  if (inspected.state === "missing" || inspected.state === "hidden") return undefined;
+  const { keyOrigin, placement } = inspected;
+  return keyOrigin && keyFault(keyOrigin, owner, placement.home);
+}
+
+/** The mode that a key is to have: a call that asks for none keeps the one that was asked for before. */
+export function keyModeOf(inspected: Inspected, { keyMode }: Pick<Placement, "keyMode">): number | undefined {
+  const recorded = "placement" in inspected ? inspected.placement.keyMode : undefined;
+  return keyMode ?? recorded;
+}
+
+function filesOf(inspected: Inspected, asked: Asked): Standing["files"] {
+  if (!("placement" in inspected)) return "right";
+  const { keyOrigin, placement } = inspected;
+  const { owner, keyMode } = asked;
+  const isOtherMode = keyMode !== undefined && keyMode !== (placement.keyMode ?? defaultKeyMode);
+  // The key is put there anew, tied to its destination, before its group can read it.
+  if (keyOrigin !== undefined && isOtherMode) return "rewrite";
+  const wanted = { owner, keyMode: keyModeOf(inspected, asked) };
+  return hasWrongAttributes(inspected, wanted) ? "fix" : "right";
+}
+
+/** What is to be said of a certificate, the server's CA aside. */
+export interface Assessment {
+  /** Why it is due, each in a few words; none if it is not. */
+  readonly reasons: readonly string[];
+  /** It still serves: it fits its key and its CA, and has not ended. */
+  readonly isUsable: boolean;
+  /** Undefined if it can't be read. */
+  readonly certificate?: Certificate | undefined;
+  /** As far as they can be right about that certificate. */
+  readonly clocks?: Clocks;
+}
+
+/** Whether what stands at a destination is what is asked for, and for long enough. */
+export function assess(
+  inspected: Inspected,
+  asked: CertificateRequest,
+  policy: RenewalPolicy,
+  now: Clocks,
+): Assessment {
+  switch (inspected.state) {
+    case "missing":
+      return { reasons: ["there is none yet"], isUsable: false };
+    case "partial":
+      return { reasons: [inspected.reason], isUsable: false };
+    case "hidden": {
+      const { certificate } = inspected;
+      if (certificate === undefined) return { reasons: [], isUsable: true };
+      const { isValid, reasons, clocks } = ageOf(certificate, policy, now);
+      return { reasons, isUsable: isValid, certificate, clocks };
+    }
+    case "whole":
+      return assessWhole(inspected, asked, policy, now);
+  }
+}
+
+function assessWhole(
+  whole: Whole,
+  asked: CertificateRequest,
+  policy: RenewalPolicy,
+  now: Clocks,
+): Assessment {
+  const { certificate, keyType, issuedFor } = whole;
+  const age = ageOf(certificate, policy, now, issuedFor?.issued);
+  const broken = [
+    whole.keyMatches ? [] : ["the key belongs to another certificate"],
+    whole.caMatches ? [] : ["the CA file's CA did not sign it"],
+    age.isValid ? [] : age.reasons,
+  ].flat();
+  const reasons = [
+    broken,
+    asked.keyType === undefined || isSameKeyType(keyType, asked.keyType)
+      ? []
+      : [`the key is ${keyTypeName(keyType)}, not ${keyTypeName(asked.keyType)}`],
+    requestReasons(whole, asked),
+    broken.length === 0 ? age.reasons : [],
+  ].flat();
+  return { reasons, isUsable: broken.length === 0, certificate, clocks: age.clocks };
+}
+
+/** How old a certificate is. */
+interface Age {
+  /** By either clock. */
+  readonly isValid: boolean;
+  /** Why it is due for its age: at most one. */
+  readonly reasons: readonly string[];
+  /** As far as they can be right about it. */
+  readonly clocks: Clocks;
+}
+
+/**
+ * A certificate by its times alone: due if either clock says so, and valid if either says so.
+ *
+ * @param issued what the clocks showed when it was issued
+ */
+export function ageOf(certificate: Times, policy: RenewalPolicy, now: Clocks, issued?: Clocks): Age {
+  const due = dueAt(certificate, policy);
+  const clocks = correctedClocks({ notBefore: certificate.notBefore, dueAt: due }, issued, now);
+  const validity = validityOf(certificate, clocks);
+  if (validity !== "valid") {
+    const words = {
+      ended: "it has expired",
+      "not yet": "it is not valid yet",
+      neither: "it is valid by no clock",
+    };
+    return { isValid: false, reasons: [words[validity]], clocks };
+  }
+  const isPast = (moment: Date) => untilMs(clocks, moment) <= 0;
+  if (isPast(certificate.notAfter)) {
+    const whose = clocks.host >= certificate.notAfter ? "this host's clock" : "the server's clock";
+    return { isValid: true, reasons: [`it has expired by ${whose}`], clocks };
+  }
+  return { isValid: true, reasons: isPast(due) ? [dueReason(certificate, policy)] : [], clocks };
+}
+
+/**
+ * How what is asked for differs from what the certificate was issued for. Without a record (plain files of the Go tool)
+ * the certificate itself is compared. With one it is not: a role may leave out what was asked for, an organisation say,
+ * and each run would then issue a new certificate.
+ */
+function requestReasons({ certificate, issuedFor }: Whole, asked: CertificateRequest): string[] {
+  const otherNames = "the names are not those asked for";
+  if (issuedFor === undefined) {
+    const isSame = isSameNames(namesOf(certificate, asked), asked.names, certificate.commonName);
+    return isSame ? [] : [otherNames];
+  }
+  const chain = asked.caChain ? "the whole chain" : "the signer alone";
+  return [
+    issuedFor.signPath === asked.signPath ? [] : [`it came from ${issuedFor.signPath}`],
+    isSameNames(issuedFor.names, asked.names) ? [] : [otherNames],
+    issuedFor.caChain === asked.caChain ? [] : [`the CA file is to hold ${chain}`],
+  ].flat();
+}
+
+/** An organisation that nobody asked for comes from the role. */
+function namesOf(certificate: Certificate, asked: CertificateRequest): Names {
+  const { commonName, organisations, dnsNames, ipAddresses } = certificate;
+  const theirs = asked.names.organisations.length === 0 ? [] : organisations;
+  return { commonName, organisations: theirs, dnsNames, ipAddresses };
+}
+
+/** Whether a run changes files then. */
+export function isChange({ action }: Decision): boolean {
+  return action === "issue" || action === "refresh CA";
+}
+
+/**
+ * When a run will replace the certificate or its CA file, by this host's clock, if nothing else changes until then. It
+ * holds no rule of its own: it decides at each moment at which the decision can change, and gives the first one at which
+ * that is a change of files.
+ *
+ * @param ca the CA file beside the server's CA, as it is now
+ * @returns undefined for never
+ */
+export function nextChange(
+  inspected: Inspected,
+  asked: Asked,
+  policy: RenewalPolicy,
+  now: Clocks,
+  ca?: CaOnServer,
+): Date | undefined {
+  const moments = turningPoints(inspected, policy, now);
+  const start = now.host.getTime();
+  for (let i = 0; i < moments.length; i++) {
+    moments.sort((a, b) => a - b);
+    const ms = moments[i] ?? start;
+    if (ms < start) continue;
+    const decision = decide(inspected, asked, policy, laterClocks(now, ms - start), ca);
+    if (isChange(decision)) return new Date(ms);
+    const opensAt =
+      decision.action === "wait" ? decision.until : "caCheckAt" in decision && decision.caCheckAt;
+    if (opensAt && !moments.includes(opensAt.getTime())) moments.push(opensAt.getTime());
+  }
+  return undefined;
+}
+
+/** By the host's clock, in milliseconds: now, and when a certificate becomes due or urgent, or a CA check does. */
+function turningPoints(inspected: Inspected, policy: RenewalPolicy, now: Clocks): number[] {
+  const start = now.host.getTime();
+  if (inspected.state !== "whole" && inspected.state !== "hidden") return [start];
+  const { certificate } = inspected;
+  if (certificate === undefined) return [start];
+  const issued = inspected.state === "whole" ? inspected.issuedFor?.issued : undefined;
+  const due = dueAt(certificate, policy);
+  // A clock that is known to be ahead only later shows another time from then on.
+  const shifts = [0, ...correctionsAfter(due, issued, now)];
+  const byAge = shifts.flatMap((shift) => {
+    const then = laterClocks(now, shift);
+    const { clocks } = ageOf(certificate, policy, then, issued);
+    const ends = [due, urgentAt(certificate), certificate.notAfter];
+    return [shift, ...ends.map((moment) => shift + untilMs(clocks, moment))].map((ms) => start + ms);
+  });
+  const checkedAt = inspected.state === "whole" ? inspected.checkedAt : undefined;
+  const checkAt = nextCaCheck(policy, checkedAt, now.host);
+  return [...byAge, ...(checkAt === undefined ? [] : [checkAt.getTime()])];
+}

@@ -1,0 +1,145 @@
+import {
+  readPublicFiles,
+  readSet,
+  type SeenSet,
+  type SetFacts,
+  type SetFiles,
+} from "../host/certificate-set.ts";
+import type { Ownership } from "../host/durable.ts";
+import {
+  type Certificate,
+  isFor,
+  isSignedBy,
+  knownCertificate,
+  readCertificates,
+} from "../x509/certificate.ts";
+import { readKey } from "../x509/key.ts";
+import type { KeyType } from "../x509/key-type.ts";
+import {
+  type CheckedRecord,
+  isRecorded,
+  isUntouched,
+  parsePlacement,
+  parseRecord,
+  type RecordedPlacement,
+  type RequestRecord,
+} from "./request.ts";
+
+/** What stands at a destination, read as far as a decision needs it. */
+export type Inspected = Missing | PartialSet | Whole | Hidden;
+
+/** None of the three files. */
+interface Missing {
+  readonly state: "missing";
+}
+
+/** Facts of a set, its records parsed. */
+interface Facts extends Omit<SetFacts, "request" | "noted"> {
+  /** Undefined for plain files, and for a record that can't be read. */
+  readonly record: RequestRecord | undefined;
+  readonly placement: RecordedPlacement;
+}
+
+/** Some files, or files of which one can't be read. */
+interface PartialSet extends Facts {
+  readonly state: "partial";
+  /** In a few words. */
+  readonly reason: string;
+}
+
+/** Key, certificate and CA. */
+export interface Whole extends Facts {
+  readonly state: "whole";
+  /** Beyond its times it is read from the disk when it is asked for. */
+  readonly certificate: Certificate;
+  readonly keyType: KeyType;
+  readonly keyMatches: boolean;
+  /** A CA of the CA file has signed the certificate. */
+  readonly caMatches: boolean;
+  /** The record of the request that this certificate was issued for; undefined if there is none. */
+  readonly issuedFor: RequestRecord | undefined;
+}
+
+/** A certificate whose key this user may not read. */
+interface Hidden {
+  readonly state: "hidden";
+  /** Undefined if it can't be read either. */
+  readonly certificate: Certificate | undefined;
+}
+
+const certificateFile = "the certificate file";
+
+/**
+ * Reads what was seen at a destination. Files that are those that were checked when they were put there, by their
+ * fingerprint or to the byte, are not parsed again. Loads nothing beyond the runtime's own reader.
+ *
+ * @throws Failure as `readSet`
+ */
+export async function inspect(destination: string, seen: SeenSet): Promise<Inspected> {
+  if (seen.state === "missing") return seen;
+  const facts = factsOf(seen);
+  const { record } = facts;
+  if (seen.state === "unread") {
+    if (!isUntouched(record, seen.fingerprint)) return await inspect(destination, readSet(destination));
+    return recorded(facts, record, () => readPublicFiles(destination).certificate ?? "");
+  }
+  if (seen.state === "partial") {
+    const missing = (["key", "certificate", "ca"] as const).filter((it) => seen.files[it] === undefined);
+    return { state: "partial", reason: `${missing.join(" and ")} missing`, ...facts };
+  }
+  const { files } = seen;
+  if (isRecorded(record, files)) return recorded(facts, record, () => files.certificate);
+  try {
+    return await parsed(facts, files);
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    return { state: "partial", reason, ...facts };
+  }
+}
+
+function factsOf({ request, noted, ...seen }: Exclude<SeenSet, { readonly state: "missing" }>): Facts {
+  const { attributes, keyOrigin, checkedAt, isPending, isClosed } = seen;
+  return {
+    ...{ attributes, keyOrigin, checkedAt, isPending, isClosed },
+    record: parseRecord(request),
+    placement: placementOf(noted, attributes.key),
+  };
+}
+
+/** Release 1.0.0 recorded neither home nor owner: its files belong to the owner that was asked for. */
+function placementOf(noted: string | undefined, key: Ownership | undefined): RecordedPlacement {
+  const placement = parsePlacement(noted);
+  const isOld = placement.home === undefined && parseRecord(noted) !== undefined;
+  return isOld ? { ...placement, owner: key && { uid: key.uid, gid: key.gid } } : placement;
+}
+
+function recorded(facts: Facts, record: CheckedRecord, read: () => string): Whole {
+  const { keyType, notBefore, notAfter } = record.checked;
+  const times = { notBefore: new Date(notBefore), notAfter: new Date(notAfter) };
+  return {
+    state: "whole",
+    ...facts,
+    certificate: knownCertificate(read, certificateFile, times),
+    keyType,
+    keyMatches: true,
+    caMatches: true,
+    issuedFor: record,
+  };
+}
+
+/** @throws Failure (data) for a file that can't be read */
+async function parsed(facts: Facts, files: SetFiles): Promise<Whole> {
+  const { record } = facts;
+  const key = await readKey(files.key, "the key");
+  const [certificate] = readCertificates(files.certificate, certificateFile);
+  const authorities = readCertificates(files.ca, "the CA file");
+  return {
+    state: "whole",
+    ...facts,
+    certificate,
+    keyType: key.type,
+    keyMatches: isFor(certificate, key.key),
+    caMatches: authorities.some((ca) => isSignedBy(certificate, ca)),
+    issuedFor: record?.certificate === certificate.x509.fingerprint256 ? record : undefined,
+  };
+}

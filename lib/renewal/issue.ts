@@ -1,0 +1,367 @@
+import { formatMinute } from "../duration.ts";
+import { Failure } from "../failure.ts";
+import { certificatePaths, type Member } from "../host/certificate-place.ts";
+import { lookAtSet, type SeenSet, type SetFiles, type StoredSet } from "../host/certificate-set.ts";
+import { fixAttributes, type LockedPlace, lockPlace, type SetAttributes } from "../host/certificate-write.ts";
+import type { Ownership } from "../host/durable.ts";
+import { printable } from "../host/file-error.ts";
+import { defaultKeyMode, groupReads, keyModeText } from "../host/key-mode.ts";
+import type { SetHome } from "../host/key-origin.ts";
+import type { VaultClient } from "../vault/client.ts";
+import { issuerOfSignPath, readIssuerChain, signCsr } from "../vault/pki.ts";
+import { type Clocks, clockNote, learnServerTime, readClocks } from "../vault/server-time.ts";
+import { type Certificate, isSameCertificate } from "../x509/certificate.ts";
+import { generateKey, type PrivateKey, readKey } from "../x509/key.ts";
+import { defaultKeyType, isSameKeyType, type KeyType } from "../x509/key-type.ts";
+import { longestCommonName } from "../x509/names.ts";
+import { type CheckedCertificate, chainOf, checkSigned } from "./check-signed.ts";
+import { type Decision, decide, keyModeOf } from "./decide.ts";
+import { type Inspected, inspect } from "./inspect.ts";
+import { dueAt, type RenewalPolicy } from "./policy.ts";
+import { type CertificateRequest, type Placement, requestRecord, withKeyMode } from "./request.ts";
+import { askServerCa, compareCa, type ServerCa, serverCaId } from "./server-ca.ts";
+import { explainRefusal } from "./sign-refusal.ts";
+
+/** A certificate to be kept, and the rule by which it is renewed. */
+export interface Renewal extends CertificateRequest, Placement {
+  readonly policy: RenewalPolicy;
+}
+
+/** What a run brings along for it. */
+export interface RenewalRun {
+  /** With a token that may use the sign path. */
+  readonly client: VaultClient;
+  /** Ends the waiting for another run. */
+  readonly signal: AbortSignal;
+  readonly onNote?: ((sentence: string) => void) | undefined;
+  /** What was just seen at the destination. @default looks */
+  readonly seen?: SeenSet | undefined;
+  /** As `readIssuerChain`. @default asks the server each time */
+  readonly readIssuers?: (issuer: string) => Promise<readonly string[]>;
+  /** Records on disk, before the change, that somebody has to act on it: see `takePending`. */
+  readonly keepsPending?: boolean;
+}
+
+/** What a run has done about a certificate. */
+export interface Issued {
+  readonly outcome: "issued" | "not due" | "waiting" | "CA refreshed";
+  readonly certificate: Certificate;
+  /** When the certificate is due. */
+  readonly dueAt: Date;
+  /** Why it was issued, or why it is due; empty for a call that issues in any case. */
+  readonly reasons: readonly string[];
+  /** When a waiting certificate will be replaced. */
+  readonly waitsUntil?: Date;
+  readonly keyType?: KeyType;
+  readonly keyKept?: boolean;
+  /** Somebody has to act on this change, or on one before it. */
+  readonly isPending: boolean;
+}
+
+type Job = Renewal & RenewalRun;
+
+type Allowed = Exclude<Decision, { readonly action: "refuse" }>;
+type Kept = Exclude<Allowed, { readonly action: "issue" }>;
+
+/** What stands at a destination, and what was decided about it. */
+interface Judged {
+  readonly inspected: Inspected;
+  readonly decision: Allowed;
+}
+
+/** What stands there under the lock, with the files' text. */
+interface LockedState {
+  readonly stored: StoredSet;
+  readonly inspected: Inspected;
+}
+
+/**
+ * Keeps one certificate as it is asked for: decides by what stands at the destination, and if a new one is due, has the
+ * key signed and puts key, certificate and CA there as one set.
+ *
+ * @throws Failure; nothing at the destination has changed then
+ */
+export async function renew(renewal: Renewal, run: RenewalRun): Promise<Issued> {
+  const job: Job = { ...renewal, ...run };
+  if (job.policy.renew === "due") await learnServerTime(job.client);
+  const clock = clockNote(job.client);
+  if (clock !== undefined) job.onNote?.(clock);
+  const { inspected, decision } = await judge(job, job.seen ?? lookAtSet(job.destination));
+  if (decision.action === "none" || decision.action === "wait") {
+    if (decision.files !== "rewrite") return settled(job, inspected, decision);
+  }
+  using place = await lockPlace(job.destination, job.owner, { signal: job.signal, onWait: job.onNote });
+  // Another run may have issued it while this one waited.
+  const stored = place.read();
+  const again = await judge(job, stored);
+  const state = { stored, inspected: again.inspected };
+  if (again.decision.action === "issue") return await issue(place, state, again.decision.reasons, job);
+  return await keep(place, state, again.decision, job);
+}
+
+/** @throws Failure (data) for a key that must not be signed */
+async function judge(job: Job, seen: SeenSet): Promise<Judged> {
+  const inspected = await inspect(job.destination, seen);
+  const decision = decide(inspected, job, job.policy, readClocks(job.client));
+  if (decision.action === "refuse") throw foreignKeyFailure(job.destination, decision.fault);
+  return { inspected, decision };
+}
+
+/** What stays as it is, its owner and modes aside. */
+function settled(job: Job, inspected: Inspected, decision: Kept): Issued {
+  if (decision.action !== "wait" && decision.files === "fix") tryTo(job, () => fixFiles(inspected, job));
+  const isCheckAsked = job.policy.renew !== "now" && job.policy.caCheck === "now";
+  if (isCheckAsked && decision.action === "none" && decision.caCheckAt !== undefined) {
+    job.onNote?.(
+      `the server's CA is not looked at before its window, at ${formatMinute(decision.caCheckAt)} UTC`,
+    );
+  }
+  const { certificate, dueAt, reasons } = decision;
+  const isPending = isPendingOf(inspected);
+  return decision.action === "wait"
+    ? { outcome: "waiting", waitsUntil: decision.until, certificate, dueAt, reasons, isPending }
+    : { outcome: "not due", certificate, dueAt, reasons, isPending };
+}
+
+/** A certificate that stays: its key may have to get another mode, and its CA may have to be checked. */
+async function keep(place: LockedPlace, state: LockedState, decision: Kept, job: Job): Promise<Issued> {
+  const { stored, inspected } = state;
+  const request = decision.files === "rewrite" ? recordKeyMode(place, state, job) : undefined;
+  const outcome = settled(job, inspected, decision);
+  if (decision.action !== "check CA" || stored.state !== "whole") return outcome;
+  const answer = await askServerCa(() => readIssuers(job));
+  const record = "record" in inspected ? inspected.record : undefined;
+  const ca = compareCa(stored.files.ca, decision.certificate, record, answer);
+  const next = decide(inspected, job, job.policy, readClocks(job.client), ca);
+  if (next.action === "issue") return await issue(place, state, next.reasons, job, answer);
+  if (answer instanceof Failure && ca === "unknown") throw answer;
+  if (next.action !== "refresh CA" || answer instanceof Failure) {
+    tryTo(job, () => place.markChecked());
+    return outcome;
+  }
+  refreshCa(place, { ...state, request: request ?? stored.request ?? "" }, decision.certificate, answer, job);
+  return { ...outcome, outcome: "CA refreshed", isPending: job.keepsPending === true || outcome.isPending };
+}
+
+/** The CA has a new certificate for the same key, with a later end say: the certificates that it signed stay good. */
+function refreshCa(
+  place: LockedPlace,
+  { stored, inspected, request }: LockedState & { readonly request: string },
+  certificate: Certificate,
+  [issuer, ...above]: ServerCa,
+  job: Job,
+): void {
+  if (stored.state !== "whole") return;
+  const ca = join(job.caChain ? chainOf(certificate, issuer, above) : [issuer]);
+  place.replace(
+    { ...stored.files, ca, request },
+    attributesOf(inspected, job),
+    job.keepsPending === true ? ["ca"] : [],
+  );
+}
+
+function isPendingOf(inspected: Inspected): boolean {
+  return "isPending" in inspected && inspected.isPending;
+}
+
+/** Puts the key there anew with a mode that was asked for since, and records it for calls that ask for none. */
+function recordKeyMode(place: LockedPlace, { stored, inspected }: LockedState, job: Job): string | undefined {
+  if (stored.state !== "whole") return undefined;
+  const { keyMode = defaultKeyMode } = job;
+  let request = "";
+  const note = (_: string | undefined, home: SetHome) => {
+    request = withKeyMode(stored.request ?? "", keyMode, home);
+    return request;
+  };
+  place.replace({ ...stored.files, request: note }, attributesOf(inspected, job), []);
+  return request;
+}
+
+function attributesOf(inspected: Inspected, job: Job): SetAttributes {
+  return { owner: job.owner ?? inherited(inspected), keyMode: keyModeOf(inspected, job) };
+}
+
+/** A service that reads the key as its own user goes on to do so. Only root can give files away. */
+function inherited(inspected: Inspected): Ownership | undefined {
+  const key = "attributes" in inspected ? inspected.attributes.key : undefined;
+  return process.getuid?.() === 0 && key !== undefined ? { uid: key.uid, gid: key.gid } : undefined;
+}
+
+/** Does what must not fail the run, since the certificate is right without it. A failure becomes a note. */
+function tryTo({ onNote }: Job, act: () => void): void {
+  try {
+    act();
+  } catch (error) {
+    if (!(error instanceof Failure)) throw error;
+    onNote?.(error.message);
+  }
+}
+
+function fixFiles(inspected: Inspected, job: Job): void {
+  const { destination, owner, onNote } = job;
+  const { fixed, linked } = fixAttributes(destination, { owner, keyMode: keyModeOf(inspected, job) });
+  for (const path of fixed) onNote?.(`${path} has its owner and mode set again`);
+  for (const path of linked) {
+    onNote?.(`${path} has another name (a hard link), so its owner and mode are left as they are`);
+  }
+}
+
+/** @param named the CA that the server has just named, if it was asked */
+async function issue(
+  place: LockedPlace,
+  { stored, inspected }: LockedState,
+  reasons: readonly string[],
+  job: Job,
+  named?: ServerCa | Failure,
+): Promise<Issued> {
+  const standing: Partial<SetFiles> = stored.state === "missing" ? {} : stored.files;
+  const { key, kept } = await chooseKey(standing.key, job);
+  noteLongName(job);
+  const { signed, serverCa } = await signAndAsk(key, standing.ca, inspected, job, named);
+  const { leaf, intermediates, authorities, now } = signed;
+  noteIgnored(leaf, job);
+  const files = {
+    key: key.pem,
+    certificate: join([leaf, ...intermediates]),
+    ca: caFileOf(authorities, job),
+  };
+  const request = (fingerprint?: string, home?: SetHome) =>
+    requestRecord(
+      { ...job, keyMode: keyModeOf(inspected, job) },
+      leaf,
+      { files, keyType: key.type, fingerprint, issued: now, serverCa },
+      home,
+    );
+  const changed: Member[] = ["certificate"];
+  if (!kept) changed.push("key");
+  if (files.ca !== standing.ca) changed.push("ca");
+  const pending = job.keepsPending === true ? changed : [];
+  place.replace({ ...files, request }, attributesOf(inspected, job), pending);
+  noteNarrowed(inspected, job);
+  return {
+    outcome: "issued",
+    certificate: leaf,
+    dueAt: dueAt(leaf, job.policy),
+    reasons,
+    keyType: key.type,
+    keyKept: kept,
+    isPending: job.keepsPending === true || isPendingOf(inspected),
+  };
+}
+
+function noteIgnored(leaf: Certificate, { names, onNote }: Job): void {
+  const ignored = names.organisations.filter((name) => !leaf.organisations.includes(name));
+  if (ignored.length === 0) return;
+  const list = ignored.map((it) => JSON.stringify(it)).join(", ");
+  onNote?.(`the role decides the organisation, and did not take ${list}`);
+}
+
+/** A service that read the key by its group can't any more: this note is better than its failure. */
+function noteNarrowed(inspected: Inspected, job: Job): void {
+  const found = "attributes" in inspected ? inspected.attributes.key?.mode : undefined;
+  const [before = 0, after = defaultKeyMode] = [found, keyModeOf(inspected, job)];
+  if ((before & ~after & groupReads) === 0) return;
+  job.onNote?.(
+    `the mode of ${printable(certificatePaths(job.destination).key)} was ${keyModeText(before)} and is ` +
+      `${keyModeText(after)} now: its group can't read it any more, unless mode 0640 is asked for ` +
+      "(--key-mode, key_mode in a manifest)",
+  );
+}
+
+function noteLongName({ names: { commonName }, onNote }: Job): void {
+  if (commonName.length <= longestCommonName) return;
+  onNote?.(
+    `the common name ${printable(commonName)} has ${commonName.length} characters: RFC 5280 allows ${longestCommonName}, ` +
+      "and a program that keeps to that may refuse the certificate",
+  );
+}
+
+type Signed = CheckedCertificate & { readonly now: Clocks };
+
+/** Has the key signed. Also gives the CA that the server named before it signed; undefined if that is not known. */
+async function signAndAsk(
+  key: PrivateKey,
+  caFile: string | undefined,
+  inspected: Inspected,
+  job: Job,
+  named: ServerCa | Failure | undefined,
+): Promise<{ readonly signed: Signed; readonly serverCa: string | undefined }> {
+  const signed = await sign(key, job);
+  if (named !== undefined) return { signed, serverCa: serverCaId(named) };
+  const before = "record" in inspected ? inspected.record?.serverCa : undefined;
+  // The same CA has signed as before, so what the server said before that certificate is true of this one.
+  if (before !== undefined && caFile === caFileOf(signed.authorities, job))
+    return { signed, serverCa: before };
+  const answer = await askServerCa(() => readIssuers(job));
+  const serverCa = serverCaId(answer);
+  const isExpected = !(answer instanceof Failure) && isSameCertificate(signed.authorities[0], answer[0]);
+  if (serverCa === undefined || isExpected) return { signed, serverCa };
+  try {
+    // The server may have got another CA after it signed. The record must be from before: so it signs again.
+    return { signed: await sign(key, job), serverCa };
+  } catch (error) {
+    if (error instanceof Failure) return { signed, serverCa: undefined };
+    throw error;
+  }
+}
+
+function caFileOf(authorities: ServerCa, { caChain }: Job): string {
+  return join(caChain ? authorities : [authorities[0]]);
+}
+
+async function sign(key: PrivateKey, { client, names, signPath }: Job): Promise<Signed> {
+  const { createCsr } = await import("../x509/csr.ts");
+  const csr = createCsr(key, names);
+  const signed = await signCsr(client, signPath, { csr, ...names }).catch(async (error) => {
+    throw await explainRefusal(client, signPath, error);
+  });
+  // After the answer, which tells the server's time.
+  const now = readClocks(client);
+  return { ...checkSigned(signed, key, names, now), now };
+}
+
+async function readIssuers({ client, signPath, readIssuers }: Job): Promise<readonly string[]> {
+  const issuer = issuerOfSignPath(signPath);
+  return await (readIssuers?.(issuer) ?? readIssuerChain(client, issuer));
+}
+
+/** Keeps the key that stands, unless a new one is asked for: by `--force`, or by another key type. */
+async function chooseKey(
+  standing: string | undefined,
+  { destination, policy, keyType }: Job,
+): Promise<{ key: PrivateKey; kept: boolean }> {
+  const isNewKey = policy.renew === "now" && policy.newKey;
+  if (standing !== undefined && !isNewKey) {
+    const key = await readStandingKey(standing, certificatePaths(destination).key);
+    if (keyType === undefined || isSameKeyType(key.type, keyType)) return { key, kept: true };
+  }
+  return { key: await generateKey(keyType ?? defaultKeyType), kept: false };
+}
+
+/** The Failure (data) for a key that must not be signed: another user may know it. */
+export function foreignKeyFailure(destination: string, fault: string): Failure {
+  const { key } = certificatePaths(destination);
+  return new Failure("data", `${printable(key)} is not used: ${fault}`, {
+    hint:
+      "nothing was changed; look at how it came there, and give its user as the owner if that is right, " +
+      "or have a new key made: remove it, or use --force in a direct call",
+  });
+}
+
+async function readStandingKey(pem: string, path: string): Promise<PrivateKey> {
+  try {
+    return await readKey(pem, path);
+  } catch (error) {
+    if (!(error instanceof Failure)) throw error;
+    throw new Failure("data", error.message, {
+      hint:
+        error.hint ??
+        "it is left as it is; remove it, or use --force in a direct call, to have a new one made",
+      cause: error.cause,
+    });
+  }
+}
+
+function join(certificates: readonly Certificate[]): string {
+  return certificates.map(({ pem }) => pem).join("");
+}

@@ -1,0 +1,110 @@
+import type { Manifest } from "../manifest/manifest.ts";
+import { isOpen, nextOpening, type Window } from "../manifest/window.ts";
+import { type Clocks, tolerableMs, untilMs } from "../vault/server-time.ts";
+import { lifetimeMs, type Times } from "./validity.ts";
+
+/** When to ask the server whether its CA has changed, for a certificate that is not due. */
+export type CaCheck = "never" | "weekly" | "now";
+
+/** When a certificate is renewed. */
+export type RenewalPolicy =
+  /** Whatever stands there. */
+  | { readonly renew: "now"; readonly newKey: boolean }
+  /** `due`: once it is due. `always`: at each run. */
+  | {
+      readonly renew: "due" | "always";
+      readonly fraction: Fraction;
+      /** When a certificate that is still of use may be replaced; none for at any time. */
+      readonly windows: readonly Window[];
+      readonly caCheck: CaCheck;
+    };
+
+/** How much of a lifetime is left when a certificate becomes due. */
+export interface Fraction {
+  readonly usual: Part;
+  /** Of a lifetime shorter than ten days. */
+  readonly short: Part;
+}
+
+interface Part {
+  readonly part: number;
+  readonly words: string;
+}
+
+const aThird: Part = { part: 1 / 3, words: "a third" };
+const aHalf: Part = { part: 1 / 2, words: "half" };
+const shortMs = 10 * 86_400_000;
+
+/** For a certificate that somebody renews by a call of his own. */
+export const callFraction: Fraction = { usual: aThird, short: aThird };
+/** For a certificate that a daily timer renews: short ones early, so that several runs may fail. */
+export const timerFraction: Fraction = { usual: aThird, short: aHalf };
+
+/** The policy of a manifest. */
+export function manifestPolicy({ renew, windows }: Manifest, caCheck: CaCheck): RenewalPolicy {
+  return { renew, fraction: timerFraction, windows, caCheck };
+}
+
+/** The policy of a call that renews one certificate when it is due. */
+export function callPolicy(caCheck: CaCheck): RenewalPolicy {
+  return { renew: "due", fraction: callFraction, windows: [], caCheck };
+}
+
+function fractionOf(policy: RenewalPolicy): Fraction {
+  return policy.renew === "now" ? callFraction : policy.fraction;
+}
+
+function partLeft(times: Times, policy: RenewalPolicy): Part {
+  const { usual, short } = fractionOf(policy);
+  return lifetimeMs(times) < shortMs ? short : usual;
+}
+
+/** When so little of its lifetime is left that a certificate is due. */
+export function dueAt(times: Times, policy: RenewalPolicy): Date {
+  return new Date(times.notAfter.getTime() - lifetimeMs(times) * partLeft(times, policy).part);
+}
+
+/** Why a certificate is due for its age. */
+export function dueReason(times: Times, policy: RenewalPolicy): string {
+  return `less than ${partLeft(times, policy).words} of its lifetime is left`;
+}
+
+/** When so little is left, a tenth, that a certificate is replaced outside its window. */
+export function urgentAt(times: Times): Date {
+  return new Date(times.notAfter.getTime() - lifetimeMs(times) / 10);
+}
+
+/**
+ * When a certificate that is still of use may be replaced; undefined for now. A window is one of the host's own time: its
+ * timers fire by that clock, right or wrong.
+ *
+ * @param hostNow what this host's clock shows
+ * @param clocks as far as they can be right about the certificate
+ */
+export function waitsUntil(
+  policy: RenewalPolicy,
+  times: Times,
+  hostNow: Date,
+  clocks: Clocks,
+): Date | undefined {
+  const windows = policy.renew === "now" ? [] : policy.windows;
+  if (isOpen(windows, hostNow) || untilMs(clocks, urgentAt(times)) <= 0) return undefined;
+  return nextOpening(windows, hostNow);
+}
+
+const weekMs = 7 * 86_400_000;
+
+/**
+ * When the server's CA is checked next, by this host's clock, which dated the last check. If that date is in the future,
+ * or is no date, the clock has been set since: then a check is due now.
+ *
+ * @param checkedAt undefined if the CA was never checked, as for plain files: then only a renewal looks at it
+ * @returns undefined for never
+ */
+export function nextCaCheck(policy: RenewalPolicy, checkedAt: Date | undefined, now: Date): Date | undefined {
+  if (policy.renew === "now" || policy.caCheck === "never") return undefined;
+  if (policy.caCheck === "now") return now;
+  if (checkedAt === undefined) return undefined;
+  const at = checkedAt.getTime();
+  return at <= now.getTime() + tolerableMs ? new Date(at + weekMs) : now;
+}

@@ -1,0 +1,145 @@
+import { formatDuration } from "../duration.ts";
+import { Failure } from "../failure.ts";
+import { lookAtSet, type SeenSet } from "../host/certificate-set.ts";
+import { keepFoldersOpen } from "../host/folder.ts";
+import { roomFor } from "../host/open-files.ts";
+import type { Manifest } from "../manifest/manifest.ts";
+import type { VaultClient } from "../vault/client.ts";
+import { gate } from "../vault/gate.ts";
+import { readIssuerChain } from "../vault/pki.ts";
+import { learnServerTime, readClocks } from "../vault/server-time.ts";
+import { decide } from "./decide.ts";
+import { inspect } from "./inspect.ts";
+import { foreignKeyFailure, type Issued, renew } from "./issue.ts";
+import { type CaCheck, dueAt, manifestPolicy } from "./policy.ts";
+import { lifetimeMs } from "./validity.ts";
+
+/** What came of one manifest. A failure leaves the others as they are. */
+export type Outcome =
+  | { readonly manifest: Manifest; readonly issued: Issued }
+  | { readonly manifest: Manifest; readonly failure: Failure };
+
+/** What was seen at each manifest's destination, or why it can't be looked at. */
+export type Seen = ReadonlyMap<Manifest, SeenSet | Failure>;
+
+/** Looks at all destinations, and opens each of their folders once. */
+export function lookAtAll(manifests: readonly Manifest[]): Seen {
+  using folders = keepFoldersOpen();
+  return new Map(
+    manifests.map((manifest): [Manifest, SeenSet | Failure] => {
+      try {
+        return [manifest, lookAtSet(manifest.destination, folders)];
+      } catch (error) {
+        return [manifest, toFailure(error)];
+      }
+    }),
+  );
+}
+
+export interface RunOptions {
+  /** With the host's token. */
+  readonly client: VaultClient;
+  /** What a look has just seen. */
+  readonly seen: Seen;
+  /** When to check the server's CA, for certificates that are not due. @default "weekly" */
+  readonly caCheck?: CaCheck;
+  readonly signal: AbortSignal;
+  readonly onNote: (manifest: Manifest, sentence: string) => void;
+}
+
+/** How many files are open for one certificate that is issued: its folders, its lock, and a file that is written. */
+const filesOfCertificate = 8;
+
+/** Renews what is due of all manifests: at the same time, as far as files may be open, and over the same connections. */
+export async function renewAll(
+  manifests: readonly Manifest[],
+  options: RunOptions,
+): Promise<readonly Outcome[]> {
+  if (manifests.length === 0) return [];
+  const { client, caCheck = "weekly", signal, onNote } = options;
+  // Once for all of them.
+  const clock = learnServerTime(client);
+  const readIssuers = issuerReader(client);
+  const enter = gate(roomFor(filesOfCertificate));
+  return await Promise.all(
+    manifests.map(async (manifest): Promise<Outcome> => {
+      try {
+        using _ = await enter();
+        await clock;
+        const seen = options.seen.get(manifest);
+        if (seen instanceof Failure) throw seen;
+        const tell = (sentence: string) => onNote(manifest, sentence);
+        const keepsPending = manifest.hooks.length > 0;
+        const run = { client, signal, seen, readIssuers, keepsPending, onNote: tell };
+        const policy = manifestPolicy(manifest, caCheck);
+        const issued = await renew({ ...manifest, policy }, run);
+        noteShortLifetime(manifest, issued, tell);
+        return { manifest, issued };
+      } catch (error) {
+        return { manifest, failure: toFailure(error) };
+      }
+    }),
+  );
+}
+
+/** A fault of ours stops one certificate, and leaves the others to go on. */
+function toFailure(error: unknown): Failure {
+  if (error instanceof Failure) return error;
+  const what = error instanceof Error ? error.message : String(error);
+  return new Failure("internal", `a fault in this tool: ${what}`, { cause: error });
+}
+
+/** Asks once for each issuer, however many certificates it signs. */
+function issuerReader(client: VaultClient): (issuer: string) => Promise<readonly string[]> {
+  const chains = new Map<string, Promise<readonly string[]>>();
+  return (issuer) => {
+    const chain = chains.get(issuer) ?? readIssuerChain(client, issuer);
+    chains.set(issuer, chain);
+    return chain;
+  };
+}
+
+/** The longest time between two runs of a timer that fires once a day, with the delay that the second may have. */
+const longestGapMs = 25 * 3_600_000;
+
+/** A run may come that long after a certificate is due, and must still find it valid. */
+function noteShortLifetime(
+  manifest: Manifest,
+  { certificate }: Issued,
+  tell: (sentence: string) => void,
+): void {
+  const due = dueAt(certificate, manifestPolicy(manifest, "never"));
+  if (certificate.notAfter.getTime() - due.getTime() > longestGapMs) return;
+  const lifetime = formatDuration(lifetimeMs(certificate) / 1000);
+  tell(
+    `a certificate with a lifetime of ${lifetime} may end between two daily runs: have the timer fire more often`,
+  );
+}
+
+/** A certificate that would be issued now, and why; or one that can't be judged. */
+export type Due =
+  | { readonly manifest: Manifest; readonly reasons: readonly string[] }
+  | { readonly manifest: Manifest; readonly failure: Failure };
+
+/** What a run would issue, by this host's files and clock alone; certificates that are not due are left out. */
+export async function listDue(manifests: readonly Manifest[]): Promise<readonly Due[]> {
+  const now = readClocks();
+  const seen = lookAtAll(manifests);
+  const all = await Promise.all(
+    manifests.map(async (manifest): Promise<Due[]> => {
+      try {
+        const found = seen.get(manifest) ?? { state: "missing" };
+        if (found instanceof Failure) throw found;
+        const inspected = await inspect(manifest.destination, found);
+        const decision = decide(inspected, manifest, manifestPolicy(manifest, "never"), now);
+        if (decision.action === "refuse") throw foreignKeyFailure(manifest.destination, decision.fault);
+        if (decision.action !== "issue") return [];
+        const { reasons } = decision;
+        return [{ manifest, reasons: reasons.length === 0 ? ["it is renewed at each run"] : reasons }];
+      } catch (error) {
+        return [{ manifest, failure: toFailure(error) }];
+      }
+    }),
+  );
+  return all.flat();
+}

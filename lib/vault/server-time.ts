@@ -1,0 +1,52 @@
+import { isPlausibleNow } from "../calendar.ts";
+import { formatDuration } from "../duration.ts";
+import type { VaultClient } from "./client.ts";
+import { readSealed } from "./sys.ts";
+
+/** Two clocks this close count as equal: a slow answer and a `Date` in whole seconds explain as much. */
+export const tolerableMs = 60_000;
+
+/**
+ * What time it is, by two clocks. Neither decides alone. A host's clock may be wrong until its time service has run. The
+ * server's time comes from whatever answers, which may be a proxy.
+ */
+export interface Clocks {
+  readonly host: Date;
+  /** By the last answer that had a date; the host's own if none had one, or if both agree within a minute. */
+  readonly server: Date;
+}
+
+/**
+ * Both clocks, now. If the host's clock was never set, the server's stands for both.
+ *
+ * @param client undefined asks this host's clock alone
+ */
+export function readClocks(client?: VaultClient, hostMs = Date.now()): Clocks {
+  const aheadMs = client?.clockAheadMs() ?? 0;
+  const server = new Date(hostMs + (Math.abs(aheadMs) > tolerableMs ? aheadMs : 0));
+  const isSet = isPlausibleNow(hostMs) || !isPlausibleNow(server.getTime());
+  return { host: isSet ? new Date(hostMs) : server, server };
+}
+
+/** The same clocks, some milliseconds later. */
+export function laterClocks({ host, server }: Clocks, ms: number): Clocks {
+  return { host: new Date(host.getTime() + ms), server: new Date(server.getTime() + ms) };
+}
+
+/** Asks the server for its time alone, unless an earlier answer has shown it. */
+export async function learnServerTime(client: VaultClient): Promise<void> {
+  if (client.clockAheadMs() === undefined) await readSealed(client);
+}
+
+/** A sentence if the clocks differ by more than a minute: for a log, and for a failure that this explains. */
+export function clockNote(client: VaultClient): string | undefined {
+  const aheadMs = client.clockAheadMs() ?? 0;
+  if (Math.abs(aheadMs) <= tolerableMs) return undefined;
+  const apart = formatDuration(Math.abs(aheadMs) / 1000);
+  return `this host's clock is ${apart} ${aheadMs > 0 ? "behind" : "ahead of"} the server's`;
+}
+
+/** Milliseconds until a moment, by the clock that is closer to it; negative if it is past. */
+export function untilMs({ host, server }: Clocks, moment: Date): number {
+  return moment.getTime() - Math.max(host.getTime(), server.getTime());
+}
