@@ -14,37 +14,39 @@ import { basename, join, relative, resolve } from "node:path";
 import { ROOT, runMain } from "./main.ts";
 
 const DIST = join(ROOT, "dist");
-/** Scripts compiled by themselves. */
+/** The folder of scripts that are compiled one by one. */
 const ALONE = join(DIST, "alone");
 /** The script that holds all others. */
 const TOOL = "vault-helper";
 
 /**
- * What root runs, runs its own code only: no `.env` or `bunfig.toml` of the working folder, no code from a
- * string, a path or a native module that the environment names.
+ * The executable runs only its own code, because root runs it: nothing from a `.env` or `bunfig.toml` in the working
+ * folder, and no string, path or native module that the environment names.
  */
 const COMPILE_FLAGS = [
   "--compile",
   "--minify",
   "--bytecode",
-  // What a command loads only when it needs it is a file of its own in there: to have it costs nothing.
+  // Modules that are loaded on demand become files of their own in the executable. They cost nothing until then.
   "--format=esm",
   "--splitting",
   "--no-compile-autoload-dotenv",
   "--no-compile-autoload-bunfig",
   "--compile-exec-argv=--disallow-code-generation-from-strings=strict --no-addons",
-  // Else the folder of this clone would be compiled in, and each clone's build would be another.
+  // Without this, the clone's path would be compiled in, and no two clones would give the same build.
   '--define=import.meta.dir=""',
 ];
 
-/** Called by a link of each one's name, the executable is that script; a name as general as `setup` is none for a PATH. */
+/** Scripts without a link of their own name to the executable. `setup` is too general a name to be on a PATH. */
 const WITHOUT_LINK = [TOOL, "setup"];
-/** Nor are these for the PATH of all users of a machine, which a package's links are on: they stay in an archive. */
+/** Names too general for the PATH of all users. Archives have links of these names, packages don't. */
 const TOO_GENERAL = ["dev-server", "status", "teardown"];
 
 /**
- * Compiles all scripts into one executable for this machine, unless it is there and its inputs are unchanged, and
- * links it by the name of each. Gives the folder.
+ * Compiles all scripts into one executable for this machine, and makes a link for each script's name. Does nothing if
+ * the inputs have not changed.
+ *
+ * @returns the folder
  */
 export async function ensureBuilt(): Promise<string> {
   await buildDue([TOOL], DIST);
@@ -53,17 +55,17 @@ export async function ensureBuilt(): Promise<string> {
   return DIST;
 }
 
-/** The names that the executable goes by, beside its own. */
+/** The names of the links to the executable. */
 export function linkNames(): string[] {
   return scriptNames().filter((name) => !WITHOUT_LINK.includes(name));
 }
 
-/** Those of them that a package puts on the PATH. Man pages and completions are for these alone. */
+/** The links that a package puts on the PATH. Only these have man pages and completions. */
 export function packagedLinkNames(): string[] {
   return linkNames().filter((name) => !TOO_GENERAL.includes(name));
 }
 
-/** Compiles scripts each into an executable of its own. Gives the folder. */
+/** Compiles each script into its own executable. @returns the folder */
 export async function ensureBuiltAlone(names: readonly string[]): Promise<string> {
   const known = scriptNames();
   for (const name of names) {
@@ -80,7 +82,7 @@ async function buildDue(names: readonly string[], folder: string): Promise<void>
   for (const name of names) if (!isBuilt(name, folder, inputs)) await build(name, folder, inputs);
 }
 
-/** A hard link, put in place at one moment: another run may be using the one that stands. */
+/** Makes or replaces a hard link atomically: another run may be using the old one. */
 function link(target: string, path: string): void {
   if (statSync(path, { throwIfNoEntry: false })?.ino === statSync(target).ino) return;
   const temporary = `${path}.${process.pid}`;
@@ -93,7 +95,7 @@ function scriptNames(): string[] {
   return [...new Bun.Glob("scripts/*.ts").scanSync(ROOT)].map((path) => basename(path, ".ts")).sort();
 }
 
-/** One hash for all scripts: telling their inputs apart would cost more than the second that it saves. */
+/** One hash for all scripts. Finding out each script's own inputs would take longer than the second it could save. */
 async function hashInputs(): Promise<string> {
   const files = new Bun.Glob("{lib,scripts}/**/*.ts").scanSync(ROOT);
   const hash = createHash("sha256");
@@ -117,13 +119,13 @@ function isBuilt(name: string, folder: string, inputs: string): boolean {
 
 async function build(name: string, folder: string, inputs: string) {
   const started = performance.now();
-  // A folder, since the executable's own name is compiled in.
+  // A folder of its own, because the executable's file name is compiled in.
   const work = mkdtempSync(join(folder, ".build-"));
   try {
     const output = join(work, name);
     await compile(name, output);
     const stamp = join(folder, ".stamp", name);
-    // Without its old stamp first, an executable newer than its stamp could pass for built.
+    // The old stamp goes first: it must not stand beside a new executable.
     rmSync(stamp, { force: true });
     renameSync(output, join(folder, name));
     writeFileSync(stamp, inputs);
@@ -137,8 +139,8 @@ async function build(name: string, folder: string, inputs: string) {
 /**
  * Compiles a script.
  *
- * @param output path; its base name is compiled in
- * @param more flags, as for another machine than this
+ * @param output path of the executable; its base name is compiled in
+ * @param more flags, for example for another machine's architecture
  */
 export async function compile(name: string, output: string, more: readonly string[] = []): Promise<void> {
   const script = join(ROOT, "scripts", `${name}.ts`);

@@ -5,7 +5,7 @@ import { join } from "node:path";
 export interface TestResult {
   passed: number;
   failed: number;
-  /** With those marked as to do. */
+  /** Includes tests marked as to do. */
   skipped: number;
   isGood: boolean;
 }
@@ -14,8 +14,10 @@ const TIMEOUT_SECONDS = 60;
 const TAIL_LENGTH = 4096;
 
 /**
- * Runs `bun test` in a folder and counts. Good is a run in which something ran, and nothing failed: what a machine can't
- * do is skipped there, and counted as such. `write` gets what Bun prints.
+ * Runs `bun test` in a folder and counts. A run is good if at least one test ran and none failed. Tests that this machine
+ * can't run count as skipped.
+ *
+ * @param write gets Bun's output
  */
 export async function runBunTest(
   args: string[],
@@ -56,18 +58,18 @@ async function stream(output: ReadableStream<Uint8Array>, write: (text: string) 
 }
 
 /**
- * The report knows nothing of a file that can't be loaded, and isn't written at all when nothing ran; Bun
- * counts such files as errors at the end of its output.
+ * Counts from the report and from the end of Bun's output. The report lacks files that can't be loaded, which Bun counts
+ * as errors at the end of its output. If nothing ran, there is no report.
  */
 function count(report: string, tail: string, code: number): TestResult {
   const totals = /<testsuites [^>]*>/.exec(report)?.[0] ?? "";
   const number = (name: string) => Number(new RegExp(` ${name}="(\\d+)"`).exec(totals)?.[1] ?? 0);
   const text = Bun.stripANSI(tail);
   const errors = Number(/^ *(\d+) errors?$/m.exec(text)?.[1] ?? 0);
-  // Without its last line, it crashed, or found no file, or a test ended the process.
+  // Without this line Bun crashed or found no file, or a test ended the process.
   const isWhole = /^Ran \d+ tests? /m.test(text);
   const failed = Math.max(number("failures") + errors, isWhole ? 0 : 1);
-  // The hooks of a group that is skipped are in there as tests without a name.
+  // The report lists the hooks of a skipped group as tests without a name.
   const hooks = report.match(/<testcase name="\(unnamed\)"[^>]*>\s*<skipped/g)?.length ?? 0;
   const skipped = number("skipped") - hooks;
   const passed = number("tests") - number("failures") - number("skipped");

@@ -10,7 +10,7 @@ const CHECKS = {
 };
 
 async function check(name: string, [command = "", ...args]: string[]): Promise<boolean> {
-  // Some are Node's scripts, some are native: what they say at their top decides.
+  // Some are Node scripts, some are native. The first line of each file decides.
   const run = Bun.spawn([join(ROOT, "node_modules", ".bin", command), ...args], {
     cwd: ROOT,
     stdin: "ignore",

@@ -5,13 +5,13 @@ import { type CommandPage, commandPages } from "./pages.ts";
 export interface Completions {
   readonly bash: string;
   readonly zsh: string;
-  /** Fish looks for a file by the name of what is typed: text by name. */
+  /** By command name, because fish loads a file named after the command. */
   readonly fish: ReadonlyMap<string, string>;
 }
 
 /**
- * Completions for the tool and for its links, made of what the commands' help is made of. They are plain shell:
- * nothing of ours is started for them.
+ * Completions for the tool and its links, made from the same data as the help. They are plain shell code and start none
+ * of our executables.
  */
 export async function completions(): Promise<Completions> {
   const commands = await commandPages();
@@ -21,7 +21,7 @@ export async function completions(): Promise<Completions> {
   return { bash: bash(commands, links), zsh: zsh(commands, links), fish };
 }
 
-/** What a flag's value is taken from. */
+/** Where the suggestions for a flag's value come from. */
 type Source =
   | { readonly kind: "file" | "folder" | "user" | "group" | "any" | "none" }
   | { readonly kind: "choice"; readonly choices: readonly string[] };
@@ -46,7 +46,7 @@ function flagsOf(args: CommandPage["page"]["args"]): Flag[] {
   return Object.entries(args)
     .filter(([, { type }]) => type !== "positional")
     .map(([name, argument]) => ({
-      // What is on by default is worth typing to turn it off.
+      // A flag that is on by default is only typed to turn it off.
       name: isOnByDefault(argument) ? `no-${name}` : name,
       short: isOnByDefault(argument) ? undefined : letter(argument),
       about: argument.description ?? "",
@@ -65,7 +65,7 @@ function spellings({ name, short }: Flag): string[] {
   return [`--${name}`, ...(short === undefined ? [] : [`-${short}`])];
 }
 
-/** One that needs nothing but the shell itself: neither the package bash-completion, nor a program. */
+/** Needs only bash itself: no program, and not the package bash-completion. */
 function bash(commands: readonly CommandPage[], links: readonly CommandPage[]): string {
   const words = commands.flatMap((command) => command.words);
   const cases = commands.flatMap(({ page, words }) => {
@@ -226,7 +226,7 @@ function fishSource(source: Source): string {
   return sources[source.kind];
 }
 
-/** For a POSIX shell. */
+/** Quotes a text for a POSIX shell. */
 function quoted(text: string): string {
   return `'${text.replaceAll("'", "'\\''")}'`;
 }

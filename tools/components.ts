@@ -3,16 +3,16 @@ import type { PkiMountName } from "../lib/cluster/mount-names.ts";
 /** What a component of a cluster does with a certificate or a secret. */
 export interface Use {
   readonly component: string;
-  /** Below the cluster's own: `pki/k8s/sign/kubelet`, `secrets/service-accounts`. */
+  /** Below the cluster's path, such as `pki/k8s/sign/kubelet` or `secrets/service-accounts`. */
   readonly path: string;
-  /** A common name that the component has by convention, or one that serves as an example. */
+  /** The common name that the component has by convention, or an example of one. */
   readonly commonName?: string;
-  /** Options of the component, and what it shows the certificate for. */
+  /** What the component uses it for, with the options of the component. */
   readonly about: string;
 }
 
 /**
- * Which component needs what. Set-up doesn't read this: it is what a person has to know who configures the components.
+ * Which component needs which certificate or secret. This is for people who configure components; set-up does not read it.
  *
  * @see https://kubernetes.io/docs/setup/best-practices/certificates/
  * @see https://kubernetes.io/docs/reference/access-authn-authz/rbac/#core-component-roles
@@ -36,20 +36,20 @@ export const uses: readonly Use[] = [
     path: "pki/k8s/sign/kube-apiserver",
     commonName: "kube-apiserver",
     about:
-      "what it serves with (`--tls-cert-file`), and may show to kubelets (`--kubelet-client-certificate`; its user then needs the ClusterRole `system:kubelet-api-admin`); its names and addresses are SANs",
+      "its server certificate (`--tls-cert-file`), with its names and addresses as SANs. It may also be its client certificate for kubelets (`--kubelet-client-certificate`); its user then needs the ClusterRole `system:kubelet-api-admin`",
   },
   {
     component: "kube-apiserver",
     path: "pki/etcd-k8s/sign/client",
     commonName: "kube-apiserver",
-    about: "what it shows to etcd (`--etcd-certfile`)",
+    about: "its client certificate for etcd (`--etcd-certfile`)",
   },
   {
     component: "kube-apiserver",
     path: "pki/k8s-api-proxy/sign/kube-apiserver",
     commonName: "kube-apiserver-proxy",
     about:
-      "what it shows to API servers behind it (`--proxy-client-cert-file`, `--requestheader-allowed-names=kube-apiserver-proxy`)",
+      "its client certificate for API servers behind it (`--proxy-client-cert-file`, `--requestheader-allowed-names=kube-apiserver-proxy`)",
   },
   {
     component: "kube-apiserver",
@@ -60,7 +60,7 @@ export const uses: readonly Use[] = [
   {
     component: "kube-apiserver",
     path: "secrets/encryption-config",
-    about: "encrypts what it keeps in etcd (`--encryption-provider-config`)",
+    about: "encrypts its data in etcd (`--encryption-provider-config`)",
   },
   {
     component: "kube-controller-manager",
@@ -84,7 +84,7 @@ export const uses: readonly Use[] = [
     path: "pki/k8s/sign/kubelet",
     commonName: "system:node:node-1",
     about:
-      "its kubeconfig (`--kubeconfig`); with SANs that the role allows, what it serves with (`--tls-cert-file`), too",
+      "its kubeconfig (`--kubeconfig`); with SANs that the role allows, also its server certificate (`--tls-cert-file`)",
   },
   {
     component: "kube-proxy",
@@ -96,7 +96,7 @@ export const uses: readonly Use[] = [
     component: "network plugin",
     path: "pki/etcd-overlay/sign/client",
     commonName: "overlay",
-    about: "what it shows to its etcd on each node, where it keeps its data there",
+    about: "its client certificate for its own etcd, if it keeps its data there",
   },
   {
     component: "kubectl",
@@ -106,7 +106,7 @@ export const uses: readonly Use[] = [
   },
 ];
 
-/** What the CA of each mount is for, and who has to trust it. */
+/** The purpose of each mount's CA, and which components have to trust it. */
 export const mountUses: Readonly<Record<PkiMountName, readonly [purpose: string, trustedBy: string]>> = {
   "etcd-k8s": [
     "kube-apiserver's etcd",
@@ -119,6 +119,6 @@ export const mountUses: Readonly<Record<PkiMountName, readonly [purpose: string,
   ],
   "k8s-api-proxy": [
     "requests that kube-apiserver passes on to API servers behind it",
-    "kube-apiserver (`--requestheader-client-ca-file`), which tells them",
+    "kube-apiserver (`--requestheader-client-ca-file`), which passes it on to them",
   ],
 };

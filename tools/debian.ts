@@ -1,11 +1,11 @@
-/** Commands, and the packages of Debian that bring them. */
+/** Commands, each with the Debian package that contains it. */
 export type Needed = Readonly<Record<string, string>>;
 
 /**
- * Installs the packages of those commands that are missing, where this is Debian and we are root.
+ * Installs the packages of missing commands. Works on Debian and as root only.
  *
- * @param why for whom, in a line that is told before
- * @returns the commands that are missing still
+ * @param why the reason, printed before the installation
+ * @returns the commands that are still missing
  */
 export function installMissing(needed: Needed, why: string): readonly string[] {
   const missing = Object.keys(needed).filter((command) => Bun.which(command) === null);

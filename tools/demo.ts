@@ -11,7 +11,7 @@ import { readCertificates } from "../lib/x509/certificate.ts";
 import { ensureBuilt } from "./build.ts";
 import { runMain } from "./main.ts";
 
-/** The whole way on a real server, with the executables as they are shipped: told as a story, gone at its end. */
+/** Shows the whole way on a real server, with the executables that are shipped. Everything is removed at the end. */
 async function demo(): Promise<number> {
   const dist = await ensureBuilt();
   using home = temporaryFolder();
@@ -27,13 +27,13 @@ async function demo(): Promise<number> {
   const [asAdmin, onHost] = [play(admin), play(host)];
 
   tell(
-    `This demo writes to a temporary folder alone, ${home.path}, which it shows as / and removes at its end.`,
+    `This demo writes only to a temporary folder, ${home.path}. It shows that as /, and removes it at the end.`,
   );
-  tell(`A ${server.binary.kind} server runs at ${server.address}. An admin sets cluster "demo" up in it:`);
+  tell(`A ${server.binary.kind} server runs at ${server.address}. An admin sets up cluster "demo" in it:`);
   await asAdmin("setup-mounts", ["demo"]);
   await asAdmin("write-roles", ["demo"]);
 
-  tell("Once more, as CI would each night. Nothing changes but the init tokens, which live on:");
+  tell("The same again, as CI would do every night. Nothing changes; the init tokens are renewed:");
   await asAdmin("setup-mounts", ["demo"]);
   await asAdmin("write-roles", ["demo"]);
 
@@ -46,10 +46,10 @@ async function demo(): Promise<number> {
   writeFileSync(join(config, "init-token"), `${String(secret?.init_token)}\n`, { mode: 0o600 });
   table([["file", "mode"], fileRow(home.path, join(config, "init-token"))]);
 
-  tell("The host trades it for a token of its own:");
+  tell("The host exchanges it for a host token:");
   await onHost("renew-token", ["--config-path", config]);
 
-  tell("... has its kubelet's key signed by the cluster's CA:");
+  tell("It gets a certificate for its kubelet from the cluster's CA:");
   const issue = [
     "--config-path",
     config,
@@ -69,10 +69,10 @@ async function demo(): Promise<number> {
   await onHost("renew-token", ["--config-path", config]);
   await onHost("issue-cert", ["--if-due", ...issue]);
 
-  tell("How does the host stand?");
+  tell("The status of the host:");
   await onHost("vault-helper", ["status", "--config-path", config, "--destination", kubelet]);
 
-  tell("What is where:");
+  tell("The files:");
   const files = [join(config, "token"), `${kubelet}-key.pem`, `${kubelet}.pem`, `${kubelet}-ca.pem`];
   const rows = await Promise.all(
     files.map(async (path) => [...fileRow(home.path, path), await validUntil(path)]),
@@ -80,7 +80,7 @@ async function demo(): Promise<number> {
   table([["file", "mode", "valid until"], ...rows]);
 
   tell(
-    `The server stops, and the folder goes. That took ${((performance.now() - began) / 1000).toFixed(1)} s.`,
+    `The server stops, and the folder is removed. That took ${((performance.now() - began) / 1000).toFixed(1)} s.`,
   );
   return ExitCode.ok;
 }
@@ -91,11 +91,11 @@ function tell(sentence: string): void {
 
 interface RunOptions {
   readonly env: Readonly<Record<string, string>>;
-  /** Left out of the command lines that are shown. */
+  /** The folder that is shown as `/`. */
   readonly home: string;
 }
 
-/** Shows a command as one would type it, and what it prints. */
+/** Shows a command as a person would type it, runs it, and shows its output. */
 async function run(command: string, args: readonly string[], { env, home }: RunOptions): Promise<void> {
   const name = command.split("/").at(-1) ?? command;
   console.log(`  $ ${[name, ...args].join(" ").replaceAll(`${home}/`, "/")}`);
@@ -103,7 +103,7 @@ async function run(command: string, args: readonly string[], { env, home }: RunO
   if (path === null)
     throw new Failure("config", `${name} is not installed`, { hint: `install the package ${name}` });
   const child = Bun.spawn([path, ...args], {
-    // Not our own environment: a VAULT_TOKEN or BAO_ADDR in it would take the demo to another server.
+    // Not our own environment: VAULT_TOKEN or BAO_ADDR in it could point the demo to another server.
     env: { PATH: process.env.PATH ?? "", HOME: home, ...env },
     stdin: "ignore",
     stdout: "pipe",
@@ -129,7 +129,7 @@ function table(rows: ReadonlyArray<readonly string[]>): void {
   for (const line of tableLines(rows, "    ")) console.log(line);
 }
 
-/** A folder that goes at the end, also when the demo is interrupted; the server ends by itself then. */
+/** A folder that is removed at the end, even if the demo is interrupted. In that case the server ends by itself. */
 function temporaryFolder(): { readonly path: string } & Disposable {
   const path = mkdtempSync(join(tmpdir(), "vault-helper-demo-"));
   const remove = () => rmSync(path, { recursive: true, force: true });

@@ -5,7 +5,7 @@ import { ROOT } from "./main.ts";
 import { referencePage } from "./reference.ts";
 import { fileTable } from "./schema.ts";
 
-/** The pages that are made from data, or hold a table that is: by path, the text that each has to have. */
+/** The pages that are made from data or contain a table that is: the text that each should have, by path. */
 export async function generatedPages(): Promise<ReadonlyMap<string, string>> {
   return new Map([
     ["docs/admins.md", withTable("docs/admins.md", fileTable("cluster"))],
@@ -15,7 +15,7 @@ export async function generatedPages(): Promise<ReadonlyMap<string, string>> {
   ]);
 }
 
-/** A page as it stands, with the present table in the place of the one that has the same head. */
+/** A page with the current table in place of the old one with the same head. */
 function withTable(path: string, table: string): string {
   const [head = ""] = table.split("\n");
   const text = readFileSync(join(ROOT, path), "utf8");
@@ -25,7 +25,7 @@ function withTable(path: string, table: string): string {
   return `${text.slice(0, start)}${table}${text.slice(end)}`;
 }
 
-/** Writes each page that differs from what its data makes. Returns their paths. */
+/** Writes each page that differs from its data. @returns their paths */
 export async function writeGeneratedPages(root = ROOT): Promise<string[]> {
   const pages = [...(await generatedPages())].filter(([path, text]) => readText(join(root, path)) !== text);
   for (const [path, text] of pages) writeFileSync(join(root, path), text);

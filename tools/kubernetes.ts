@@ -14,7 +14,7 @@ import { block, code, table } from "./markdown.ts";
 
 const cluster = defineCluster("demo");
 
-/** What a host of each host role is. */
+/** What a host of each host role runs. */
 const hosts = {
   etcd: "a member of etcd",
   master: "runs the control plane, a kubelet and kube-proxy",
@@ -22,7 +22,7 @@ const hosts = {
   all: "all of these on one host",
 } as const;
 
-/** The page docs/kubernetes.md, made of what set-up gives a cluster and of which component uses it. */
+/** The page docs/kubernetes.md, made from set-up's data and from the table of the components' needs. */
 export function kubernetesPage(): string {
   const sections = [
     "# Certificates of a Kubernetes cluster",
@@ -34,11 +34,11 @@ export function kubernetesPage(): string {
       "How to use it: find the component under [Components](#components), and take its sign path. Look that path up under",
       "[Sign paths](#sign-paths) to see which names you may ask for, and which host role the host needs. Then write them in",
       "the host's manifest, as `sign_path`, `common_name`, `san_hosts` and `ip_sans`, or in a command as",
-      "[below](#by-hand). Put your cluster's id where `demo` stands.",
+      "[below](#by-hand). Replace `demo` by your cluster's id.",
     ].join("\n"),
     [
-      "All of this is what a cluster has without a file and without flags of set-up. A cluster's file may add names for",
-      "kubelets, further roles and further rules, and change how long certificates are valid.",
+      "All of this is true for a cluster that was set up without a file and without flags. A cluster's file may add names",
+      "for kubelets, more roles and more rules, and it may change how long certificates are valid.",
     ].join("\n"),
     "## Components",
     table(
@@ -71,7 +71,7 @@ export function kubernetesPage(): string {
       "parameters of a request are [limited](security-parameters.md).",
     ].join("\n"),
     "## CAs",
-    "Each mount has a CA of its own. A host finds it in the CA file of each certificate that the mount has signed.",
+    "Each mount has its own CA. A host finds it in the CA file next to each certificate from that mount.",
     table(
       ["mount", "is for", "trusted by"],
       pkiMountNames.map((name, i) => [code(pkiMounts(cluster)[i]?.path ?? ""), ...mountUses[name]]),
@@ -87,7 +87,7 @@ export function kubernetesPage(): string {
       ]),
     ),
     "## Host roles",
-    "A host's role is that of its token. It is chosen once, by the token role for which the init token is exchanged.",
+    "A host's role comes from its token. It is chosen once, with the token role that the init token is exchanged for.",
     table(
       ["host role", "the host", "token role", "policies"],
       hostRoles.map((role) => [
@@ -101,14 +101,14 @@ export function kubernetesPage(): string {
     ),
     "## By hand",
     [
-      "Each certificate once, without manifests. A host may run those of its own role. For a kubeconfig,",
-      "[`write-kubeconfig`](reference.md#write-kubeconfig) takes the same three words, and the kubeconfig's path.",
+      "These commands issue each certificate once, without manifests. A host may run those of its own role. For a",
+      "kubeconfig, [`write-kubeconfig`](reference.md#write-kubeconfig) takes the same arguments and the kubeconfig's path.",
     ].join("\n"),
     block(uses.flatMap(commandLine)),
     "## Names of the control plane",
     [
-      "Who has one of these names speaks for a part of the control plane. So a cluster's file may give hosts no pattern that",
-      "takes one of them in:",
+      "A certificate with one of these names acts for a part of the control plane. So a cluster's file is refused if it",
+      "gives hosts a pattern that matches one of them:",
     ].join("\n"),
     wrap(controlPlaneNames.map(code).join(", "), 118).join("\n"),
   ];
@@ -124,9 +124,9 @@ function commandLine({ path, commonName }: (typeof uses)[number]): string[] {
 
 interface SignPath {
   readonly path: string;
-  /** Of the role that signs there. */
+  /** The fields of the role that signs there. */
   readonly fields: Fields;
-  /** Whose hosts may use it. */
+  /** The host roles that may use it. */
   readonly hostRoles: readonly string[];
 }
 
@@ -138,7 +138,7 @@ export function signPaths(): SignPath[] {
   });
 }
 
-/** The host roles of which one policy at least grants a capability on a path. */
+/** The host roles with a policy that grants a capability on a path. */
 function rolesThatMay(capability: string, path: string): string[] {
   const granting = new Set(
     policies(cluster)
@@ -164,7 +164,7 @@ function policiesOf(role: string): PolicyRole[] {
   return policyRoles.filter((name) => Array.isArray(allowed) && allowed.includes(policyName(cluster, name)));
 }
 
-/** What a role signs, as its fields in the server say it. */
+/** The names that a role signs, in words, by its fields in the server. */
 function namesText(fields: Fields): string {
   const domains = Array.isArray(fields.allowed_domains) ? fields.allowed_domains.map(String) : [];
   const given = domains.filter((name) => fields.allow_glob_domains === true || !name.includes("*"));

@@ -5,7 +5,7 @@ import { Failure } from "../lib/failure.ts";
 /** The folder of the clone. */
 export const ROOT = resolve(import.meta.dir, "..");
 
-/** Runs a tool and ends with the exit code that it gives; an error is printed as a sentence, without a stack. */
+/** Runs a tool and exits with the code that it returns. An error is printed as a sentence, without a stack. */
 export async function runMain(main: () => Promise<number>): Promise<void> {
   try {
     process.exitCode = await main();

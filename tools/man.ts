@@ -11,23 +11,23 @@ import {
 import { vaultHelper } from "../scripts/vault-helper.ts";
 import { type CommandPage, callsOf, commandPages, examplesOf, groupsOf } from "./pages.ts";
 
-/** What stands in a page's corners. */
+/** What the header and footer of a page show. */
 export interface Edition {
   readonly version: string;
-  /** As `2026-01-31`. */
+  /** Such as `2026-01-31`. */
   readonly date: string;
 }
 
 export interface ManPages {
-  /** Text by file name. */
+  /** The text of each page, by file name. */
   readonly pages: ReadonlyMap<string, string>;
-  /** Other names: `issue-cert.1` is `vault-helper-issue-cert.1`. */
+  /** Other names of pages: `issue-cert.1` is the same page as `vault-helper-issue-cert.1`. */
   readonly links: ReadonlyMap<string, string>;
 }
 
 /**
- * A page for the tool and one for each command, made of what their help is made of, in the macros that every man
- * reads (man(7)). `man vault-helper issue-cert` finds a page by both words, joined.
+ * A page for the tool and one for each command, made from the same data as the help. They use the macros of man(7), which
+ * every man reads. `man vault-helper issue-cert` finds the page whose name is both words joined by a hyphen.
  */
 export async function manPages(edition: Edition): Promise<ManPages> {
   const commands = await commandPages();
@@ -56,7 +56,7 @@ function toolPage(commands: readonly CommandPage[], edition: Edition): string {
     ".SH SYNOPSIS",
     `${bold(name)} ${italic("command")} [${italic("flags")}] [${italic("arguments")}]`,
     ".PP",
-    prose("Called by a link of a command's name, it is that command."),
+    prose("A link that is named after a command runs that command."),
     ".SH COMMANDS",
     ...headed,
     ...environment(),
@@ -121,7 +121,7 @@ function flagHead(name: string, argument: Argument): string {
 function environment(): string[] {
   return [
     ".SH ENVIRONMENT",
-    prose("Of each VAULT_ one, the BAO_ form goes first."),
+    prose("The BAO_ form of a VAULT_ variable goes first."),
     ...everyVariable.flatMap(([name, meaning]) => entry(bold(name), meaning)),
   ];
 }
@@ -164,15 +164,15 @@ function italic(words: string): string {
   return `\\fI${text(words)}\\fR`;
 }
 
-/** Lines of a paragraph, broken between words: how they are filled is the reader's. */
+/** The lines of a paragraph, broken between words. The man page's reader fills them again. */
 function prose(words: string): string {
   return wrap(words, 72).map(text).join("\n");
 }
 
-/** As it is read, also copied: a plain hyphen may become a typographic one. */
+/** Escapes a text. Without a backslash, a hyphen may be shown as a typographic one, which can't be pasted. */
 function text(words: string): string {
   const escaped = words.replaceAll("\\", "\\e").replaceAll("-", "\\-");
-  // A line that begins with one of these would be an order.
+  // A line that begins with one of these would be a macro.
   return /^[.']/.test(escaped) ? `\\&${escaped}` : escaped;
 }
 

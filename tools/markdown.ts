@@ -1,11 +1,11 @@
-/** A table; each row has as many cells as its head. A `|` in a cell is escaped. */
+/** A table. Each row has as many cells as the head. A `|` in a cell is escaped. */
 export function table(head: readonly string[], rows: ReadonlyArray<readonly string[]>): string {
   return [head, head.map(() => "---"), ...rows]
     .map((cells) => `| ${cells.map((cell) => cell.replaceAll("|", "\\|")).join(" | ")} |`)
     .join("\n");
 }
 
-/** Words as they are read: no mark of Markdown in them counts, but for code in backticks. */
+/** Escapes Markdown in a text, except for code in backticks. */
 export function prose(words: string): string {
   return words
     .split(/(`[^`]*`)/)
@@ -17,12 +17,12 @@ export function code(words: string): string {
   return `\`${words}\``;
 }
 
-/** A sentence from a description that has neither capital nor full stop. */
+/** Makes a sentence from a description without a capital and a full stop. */
 export function sentence(words: string): string {
   return `${words.charAt(0).toUpperCase()}${words.slice(1)}.`;
 }
 
-/** Lines of a block that is shown as it is typed. */
+/** A code block of these lines. */
 export function block(lines: readonly string[]): string {
   return lines.map((line) => (line === "" ? "" : `    ${line}`)).join("\n");
 }

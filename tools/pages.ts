@@ -2,16 +2,16 @@ import { asCalled, type HelpPage } from "../lib/cli/help.ts";
 import { vaultHelper } from "../scripts/vault-helper.ts";
 import { packagedLinkNames } from "./build.ts";
 
-/** A command, and all that it can be called by. */
+/** A command, with all the names that it can be called by. */
 export interface CommandPage {
   readonly page: HelpPage;
-  /** After `vault-helper`: its name, then its aliases. */
+  /** The names after `vault-helper`: its own, then its aliases. */
   readonly words: readonly string[];
-  /** Whether a link of its name is that command, wherever this was installed from. */
+  /** Whether every kind of installation has a link of its name. */
   readonly isLinked: boolean;
 }
 
-/** What the commands' help is made of, in the order of the tool's table. */
+/** The data of all commands' help, in the tool's order. */
 export async function commandPages(): Promise<CommandPage[]> {
   const links = packagedLinkNames();
   const aliases = Object.entries(vaultHelper.aliases);
@@ -24,19 +24,19 @@ export async function commandPages(): Promise<CommandPage[]> {
   );
 }
 
-/** All that a command can be called by, with the tool's name first: `vault-helper cert`. */
+/** All the ways to call a command: those with the tool's name first (`vault-helper cert`), then its link. */
 export function callsOf({ page, words, isLinked }: CommandPage): readonly string[] {
   return [...words.map((word) => `${vaultHelper.name} ${word}`), ...(isLinked ? [page.name] : [])];
 }
 
-/** A command's examples as they are typed with the tool's name. */
+/** A command's examples, with the tool's name before the command. */
 export function examplesOf(command: CommandPage): HelpPage["examples"] {
   const { name, examples } = command.page;
   const [call = name] = callsOf(command);
   return examples.map(([line, purpose]) => [asCalled(line, name, call), purpose]);
 }
 
-/** The commands by the headings of the tool's help. Those without one come last. */
+/** The commands under each heading of the tool's help. Commands without a heading come last. */
 export function groupsOf(commands: readonly CommandPage[]): ReadonlyMap<string, readonly CommandPage[]> {
   const grouped = Object.values(vaultHelper.groups).flat();
   const rest = commands.map(({ page }) => page.name).filter((name) => !grouped.includes(name));

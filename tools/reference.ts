@@ -12,16 +12,16 @@ import { vaultHelper } from "../scripts/vault-helper.ts";
 import { block, code, prose, sentence, table } from "./markdown.ts";
 import { type CommandPage, callsOf, commandPages, examplesOf, groupsOf } from "./pages.ts";
 
-/** The page docs/reference.md, made of the data that the help and the man pages are made of. */
+/** The page docs/reference.md, made from the same data as the help and the man pages. */
 export async function referencePage(): Promise<string> {
   const commands = await commandPages();
   const { name, examples } = vaultHelper;
   const sections = [
     "# Command reference",
     [
-      "This page is made from the commands' own data, as `--help` and the man pages are. `npm run format` writes it.",
-      `All commands are one executable, ${code(name)}. Where a command has a link of its name, the link alone does, too.`,
-      "Flags stand before or after the arguments, as `--name VALUE` or `--name=VALUE`.",
+      "This page is made from the commands' own data, like `--help` and the man pages. `npm run format` writes it.",
+      `All commands are in one executable, ${code(name)}. If a command has a link of its own name, that link runs it as well.`,
+      "Flags may stand before or after the arguments, as `--name VALUE` or `--name=VALUE`.",
     ].join("\n"),
     ...[...groupsOf(commands)].flatMap(([heading, members]) => [
       `**${prose(heading)}**`,
@@ -39,7 +39,7 @@ export async function referencePage(): Promise<string> {
       everyVariable.map(([names, meaning]) => [names.split(", ").map(code).join(", "), prose(meaning)]),
     ),
     "## Exit codes",
-    "Every command can end with these. Codes that a command adds stand in its own section.",
+    "Every command can end with these. If a command has more, its own section lists them.",
     exitCodeTable(everyExitCode),
   ];
   return `${sections.join("\n\n")}\n`;
@@ -63,7 +63,7 @@ function commandSection(command: CommandPage): string[] {
     exampleBlock(examplesOf(command)),
     ...(page.exitCodes === undefined
       ? []
-      : ["Exit codes beside [those of every command](#exit-codes):", exitCodeTable(page.exitCodes)]),
+      : ["Exit codes besides [those of every command](#exit-codes):", exitCodeTable(page.exitCodes)]),
   ];
 }
 
@@ -88,7 +88,7 @@ function flagTable(groups: Parts["groups"]): string {
 function exampleBlock(examples: ReadonlyArray<readonly [command: string, purpose: string]>): string {
   const lines = examples.flatMap(([command, purpose], i) => [
     ...(i === 0 ? [] : [""]),
-    // Indented as in a help, which is what a block is, too.
+    // The lines come indented as for the help, and `block` indents them again.
     ...exampleLines(command, purpose).map((line) => line.slice(2)),
   ]);
   return block(lines);

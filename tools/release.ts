@@ -13,7 +13,7 @@ import { signFile } from "./release/sign.ts";
 import { compileFor, type Target, targets } from "./release/target.ts";
 import { writeTree } from "./release/tree.ts";
 
-/** Of a tree that git knows nothing of, and that is given no time: 2026-01-01. */
+/** The time of a release without git and without `SOURCE_DATE_EPOCH`: 2026-01-01. */
 const noTime = Date.UTC(2026, 0, 1) / 1000;
 
 const kinds = ["tar.gz", "deb", "rpm"] as const;
@@ -29,7 +29,7 @@ export interface ReleaseOptions {
 
 interface Job {
   readonly work: string;
-  /** Where the artefacts go. */
+  /** The folder for the artefacts. */
   readonly folder: string;
   readonly epochSeconds: number;
   readonly origin: Origin;
@@ -103,7 +103,7 @@ function tell(path: string, name: string, started: number): void {
   console.log(`${name}  ${megabytes} MB in ${((performance.now() - started) / 1000).toFixed(1)} s`);
 }
 
-/** Names in their order, no owner, no time but the release's; in gzip neither a name nor a time. */
+/** Sorted names, no owner, and only the release's time. The gzip header has neither name nor time. */
 async function writeTarball(parent: string, name: string, output: string, epochSeconds: number) {
   const plain = ["--sort=name", "--format=ustar", "--owner=0", "--group=0", "--numeric-owner"];
   const tar = await runCommand(["tar", ...plain, `--mtime=@${epochSeconds}`, "-C", parent, "-cf", "-", name]);
@@ -121,19 +121,20 @@ function sums(folder: string, names: readonly string[]): string {
 }
 
 /**
- * When it was made, in Unix seconds: `SOURCE_DATE_EPOCH`, else the commit's time.
+ * The release's time in Unix seconds: `SOURCE_DATE_EPOCH`, else the commit's time.
  *
  * @see https://reproducible-builds.org/specs/source-date-epoch/
- * @throws Failure (usage) where that is no number
+ * @throws Failure (usage) if `SOURCE_DATE_EPOCH` is not a number
  */
 export async function releaseTime(clone = ROOT): Promise<number> {
   const given = process.env.SOURCE_DATE_EPOCH;
   if (given !== undefined && given !== "") {
     if (/^\d{1,10}$/.test(given)) return Number(given);
-    throw new Failure("usage", `SOURCE_DATE_EPOCH is ${given}, which is no time in Unix seconds`);
+    throw new Failure("usage", `SOURCE_DATE_EPOCH is ${given}, which is not a time in Unix seconds`);
   }
   if (!existsSync(join(clone, ".git"))) return noTime;
-  // The clone may be another user's, as in a container that it is mounted into: its code runs here all the same.
+  // The clone may belong to another user, for example when it is mounted into a container. That is no risk: its code runs
+  // here anyway.
   const git = ["git", "-c", "safe.directory=*", "-c", "log.showSignature=false", "-C", clone];
   const time = await runCommand([...git, "log", "-1", "--format=%ct"]);
   return Number(new TextDecoder().decode(time));

@@ -1,5 +1,5 @@
-// What every npm script calls: runs Bun with the arguments given, after installing node_modules if they are
-// missing or not those of package-lock.json. Plain JavaScript for Node, since in a fresh clone there is no more.
+// Every npm script calls this. It runs Bun with the given arguments, after installing node_modules if they are missing
+// or differ from package-lock.json. It is plain JavaScript for Node, because a fresh clone has nothing else.
 import { spawn, spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
 import { readFileSync, writeFileSync } from "node:fs";
@@ -31,7 +31,7 @@ function isInstalled() {
 
 function install() {
   console.error("Installing node_modules");
-  // With NODE_ENV=production npm would leave out Bun itself.
+  // With NODE_ENV=production npm would not install Bun.
   const npm = spawnSync("npm", ["ci", "--include=dev"], { cwd: root, encoding: "utf8" });
   if (npm.status !== 0) {
     console.error(npm.error ? `npm can't be run: ${npm.error.message}` : `${npm.stdout}${npm.stderr}`);
@@ -41,8 +41,8 @@ function install() {
 }
 
 /**
- * One install at a time in a clone. The lock is the name of an abstract socket (Linux), which the kernel frees
- * when its holder ends; npm empties node_modules, and a file elsewhere in the clone could be left behind.
+ * Allows only one install at a time in a clone. The lock is the name of an abstract socket (Linux), which the kernel
+ * frees when its holder ends. A lock file could be left behind, and in node_modules npm would delete it.
  */
 async function lock() {
   if (process.platform !== "linux") return () => {};

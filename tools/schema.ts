@@ -2,19 +2,19 @@ import { clusterFields } from "../lib/cluster/file-fields.ts";
 import { fields as manifestFields } from "../lib/manifest/fields.ts";
 import type { Field, FieldTable, FieldType } from "../lib/toml/fields.ts";
 
-/** The files that admins write. */
+/** The kinds of files that admins write. */
 const files = {
   manifest: { title: "A certificate of a host: /etc/vault/certs.d/NAME.toml", fields: manifestFields },
   cluster: { title: "A cluster: cluster.toml", fields: clusterFields },
 } as const satisfies Readonly<Record<string, { title: string; fields: FieldTable }>>;
 type FileName = keyof typeof files;
 
-/** The JSON schema of a file, for editors. */
+/** The JSON schema of a kind of file, for editors. */
 export function fileSchema(name: FileName): Readonly<Record<string, unknown>> {
   return schemaOf(files[name]);
 }
 
-/** Every schema, by the name of its file in a release. */
+/** All schemas, by their file names in a release. */
 export function allSchemas(): ReadonlyMap<string, object> {
   return new Map(Object.entries(files).map(([name, file]) => [`${name}.schema.json`, schemaOf(file)]));
 }
@@ -38,7 +38,7 @@ function fieldSchema(field: Field): object {
   return {
     description: field.default === undefined ? description : `${description}; default: ${field.default}`,
     ...shape(field),
-    // As TOML has them, and JSON, too; a table's stand with each of its fields.
+    // The examples are valid as TOML and as JSON. A table has none: each of its fields has one.
     ...(field.type === "tables" ? {} : { examples: [JSON.parse(field.example)] }),
   };
 }
@@ -74,7 +74,7 @@ export function fileTable(name: FileName): string {
     .join("\n");
 }
 
-/** A table's own fields follow it, each with its name before. */
+/** A row for each field. The fields of a table follow it, with its name before theirs. */
 function rows(fields: FieldTable, prefix = ""): string[][] {
   return Object.entries(fields).flatMap(([name, field]) => {
     const kind = words[field.type] + (field.specifiers === true ? ", with specifiers" : "");

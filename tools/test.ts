@@ -4,7 +4,7 @@ import { runBunTest } from "./bun-test.ts";
 import { installMissing } from "./debian.ts";
 import { ROOT, runMain } from "./main.ts";
 
-/** What tests use beside Node and Go. */
+/** The commands that tests use besides Node and Go. */
 const needed = {
   openssl: "openssl",
   strace: "strace",

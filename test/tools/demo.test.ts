@@ -38,7 +38,7 @@ async function demo(env: Readonly<Record<string, string>>, kill?: NodeJS.Signals
 test("the demo tells its story to the end, and leaves nothing behind", async () => {
   const { stdout, code } = await demo({});
   expect(code).toBe(0);
-  expect(stdout.trimStart()).toStartWith("This demo writes to a temporary folder alone, /");
+  expect(stdout.trimStart()).toStartWith("This demo writes only to a temporary folder, /");
   for (const told of [
     "demo: 10 changes (9 created, 1 updated)",
     "demo: 32 changes (32 created, 0 updated)",

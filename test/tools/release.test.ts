@@ -256,7 +256,7 @@ test("a time that is none is refused, and nothing is made", async () => {
     stderr: "pipe",
   });
   expect([await run.stderr.text(), await run.exited]).toEqual([
-    "SOURCE_DATE_EPOCH is yesterday, which is no time in Unix seconds\n",
+    "SOURCE_DATE_EPOCH is yesterday, which is not a time in Unix seconds\n",
     64,
   ]);
   expect(statSync(join(first, "SHA256SUMS")).mtimeMs).toBe(before);

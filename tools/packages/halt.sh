@@ -1,3 +1,3 @@
-# No run of the version before goes on beside one of this version: they may keep their locks in different places. A run
-# that is cut off leaves every file whole, and its work is done by the next.
+# Stops runs of the old version: runs of both versions may keep their locks in different places. A run that is cut off
+# leaves no file half written, and the next run does its work.
 if [ -d /run/systemd/system ]; then stop_services; fi

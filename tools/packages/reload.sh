@@ -1,2 +1,2 @@
-# Nothing is enabled: that is an administrator's word, or cloud-init's. Timers that are enabled go on, by the new files.
+# Enables nothing: that is up to an administrator or cloud-init. Enabled timers go on with the new files.
 if [ -d /run/systemd/system ]; then systemctl daemon-reload || true; fi

@@ -1,4 +1,5 @@
-# What a timer that is under way would have run by now. Whatever was started while the files were replaced ends with it.
+# Starts the services of active timers, which may have missed a run meanwhile. A service that was started while the files
+# were being replaced is restarted.
 if [ -d /run/systemd/system ]; then
   for timer in $(systemctl list-units --plain --no-legend --state=active "token-renewal.timer" "cert.timer" "cert@*.timer" | cut -d ' ' -f 1); do
     service=${timer%.timer}.service

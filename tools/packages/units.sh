@@ -1,9 +1,9 @@
-# A unit of the same name that an administrator keeps goes on.
+# Whether a unit is ours. An administrator's unit of the same name is left alone.
 ours() {
   [ ! -e "/etc/systemd/system/$1" ]
 }
 
-# The name of a unit's file: cert@etcd.service is in cert@.service.
+# The name of a unit's file: that of cert@etcd.service is cert@.service.
 file_of() {
   printf %s "$1" | sed 's/@.*\./@./'
 }
@@ -17,7 +17,7 @@ stop() {
   done
 }
 
-# Each line after those that would start its units again.
+# In this order, because earlier units would start later ones again.
 stop_services() {
   stop "token-renewal.service" "cert.service" "cert@*.service"
   stop "hooks-again@*.service"

@@ -11,7 +11,7 @@ import type { Origin } from "./origin.ts";
 import { sbom } from "./sbom.ts";
 import { below, type Entry, type Tree, text } from "./tree.ts";
 
-/** What every archive and package holds beside the executable. */
+/** What every archive and package contains besides the executable. */
 export interface Contents {
   readonly sbom: string;
   readonly documents: Tree;
@@ -56,7 +56,7 @@ function filesBelow(folder: string): Tree {
   return new Map(paths.map((path) => [path, text(read(`${folder}/${path}`))]));
 }
 
-/** The executable and its links: the size once. */
+/** The executable and its links, which take no extra space. */
 function executables(executable: string, links: readonly string[]): Tree {
   return new Map<string, Entry>([
     ["vault-helper", { kind: "copy", mode: 0o755, from: executable }],
@@ -64,7 +64,7 @@ function executables(executable: string, links: readonly string[]): Tree {
   ]);
 }
 
-/** For hosts without a package manager of ours: what is to be copied where is the reader's. */
+/** The content of an archive, for hosts without dpkg or rpm. The reader decides where each file goes. */
 export function archiveTree(executable: string, contents: Contents): Tree {
   const { documents, units, man, completions } = contents;
   return new Map<string, Entry>([
@@ -80,12 +80,12 @@ export function archiveTree(executable: string, contents: Contents): Tree {
   ]);
 }
 
-/** Where distributions differ. */
+/** Paths that differ between distributions. */
 export interface Places {
   readonly zsh: string;
 }
 
-/** What a package puts on a host, relative to `/`. */
+/** The content of a package, by path relative to `/`. */
 export function packageTree(executable: string, contents: Contents, places: Places): Tree {
   const { documents, units, man, completions } = contents;
   const documentation = "usr/share/doc/vault-helper";
@@ -115,18 +115,18 @@ export function packageTree(executable: string, contents: Contents, places: Plac
   ]);
 }
 
-/** What an administrator copies goes to /usr/local; what a package brings does not. */
+/** Units name executables in /usr/local, for those who copy them by hand. A package's executables are in /usr/bin. */
 function packaged(unit: Entry): Entry {
   if (unit.kind !== "file" || typeof unit.content !== "string") return unit;
   return text(unit.content.replaceAll("/usr/local/bin/", "/usr/bin/"));
 }
 
-/** By Bun's own, whose version is pinned; without a name or a time. */
+/** Compressed by Bun, whose version is pinned, without a name or a time in the header. */
 function zipped(page: string): Entry {
   return { kind: "file", mode: 0o644, content: Bun.gzipSync(Buffer.from(page), { level: 9 }) };
 }
 
-/** bash-completion looks for a file by the name of what is typed. */
+/** bash-completion loads a file named after the command. */
 function bashLinks(folder: string): ReadonlyArray<readonly [string, Entry]> {
   return packagedLinkNames().map((name) => [`${folder}/${name}`, { kind: "symlink", to: "vault-helper" }]);
 }

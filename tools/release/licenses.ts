@@ -5,10 +5,10 @@ import { ROOT } from "../main.ts";
 import { locked, shippedPackages } from "./target.ts";
 
 /**
- * The licence of everything that is in an executable beside our own code: the runtime, as its project tells them, and
- * each package's, word for word.
+ * The licences of everything in the executable besides our own code: those of the runtime, as its project lists them,
+ * and the full text of each package's licence.
  *
- * @throws Failure (config) for a package without one: what may not be passed on is not shipped
+ * @throws Failure (config) for a package without a licence: it must not be shipped
  */
 export function thirdPartyLicenses(): string {
   const packages = shippedPackages().map(
@@ -21,7 +21,7 @@ export function thirdPartyLicenses(): string {
     ["LGPL 2.1, for JavaScriptCore, WebCore's files and tinycc in bun", readPart("LGPL-2.1.txt")],
   ] as const;
   return [
-    "The executable of vault-helper is made of its own code (Apache-2.0, see LICENSE) and of what follows.\n",
+    "The executable of vault-helper contains its own code (Apache-2.0, see LICENSE) and the following.\n",
     ...parts.map(([title, text]) => `${"=".repeat(78)}\n${title}\n${"=".repeat(78)}\n\n${text.trim()}\n`),
   ].join("\n");
 }
@@ -33,6 +33,6 @@ function readPart(name: string): string {
 function licenseOf(path: string): string {
   const folder = join(ROOT, path);
   const name = readdirSync(folder).find((it) => /^licen[cs]e(\.(md|txt))?$/i.test(it));
-  if (name === undefined) throw new Failure("config", `${path} has no licence's text`);
+  if (name === undefined) throw new Failure("config", `${path} has no licence text`);
   return readFileSync(join(folder, name), "utf8");
 }

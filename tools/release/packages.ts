@@ -15,20 +15,20 @@ const about = [
   "",
   ...wrap("No timer is enabled by installing it: see /usr/share/doc/vault-helper/docs/install.md.", 78),
 ];
-/** dpkg wants the field, and takes it without an address. */
+/** dpkg needs the field, but accepts one without an address. */
 const noMaintainer = "not named";
 
 export interface Package {
   readonly target: Target;
   readonly tree: Tree;
-  /** Where it is built, and nothing else is. */
+  /** An empty folder to build it in. */
   readonly work: string;
   readonly output: string;
   readonly epochSeconds: number;
   readonly origin: Pick<Origin, "maintainer" | "repository">;
 }
 
-/** Part of a maintainer script: run as root, in dash and bash. */
+/** A part of a maintainer script, which root runs in dash or bash. */
 function part(name: string): string {
   return readFileSync(join(ROOT, "tools/packages", `${name}.sh`), "utf8");
 }
@@ -61,7 +61,7 @@ export async function makeDeb({ target, tree, work, output, epochSeconds, origin
     work,
     epochSeconds,
   );
-  // zstd as dpkg reads it since Debian 12 and Ubuntu 18.04; by one thread, since more give other bytes.
+  // dpkg reads zstd since Debian 12 and Ubuntu 18.04. One thread only, because more would give different bytes.
   const options = ["--root-owner-group", "-Zzstd", "-z9", "--threads-max=1"];
   await runCommand(["dpkg-deb", ...options, "--build", work, output], {
     env: { SOURCE_DATE_EPOCH: String(epochSeconds) },
@@ -81,7 +81,7 @@ ${repository === undefined ? "" : `Homepage: ${repository}\n`}Description: ${sum
 ${about.map((line) => ` ${line === "" ? "." : line}\n`).join("")}`;
 }
 
-/** Links have no size of their own. */
+/** The total size of a tree's files; links don't count. */
 function sizeOf(tree: Tree, folder: string): number {
   const own = [...tree].filter(([, { kind }]) => kind === "file" || kind === "copy");
   return own.reduce((sum, [path]) => sum + statSync(join(folder, path)).size, 0);
@@ -119,14 +119,14 @@ export async function makeRpm({ target, tree, work, output, epochSeconds, origin
     _rpmdir: work,
     _rpmfilename: name,
     _buildhost: "localhost",
-    // What was changed last is as old as the release, and so is the package.
+    // The newest file and the package itself are as old as the release.
     use_source_date_epoch_as_buildtime: "1",
     clamp_mtime_to_source_date_epoch: "1",
-    // A Bun executable has what is compiled in behind its own end: what strips it takes that away.
+    // A Bun executable carries our code after its own end. Stripping it would remove that.
     __os_install_post: "%{nil}",
     debug_package: "%{nil}",
     _build_id_links: "none",
-    // zstd as every rpm since 4.14 reads it.
+    // Every rpm since 4.14 reads zstd.
     _binary_payload: "w9.zstdio",
     _source_filedigest_algorithm: "8",
     _binary_filedigest_algorithm: "8",
@@ -181,13 +181,13 @@ ${rpmFiles(tree).join("\n")}
 `;
 }
 
-/** Our own, the runtime's and each package's, as SPDX names them. */
+/** The SPDX names of all licences: our own, the runtime's and each package's. */
 function licenses(): string[] {
   const packages = shippedPackages().flatMap(([, { license }]) => license ?? []);
   return [...new Set(["Apache-2.0", "MIT", "LGPL-2.1-or-later", ...packages])];
 }
 
-/** Folders of the system stay the system's. */
+/** The spec's list of files. It has only our own folders, because the others belong to the system. */
 function rpmFiles(tree: Tree): string[] {
   const own = (path: string) => path.startsWith("etc/vault") || path.includes("/vault-helper");
   const folders = [...foldersOf(tree).keys()].filter(own).map((path) => `%dir "/${path}"`);

@@ -2,11 +2,11 @@ import { Failure } from "../../lib/failure.ts";
 
 export interface CommandOptions {
   readonly cwd?: string;
-  /** Added to PATH and a locale in which nothing is sorted or told in another way. */
+  /** Added to PATH and to a fixed locale and time zone. */
   readonly env?: Readonly<Record<string, string | undefined>>;
 }
 
-/** Packages of Debian that have what a release is made with. */
+/** The Debian package of each command that a release needs. */
 const packageOf: Readonly<Record<string, string>> = {
   "dpkg-deb": "dpkg",
   rpmbuild: "rpm",
@@ -15,9 +15,10 @@ const packageOf: Readonly<Record<string, string>> = {
 };
 
 /**
- * Runs a command that has to succeed, in an environment that the builder's own has no part in. Gives what it prints.
+ * Runs a command that has to succeed, in an environment independent of the builder's.
  *
- * @throws Failure (config) where there is no such command
+ * @returns its standard output
+ * @throws Failure (config) if the command is not installed; (internal) if it fails
  */
 export async function runCommand(
   [command = "", ...args]: readonly string[],
@@ -25,7 +26,7 @@ export async function runCommand(
 ): Promise<Uint8Array<ArrayBuffer>> {
   const path = Bun.which(command);
   if (path === null) {
-    throw new Failure("config", `${command} is not installed, which a release is made with`, {
+    throw new Failure("config", `${command} is not installed, but a release needs it`, {
       hint: `install the package ${packageOf[command] ?? command}`,
     });
   }

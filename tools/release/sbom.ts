@@ -3,7 +3,7 @@ import type { Origin } from "./origin.ts";
 import { runCommand } from "./run.ts";
 import { locked, shippedPackages } from "./target.ts";
 
-/** What of CycloneDX's format is looked at here. */
+/** The parts of CycloneDX's format that are used here. */
 interface Bom {
   readonly metadata: { readonly component: Component };
   readonly components: readonly Component[];
@@ -16,8 +16,8 @@ interface Component {
 }
 
 /**
- * The packages that are compiled in, by npm from package-lock.json alone, and Bun itself, in CycloneDX's JSON. What
- * tells one run of npm from another is left out or replaced: number and time, its version, the name of the folder.
+ * Bun and all packages that are compiled in, as CycloneDX JSON. npm makes it from package-lock.json alone. Everything
+ * that differs between runs of npm is left out or replaced: number, time, npm's version, the folder's name.
  *
  * @see https://docs.npmjs.com/cli/commands/npm-sbom
  * @see https://cyclonedx.org/docs/1.5/json/
@@ -69,14 +69,14 @@ export async function sbom(
   return `${JSON.stringify(bom, null, 2)}\n`;
 }
 
-/** Not by npm's `--omit=dev`, which leaves out what is compiled in when a developer's tool needs it, too. */
+/** npm's `--omit=dev` is of no use here: it would drop packages that are shipped but that a developer's tool needs as well. */
 function isShipped(ref: string): boolean {
   return shippedPackages().some(
     ([path, { version }]) => `${path.replace(/.*node_modules\//, "")}@${version}` === ref,
   );
 }
 
-/** To npm it is a tool of developers; it is in each executable, all the same. */
+/** Bun is a development dependency in package.json, but it is in every executable. */
 function bunComponent(): Component {
   const { version } = locked("bun");
   return {
@@ -84,7 +84,7 @@ function bunComponent(): Component {
     type: "platform",
     name: "bun",
     version,
-    description: "the runtime that the executable is made of, with what is linked into it",
+    description: "the runtime in the executable, with everything linked into it",
     scope: "required",
     purl: `pkg:npm/bun@${version}`,
     licenses: [{ license: { id: "MIT" } }],

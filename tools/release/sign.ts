@@ -1,13 +1,13 @@
 import { runCommand } from "./run.ts";
 
-/** What a signature is for: one that was made for something else is none of a file. */
+/** The purpose of a signature. One made for another purpose does not verify as a file's signature. */
 const namespace = "file";
 
 /**
- * Signs a file with an SSH key. The signature is put beside it, as `FILE.sig`.
+ * Signs a file with an SSH key. The signature goes beside it, as `FILE.sig`.
  *
- * @param key path of the private key, or of the public key of one that the SSH agent holds
- * @throws Failure (internal) with what ssh-keygen said
+ * @param key path of a private key, or of a public key whose private key the SSH agent holds
+ * @throws Failure (internal) with ssh-keygen's message
  * @see https://man.openbsd.org/ssh-keygen#Y
  */
 export async function signFile(path: string, key: string): Promise<void> {

@@ -7,40 +7,40 @@ import { compile } from "../build.ts";
 import { ROOT } from "../main.ts";
 import { runCommand } from "./run.ts";
 
-/** A kind of machine, and what each world calls it. */
+/** A kind of machine, with its name in each packaging system. */
 export interface Target {
   readonly name: "linux-x64" | "linux-arm64";
   readonly deb: "amd64" | "arm64";
   readonly rpm: "x86_64" | "aarch64";
-  /** npm's package with Bun for it. For x64 it is the one that every x86-64 CPU since 2008 runs (no AVX). */
+  /** The npm package with Bun for it. For x64 this is the build without AVX, for every x86-64 CPU since 2008. */
   readonly runtime: string;
 }
 
 /**
- * With glibc. One for musl would need a libstdc++ that is built for musl, which only musl's own distributions have; and
- * no Kubernetes host that boots with systemd has musl.
+ * All targets have glibc. A target with musl would need a libstdc++ for musl, which only distributions with musl have,
+ * and no Kubernetes host that boots with systemd uses musl.
  */
 export const targets: readonly Target[] = [
   { name: "linux-x64", deb: "amd64", rpm: "x86_64", runtime: "@oven/bun-linux-x64" },
   { name: "linux-arm64", deb: "arm64", rpm: "aarch64", runtime: "@oven/bun-linux-aarch64" },
 ];
 
-/** Compiles the tool for a target; gives the executable's path, in the folder. */
+/** Compiles the tool for a target. @returns the executable's path, in the folder */
 export async function compileFor(target: Target, folder: string): Promise<string> {
   const output = join(folder, "vault-helper");
   const runtime = await runtimeOf(target);
   await compile("vault-helper", output, [
     `--target=bun-${target.name}`,
-    // Bun would fetch one by itself, which nothing is compared with.
+    // Without this, Bun would download a runtime and check no checksum.
     `--compile-executable-path=${runtime}`,
   ]);
   return output;
 }
 
 /**
- * Bun for a target, of the version and with the checksum that package-lock.json has; kept for the next release.
+ * The Bun runtime for a target, with the version and checksum from package-lock.json. It is cached for the next release.
  *
- * @throws Failure (data) where what npm gives has another checksum
+ * @throws Failure (data) if npm delivers another checksum
  */
 export async function runtimeOf({ runtime }: Target): Promise<string> {
   const { version, integrity } = locked(runtime);
@@ -51,8 +51,8 @@ export async function runtimeOf({ runtime }: Target): Promise<string> {
   mkdirSync(cache, { recursive: true });
   const work = mkdtempSync(join(cache, ".runtime-"));
   try {
-    console.log(`${runtime} ${version} is fetched, once for this machine`);
-    // npm's settings and cache are the builder's.
+    console.log(`${runtime} ${version} is downloaded, once for this machine`);
+    // npm uses the builder's settings and cache.
     await runCommand(
       ["npm", "pack", "--silent", "--ignore-scripts", `--pack-destination=${work}`, `${runtime}@${version}`],
       { cwd: work, env: process.env },
@@ -62,7 +62,7 @@ export async function runtimeOf({ runtime }: Target): Promise<string> {
       .update(readFileSync(join(work, archive)))
       .digest("base64");
     if (integrity !== `sha512-${found}`) {
-      throw new Failure("data", `${runtime} ${version} is not the one of package-lock.json`);
+      throw new Failure("data", `${runtime} ${version} is not the one in package-lock.json`);
     }
     await runCommand(["tar", "-xzf", join(work, archive), "-C", work, "package/bin/bun"]);
     renameSync(join(work, "package/bin/bun"), path);
@@ -74,20 +74,20 @@ export async function runtimeOf({ runtime }: Target): Promise<string> {
 
 interface Locked {
   readonly version: string;
-  /** `sha512-` and base64. */
+  /** `sha512-` followed by base64. */
   readonly integrity: string;
   readonly dev?: boolean;
   readonly license?: string;
 }
 
-/** What package-lock.json says of a package. */
+/** The entry of a package in package-lock.json. */
 export function locked(name: string): Locked {
   const found = lockedPackages().find(([path]) => path === `node_modules/${name}`)?.[1];
   if (found === undefined) throw new Failure("internal", `package-lock.json has no ${name}`);
   return found;
 }
 
-/** Packages that are compiled in, by their folder. */
+/** The packages that are compiled in, by folder. */
 export function shippedPackages(): ReadonlyArray<readonly [path: string, Locked]> {
   return lockedPackages().filter(([path, { dev }]) => path !== "" && dev !== true);
 }

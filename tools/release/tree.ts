@@ -4,22 +4,22 @@ import { join } from "node:path";
 
 export type Entry =
   | { readonly kind: "file"; readonly mode: number; readonly content: string | Uint8Array }
-  /** A file of the builder's, copied. */
+  /** A copy of a file of the builder. */
   | { readonly kind: "copy"; readonly mode: number; readonly from: string }
-  /** Another name of a file of this tree: one inode. */
+  /** A hard link to a file of this tree. */
   | { readonly kind: "link"; readonly to: string }
-  /** A symbolic one, whatever it points to. */
+  /** A symbolic link. Its target need not exist. */
   | { readonly kind: "symlink"; readonly to: string }
   | { readonly kind: "folder"; readonly mode: number };
 
-/** What an archive or a package holds, by relative path. */
+/** The content of an archive or a package, by relative path. */
 export type Tree = ReadonlyMap<string, Entry>;
 
 export function text(content: string): Entry {
   return { kind: "file", mode: 0o644, content };
 }
 
-/** Every folder that a path of the tree is in, the outermost first; with those that the tree names itself. */
+/** Every folder of a tree with its mode, the outermost first. Includes folders that only contain other entries. */
 export function foldersOf(tree: Tree): Map<string, number> {
   const folders = new Map<string, number>();
   for (const [path, entry] of tree) {
@@ -34,21 +34,21 @@ export function foldersOf(tree: Tree): Map<string, number> {
 }
 
 /**
- * Writes a tree into a folder. Modes and times are those that are given, whatever the builder's umask and clock say.
+ * Writes a tree into a folder. Modes and times don't depend on the builder's umask and clock.
  *
- * @param epochSeconds when everything in it was changed last
+ * @param epochSeconds the modification time of everything in it
  */
 export async function writeTree(tree: Tree, folder: string, epochSeconds: number): Promise<void> {
   const folders = foldersOf(tree);
   for (const path of folders.keys()) mkdirSync(join(folder, path), { recursive: true });
   const entries = [...tree].filter(([, { kind }]) => kind !== "folder");
-  // What is linked to is there before its links.
+  // A hard link needs its target, so links come last.
   const order = (entry: Entry) => (entry.kind === "link" ? 1 : 0);
   for (const [path, entry] of entries.sort(([, a], [, b]) => order(a) - order(b))) {
     await writeEntry(join(folder, path), entry, folder);
     lutimesSync(join(folder, path), epochSeconds, epochSeconds);
   }
-  // The innermost first: a new file changes its folder's time.
+  // The innermost first, because a new file changes its folder's time.
   for (const [path, mode] of [...folders].reverse()) {
     chmodSync(join(folder, path), mode);
     lutimesSync(join(folder, path), epochSeconds, epochSeconds);
@@ -66,7 +66,7 @@ async function writeEntry(path: string, entry: Entry, folder: string): Promise<v
   chmodSync(path, entry.mode);
 }
 
-/** Names of a tree's files below another folder. */
+/** The same tree below a folder. */
 export function below(folder: string, tree: Tree): Tree {
   return new Map(
     [...tree].map(([path, entry]) => [
