@@ -9,15 +9,15 @@ import { defaultKeyMode } from "./key-mode.ts";
 import { fullPath, isFilePath, refuseSetFolders, setFolderName } from "./path.ts";
 
 /**
- * A key, its certificate and the CA, kept so that all three change at one moment:
+ * The three files of a certificate set, stored so that all of them change at the same moment:
  *
  *     kubelet-key.pem -> .kubelet.set/current/key.pem
  *     kubelet.pem     -> .kubelet.set/current/cert.pem
  *     kubelet-ca.pem  -> .kubelet.set/current/ca.pem
  *     .kubelet.set/current -> 20261124T101500Z-6f1c2a
  *
- * The names that services read are links through `current`, and replacing that one link, which rename(2) does at
- * one moment, replaces the set. Links are relative, so a container that mounts the folder follows them, too.
+ * Services read links that lead through `current`. Replacing that one link with rename(2) replaces the whole set. The
+ * links are relative, so they also work in a container that mounts the folder elsewhere.
  */
 export const members = {
   key: { suffix: "-key.pem", name: "key.pem", mode: defaultKeyMode },
@@ -28,31 +28,31 @@ export const members = {
 export type Member = keyof typeof members;
 export const memberNames: readonly Member[] = ["key", "certificate", "ca"];
 
-/** The link that is switched. */
+/** The link to the set in use. */
 export const currentName = "current";
-/** Beside the three: what was asked for when they were issued. */
+/** The record beside the three files: the request that they were issued for. */
 export const requestName = "request.json";
-/** Beside the link: its time is that of the last look at the server's CA. */
+/** A file beside the link. Its time is that of the last CA check. */
 export const checkedName = "ca-checked";
 
-/** A destination whose folders are held open. */
+/** A destination with its folders held open. */
 export interface Place extends Disposable {
-  /** The folder that services read in. */
+  /** The folder with the files that services read. */
   readonly folder: Folder;
-  /** The folder of the sets, ours alone; undefined where there is none yet. */
+  /** The folder of the sets, which only we can change; undefined while there is none. */
   readonly set: Folder | undefined;
   readonly base: string;
 }
 
-/** What is locked by whoever changes the certificate, or acts on a change. */
+/** The lock for changing the certificate (`set`), or for acting on a change (`hooks`). */
 export function lockedThing({ folder, base }: Place, kind: "set" | "hooks"): LockedThing {
   return { kind, folder: folder.path, base, name: `${folder.name}/${base}` };
 }
 
-/** What release 1.0.0 can lock, should a host go back to it: its lock was in the folder of the sets. */
+/** The longest path that release 1.0.0 could lock, in case a host goes back to it. Its lock was in the sets' folder. */
 const longestPath = 511 - "/..set/lock-journal".length;
 
-/** NAME_MAX, less what the longest name adds: `.` and `-key.pem.tmp-0123456789ab`. */
+/** NAME_MAX minus the longest additions: `.` before the name and `-key.pem.tmp-0123456789ab` after it. */
 const longestName = 255 - 1 - "-key.pem".length - ".tmp-0123456789ab".length;
 
 interface Destination {
@@ -64,15 +64,15 @@ interface Destination {
 function parseDestination(destination: string): Destination {
   const path = fullPath(destination);
   const [folder, base] = [dirname(path), basename(path)];
-  // Without a name of its own at its end, `.` say, it would be the working folder's, one folder above.
+  // A destination such as `.` would put the files beside the working folder.
   if (!isFilePath(destination) || base.startsWith("-")) {
     throw new Failure("usage", `${JSON.stringify(destination)} can't be a certificate's destination`, {
-      hint: "give the path without its ending: /etc/kubernetes/ssl/kubelet for kubelet.pem and its two beside it",
+      hint: "give the path without an ending, like /etc/kubernetes/ssl/kubelet for kubelet.pem and its key and CA",
     });
   }
   if (Buffer.byteLength(base) > longestName || Buffer.byteLength(path) > longestPath) {
     throw new Failure("usage", `${printable(destination)} is too long for a certificate's destination`, {
-      hint: `its last part may have ${longestName} bytes, and all of it ${longestPath}`,
+      hint: `at most ${longestName} bytes in its last part, and ${longestPath} in all`,
     });
   }
   refuseSetFolders(folder.split("/"), folder);
@@ -95,9 +95,9 @@ export function certificatePaths(destination: string): Readonly<Record<Member, s
 }
 
 /**
- * Opens a destination as it stands; undefined where its folder is missing.
+ * Opens an existing destination; undefined when its folder is missing.
  *
- * @param folders that others look into, too
+ * @param folders to open the folder with, shared with other destinations
  */
 export function findPlace(destination: string, folders?: Folders): Place | undefined {
   const { folder: path, base } = parseDestination(destination);
@@ -115,7 +115,7 @@ export function findPlace(destination: string, folders?: Folders): Place | undef
   }
 }
 
-/** Opens a destination, and makes the folders that are missing: 0750, the owner's; the sets' folder is root's. */
+/** Opens a destination and makes missing folders: 0750 and the owner's, except for the sets' folder, which is root's. */
 export function makePlace(
   destination: string,
   owner: Ownership | undefined,
@@ -153,23 +153,23 @@ function orMissing(open: () => Folder, path: string): Folder | undefined {
   }
 }
 
-/** The path of a file that services read, for calls. */
+/** The path of a file that services read, for system calls. */
 export function outerPath({ folder, base }: Place, member: Member): string {
   return `${folder.path}/${base}${members[member].suffix}`;
 }
 
-/** The same, for people. */
+/** The path of a file that services read, for messages. */
 export function outerName({ folder, base }: Place, member: Member): string {
   return `${folder.name}/${base}${members[member].suffix}`;
 }
 
-/** What the link of a file that services read holds. */
+/** The target of the link that services read. */
 export function linkTarget({ base }: Place, member: Member): string {
   return `${setFolderName(base)}/${currentName}/${members[member].name}`;
 }
 
 /**
- * Whether a name that services read is our link; a plain file, or nothing, is not.
+ * Whether the path that services read is our link, not a plain file or missing.
  *
  * @throws Failure (file) for a link that this tool did not make
  */
@@ -178,7 +178,7 @@ export function isOurLink(place: Place, member: Member): boolean {
   try {
     target = readlinkSync(outerPath(place, member));
   } catch (error) {
-    if (["ENOENT", "EINVAL"].includes(errorCode(error))) return false; // nothing there, or no link
+    if (["ENOENT", "EINVAL"].includes(errorCode(error))) return false; // missing, or not a link
     throw fileError("file", "look at", outerName(place, member), error);
   }
   if (target === linkTarget(place, member)) return true;
@@ -191,17 +191,17 @@ export function isOurLink(place: Place, member: Member): boolean {
 
 const versionName = /^\d{8}T\d{6}Z-[0-9a-f]{6}$/;
 
-/** Whether a name in the folder of the sets is that of one of them. */
+/** Whether a name in the sets' folder is a set's. */
 export function isVersionName(name: string): boolean {
   return versionName.test(name);
 }
 
 /**
- * Opens the set that stands: the one that the link names, or a folder in the link's place, which a copy that follows
- * links makes of it. Code in a unit that issues may write there, and could lead others out of it.
+ * Opens the set in use: the one that the link names, or a folder in place of the link, as a copy that follows links
+ * leaves it. Units that issue can write here, so the link is checked before it is followed.
  *
- * @returns undefined where there is none
- * @throws Failure (file) where the link leads anywhere else
+ * @returns undefined when there is no set
+ * @throws Failure (file) when the link leads anywhere else
  */
 export function openCurrent({ set }: Place): Folder | undefined {
   if (set === undefined) return undefined;
@@ -210,15 +210,15 @@ export function openCurrent({ set }: Place): Folder | undefined {
     return orMissing(() => openInside(set, version), `${set.name}/${version}`);
   throw new Failure(
     "file",
-    `${printable(`${set.name}/${currentName}`)} leads to ${printable(version)}, which is no set of this tool's`,
-    { hint: "nothing was changed; look at how it came there, and remove it" },
+    `${printable(`${set.name}/${currentName}`)} leads to ${printable(version)}, which is not one of this tool's sets`,
+    { hint: "nothing was changed; find out how it got there, then remove it" },
   );
 }
 
 /**
- * What the link in the folder of the sets holds; undefined where there is none, or a folder.
+ * The set that the link names; undefined when there is no link.
  *
- * @throws Failure (file) where the disk or the system fails
+ * @throws Failure (file) when the link can't be read
  */
 export function currentVersion(set: Folder): string | undefined {
   try {
@@ -230,8 +230,8 @@ export function currentVersion(set: Folder): string | undefined {
 }
 
 /**
- * The path of a file itself, for calls: in our own folder where a link of ours leads there, so that nobody can lead
- * them elsewhere. Undefined where that folder is missing.
+ * The path of the file itself, for system calls. Goes to our own folder directly instead of through our link, so nobody
+ * can redirect the call. Undefined when that folder is missing.
  *
  * @param current see `openCurrent`
  */

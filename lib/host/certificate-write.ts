@@ -52,37 +52,37 @@ interface NewSet extends SetFiles {
   readonly request: string | ((fingerprint: string | undefined, home: SetHome) => string);
 }
 
-/** What is asked of the files of a set. */
+/** The attributes that the files of a set should have. */
 export interface SetAttributes {
   readonly owner?: Ownership | undefined;
-  /** Of the key, which may lack what it says of the owner. @default 0600 */
+  /** The mode of the key file. Its owner may have fewer rights than this. @default 0600 */
   readonly keyMode?: number | undefined;
 }
 
-/** What is asked of one of them. */
+/** The attributes that one file should have. */
 function attributesOf(member: Member, { owner, keyMode }: SetAttributes): FileAttributes {
   return member === "key" && keyMode !== undefined
     ? { mode: keyMode, least: keyMode & groupReads, owner }
     : { mode: members[member].mode, owner };
 }
 
-/** A place that no other run changes meanwhile. */
+/** A destination that is locked against other runs. */
 export interface LockedPlace extends Disposable {
   read(): StoredSet;
   /**
-   * Puts a new set in the place of what stands, at one moment. Stopped anywhere, readers find the old files or the
-   * new ones, and the next call cleans up.
+   * Replaces the set atomically. If the run is stopped at any point, readers find either the old files or the new ones,
+   * and the next call cleans up.
    *
-   * @param pending what somebody has to act on, kept durably from before the change; see `readPending`
-   * @throws Failure (file); then the old files stand
+   * @param pending the changed files that hooks have to act on, recorded durably before the change; see `readPending`
+   * @throws Failure (file); then the old files are still there
    */
   replace(files: NewSet, attributes: SetAttributes, pending: readonly Member[]): void;
-  /** Notes that the CA is the server's at this time. */
+  /** Records that the CA file matches the server's CA now. */
   markChecked(): void;
 }
 
 /**
- * Makes the folders of a destination where they are missing, and locks it for this run.
+ * Locks a destination for this run. Makes its folders if they are missing.
  *
  * @throws Failure (file); (temporary) when another run holds it for too long
  */
@@ -133,13 +133,13 @@ function replace(place: Place, set: Folder, files: NewSet, attributes: SetAttrib
     createFile(`${folder}/${requestName}`, noted, { mode: 0o644 });
   });
   replaceLink(`${set.path}/${currentName}`, version);
-  // The one before stays until the next: a reader on its way through the old link still finds its file.
+  // Keep the previous set until the next call, for readers that have just followed the old link.
   removeVersions(set, [standing, version]);
 }
 
 /**
- * Turns plain files into links to copies of them: what readers find stays the same at each step, and is behind the
- * one link that can be switched in the end. Names without a file become links to nothing, which is no file still.
+ * Replaces plain files by links to copies of them. Readers find the same content at each step, and in the end all of it
+ * is behind the one link that can be switched. A missing file becomes a link to nothing, so it is still missing.
  */
 function adopt(place: Place, set: Folder, attributes: SetAttributes): void {
   using current = openCurrent(place);
@@ -152,7 +152,7 @@ function adopt(place: Place, set: Folder, attributes: SetAttributes): void {
     const version = makeVersion(set, (folder) => {
       for (const [member, { text, stats }] of standing) {
         const owner = { uid: stats.uid, gid: stats.gid };
-        // No wider than it was: it may be no file of ours at all.
+        // Never wider than before, since the file may be a foreign one.
         createFile(`${folder}/${members[member].name}`, text, {
           mode: attributesOf(member, attributes).mode & stats.mode,
           owner,
@@ -160,7 +160,7 @@ function adopt(place: Place, set: Folder, attributes: SetAttributes): void {
       }
     });
     const link = `${set.path}/${currentName}`;
-    // A link can't take a folder's place; what is in this one was read above.
+    // A rename can't replace a folder by a link. The content of this folder was read above.
     if (lstatSync(link, { throwIfNoEntry: false })?.isDirectory()) rmSync(link, { recursive: true });
     replaceLink(link, version);
   }
@@ -170,7 +170,7 @@ function adopt(place: Place, set: Folder, attributes: SetAttributes): void {
   }
 }
 
-/** A folder with a set in it, whole and on the disk before anything points to it. Gives its name. */
+/** Makes a folder with a set in it, and syncs it before anything points to it. Returns its name. */
 function makeVersion(set: Folder, fill: (folder: string) => void): string {
   const stamp = new Date().toISOString().replace(/[-:]|\.\d+/g, "");
   const version = `${stamp}-${randomHex(3)}`;
@@ -234,7 +234,7 @@ export function fixAttributes(destination: string, asked: SetAttributes): FixedF
   return { fixed: [...opened, ...of("mended")], linked: of("linked") };
 }
 
-/** Goes by what was opened: the link, looked at again, could lead elsewhere by now. */
+/** Uses the folders that are open already, since the link could lead elsewhere by now. */
 function openToReaders(place: Place, current: Folder | undefined): string[] {
   return [place.set, current].flatMap((folder) => {
     if (folder === undefined || !isClosed(folder.stats)) return [];

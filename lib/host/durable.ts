@@ -17,7 +17,7 @@ import {
 } from "node:fs";
 import { basename, dirname, join } from "node:path";
 
-/** Who a file belongs to; undefined leaves it to whoever runs. */
+/** The owner and group of a file. */
 export interface Ownership {
   readonly uid: number;
   readonly gid: number;
@@ -25,14 +25,14 @@ export interface Ownership {
 
 export interface FileAttributes {
   readonly mode: number;
-  /** Bits of it that have to be there, where it is put right: none need be, most often. */
+  /** Bits of the mode that a file must have, for `setAttributes`. @default none */
   readonly least?: number;
   readonly owner?: Ownership | undefined;
 }
 
 /**
- * Makes a file that was not there. Mode and owner stand before the first byte of content, and the content is on
- * the disk when this returns; the name in its folder is once `syncFolder` has.
+ * Makes a new file. Its mode and owner are set before any content is written. The content is on the disk when this
+ * returns, but the file's name only after `syncFolder`.
  *
  * @throws the system's error; then there is no file
  */
@@ -41,7 +41,7 @@ export function createFile(path: string, content: string, attributes: FileAttrib
   const fd = openSync(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0o600);
   try {
     try {
-      // In this order: with CAP_CHOWN alone, a file that was given away can't be changed any more.
+      // Set the mode first: with CAP_CHOWN alone, the mode of another user's file can't be changed.
       fchmodSync(fd, attributes.mode);
       if (attributes.owner !== undefined) fchownSync(fd, attributes.owner.uid, attributes.owner.gid);
       writeAll(fd, Buffer.from(content));
@@ -55,20 +55,20 @@ export function createFile(path: string, content: string, attributes: FileAttrib
   }
 }
 
-/** Writes all of it at the file's position: the system may take less than it is given. Throws the system's error. */
+/** Writes all of the content at the file's position. A single call may write only a part. Throws the system's error. */
 export function writeAll(fd: number, content: Buffer): void {
   for (let done = 0; done < content.length; ) done += writeSync(fd, content, done);
 }
 
-/** What came of `setAttributes`. */
+/** The outcome of `setAttributes`. */
 export type Mended = "right" | "mended" | "linked";
 
 /**
- * Takes from a file's mode what is too wide, adds what it lacks, and gives it to its owner. Never through a
- * symbolic link, nor on a file with a second name (a hard link): either could be any file.
+ * Corrects the mode and owner of a file: removes bits that are too wide, adds required ones, and sets the owner. Never
+ * follows a symbolic link. Leaves a file with a second name (a hard link) alone, since it could be any file.
  *
- * @param isOurFolder nobody else can make names in its folder, so a second name is its owner's matter
- * @returns "linked" for one that was left because of its second name
+ * @param isOurFolder only trusted users can add names to its folder, so a second name is harmless
+ * @returns "linked" for a file that was left alone because of its second name
  * @throws the system's error
  */
 export function setAttributes(path: string, attributes: FileAttributes, isOurFolder = false): Mended {
@@ -80,7 +80,7 @@ export function setAttributes(path: string, attributes: FileAttributes, isOurFol
     if (!isWide && !isNarrow && !isForeign) return "right";
     if (stats.nlink > 1 && !isOurFolder) return "linked";
     if (isWide) fchmodSync(fd, isNarrow ? mode & stats.mode : mode);
-    // Its new group, and not the one before, gets what is added; and a file that was given away can't be changed.
+    // Set the group before adding bits, so that only the new group gains access. The owner comes last, see createFile.
     if (isForeign && owner !== undefined && isNarrow) fchownSync(fd, stats.uid, owner.gid);
     if (isNarrow) fchmodSync(fd, (stats.mode & mode) | least);
     if (isForeign && owner !== undefined) fchownSync(fd, owner.uid, owner.gid);
@@ -90,7 +90,7 @@ export function setAttributes(path: string, attributes: FileAttributes, isOurFol
   }
 }
 
-/** What a file has and should not: a mode that is too wide or lacks something, and another owner. */
+/** How a file's attributes differ: its mode is too wide, its mode lacks required bits, or its owner is another one. */
 export function compareAttributes(
   found: Ownership & { readonly mode: number },
   { mode, least = 0, owner }: FileAttributes,
@@ -103,10 +103,9 @@ export function compareAttributes(
 }
 
 /**
- * Puts a file in a path's place at one moment: a reader meets the old content or the new one, whole, and after a
- * power cut so does the next boot.
+ * Replaces a file atomically. Readers see either the whole old content or the whole new content, even after a power cut.
  *
- * @throws the system's error; then the old content stands, unless it was only that the folder can't be synced
+ * @throws the system's error; then the old content is still there, unless only the sync of the folder failed
  */
 export function replaceFile(path: string, content: string, attributes: FileAttributes): void {
   const temporary = temporaryName(path);
@@ -114,7 +113,7 @@ export function replaceFile(path: string, content: string, attributes: FileAttri
   moveInto(temporary, path);
 }
 
-/** Puts a symbolic link in a path's place at one moment. */
+/** Replaces a symbolic link, or a file, with a link atomically. */
 export function replaceLink(path: string, target: string): void {
   const temporary = temporaryName(path);
   symlinkSync(target, temporary);
@@ -131,7 +130,7 @@ function moveInto(temporary: string, path: string): void {
   syncFolder(dirname(path));
 }
 
-/** Brings a folder's names to the disk: without it, a new or renamed file may be gone after a power cut. */
+/** Writes a folder's names to the disk. Otherwise a new or renamed file may be lost in a power cut. */
 export function syncFolder(path: string): void {
   const fd = openSync(path, constants.O_RDONLY | constants.O_DIRECTORY);
   try {
@@ -141,10 +140,10 @@ export function syncFolder(path: string): void {
   }
 }
 
-/** Sets a file's time to now, and makes it where it is missing. It has no content, and may be lost with no harm. */
+/** Sets a file's time to now, and makes the file if it is missing. Not synced: losing the file does no harm. */
 export function touch(path: string): void {
   const { O_CREAT, O_NOFOLLOW, O_NONBLOCK, O_WRONLY } = constants;
-  // Without waiting, should it be a FIFO.
+  // O_NONBLOCK, because opening a FIFO could wait forever.
   const fd = openSync(path, O_WRONLY | O_CREAT | O_NOFOLLOW | O_NONBLOCK, 0o600);
   try {
     const now = new Date();
@@ -156,12 +155,12 @@ export function touch(path: string): void {
 
 const temporarySuffix = /^\.tmp-[0-9a-f]{12}$/;
 
-/** In the same folder, since a rename to another may be a copy. */
+/** In the same folder, since a rename is atomic only within one file system. */
 function temporaryName(path: string): string {
   return join(dirname(path), `.${basename(path)}.tmp-${randomHex(6)}`);
 }
 
-/** Not by node:crypto: that takes longer to load than the rest of a token's renewal. */
+/** Doesn't use node:crypto, which takes longer to load than everything else in a token renewal. */
 export function randomHex(bytes: number): string {
   return crypto.getRandomValues(new Uint8Array(bytes)).toHex();
 }
@@ -180,18 +179,21 @@ export function namesIn(path: string): readonly string[] | undefined {
   return statSync(path).size > maxFolderBytes ? undefined : readdirSync(path);
 }
 
-export interface LeftOver {
-  /** Spares those of a run that is under way, where no lock keeps others out. @default 0 */
+export interface TemporariesOptions {
+  /** Keeps newer files, which another run may still be writing if no lock prevents that. @default 0 */
   readonly olderThanSeconds?: number;
-  /** Of the file that was to be: a run that was killed may have given it away already. */
+  /** The owner of the final file, who may own the temporary one already. */
   readonly owner?: Ownership | undefined;
 }
 
 /**
- * Removes what runs that were killed in the middle of `replaceFile` or `replaceLink` left of a path. What has such a
- * name and is another user's, or a folder, is left alone; and all, where others have filled the folder with names.
+ * Removes temporary files of a path, left by runs that were killed in `replaceFile` or `replaceLink`. Skips folders and
+ * other users' files. Does nothing if the folder holds too many names.
  */
-export function removeTemporaries(path: string, { olderThanSeconds = 0, owner }: LeftOver = {}): void {
+export function removeTemporaries(
+  path: string,
+  { olderThanSeconds = 0, owner }: TemporariesOptions = {},
+): void {
   const start = `.${basename(path)}`;
   for (const name of namesIn(dirname(path)) ?? []) {
     if (!name.startsWith(start) || !temporarySuffix.test(name.slice(start.length))) continue;

@@ -5,14 +5,18 @@ import { readOurFile } from "./read-file.ts";
 const maxBytes = 64 * 1024;
 
 /**
- * Reads a file of variables, as systemd's `EnvironmentFile=` does: nothing in it is run.
+ * Reads a file of variables like systemd's `EnvironmentFile=`. Nothing in it is executed.
  *
- * @returns undefined where there is none
- * @throws Failure (config) when others may write it, or it is no text; else as `readOurFile`
+ * @returns undefined when the file is missing
+ * @throws Failure (config) when others can write the file or it is not text; otherwise as `readOurFile`
  */
 export function readEnvironmentFile(path: string): ReadonlyMap<string, string> | undefined {
   try {
-    const file = readOurFile(path, maxBytes, "whoever writes it decides which server is sent the token");
+    const file = readOurFile(
+      path,
+      maxBytes,
+      "with write access, others could have the token sent to their own server",
+    );
     if (file === undefined) return undefined;
     if (!/[\0\ufffd]/.test(file.text)) return parseEnvironment(file.text);
   } catch (error) {
@@ -23,9 +27,12 @@ export function readEnvironmentFile(path: string): ReadonlyMap<string, string> |
 }
 
 /**
- * Variables by systemd's rules: lines `NAME=value`, of which the last of a name counts; `#` and `;` begin a comment
- * where a name would begin; quotes only at the start of a value, single ones with no escapes; a backslash before the
- * end of a line joins it with the next. What is no assignment to a variable's name is passed over: `export A=b` is none.
+ * Parses variables by systemd's rules:
+ * - Each line is `NAME=value`. The last line for a name counts.
+ * - `#` and `;` begin a comment at the start of a line.
+ * - Quotes work only at the start of a value, and single quotes have no escapes.
+ * - A backslash at the end of a line joins it with the next.
+ * - Other lines are ignored. `export A=b` is one of them.
  *
  * @see https://www.freedesktop.org/software/systemd/man/latest/systemd.exec.html#EnvironmentFile=
  */
@@ -45,7 +52,7 @@ export function parseEnvironment(text: string): ReadonlyMap<string, string> {
 
 type Taker = (pattern: RegExp) => RegExpExecArray | undefined;
 
-/** Takes what a sticky pattern matches next; undefined, and nothing taken, where it does not. */
+/** Returns a function that takes the next match of a sticky pattern. Without a match it returns undefined. */
 function taker(text: string): Taker {
   let at = 0;
   return (pattern) => {
@@ -56,11 +63,11 @@ function taker(text: string): Taker {
   };
 }
 
-/** Quoted parts, one after the other, then what stands unquoted to the end of its line. */
+/** Takes any quoted parts, then the unquoted rest of the line. */
 function takeValue(take: Taker): string {
   for (let value = ""; ; ) {
     take(/[ \t]+/y);
-    // One that is never closed goes to the end of the file.
+    // A quote that is never closed extends to the end of the file.
     const single = take(/'([^']*)(?:'|$)/y);
     const double = single ?? take(/"((?:\\[\s\S]|[^"\\])*)\\?(?:"|$)/y);
     if (double === undefined) return value + unquoted(take(/(?:\\[\s\S]|[^\r\n\\])*\\?/y)?.[0] ?? "");
@@ -68,12 +75,12 @@ function takeValue(take: Taker): string {
   }
 }
 
-/** Between double quotes a backslash before anything else stands for itself. */
+/** In double quotes, a backslash escapes only these characters and line feeds. Elsewhere it is kept. */
 function unescaped(quoted: string): string {
   return quoted.replace(/\\(?:([\\"`$])|\n)/g, "$1");
 }
 
-/** White space at the end is not the value's, unless a backslash is before it. */
+/** Trailing white space is dropped unless a backslash stands before it. */
 function unquoted(text: string): string {
   const parts = text.match(/\\[\s\S]?|[^\\]/g) ?? [];
   const end = parts.findLastIndex((part) => !/^[ \t]$/.test(part)) + 1;

@@ -21,9 +21,9 @@ const meaning: Readonly<Record<string, string>> = {
 };
 
 /**
- * A failed call on a file, as a sentence with its path.
+ * A Failure for a system call on a file. The message names the action, the path and the reason.
  *
- * @param tried what was tried: `write`, `read`
+ * @param tried the action: `write`, `read`
  */
 export function fileError(
   kind: FailureKind,
@@ -42,28 +42,28 @@ export function fileError(
 }
 
 const hints: Readonly<Record<string, string>> = {
-  EBUSY: "a file that is mounted by itself can't be replaced: mount its folder instead",
+  EBUSY: "a file that is a mount of its own can't be replaced; mount its folder instead",
 };
 
-/** Without the paths at their end, which are those of our calls (`/proc/self/fd/6`) and not those that people know. */
+/** The system's message without the path at its end, which may be one of ours like `/proc/self/fd/6`. */
 function systemWords(cause: unknown): string {
   const said = cause instanceof Error ? cause.message : String(cause);
   return /^E[A-Z0-9]+: (.+?), [a-z0-9_]+(?: '|$)/s.exec(said)?.[1] ?? said;
 }
 
-/** `ENOENT` and alike; empty where the error is not the system's. */
+/** The code of a system error, like `ENOENT`; empty for other errors. */
 export function errorCode(error: unknown): string {
   return error instanceof Error && "code" in error ? String(error.code) : "";
 }
 
-/** A path as one line that shows what is in it. */
+/** A path for messages. Quoted if it has blanks or characters that can't be seen. */
 export function printable(path: string): string {
   // Building the Unicode pattern takes time, and most paths don't need it.
   const isPlain = /^[!-~]+$/.test(path) || /^[\p{L}\p{N}\p{P}\p{S}]+$/u.test(path);
   return isPlain ? path : JSON.stringify(path);
 }
 
-/** A file that this user may not read: one thing is wrong then, and not each that depends on it. */
+/** Whether a failure means that this user may not read a file. Then everything that needs the file fails alike. */
 export function isDenied(error: unknown): boolean {
   return error instanceof Error && ["EACCES", "EPERM"].includes(errorCode(error.cause));
 }

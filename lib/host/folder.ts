@@ -163,9 +163,9 @@ export function openInside(outer: Folder, part: string, make?: FileAttributes): 
   closeSync(fd);
   throw new Failure(
     "file",
-    `the folder ${printable(name)} is not this tool's alone (its owner is ${stats.uid}, its mode ${(stats.mode & 0o777).toString(8)})`,
+    `the folder ${printable(name)} can be changed by other users (its owner is ${stats.uid}, its mode ${(stats.mode & 0o777).toString(8)})`,
     {
-      hint: "nothing was changed; once you know what is in it give it back with chown root:root and chmod 0755, or remove it",
+      hint: "nothing was changed; look at its content, then run chown root:root and chmod 0755 on it, or remove it",
     },
   );
 }
@@ -189,7 +189,7 @@ function ownLinkTarget(parent: number, name: string, part: string): string | und
   throw new Failure(
     "file",
     `${printable(part)} in the path ${printable(name)} is a symbolic link ${whose}, and is not followed`,
-    { hint: "nothing was changed; give the path that it leads to, if that is meant" },
+    { hint: "nothing was changed; if the link is right, give the path that it leads to" },
   );
 }
 

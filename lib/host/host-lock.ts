@@ -7,37 +7,36 @@ import { errorCode, fileError, printable } from "./file-error.ts";
 import { createLockFile, type LockOptions, openLock, refuseOddLock, takeLock, untilHeld } from "./lock.ts";
 import { isSameFilePath } from "./path.ts";
 
-/** One thing of a host that one run changes at a time. */
+/** Something on a host that only one run at a time may change. */
 export interface LockedThing {
   readonly kind: "token" | "set" | "hooks" | "kubeconfig";
-  /** The folder that it is in, for calls. */
+  /** The folder that it is in, for system calls. */
   readonly folder: string;
-  /** Its own name in there. */
+  /** Its name in that folder. */
   readonly base: string;
-  /** For people. */
+  /** For messages. */
   readonly name: string;
 }
 
-/** Of the root user: gone after a boot, as locks may be. */
+/** For root. /run is emptied at each boot, and locks need not survive that. */
 const rootFolder = "/run/vault-helper";
 
 /**
- * Locks one thing of this host for this run. Root's locks are in /run/vault-helper and another user's in his state
- * folder, where nobody else can put anything in their place: the folder of the thing itself may be another user's.
+ * Locks one thing on this host for this run. The thing's own folder may belong to another user, so the locks are kept
+ * elsewhere: root's in /run/vault-helper, and other users' in their state folders.
  *
- *     /run/vault-helper/token.lock   of /etc/vault; the units that talk to the network get this one file
- *     /run/vault-helper/sets/        of certificates; the units that issue may write in it
- *     /run/vault-helper/private/     the same files by a second name, for everybody outside of those units
- *     /run/vault-helper/             all others: no such unit sees them
+ *     /run/vault-helper/token.lock   for /etc/vault; the units that use the network can write this one file
+ *     /run/vault-helper/sets/        for certificates; the units that issue can write in it
+ *     /run/vault-helper/private/     hard links to the files in sets/, for everything outside those units
+ *     /run/vault-helper/             for all other things, hidden from those units
  *
- * What runs in a unit that issues is root, too, and could put a link, a FIFO or a journal beside a lock in `sets`. So
- * everybody else opens these locks by their names in `private`, which those units don't have.
+ * Code in a unit that issues also runs as root, and could put a link, a FIFO or a journal beside a lock in `sets`. So
+ * all other processes open these locks by their names in `private`, which those units can't see.
  *
- * A unit of an older release has no such folder and may not make one. There the lock is on the thing's own folder, by
- * flock(1) on a descriptor of it.
+ * Units of an older release have no such folder, and can't make one. They lock the thing's own folder with flock(1).
  *
  * @returns the lock, to be disposed of
- * @throws Failure (temporary) when the signal came first; (file) when something else is in the lock's place
+ * @throws Failure (temporary) when the signal comes first; (file) when the lock file is not what it should be
  */
 export async function takeHostLock(thing: LockedThing, options: LockOptions): Promise<Disposable> {
   try {
@@ -65,7 +64,7 @@ async function take(thing: LockedThing, options: LockOptions): Promise<Disposabl
   );
 }
 
-/** `set-1f-2a3-9c0e…`: the same by whatever path its folder was reached. */
+/** `set-1f-2a3-9c0e….lock`: the same name for every path of the folder. */
 function lockName({ kind, folder, base }: LockedThing): string {
   if (kind === "token" && isSameFilePath(join(folder, base), "/etc/vault/token")) return "token.lock";
   const { dev, ino } = statSync(folder, { bigint: true });
@@ -73,7 +72,7 @@ function lockName({ kind, folder, base }: LockedThing): string {
   return `${kind}-${dev.toString(16)}-${ino.toString(16)}-${digest}.lock`;
 }
 
-/** Undefined where there is none, and none can be made. */
+/** The folder for this user's locks; undefined when it can't be made. */
 function lockFolder(): string | undefined {
   if (process.geteuid?.() === 0) return makeFolder(rootFolder);
   const state = process.env.XDG_STATE_HOME;
@@ -81,7 +80,7 @@ function lockFolder(): string | undefined {
   return makeFolder(join(home, "vault-helper"));
 }
 
-/** Undefined where it is missing and may not be made; throws Failure (file) for one that others can write in. */
+/** Makes a folder if it is missing; undefined when it can't be made. Throws Failure (file) if others can write in it. */
 function makeFolder(path: string): string | undefined {
   try {
     if (lstatSync(path, { throwIfNoEntry: false }) === undefined) makeAll(path);
@@ -91,8 +90,8 @@ function makeFolder(path: string): string | undefined {
     if (["EROFS", "EACCES", "EPERM", "ENOENT", "ENOTDIR"].includes(errorCode(error))) return undefined;
     throw fileError("file", "make the folder", path, error);
   }
-  throw new Failure("file", `the folder of locks ${printable(path)} is not this user's alone`, {
-    hint: "nothing was changed; look at how it came there, and remove it",
+  throw new Failure("file", `the lock folder ${printable(path)} can be changed by other users`, {
+    hint: "nothing was changed; find out how it got there, then remove it",
   });
 }
 
@@ -110,12 +109,12 @@ function makeAll(path: string): void {
 function requireFolder(path: string): string {
   const made = makeFolder(path);
   if (made !== undefined) return made;
-  throw new Failure("file", `the folder of locks ${printable(path)} can't be made`, {
-    hint: "the unit that runs this has to be of the same release: install its units, then systemctl daemon-reload",
+  throw new Failure("file", `the lock folder ${printable(path)} can't be made`, {
+    hint: "this unit is from another release; install the units of this one, then run systemctl daemon-reload",
   });
 }
 
-/** Inside of a unit that issues: what else is in the folder was put there by such a unit. */
+/** Inside a unit that issues. Only such units could have put anything else into the folder. */
 async function openShared(shared: string, name: string): Promise<Disposable | undefined> {
   createLockFile(shared, name);
   const stats = lstatSync(shared, { throwIfNoEntry: false });
@@ -123,7 +122,7 @@ async function openShared(shared: string, name: string): Promise<Disposable | un
   return await openLock(shared, name);
 }
 
-/** Outside of those units: by a name that they don't have. */
+/** Outside those units: by the name that they can't see. */
 async function openPrivate(shared: string, own: string, name: string): Promise<Disposable | undefined> {
   createLockFile(shared, name);
   if (!isSameFile(shared, own)) {
@@ -131,9 +130,9 @@ async function openPrivate(shared: string, own: string, name: string): Promise<D
     try {
       linkSync(shared, own);
     } catch (error) {
-      // Another run was quicker, or the file has been replaced: the next try sees it.
+      // Another run was faster, or the file has been replaced. The next try finds out.
       if (["EEXIST", "ENOENT"].includes(errorCode(error))) return undefined;
-      // A folder, say, can have no second name.
+      // Some things, like a folder, can't have a second name.
       refuseOddLock(shared, name, lstatSync(shared, { throwIfNoEntry: false }), 1);
       throw fileError("file", "make the lock file", name, error);
     }
@@ -141,7 +140,7 @@ async function openPrivate(shared: string, own: string, name: string): Promise<D
   refuseOddLock(shared, name, lstatSync(own, { throwIfNoEntry: false }), 2);
   const lock = await openLock(own, name);
   if (lock === undefined || isSameFile(shared, own)) return lock;
-  // Replaced since: others lock another file by now.
+  // It was replaced meanwhile, so other runs lock another file.
   lock[Symbol.dispose]();
   return undefined;
 }
@@ -154,10 +153,10 @@ function isSameFile(one: string, other: string): boolean {
 const busyCode = 75;
 
 /**
- * One try at a lock on the folder of a thing, as whoever holds its descriptor holds it (flock(2)): a program takes it
- * for us, as the runtime can't. Other users who may read the folder could hold it, too; then this run ends in time.
+ * Tries once to lock the folder of a thing with flock(2). The runtime lacks that call, so flock(1) locks the descriptor
+ * that it shares with us. Any user who can read the folder can hold the lock as well; then this run times out.
  *
- * @returns undefined while another process holds it
+ * @returns undefined while another process holds the lock
  */
 function lockDescriptor({ folder, name }: LockedThing): Disposable | undefined {
   const fd = openSync(folder, constants.O_RDONLY | constants.O_DIRECTORY);
@@ -182,7 +181,7 @@ function lockDescriptor({ folder, name }: LockedThing): Disposable | undefined {
 function noLock(name: string, cause?: unknown): Failure {
   const where = process.geteuid?.() === 0 ? rootFolder : "$XDG_STATE_HOME/vault-helper";
   return new Failure("file", `can't lock ${printable(name)}: ${where} can't be made`, {
-    hint: "make the folder, or let this run write there; without it, flock (util-linux) is needed",
+    hint: "make the folder, or allow this run to write there; otherwise flock (util-linux) is needed",
     cause,
   });
 }

@@ -5,32 +5,32 @@ import type { Place } from "./certificate-place.ts";
 import type { Ownership } from "./durable.ts";
 import { fullPath, setFolderName } from "./path.ts";
 
-/** Who could have put a key where it stands. */
+/** Who could have put a key in its place. */
 export interface KeyOrigin {
   readonly uid: number;
-  /** Somebody other than its owner can write it. */
+  /** Others than its owner can write it. */
   readonly isWide: boolean;
-  /** Somebody other than its owner can read it, or so its mode says. */
+  /** Others than its owner can read it, by its mode. */
   readonly isShared: boolean;
-  /** It is in a set, and no plain file. */
+  /** It is in a set, not a plain file. */
   readonly isInSet: boolean;
   /** It has a second name (a hard link). */
   readonly isLinked: boolean;
-  /** Owner of the folder that services read in; undefined where others than the owner can write there. */
+  /** The owner of the folder that services read; undefined when others can write in it, too. */
   readonly folderUid: number | undefined;
-  /** Nobody but root and ourselves can put anything there. */
+  /** Only trusted users can put files into that folder. */
   readonly isOurFolder: boolean;
-  /** Nobody but root and ourselves can put another folder in its folder's place. */
+  /** Only trusted users can put another folder in its place. */
   readonly isSteadyFolder: boolean;
-  /** The destination, to be compared with the one that the set was made for. */
+  /** The destination, to compare with the one that the set was made for. */
   readonly home: SetHome;
 }
 
-/** Which destination a set is made for: kept beside it, so that a set which was moved to another is noticed. */
+/** The destination that a set was made for. It is recorded beside the set, to notice when the set is moved. */
 export interface SetHome {
-  /** From the root, as it was asked for. */
+  /** The absolute path, as it was asked for. */
   readonly path: string;
-  /** Its folder's numbers: the same by whatever path it is reached. */
+  /** The device and inode numbers of its folder, which are the same for every path. */
   readonly folder: string;
 }
 
@@ -54,8 +54,8 @@ export function setHome({ folder, base }: Place): SetHome {
 }
 
 /**
- * Whether a set still is at the destination that it was made for. Its folder may be another one at the same path (a
- * backup that was restored, say), or have another name by now: by an admin's choice, where nobody else can rename it.
+ * Whether a set is still at the destination that it was made for. The folder may be a different one at the same path, for
+ * example after a backup was restored. It may also have a new name if only an admin can have renamed it.
  */
 function isAtHome(made: SetHome, { home, isSteadyFolder }: KeyOrigin): boolean {
   if (made.path === home.path) return true;
@@ -63,12 +63,12 @@ function isAtHome(made: SetHome, { home, isSteadyFolder }: KeyOrigin): boolean {
 }
 
 /**
- * Why a key that stands must not be signed: another user may know it. It is judged by its owner and by who could have
- * put it there, not by its name.
+ * Why an existing key must not be used: another user may know it. This depends on its owner, and on who could have put
+ * it there.
  *
- * @param owner of the files, where one is asked for
- * @param made the destination that the set was made for; undefined where nobody has noted that
- * @returns a few words; undefined for a key that may be signed
+ * @param owner the owner that the files should have, if one is asked for
+ * @param made the destination that the set was made for; undefined without a record of it
+ * @returns a few words; undefined for a key that may be used
  */
 export function keyFault(
   origin: KeyOrigin,
@@ -77,7 +77,7 @@ export function keyFault(
 ): string | undefined {
   const { uid, isInSet, isOurFolder, folderUid, home } = origin;
   if (origin.isWide) return "others can write it";
-  // Only root can have put it there, whoever is to read it.
+  // Only root can have put it there.
   if (isOurFolder) return undefined;
   if (!isInSet && origin.isLinked) return "it has another name (a hard link)";
   if (isInSet && made !== undefined && !isAtHome(made, origin)) {
@@ -85,7 +85,7 @@ export function keyFault(
   }
   if (uid === owner?.uid && !isTrusted(uid)) return undefined;
   if (isTrusted(uid)) {
-    // It may have been made for another certificate, whose readers know it.
+    // Otherwise it may be the key of another certificate, which that certificate's readers know.
     const isTied = isInSet && made !== undefined;
     return origin.isShared && !isTied ? "others can read it, and could have put it there" : undefined;
   }

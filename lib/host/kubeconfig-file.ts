@@ -10,37 +10,38 @@ import type { LockOptions } from "./lock.ts";
 import { fullPath, isFilePath, isSameFilePath } from "./path.ts";
 import { readSmallFile } from "./read-file.ts";
 
-/** A kubeconfig's file as it stands. */
-export interface StandingFile {
-  /** Empty where there is none. */
+/** The content and state of a kubeconfig file. */
+export interface StoredKubeconfig {
+  /** Empty if the file is missing. */
   readonly text: string;
-  /** It is nobody else's to read, and the owner's. */
+  /** Only its owner can read it, and it is the right owner. */
   readonly isRight: boolean;
 }
 
-/** A kubeconfig's file that no other run changes meanwhile. */
-export interface LockedFile extends Disposable {
-  read(): StandingFile;
+/** A kubeconfig file that is locked against other runs. */
+export interface LockedKubeconfig extends Disposable {
+  read(): StoredKubeconfig;
   /**
-   * Puts a text in the place of what stands, at one moment, with mode 0600 from its first byte.
+   * Replaces the file atomically. The new file has mode 0600 from the start.
    *
-   * @throws Failure (file); then the old content stands
+   * @throws Failure (file); then the old content is still there
    */
   replace(text: string): void;
 }
 
-/** A thousand clusters' worth. */
+/** Enough for a thousand clusters. */
 const maxBytes = 4 * 1024 * 1024;
 
-/** NAME_MAX, less what our temporary name beside it adds; and what release 1.0.0 can lock, should a host go back to it. */
+/** NAME_MAX minus the additions of our temporary names. */
 const longestName = 255 - ".".length - ".tmp-0123456789ab".length;
+/** The longest path that release 1.0.0 could lock, in case a host goes back to it. */
 const longestPath = 511 - "/..lock/lock-journal".length;
 
 /**
- * The full path of a kubeconfig.
+ * The absolute path of a kubeconfig.
  *
- * @param taken paths that have something else in them, and what that is
- * @throws Failure (usage) for a path that is no file's, or one of those
+ * @param taken paths of other files, each with a description for messages
+ * @throws Failure (usage) for a path that can't be a file's, and for a taken one
  */
 export function kubeconfigPath(
   path: string,
@@ -48,13 +49,13 @@ export function kubeconfigPath(
 ): string {
   if (!isFilePath(path)) {
     throw new Failure("usage", `${JSON.stringify(path)} can't be a kubeconfig's path`, {
-      hint: "give the path with the file's own name at its end",
+      hint: "the path has to end with a file name",
     });
   }
   const name = fullPath(path);
   if (Buffer.byteLength(basename(name)) > longestName || Buffer.byteLength(name) > longestPath) {
     throw new Failure("usage", `${printable(name)} is too long for a kubeconfig's path`, {
-      hint: `its last part may have ${longestName} bytes, and all of it ${longestPath}`,
+      hint: `at most ${longestName} bytes in its last part, and ${longestPath} in all`,
     });
   }
   const used = taken.find(([other]) => isSameFilePath(name, other));
@@ -65,11 +66,12 @@ export function kubeconfigPath(
 }
 
 /**
- * Reads a kubeconfig's file. Writes nothing.
+ * Reads a kubeconfig file. Writes nothing.
  *
- * @throws Failure where it could not be replaced: a link, another user's file, no plain one
+ * @throws Failure (data) for a link and anything else that is not a plain file; (permission) for another user's file;
+ *   (file) when it can't be read
  */
-export function readKubeconfigFile(name: string, owner: Ownership | undefined): StandingFile {
+export function readKubeconfigFile(name: string, owner: Ownership | undefined): StoredKubeconfig {
   let folder: Folder;
   try {
     folder = openFolder(dirname(name));
@@ -82,7 +84,7 @@ export function readKubeconfigFile(name: string, owner: Ownership | undefined): 
 }
 
 /**
- * Makes a kubeconfig's folder where it is missing (0750, the owner's), and locks the file for this run.
+ * Locks a kubeconfig file for this run. Makes its folder if it is missing, with mode 0750 and for the owner.
  *
  * @throws Failure (file); (temporary) when another run holds it for too long
  */
@@ -90,7 +92,7 @@ export async function lockKubeconfigFile(
   name: string,
   owner: Ownership | undefined,
   options: LockOptions,
-): Promise<LockedFile> {
+): Promise<LockedKubeconfig> {
   const path = dirname(name);
   let folder: Folder | undefined;
   try {
@@ -103,14 +105,19 @@ export async function lockKubeconfigFile(
   }
 }
 
-function locked(folder: Folder, lock: Disposable, name: string, owner: Ownership | undefined): LockedFile {
+function locked(
+  folder: Folder,
+  lock: Disposable,
+  name: string,
+  owner: Ownership | undefined,
+): LockedKubeconfig {
   const path = `${folder.path}/${basename(name)}`;
   return {
     read: () => read(folder, name, owner),
     replace(text) {
       try {
         removeTemporaries(path, { owner });
-        replaceFile(path, text, { mode: 0o600, owner: owner ?? inherited(path) });
+        replaceFile(path, text, { mode: 0o600, owner: owner ?? inheritedOwner(path) });
       } catch (error) {
         throw fileError("file", "write", name, error);
       }
@@ -122,7 +129,7 @@ function locked(folder: Folder, lock: Disposable, name: string, owner: Ownership
   };
 }
 
-function read(folder: Folder, name: string, owner: Ownership | undefined): StandingFile {
+function read(folder: Folder, name: string, owner: Ownership | undefined): StoredKubeconfig {
   const file = readSmallFile(`${folder.path}/${basename(name)}`, maxBytes, name);
   if (file === undefined) return { text: "", isRight: false };
   requireOwner(name, file.stats.uid, owner);
@@ -130,16 +137,16 @@ function read(folder: Folder, name: string, owner: Ownership | undefined): Stand
   return { text: file.text, isRight: !isWide && !isForeign };
 }
 
-/** Somebody else's file would get the key, or an owner who was not asked for. */
+/** Replacing another user's file would give them the key, or take the file from them. */
 function requireOwner(name: string, uid: number, owner: Ownership | undefined): void {
   if (isTrusted(uid) || uid === owner?.uid) return;
   throw new Failure("permission", `${printable(name)} belongs to another user (${uid})`, {
-    hint: `nothing was changed; give --owner ${uid} if it is to be theirs, or remove it`,
+    hint: `nothing was changed; give --owner ${uid} if it should stay theirs, or remove it`,
   });
 }
 
-/** Root's file keeps its group. Only root can give files away. */
-function inherited(path: string): Ownership | undefined {
+/** A file of root's keeps its group. Other users can't set a group. */
+function inheritedOwner(path: string): Ownership | undefined {
   if (process.geteuid?.() !== 0) return undefined;
   const stats = lstatSync(path, { throwIfNoEntry: false });
   return stats?.uid === 0 ? { uid: 0, gid: stats.gid } : undefined;

@@ -4,24 +4,23 @@ import { isOurs } from "./access.ts";
 import { errorCode, fileError, printable } from "./file-error.ts";
 
 export interface LockOptions {
-  /** Ends the waiting. */
+  /** Ends the wait. */
   readonly signal: AbortSignal;
-  /** Told once what a person should know, when the lock has been waited for two seconds. */
+  /** Called once with a message for people, after a wait of two seconds. */
   readonly onWait?: ((sentence: string) => void) | undefined;
 }
 
 /**
- * Takes a lock that the kernel holds for this process and releases when it ends, however it ends. So its file may
- * stay, and never blocks anybody by being there. Child processes don't get it.
+ * Takes a lock that the kernel releases when this process ends, however it ends. A lock file that is left behind blocks
+ * nobody. Child processes don't inherit the lock.
  *
- * SQLite's exclusive transaction on an empty database is the one such lock that the runtime has: flock(2) would
- * need bun:ffi, whose machine code a unit's MemoryDenyWriteExecute forbids. SQLite opens the file by its path, and a
- * journal beside it. So nobody else may write in its folder: see `takeHostLock`.
+ * The only such lock in the runtime is SQLite's exclusive transaction on an empty database. flock(2) would need bun:ffi,
+ * which generates machine code, and MemoryDenyWriteExecute= in our units forbids that. SQLite opens the file by its path
+ * and a journal beside it, so nobody else may write in its folder: see `takeHostLock`.
  *
- * @param name what people know the path by
+ * @param name the path for messages
  * @returns the lock, to be disposed of
- * @throws Failure (temporary) when the signal came first; (file) when there can be no such file, or something
- *   else is in its place
+ * @throws Failure (temporary) when the signal comes first; (file) when the lock file can't be made or is not ours
  * @see https://www.sqlite.org/lockingv3.html
  */
 export async function takeLock(path: string, options: LockOptions, name = path): Promise<Disposable> {
@@ -30,7 +29,12 @@ export async function takeLock(path: string, options: LockOptions, name = path):
   return await untilHeld(() => openLock(path, name), options, name);
 }
 
-/** Tries a lock until it is held, ever more rarely. @param open undefined while another process holds it */
+/**
+ * Tries to take a lock until it succeeds, with growing pauses.
+ *
+ * @param open tries once; returns undefined while another process holds the lock
+ * @throws Failure (temporary) when the signal comes first
+ */
 export async function untilHeld(
   open: () => Promise<Disposable | undefined>,
   { signal, onWait }: LockOptions,
@@ -55,9 +59,9 @@ export async function untilHeld(
 const tellAfterMs = 2000;
 
 /**
- * One try, of a file in whose folder nobody else can write.
+ * Tries once to lock a file. Nobody else may be able to write in its folder.
  *
- * @returns undefined while another process holds it
+ * @returns undefined while another process holds the lock
  */
 export async function openLock(path: string, name: string): Promise<Disposable | undefined> {
   const { Database, constants: sqlite } = await import("bun:sqlite");
@@ -65,7 +69,7 @@ export async function openLock(path: string, name: string): Promise<Disposable |
   try {
     database = new Database(path, sqlite.SQLITE_OPEN_READWRITE);
     database.run("PRAGMA busy_timeout = 0");
-    // No file beside this one, which a killed run would leave.
+    // Without a journal file, which a killed run would leave behind.
     database.run("PRAGMA journal_mode = MEMORY");
     database.run("BEGIN EXCLUSIVE");
     const held = database;
@@ -77,32 +81,33 @@ export async function openLock(path: string, name: string): Promise<Disposable |
   }
 }
 
-/** Makes a lock's file where it is missing. Throws Failure (file). */
+/** Makes a lock file if it is missing. Throws Failure (file). */
 export function createLockFile(path: string, name: string): void {
   try {
     const { O_CREAT, O_EXCL, O_NOFOLLOW, O_RDWR } = constants;
     closeSync(openSync(path, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW, 0o600));
   } catch (error) {
-    // One that is there is not opened: closing it again would release this process' locks on it (POSIX).
+    // An existing file must not be opened: closing it again would release this process's locks on it (POSIX).
     if (errorCode(error) !== "EEXIST") throw fileError("file", "make the lock file", name, error);
   }
 }
 
 /**
- * Refuses what is no lock file of ours: SQLite would follow a link, wait for a FIFO's other end, and read whatever
- * database somebody has put there.
+ * Refuses anything that is not a lock file of ours. SQLite would follow a link, wait for a FIFO's other end, or read a
+ * foreign database.
  *
- * @param links how many names the file has
+ * @param links how many names the file should have
+ * @throws Failure (file)
  */
 export function refuseOddLock(path: string, name: string, stats: Stats | undefined, links: number): void {
   if (stats?.isFile() === true && stats.size === 0 && stats.nlink === links && isOurs(stats)) return;
   throw new Failure("file", `can't lock ${printable(name)}: ${oddness(stats, links)}`, {
-    hint: `nothing was changed; look at how it came there, and remove ${printable(path)}`,
+    hint: `nothing was changed; find out how it got there, then remove ${printable(path)}`,
   });
 }
 
 function oddness(stats: Stats | undefined, links: number): string {
-  if (stats === undefined) return "its lock file went away";
+  if (stats === undefined) return "its lock file has disappeared";
   if (!stats.isFile()) return "something other than a plain file is in its lock file's place";
   if (stats.size > 0) return "its lock file is not empty";
   return isOurs(stats) && stats.nlink !== links

@@ -1,14 +1,15 @@
 /** <sys/socket.h> of Linux. */
 const [AF_UNIX, SOCK_DGRAM, SOCK_CLOEXEC] = [1, 2, 0o2000000];
 
-/** The C library's names: glibc's, and musl's. */
+/** The names of the C library: glibc's and musl's. */
 const libraries = ["libc.so.6", `libc.musl-${process.arch === "x64" ? "x86_64" : "aarch64"}.so.1`];
 
 /**
- * Tells the service manager how this process stands, as sd_notify(3) does: one datagram of ours, so that a unit with
- * `NotifyAccess=main`, which is the default, takes it. The runtime has no such socket of its own; this needs its JIT.
+ * Tells the service manager the state of this process, like sd_notify(3). The datagram comes from this process itself,
+ * since units with the default `NotifyAccess=main` accept no other. The runtime has no datagram sockets for Unix paths,
+ * so this calls the C library, which needs the JIT.
  *
- * @param socket what NOTIFY_SOCKET says: a path, or with `@` before it an abstract name
+ * @param socket the value of NOTIFY_SOCKET: a path, or an abstract name after `@`
  * @param state `READY=1`
  * @throws an Error that says what failed
  * @see https://www.freedesktop.org/software/systemd/man/sd_notify.html
@@ -18,7 +19,7 @@ export async function notifyServiceManager(socket: string, state: string): Promi
   const { symbols } = await openLibrary();
   const address = Buffer.concat([
     new Uint8Array(Uint16Array.of(AF_UNIX).buffer),
-    // An abstract name has no zero at its end, and a path needs none: the length tells where it ends.
+    // No zero at the end: abstract names have none, and the length ends a path.
     Buffer.from(socket.replace(/^@/, "\0")),
   ]);
   const message = Buffer.from(state);

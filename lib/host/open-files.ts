@@ -1,15 +1,15 @@
 import { readFileSync } from "node:fs";
 
-/** For all that a run holds open beside what it works on: connections, pipes of a hook, files of the runtime. */
+/** Descriptors for everything else that a run keeps open: connections, pipes of hooks, files of the runtime. */
 const reserved = 96;
-/** What every system grants. */
-const usual = 1024;
+/** The usual limit. */
+const usualLimit = 1024;
 
 /**
- * How many things a run may work on at one time, so that it keeps no more files open than the system lets it.
+ * How many things a run may work on at the same time, by the system's limit on open files.
  *
- * @param each how many files one of them takes
- * @returns one at least
+ * @param each how many files each of them keeps open
+ * @returns at least one
  * @see https://man7.org/linux/man-pages/man2/getrlimit.2.html
  */
 export function roomFor(each: number): number {
@@ -20,8 +20,8 @@ function limit(): number {
   try {
     const [, soft] =
       /^Max open files +(\d+|unlimited)/m.exec(readFileSync("/proc/self/limits", "utf8")) ?? [];
-    return soft === "unlimited" ? Number.MAX_SAFE_INTEGER : Number(soft ?? usual);
+    return soft === "unlimited" ? Number.MAX_SAFE_INTEGER : Number(soft ?? usualLimit);
   } catch {
-    return usual; // another kernel
+    return usualLimit; // another kernel
   }
 }

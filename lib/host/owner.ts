@@ -3,11 +3,10 @@ import { Failure } from "../failure.ts";
 import type { Ownership } from "./durable.ts";
 
 /**
- * The numbers of an owner and a group, each given as a name or a number. Where only one is given the other is
- * the running user's.
+ * Resolves an owner and a group, given as names or numbers. If only one is given, the other is the running user's.
  *
- * @returns undefined where neither is given
- * @throws Failure (usage) for a name that this host does not know
+ * @returns undefined when neither is given
+ * @throws Failure (usage) for a name that this host doesn't know
  */
 export function resolveOwnership(
   owner: string | undefined,
@@ -22,13 +21,13 @@ export function resolveOwnership(
 
 function resolve(database: "passwd" | "group", kind: string, name: string): number {
   if (/^\d{1,10}$/.test(name) && Number(name) < 0xffffffff) return Number(name);
-  // A name of the host's own is found without starting anything; getent asks LDAP and others, too.
+  // Local names are found without starting a program. getent also asks directory services such as LDAP.
   const file = `/etc/${database}`;
   const number =
     find(existsSync(file) ? readFileSync(file, "utf8") : "", name) ?? find(getent(database, name), name);
   if (number !== undefined) return number;
   throw new Failure("usage", `there is no ${kind} ${JSON.stringify(name)} on this host`, {
-    hint: `make the ${kind} first, or give another, by name or number`,
+    hint: `add the ${kind} first, or give another one by name or number`,
   });
 }
 
@@ -38,20 +37,20 @@ function find(lines: string, name: string): number | undefined {
   return number !== undefined && /^\d+$/.test(number) ? Number(number) : undefined;
 }
 
-/** A directory service that has not answered once is not asked again: each question could take as long. */
+/** A directory service that did not answer once is not asked again, since each query could take as long. */
 let isSilent = false;
 
 function getent(database: string, name: string): string {
-  // A name that starts with - would be an option.
+  // A name that starts with - would be read as an option.
   if (isSilent || !/^[A-Za-z0-9_][A-Za-z0-9_.@\\-]*\$?$/.test(name)) return "";
   try {
-    // Not by node:child_process, which takes longer to load than all else that a daily run does.
+    // Not with node:child_process, which takes longer to load than everything else in a daily run.
     const { stdout, success, exitedDueToTimeout } = Bun.spawnSync(["getent", database, name], {
       stdin: "ignore",
       stderr: "ignore",
       env: { PATH: "/usr/sbin:/usr/bin:/sbin:/bin" },
       timeout: 5000,
-      // It may not heed anything else.
+      // It may ignore any other signal.
       killSignal: "SIGKILL",
     });
     isSilent = exitedDueToTimeout === true;

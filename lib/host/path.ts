@@ -4,15 +4,15 @@ import { Failure } from "../failure.ts";
 import { fileError, printable } from "./file-error.ts";
 
 /**
- * A path from the root, without `.` and `..`.
+ * The absolute path, without `.` and `..`.
  *
  * @throws Failure (config) for a relative path when the working folder has been removed: the runtime would silently
  *   resolve it against its own executable's folder
  */
 export function fullPath(path: string): string {
   if (!isAbsolute(path) && readlinkSync("/proc/self/cwd").endsWith(" (deleted)")) {
-    throw new Failure("config", "the working folder is not there any more", {
-      hint: "give paths from the root, or change into another folder",
+    throw new Failure("config", "the working folder no longer exists", {
+      hint: "give absolute paths, or change into another folder",
     });
   }
   return resolve(path);
@@ -60,7 +60,7 @@ export function refuseSetFolders(parts: readonly string[], name: string): void {
   if (part === undefined) return;
   throw new Failure(
     "usage",
-    `${printable(part)} in the path ${printable(name)} is where the files of one certificate are kept, and nothing else`,
-    { hint: "nothing was changed; give a path outside of it" },
+    `${printable(part)} in the path ${printable(name)} is reserved for the files of one certificate`,
+    { hint: "nothing was changed; give a path outside that folder" },
   );
 }

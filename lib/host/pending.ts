@@ -7,12 +7,12 @@ import { takeHostLock } from "./host-lock.ts";
 import type { LockOptions } from "./lock.ts";
 import { readSmallFile } from "./read-file.ts";
 
-/** What has changed at a destination, and who has acted on it so far. */
+/** The changes at a destination that hooks still have to act on. */
 export interface Pending {
-  /** Another for each change: what was done for one is not done for the next. */
+  /** Differs for each change, so that hooks act again on the next one. */
   readonly id: string;
   readonly changed: readonly Member[];
-  /** The hooks that have succeeded since. */
+  /** The hooks that have succeeded since the change. */
   readonly done: readonly string[];
 }
 
@@ -21,22 +21,22 @@ const maxBytes = 64 * 1024;
 const nothing: Pending = { id: "", changed: [], done: [] };
 
 /**
- * What nobody, or not everybody, has acted on yet. It is noted before the change is made, so none is ever forgotten;
- * one that was noted and then not made is acted on for nothing, once.
+ * The changes that some hooks still have to act on. They are recorded before the change is made, so no change is ever
+ * forgotten. If the change then fails, hooks run once without need.
  *
- * @throws Failure (file) where the folder is not ours
+ * @throws Failure (file) when others can write in the folder
  */
 export function readPending(destination: string, folders?: Folders): Pending {
   using place = findPlace(destination, folders);
   return place?.set === undefined ? nothing : read(place.set);
 }
 
-/** Whether there is something to act on, perhaps. Throws the system's error. */
+/** Whether a pending change is recorded. Throws the system's error. */
 export function isPending(set: Folder): boolean {
   return statSync(`${set.path}/${pendingName}`, { throwIfNoEntry: false }) !== undefined;
 }
 
-/** Notes a change, beside those that are noted; hooks that acted on those have to act again. Throws the system's error. */
+/** Adds a change to those already recorded. Hooks that have acted on those run again. Throws the system's error. */
 export function addPending(set: Folder, changed: readonly Member[]): void {
   if (changed.length === 0) return;
   removeTemporaries(`${set.path}/${pendingName}`);
@@ -44,9 +44,9 @@ export function addPending(set: Folder, changed: readonly Member[]): void {
 }
 
 /**
- * Keeps other runs from acting on the same change meanwhile.
+ * Locks the hooks of a destination, so that no other run acts on the same change.
  *
- * @returns undefined where nothing was ever issued
+ * @returns undefined when no certificate was ever issued
  * @throws Failure (temporary) when another run holds it for too long; (file)
  */
 export async function lockHooks(destination: string, options: LockOptions): Promise<Disposable | undefined> {
@@ -55,9 +55,10 @@ export async function lockHooks(destination: string, options: LockOptions): Prom
 }
 
 /**
- * Notes which hooks have succeeded; undefined when all have, and nothing is pending any more. Does nothing when
- * another run has changed the certificate again meanwhile.
+ * Records which hooks have succeeded. Does nothing if another run has changed the certificate again since `pending` was
+ * read.
  *
+ * @param done undefined when all hooks have succeeded and nothing is pending any more
  * @throws Failure (temporary) when another run changes it for too long; (file)
  */
 export async function settlePending(
@@ -69,7 +70,7 @@ export async function settlePending(
   using place = findPlace(destination);
   const set = place?.set;
   if (place === undefined || set === undefined) return;
-  // The lock of those who change the certificate: what one of them notes just now is not to be removed.
+  // The same lock as for changing the certificate, so that a change recorded just now is not removed.
   using _ = await takeHostLock(lockedThing(place, "set"), options);
   if (read(set).id !== pending.id) return;
   try {
@@ -89,8 +90,8 @@ function write(set: Folder, pending: Pending): void {
 }
 
 /**
- * What is noted comes from a unit that talks to the network, and decides what a more privileged one tells hooks. So
- * nothing but a fixed set of values is taken from it; what can't be read any more is pending whole.
+ * The file is written by a unit with network access and read by a more privileged one. So only a fixed set of values is
+ * accepted. If the file can't be understood, everything counts as changed.
  */
 function read(set: Folder): Pending {
   const name = `${set.name}/${pendingName}`;
@@ -101,21 +102,21 @@ function read(set: Folder): Pending {
 function parsePending(text: string): Pending {
   try {
     const { id, changed, done }: Record<string, unknown> = JSON.parse(text);
-    if (typeof id === "string" && /^[0-9a-f]{16}$/.test(id) && isTexts(changed) && isTexts(done)) {
+    if (typeof id === "string" && /^[0-9a-f]{16}$/.test(id) && isStrings(changed) && isStrings(done)) {
       const members = memberNames.filter((member) => changed.includes(member));
       if (members.length === new Set(changed).size) return { id, changed: inOrder(members), done };
     }
   } catch {
-    // as below
+    // Not JSON: everything is pending, as below.
   }
   return { id: "", changed: inOrder(memberNames), done: [] };
 }
 
-function isTexts(value: unknown): value is string[] {
+function isStrings(value: unknown): value is string[] {
   return Array.isArray(value) && value.every((it) => typeof it === "string");
 }
 
-/** As hooks have always been told: the certificate first. */
+/** The order in which hooks have always received them, with the certificate first. */
 function inOrder(members: readonly Member[]): readonly Member[] {
   return (["certificate", "key", "ca"] as const).filter((member) => members.includes(member));
 }

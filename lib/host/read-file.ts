@@ -19,7 +19,7 @@ export interface FileContent {
   readonly stats: Stats;
 }
 
-/** What is wrong with the path itself; all else is the system's fault. */
+/** Errors that come from the path itself. All others are faults of the system. */
 const kinds: Readonly<Record<string, FailureKind>> = {
   EACCES: "permission",
   EPERM: "permission",
@@ -29,18 +29,18 @@ const kinds: Readonly<Record<string, FailureKind>> = {
 };
 
 /**
- * Reads a small file whole. The last part of its path may be no symbolic link.
+ * Reads a whole small file. Refuses a symbolic link as the last part of the path.
  *
- * @param path for the call; `name` is what people know it by
- * @param maxBytes more is refused, and not read
- * @returns undefined where there is no such file
- * @throws Failure (data) when it is not a plain file or too long; (permission) when it may not be read; (can't
- *   write) when the disk or the system fails
+ * @param path for system calls; `name` is the path for messages
+ * @param maxBytes longer files are refused
+ * @returns undefined when there is no such file
+ * @throws Failure (data) when it is not a plain file or too long; (permission) when this user can't read it; (file) when
+ *   the disk or the system fails
  */
 export function readSmallFile(path: string, maxBytes: number, name = path): FileContent | undefined {
   let fd: number;
   try {
-    // Without waiting, should it be a FIFO.
+    // O_NONBLOCK, because opening a FIFO could wait forever.
     fd = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOFOLLOW);
   } catch (error) {
     const code = errorCode(error);
@@ -50,19 +50,19 @@ export function readSmallFile(path: string, maxBytes: number, name = path): File
   try {
     const stats = fstatSync(fd);
     if (!stats.isFile()) throw new Failure("data", `${printable(name)} is not a plain file`);
-    // A byte more than there is, for a file that grows meanwhile, and one more than there may be.
+    // One byte more than the file has, to notice when it grows, and than it may have, to notice when it is too long.
     let buffer = Buffer.alloc(Math.min(stats.size, maxBytes) + 1);
     let length = 0;
     for (let isOver = false; !isOver && length <= maxBytes; ) {
       if (length === buffer.length) buffer = Buffer.concat([buffer], Math.min(2 * length, maxBytes + 1));
       const read = readSync(fd, buffer, length, buffer.length - length, null);
       length += read;
-      // There was room for more, and no more came.
+      // At the end: the buffer had room for more bytes, and none came.
       isOver = read === 0 || (length === stats.size && length < buffer.length);
     }
     if (length > maxBytes) {
       throw new Failure("data", `${printable(name)} is longer than ${maxBytes} bytes`, {
-        hint: "it can't hold what it should; look at it, and remove or mend it",
+        hint: "no valid file is that long; look at it, then fix or remove it",
       });
     }
     return { text: buffer.toString("utf8", 0, length), stats };
@@ -74,12 +74,13 @@ export function readSmallFile(path: string, maxBytes: number, name = path): File
 }
 
 /**
- * Reads a small file that decides what is done: one that nobody but root and the running user can write. It may be a
- * symbolic link of theirs to such a file, where nobody else can put another link or file in its place.
+ * Reads a small file that only trusted users can write, such as a configuration. Symbolic links are allowed as in
+ * `readThroughOurLinks`.
  *
- * @param risk what others would decide
- * @returns undefined where there is none
- * @throws Failure (config) for another's file or link, and for a link to nothing; else as `readSmallFile`
+ * @param risk what could happen otherwise, for the hint
+ * @returns undefined when there is no file
+ * @throws Failure (config) when others can write the file, for a foreign link, and for a link to nothing; otherwise as
+ *   `readSmallFile`
  */
 export function readOurFile(path: string, maxBytes: number, risk: string): FileContent | undefined {
   const file = readThroughOurLinks(path, maxBytes);
@@ -88,21 +89,21 @@ export function readOurFile(path: string, maxBytes: number, risk: string): FileC
 }
 
 /**
- * Reads a small file, which may be a symbolic link of root's or the running user's, where nobody else can put another
- * link or file in its place: Kubernetes mounts each secret so.
+ * Reads a small file that may be a symbolic link, as in Kubernetes' mounted secrets. Each link has to belong to a trusted
+ * user and stand in a folder where nobody else can replace it.
  *
- * @returns undefined where there is none
- * @throws Failure (config) for another's link, and for a link to nothing; else as `readSmallFile`
+ * @returns undefined when there is no file
+ * @throws Failure (config) for a foreign link, and for a link to nothing; otherwise as `readSmallFile`
  */
 export function readThroughOurLinks(path: string, maxBytes: number): FileContent | undefined {
-  const found = throughOurLinks(path);
+  const found = followOurLinks(path);
   const file = readSmallFile(found, maxBytes, path);
   if (file !== undefined || found === path) return file;
   throw linkFailure(path, `leads to no file: ${printable(found)}`);
 }
 
-/** The path itself where it is no link. What can't be looked at is for the call that reads it to tell. */
-function throughOurLinks(path: string): string {
+/** The path that links lead to. Returns a path that can't be examined unchanged, since reading it reports the error. */
+function followOurLinks(path: string): string {
   if (lookAt(path)?.isSymbolicLink() !== true) return path;
   using folders = keepFoldersOpen();
   let found = path;
@@ -117,7 +118,7 @@ function throughOurLinks(path: string): string {
     if (!stats.isSymbolicLink()) return real;
     found = resolve(folder.path, readlinkSync(real));
   }
-  throw linkFailure(path, "leads to another without end");
+  throw linkFailure(path, "leads into an endless loop");
 }
 
 function lookAt(path: string): Stats | undefined {
@@ -130,14 +131,14 @@ function lookAt(path: string): Stats | undefined {
 
 function linkFailure(path: string, why: string): Failure {
   return new Failure("config", `${printable(path)} is a symbolic link that ${why}`, {
-    hint: "put the file itself there, or let root's own link lead to a file that only root can write",
+    hint: "put a plain file there, or a link of root's to a file that only root can write",
   });
 }
 
 /**
- * Refuses what somebody else than root and the running user can write.
+ * Refuses a file that others than trusted users can write.
  *
- * @param risk what they would decide
+ * @param risk what could happen otherwise, for the hint
  * @throws Failure (config)
  */
 export function requireOurs(path: string, stats: Stats, risk: string): void {

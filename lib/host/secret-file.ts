@@ -8,28 +8,28 @@ import { fullPath, isFilePath, isSameFilePath } from "./path.ts";
 import { readSmallFile } from "./read-file.ts";
 import { tokenPaths } from "./token-files.ts";
 
-/** Where a secret goes; its folder is held open. */
+/** The place for a secret's file, with its folder held open. */
 export interface SecretPlace extends Disposable {
-  /** For calls. */
+  /** For system calls. */
   readonly path: string;
-  /** For people. */
+  /** For messages. */
   readonly name: string;
 }
 
-/** Longer than any write takes: what is older was left by a run that was killed. */
+/** Longer than any write takes. Older temporary files were left by runs that were killed. */
 const staleSeconds = 3600;
 
 /**
- * Opens the place of a secret's file, before anything is asked of the server.
+ * Opens the place for a secret's file. To be called before the server is asked.
  *
- * @param configPath the folder of the host's tokens, which no secret may take the place of
- * @throws Failure (usage) for a path that is no file's; (file) where its folder is missing or another user's
- *   link leads there, or something is at the path that is no plain file
+ * @param configPath the folder with the host's tokens, which a secret must not overwrite
+ * @throws Failure (usage) for a path that can't be a file's or is a token file's; (file) when the folder is missing or
+ *   behind another user's link, or when something other than a plain file is at the path
  */
 export function openSecretPlace(destination: string, configPath: string): SecretPlace {
   if (!isFilePath(destination)) {
     throw new Failure("usage", `${JSON.stringify(destination)} can't be a secret's file`, {
-      hint: "give the path with the file's own name at its end",
+      hint: "the path has to end with a file name",
     });
   }
   const name = fullPath(destination);
@@ -49,7 +49,8 @@ function openExisting(path: string): Folder {
   try {
     return openFolder(path);
   } catch (error) {
-    const hint = errorCode(error) === "ENOENT" ? "make the folder first, its owner's" : undefined;
+    const hint =
+      errorCode(error) === "ENOENT" ? "make the folder first, with the owner that it should have" : undefined;
     throw fileError("file", "open the folder", path, error, hint);
   }
 }
@@ -78,21 +79,21 @@ function kindOf(stats: Stats): string {
 export interface SecretFileOptions {
   /** @default the running user's */
   readonly owner?: Ownership | undefined;
-  /** Whether the file's content says the same. @default to the letter */
+  /** Whether two contents mean the same. @default exact comparison */
   readonly isSame?: (before: string, after: string) => boolean;
 }
 
 /**
- * Stores a secret with mode 0600; it is on the disk, whole, when this returns. A file that holds the same, narrow and
- * its owner's, is left as it is. One that is not is replaced, too: a mode or an owner that is changed in place could be
- * another file's by then.
+ * Stores a secret with mode 0600, durably. Nothing is written if the file has the same content, the right owner and no
+ * wider mode. A wrong owner or mode is not changed in place, because the path could be another file by then: the file is
+ * replaced.
  *
- * @returns whether something was written
- * @throws Failure (file); then the old content stands
+ * @returns whether the file was written
+ * @throws Failure (file); then the old content is still there
  */
 export function storeSecret({ path, name }: SecretPlace, text: string, options: SecretFileOptions): boolean {
   const owner = options.owner ?? { uid: process.geteuid?.() ?? 0, gid: process.getegid?.() ?? 0 };
-  if (stands(path, name, text, { ...options, owner })) return false;
+  if (isStored(path, name, text, { ...options, owner })) return false;
   try {
     removeTemporaries(path, { olderThanSeconds: staleSeconds, owner });
     replaceFile(path, text, { mode: 0o600, owner });
@@ -102,7 +103,7 @@ export function storeSecret({ path, name }: SecretPlace, text: string, options: 
   }
 }
 
-function stands(
+function isStored(
   path: string,
   name: string,
   text: string,

@@ -25,16 +25,16 @@ import { errorCode, fileError, printable } from "./file-error.ts";
 import { openFolder } from "./folder.ts";
 import { readSmallFile, readThroughOurLinks } from "./read-file.ts";
 
-/** Where a host keeps its tokens: the configuration directory's files. */
+/** A host's token files, in its configuration folder. */
 export interface TokenPaths {
   readonly token: string;
   readonly initToken: string;
-  /** An init token that the service manager keeps for this unit: read only, and gone with the run. */
+  /** An init token as a credential of the unit: read-only, and removed when the run ends. */
   readonly credential?: string;
 }
 
 /**
- * @param credentialsPath the folder of the unit's credentials, where it has any
+ * @param credentialsPath the folder with the unit's credentials, if it has any
  * @see https://systemd.io/CREDENTIALS/
  */
 export function tokenPaths(configPath: string, credentialsPath?: string): TokenPaths {
@@ -45,7 +45,7 @@ export function tokenPaths(configPath: string, credentialsPath?: string): TokenP
   };
 }
 
-/** A token file as it was found. */
+/** The content of a token file. */
 export type TokenFile =
   | { readonly state: "missing" | "empty" | "blank" }
   | { readonly state: "filled"; readonly token: string; readonly isWide: boolean };
@@ -56,31 +56,31 @@ const maxTokenBytes = 8192;
 /**
  * Reads a token file.
  *
- * @param read the file itself, most often: where a token is to be replaced, a link would be
- * @throws Failure (data) when it is over-long or holds something that is no token; (permission) when it may not
- *   be read
+ * @param read how to read it; by default not through links, since the file may be replaced later
+ * @throws Failure (data) when it is too long or holds something other than a token; (permission) when this user can't
+ *   read it or another user owns it
  */
 export function readTokenFile(path: string, read = readSmallFile): TokenFile {
   const file = read(path, maxTokenBytes);
   if (file === undefined) return { state: "missing" };
   requireOwner(path, file.stats);
   if (file.text === "") return { state: "empty" };
-  // A power cut leaves zeros where the content had not reached the disk.
+  // After a power cut, zeros stand where content had not reached the disk.
   if (/^[\x21-\x7e\s]*\0[\x21-\x7e\s\0]*$/.test(file.text)) return { state: "blank" };
   const token = file.text.trim();
   if (token === "") return { state: "blank" };
   if (!/^[\x21-\x7e]+$/.test(token)) {
     throw new Failure("data", `${printable(path)} holds something that is not a token`, {
-      hint: "a token is one word of printable characters; put a new one there, or remove the file",
+      hint: "a token is one word of printable characters; write a new one, or remove the file",
     });
   }
   return { state: "filled", token, isWide: (file.stats.mode & 0o077) !== 0 };
 }
 
 /**
- * Reads a token file that somebody else keeps: it may be a link, see `readThroughOurLinks`.
+ * Reads a token file that is maintained by others. It may be a link, see `readThroughOurLinks`.
  *
- * @returns undefined where there is no token in it
+ * @returns undefined when it holds no token
  * @throws Failure as `readTokenFile`; (config) for a link that is not followed
  */
 export function readGivenToken(path: string): string | undefined {
@@ -89,7 +89,7 @@ export function readGivenToken(path: string): string | undefined {
 }
 
 /**
- * Takes a token file's mode to 0600: the Go tool left its own readable by all.
+ * Sets a token file's mode to 0600. The Go tool made its file readable by all users.
  *
  * @returns as `setAttributes`
  * @throws Failure (file)
@@ -103,18 +103,18 @@ export function narrowTokenFile(path: string): Mended {
   }
 }
 
-/** A file's owner can change it, and would decide which token root uses. */
+/** The owner of a file can change it, and so choose the token that root uses. */
 function requireOwner(path: string, { uid }: Stats): void {
   if (isTrusted(uid)) return;
   throw new Failure("permission", `${printable(path)} belongs to another user (${uid})`, {
-    hint: `look at how it came there; chown root ${printable(path)} if it is right`,
+    hint: `find out how it got there; if it is right, chown root ${printable(path)}`,
   });
 }
 
 /**
- * Stores the host's token; it is on the disk, whole, when this returns. The file is replaced at one moment. Where only
- * the file itself can be written, that is done in place: a power cut may leave a part of the token there, which the
- * server does not know, and the next run trades the init token again.
+ * Stores the host token durably. The file is replaced atomically if possible. If only the file itself is writable, it is
+ * changed in place. A power cut may then leave a part of the token, which the server doesn't know, and the next run
+ * exchanges the init token again.
  *
  * @throws Failure (file)
  */
@@ -126,14 +126,14 @@ export function storeToken(path: string, token: string): void {
     if (!isFileAlone(error)) throw fileError("file", "write", path, error);
     changeInPlace("write", path, (fd, sizeBytes) => {
       fchmodSync(fd, 0o600);
-      // Over all that is there: a reader meets no token with the end of a longer one behind it.
+      // Overwrite the whole file, so that no reader finds the end of a longer token after the new one.
       writeAll(fd, Buffer.from(content.padEnd(sizeBytes, "\n")));
       ftruncateSync(fd, content.length);
     });
   }
 }
 
-/** A unit's sandbox has its folder read-only, and the file as a mount: it can be written, and not be replaced. */
+/** In a unit's sandbox the folder is read-only and the file is a mount, so it can be written but not replaced. */
 function isFileAlone(error: unknown): boolean {
   return ["EROFS", "EBUSY"].includes(errorCode(error));
 }
@@ -153,7 +153,7 @@ function changeInPlace(tried: string, path: string, change: (fd: number, sizeByt
   }
 }
 
-/** Removes what a killed run left of a token file, where that can be. */
+/** Removes temporary files of a token file, left by killed runs. Does nothing when the folder is read-only. */
 export function removeTokenTemporaries(path: string): void {
   try {
     removeTemporaries(path);
@@ -163,7 +163,7 @@ export function removeTokenTemporaries(path: string): void {
 }
 
 /**
- * Removes the init token, for good; where only the file itself can be written, empties it.
+ * Removes the init token durably. Empties the file if only the file itself is writable.
  *
  * @throws Failure (file)
  */
@@ -178,14 +178,14 @@ export function removeInitToken(path: string): void {
   }
 }
 
-/** A shell makes a file before the command that fills it. */
+/** A shell makes an empty file before the command fills it. */
 const beingFilledMs = 60_000;
 
 /**
- * Whether an init token is left over from the trade that gave the host its token: it was there first, or was emptied.
- * One that was put there later is an admin's, for the day when the token is gone.
+ * Whether an init token is left over from the exchange for the host's token: it is older than the host token, or empty.
+ * A newer init token was put there by an admin, for a time when the host token is lost.
  *
- * @throws Failure (file) where the disk or the system fails
+ * @throws Failure (file) when the disk or the system fails
  */
 export function isInitTokenLeftOver(paths: TokenPaths): boolean {
   const [initToken, token] = [lookAt(paths.initToken), lookAt(paths.token)];

@@ -35,7 +35,7 @@ describe("givenToken() of a link", () => {
     ["leads nowhere", "leads to no file", (path: string) => symlinkSync("nowhere", join(path, "link"))],
     [
       "leads to itself",
-      "leads to another without end",
+      "leads into an endless loop",
       (path: string) => symlinkSync("link", join(path, "link")),
     ],
     [

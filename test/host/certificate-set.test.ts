@@ -265,7 +265,7 @@ describe("lockPlace()", () => {
     const before = treeOf(root.path);
     const failure = await failureOf(() => replace(join(root.path, "kubelet"), set(1)));
     expect(failure.kind).toBe("file");
-    expect(failure.message).toContain("is not this tool's alone");
+    expect(failure.message).toContain("can be changed by other users");
     expect(treeOf(root.path)).toEqual(before);
   });
 

@@ -17,11 +17,11 @@ import { temporaryFolder } from "../support/folder.ts";
 import { snippet } from "../support/snippet.ts";
 import { modeOf, treeOf } from "../support/tree.ts";
 
-test("strace is there, which tells what really reaches the system", () => {
+test("strace is installed, to see the system calls", () => {
   expect(Bun.which("strace")).toBeString();
 });
 
-/** What a few lines ask of the system, on what is below the folder. */
+/** The system calls that a few lines of code make below the folder. */
 async function callsOf(folder: string, code: string, umask = "077"): Promise<readonly Call[]> {
   const names = "{ createFile, replaceFile, replaceLink }";
   const command = ["sh", "-c", `umask ${umask}; exec "$@"`, "sh", ...snippet(names, "host/durable.ts", code)];
@@ -32,7 +32,7 @@ async function callsOf(folder: string, code: string, umask = "077"): Promise<rea
 }
 
 describe("createFile()", () => {
-  test("sets mode and owner before the first byte, and brings the content to the disk, whatever the umask", async () => {
+  test("sets mode and owner before the first byte, and syncs the content, with any umask", async () => {
     for (const umask of ["000", "077"]) {
       using folder = temporaryFolder();
       const path = join(folder.path, "token");
@@ -48,7 +48,7 @@ describe("createFile()", () => {
     }
   });
 
-  test("gives the mode that was asked for, and no other", () => {
+  test("sets exactly the mode that was asked for", () => {
     using folder = temporaryFolder();
     for (const umask of [0o000, 0o077]) {
       const before = process.umask(umask);
@@ -62,7 +62,7 @@ describe("createFile()", () => {
     }
   });
 
-  test("never writes to what is there, nor through a link", () => {
+  test("never writes to an existing file, or through a link", () => {
     using folder = temporaryFolder();
     const [file, link] = [join(folder.path, "file"), join(folder.path, "link")];
     writeFileSync(file, "mine");
@@ -76,14 +76,14 @@ describe("createFile()", () => {
     expect(existsSync(join(folder.path, "elsewhere"))).toBe(false);
   });
 
-  test("leaves no file where it fails", () => {
+  test("leaves no file when it fails", () => {
     using folder = temporaryFolder();
     const owner = { uid: -2, gid: 0 };
     expect(() => createFile(join(folder.path, "file"), "x", { mode: 0o600, owner })).toThrow();
     expect(readdirSync(folder.path)).toEqual([]);
   });
 
-  test("writes long content whole", () => {
+  test("writes all of a long content", () => {
     using folder = temporaryFolder();
     const content = "0123456789".repeat(500_000);
     createFile(join(folder.path, "file"), content, { mode: 0o600 });
@@ -92,7 +92,7 @@ describe("createFile()", () => {
 });
 
 describe("replaceFile()", () => {
-  test("has the content on the disk before it takes the place, and the place after", async () => {
+  test("syncs the content before the rename, and the folder after it", async () => {
     using folder = temporaryFolder();
     const path = join(folder.path, "token");
     writeFileSync(path, "old");
@@ -113,7 +113,7 @@ describe("replaceFile()", () => {
     expect(readFileSync(path, "utf8")).toBe("new");
   });
 
-  test("puts a new file in the place of a link, and leaves what it led to", () => {
+  test("replaces a link by a file, and leaves the target alone", () => {
     using folder = temporaryFolder();
     const [path, target] = [join(folder.path, "token"), join(folder.path, "target")];
     writeFileSync(target, "theirs");
@@ -122,7 +122,7 @@ describe("replaceFile()", () => {
     expect([readFileSync(path, "utf8"), readFileSync(target, "utf8")]).toEqual(["ours", "theirs"]);
   });
 
-  test("leaves the old and nothing else where it can't", () => {
+  test("leaves only the old file when it fails", () => {
     using folder = temporaryFolder();
     mkdirSync(join(folder.path, "token"));
     expect(() => replaceFile(join(folder.path, "token"), "new", { mode: 0o600 })).toThrow("EISDIR");
@@ -134,12 +134,12 @@ describe("replaceFile()", () => {
 });
 
 describe("replaceLink()", () => {
-  test("replaces a link by a rename, and brings the folder to the disk", async () => {
+  test("replaces a link by a rename, and syncs the folder", async () => {
     using folder = temporaryFolder();
     const path = join(folder.path, "current");
     symlinkSync("one", path);
     const calls = await callsOf(folder.path, `replaceLink(${JSON.stringify(path)}, "two")`);
-    // The link's own text is the first argument of symlink(2): what is below the folder is the second.
+    // symlink(2) has the link's content as its first argument, and the path below the folder as its second.
     expect(calls.map(({ name }) => name).filter((name) => name !== "symlink")).toEqual([
       "rename",
       "openat",
@@ -151,7 +151,7 @@ describe("replaceLink()", () => {
 });
 
 describe("removeTemporaries()", () => {
-  test("removes what a killed run left of this path, and of no other", () => {
+  test("removes what a killed run left of this path only", () => {
     using folder = temporaryFolder();
     const kept = [
       "token",
@@ -171,7 +171,7 @@ describe("removeTemporaries()", () => {
 });
 
 describe("setAttributes()", () => {
-  test("takes away what is too wide, gives nothing, and says if it did", () => {
+  test("removes bits that are too wide, adds none, and says whether it did", () => {
     using folder = temporaryFolder();
     const path = join(folder.path, "file");
     for (const [found, wanted, mode, changed] of [

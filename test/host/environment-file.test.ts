@@ -9,17 +9,17 @@ import { makeFifo, temporaryFolder } from "../support/folder.ts";
 import { environmentLines } from "./environment-lines.ts";
 
 describe("parseEnvironment()", () => {
-  test.each(Object.entries(environmentLines))("of %j", (text, variables) => {
+  test.each(Object.entries(environmentLines))("reads %j", (text, variables) => {
     expect(Object.fromEntries(parseEnvironment(text))).toEqual(variables);
   });
 
-  test("of all of them, one below the other", () => {
+  test("reads all of these lines in one file", () => {
     const all = Object.keys(environmentLines).filter((text) => !text.includes("never closed"));
     const variables = Object.assign({}, ...all.map((text) => environmentLines[text]));
     expect(Object.fromEntries(parseEnvironment(all.join("\n")))).toEqual(variables);
   });
 
-  test("of what is long takes its length's time, and not its square's", () => {
+  test("takes time in proportion to the length, not its square", () => {
     const long = 300_000;
     for (const text of [" ".repeat(long), "\\".repeat(long), "'".repeat(long), `"${"\\".repeat(long)}`]) {
       expect([...parseEnvironment(`A=x${text}`).keys(), ...parseEnvironment(`A=${text}`).keys()]).toEqual([
@@ -31,7 +31,7 @@ describe("parseEnvironment()", () => {
 });
 
 describe("readEnvironmentFile()", () => {
-  test("gives what is in it, and undefined where there is none", () => {
+  test("returns the variables, and undefined when the file is missing", () => {
     using folder = temporaryFolder();
     const path = join(folder.path, "config");
     expect(readEnvironmentFile(path)).toBe(undefined);
@@ -42,12 +42,17 @@ describe("readEnvironmentFile()", () => {
   const bad: ReadonlyArray<
     readonly [name: string, make: (path: string) => void, code: FailureKind, words: string]
   > = [
-    ["what all may write", (path) => write(path, 0o646), "config", "can be written by others"],
-    ["what a group may write", (path) => write(path, 0o660), "config", "can be written by others"],
-    ["another user's", foreign, "config", "can be written by others"],
-    ["what is no text", (path) => write(path, 0o600, "A=\0"), "config", "is not UTF-8"],
-    ["another encoding", (path) => write(path, 0o600, Buffer.from([65, 61, 255])), "config", "is not UTF-8"],
-    ["a long one", (path) => write(path, 0o600, "#".repeat(70_000)), "config", "is longer than"],
+    ["a file that all can write", (path) => write(path, 0o646), "config", "can be written by others"],
+    ["a file that a group can write", (path) => write(path, 0o660), "config", "can be written by others"],
+    ["another user's file", foreign, "config", "can be written by others"],
+    ["a file that is not text", (path) => write(path, 0o600, "A=\0"), "config", "is not UTF-8"],
+    [
+      "a file in another encoding",
+      (path) => write(path, 0o600, Buffer.from([65, 61, 255])),
+      "config",
+      "is not UTF-8",
+    ],
+    ["a file that is too long", (path) => write(path, 0o600, "#".repeat(70_000)), "config", "is longer than"],
   ];
   test.each(bad)("refuses %s", async (_, make, code, words) => {
     using folder = temporaryFolder();

@@ -1,6 +1,6 @@
 /**
- * Lines of a file of variables, and the variables that they are. Which lines are no comment any more after one that
- * ends in a backslash is not in here: systemd 254 changed that.
+ * Lines of a file of variables, and the variables that they set. Comments that end in a backslash are left out, since
+ * systemd 254 changed how they are read.
  */
 export const environmentLines: Readonly<Record<string, Readonly<Record<string, string>>>> = {
   "": {},

@@ -13,20 +13,20 @@ describe("fileError()", () => {
     ["EINVAL", "EINVAL: invalid argument, fchmod"],
     ["ENOTSUP", "ENOTSUP: operation not supported on socket, lstat '/proc/self/fd/6/a, b'"],
     ["EACCES", "EACCES: permission denied, open '/proc/self/fd/6/x'"],
-  ])("tells %s in words, by the path that people know", (code, message) => {
+  ])("puts %s into words, with the path for messages", (code, message) => {
     const { message: sentence, kind } = told(message, code);
     expect(sentence).toMatch(/^can't write \/etc\/x: [a-z ,]+ \([A-Z]+\)$/);
     expect(sentence).not.toContain("/proc/");
     expect(kind).toBe("file");
   });
 
-  test("keeps words that are no system's, and a Failure", () => {
+  test("keeps the message of other errors, and a Failure as it is", () => {
     expect(told("Error: a, b 'c'").message).toBe("can't write /etc/x: Error: a, b 'c'");
     const failure = new Failure("data", "known");
     expect(fileError("file", "write", "/etc/x", failure)).toBe(failure);
   });
 
-  test("says what to do about a file that is mounted by itself", () => {
+  test("gives a hint for a file that is a mount of its own", () => {
     expect(told("EBUSY: resource busy or locked, rename", "EBUSY").hint).toContain(
       "mount its folder instead",
     );

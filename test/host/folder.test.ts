@@ -18,10 +18,14 @@ import { failureOf } from "../support/failure.ts";
 import { temporaryFolder } from "../support/folder.ts";
 import { modeOf, treeOf } from "../support/tree.ts";
 
-const openDescriptors = () => readdirSync("/proc/self/fd").length;
+/** Folders that this process holds open. Other descriptors come and go with the child processes of tests. */
+const openFolders = () =>
+  readdirSync("/proc/self/fd").filter((fd) =>
+    statSync(`/proc/self/fd/${fd}`, { throwIfNoEntry: false })?.isDirectory(),
+  ).length;
 
 describe("openFolder()", () => {
-  test("holds the folder itself: what is put in its place later is not it", () => {
+  test("stays with the folder when something else is put in its place", () => {
     using root = temporaryFolder();
     const path = join(root.path, "a");
     mkdirSync(path);
@@ -33,7 +37,7 @@ describe("openFolder()", () => {
     expect(readdirSync(join(root.path, "moved"))).toEqual(["file"]);
   });
 
-  test("makes what is missing, with mode and owner, whatever the umask, and leaves what is there", () => {
+  test("makes missing folders with mode and owner, with any umask, and leaves existing ones alone", () => {
     using root = temporaryFolder();
     mkdirSync(join(root.path, "there"), { mode: 0o777 });
     writeFileSync(join(root.path, "there", "file"), "x");
@@ -53,7 +57,7 @@ describe("openFolder()", () => {
     expect([modeOf(join(root.path, "there")), statSync(join(root.path, "there")).uid]).toEqual([before, 0]);
   });
 
-  test("refuses the sets of a certificate, by a link too, and makes nothing on the way there", async () => {
+  test("refuses a folder of certificate sets, also through a link, and makes nothing on the way", async () => {
     using root = temporaryFolder();
     mkdirSync(join(root.path, ".it.set"));
     symlinkSync(".it.set", join(root.path, "link"));
@@ -61,9 +65,7 @@ describe("openFolder()", () => {
       const failure = await failureOf(() => openFolder(join(root.path, path), { mode: 0o750 }));
       expect([failure.kind, failure.message]).toEqual([
         "usage",
-        expect.stringMatching(
-          /^\.(it|a)\.set in the path \S+ is where the files of one certificate are kept, and nothing else$/,
-        ),
+        expect.stringMatching(/^\.(it|a)\.set in the path \S+ is reserved for the files of one certificate$/),
       ]);
     }
     expect(readdirSync(root.path).sort()).toEqual([".it.set", "link"]);
@@ -72,7 +74,7 @@ describe("openFolder()", () => {
       openFolder(join(root.path, name))[Symbol.dispose]();
   });
 
-  test("follows root's links and its own, absolute and relative", () => {
+  test("follows links of root and of the running user, absolute and relative", () => {
     using root = temporaryFolder();
     mkdirSync(join(root.path, "real/inner"), { recursive: true });
     symlinkSync("real", join(root.path, "relative"));
@@ -84,7 +86,7 @@ describe("openFolder()", () => {
     }
   });
 
-  test("follows no other user's link, and makes nothing beyond it", async () => {
+  test("doesn't follow another user's link, and makes nothing behind it", async () => {
     using root = temporaryFolder();
     mkdirSync(join(root.path, "target"));
     symlinkSync("target", join(root.path, "link"));
@@ -98,7 +100,7 @@ describe("openFolder()", () => {
     expect(treeOf(root.path)).toEqual(before);
   });
 
-  test("refuses a loop of links, and holds nothing open then", async () => {
+  test("refuses a loop of links, and then holds nothing open", async () => {
     using root = temporaryFolder();
     const loop = join(root.path, "loop");
     symlinkSync("loop", loop);
@@ -112,42 +114,42 @@ describe("openFolder()", () => {
     expect(printed).toBe(`${loop} has too many links in it 0\n`);
   });
 
-  test("refuses a file and a missing folder, and holds nothing open then", () => {
+  test("refuses a file and a missing folder, and then holds nothing open", () => {
     using root = temporaryFolder();
     writeFileSync(join(root.path, "file"), "x");
-    const before = openDescriptors();
+    const before = openFolders();
     expect(() => openFolder(join(root.path, "file"))).toThrow("ENOTDIR");
     expect(() => openFolder(join(root.path, "missing"))).toThrow("ENOENT");
     openFolder(root.path)[Symbol.dispose]();
-    expect(openDescriptors()).toBe(before);
+    expect(openFolders()).toBe(before);
   });
 });
 
 describe("keepFoldersOpen()", () => {
-  test("gives a folder that only root can change by its own path, links resolved, and holds nothing open", () => {
+  test("returns the real path of a folder that only root can change, and holds nothing open", () => {
     using root = temporaryFolder();
     mkdirSync(join(root.path, "real/inner/.set"), { recursive: true });
     symlinkSync(join(root.path, "real"), join(root.path, "link"));
-    const before = openDescriptors();
+    const before = openFolders();
     using folders = keepFoldersOpen();
     const folder = folders.open(join(root.path, "link/inner"));
     expect(folder.path).toBe(join(root.path, "real/inner"));
     expect(openInside(folder, ".set").path).toBe(join(root.path, "real/inner/.set"));
-    expect(openDescriptors()).toBe(before);
+    expect(openFolders()).toBe(before);
   });
 
   const changes: ReadonlyArray<readonly [name: string, change: (outer: string, inner: string) => void]> = [
-    ["is another user's", (_, inner) => chownSync(inner, 4321, 4321)],
-    ["others may write to", (_, inner) => chmodSync(inner, 0o775)],
-    ["is in another user's", (outer) => chownSync(outer, 4321, 4321)],
-    ["is in one that others may write to", (outer) => chmodSync(outer, 0o777)],
+    ["belongs to another user", (_, inner) => chownSync(inner, 4321, 4321)],
+    ["others can write in", (_, inner) => chmodSync(inner, 0o775)],
+    ["is in another user's folder", (outer) => chownSync(outer, 4321, 4321)],
+    ["is in a folder that others can write in", (outer) => chmodSync(outer, 0o777)],
   ];
-  test.each(changes)("holds one open that %s", (_, change) => {
+  test.each(changes)("holds a folder open that %s", (_, change) => {
     using root = temporaryFolder();
     const [outer, inner] = [join(root.path, "outer"), join(root.path, "outer/inner")];
     mkdirSync(join(inner, ".set"), { recursive: true });
     change(outer, inner);
-    const before = openDescriptors();
+    const before = openFolders();
     {
       using folders = keepFoldersOpen();
       const folder = folders.open(inner);
@@ -157,10 +159,10 @@ describe("keepFoldersOpen()", () => {
       using set = openInside(folder, ".set");
       expect(readlinkSync(set.path)).toBe(join(root.path, "moved/.set"));
     }
-    expect(openDescriptors()).toBe(before);
+    expect(openFolders()).toBe(before);
   });
 
-  test("takes one whose folders are each root's, or sticky", () => {
+  test("returns the path when each folder above is root's or sticky", () => {
     using root = temporaryFolder();
     mkdirSync(join(root.path, "a/b"), { recursive: true });
     chmodSync(join(root.path, "a"), 0o1777);
@@ -168,7 +170,7 @@ describe("keepFoldersOpen()", () => {
     expect(folders.open(join(root.path, "a/b")).path).toBe(join(root.path, "a/b"));
   });
 
-  test("takes no folder in such a one that is not this tool's alone, nor a link", async () => {
+  test("refuses a folder inside it that other users can change, and a link", async () => {
     using root = temporaryFolder();
     for (const name of ["foreign", "wide", "elsewhere"]) mkdirSync(join(root.path, name), { mode: 0o755 });
     chownSync(join(root.path, "foreign"), 4321, 4321);
@@ -177,7 +179,9 @@ describe("keepFoldersOpen()", () => {
     using folders = keepFoldersOpen();
     const folder = folders.open(root.path);
     for (const name of ["foreign", "wide"]) {
-      expect((await failureOf(() => openInside(folder, name))).message).toContain("is not this tool's alone");
+      expect((await failureOf(() => openInside(folder, name))).message).toContain(
+        "can be changed by other users",
+      );
     }
     expect(() => openInside(folder, "link")).toThrow("ENOTDIR");
     expect(() => openInside(folder, "missing")).toThrow("ENOENT");
@@ -186,7 +190,7 @@ describe("keepFoldersOpen()", () => {
 });
 
 describe("openInside()", () => {
-  test("opens a folder that is this tool's alone", () => {
+  test("opens a folder that only root can change", () => {
     using root = temporaryFolder();
     using outer = openFolder(root.path);
     using inner = openInside(outer, ".set", { mode: 0o755 });
@@ -196,7 +200,7 @@ describe("openInside()", () => {
 
   const others: ReadonlyArray<readonly [name: string, words: string, make: (path: string) => void]> = [
     [
-      "another user's",
+      "another user's folder",
       "its owner is 4321",
       (path) => {
         mkdirSync(path);
@@ -204,7 +208,7 @@ describe("openInside()", () => {
       },
     ],
     [
-      "one that others may write to",
+      "a folder that others can write in",
       "its mode 777",
       (path) => {
         mkdirSync(path);
@@ -224,7 +228,7 @@ describe("openInside()", () => {
     }
   });
 
-  test("refuses a link, whoever made it", () => {
+  test("refuses a link, even one of root's", () => {
     using root = temporaryFolder();
     mkdirSync(join(root.path, "elsewhere"));
     symlinkSync("elsewhere", join(root.path, ".set"));

@@ -26,7 +26,7 @@ function setOf(folder: string, base = "kubelet"): LockedThing {
   return { kind: "set", folder, base, name: join(folder, base) };
 }
 
-/** Where a set's lock is, which the units that issue may write to. */
+/** The folder with the locks of sets, which the units that issue can write in. */
 async function lockFileOf(thing: LockedThing): Promise<string> {
   using _ = await takeHostLock(thing, within(1000));
   const open = readdirSync("/proc/self/fd").map((fd) => readlinkOf(`/proc/self/fd/${fd}`));
@@ -50,7 +50,7 @@ afterEach(() => {
 });
 
 describe("takeHostLock()", () => {
-  test.each(["token", "set", "hooks", "kubeconfig"] as const)("locks one %s, and no other", async (kind) => {
+  test.each(["token", "set", "hooks", "kubeconfig"] as const)("locks one %s only", async (kind) => {
     using folder = temporaryFolder();
     using other = temporaryFolder();
     const thing = { ...setOf(folder.path), kind };
@@ -64,7 +64,7 @@ describe("takeHostLock()", () => {
     using _folder = await takeHostLock({ ...setOf(other.path), kind }, within(200));
   });
 
-  test("is the same for all paths of a folder", async () => {
+  test("takes the same lock for all paths of a folder", async () => {
     using folder = temporaryFolder();
     symlinkSync(folder.path, join(folder.path, "link"));
     using _ = await takeHostLock(setOf(folder.path), within(1000));
@@ -72,7 +72,7 @@ describe("takeHostLock()", () => {
     expect(failure.kind).toBe("temporary");
   });
 
-  test("excludes another process, until that is killed", async () => {
+  test("waits for another process until that is killed", async () => {
     using folder = temporaryFolder();
     const code = `await takeHostLock(${JSON.stringify(setOf(folder.path))}, { signal: AbortSignal.timeout(5000) });
       console.log("held"); await Bun.sleep(60_000);`;
@@ -83,7 +83,7 @@ describe("takeHostLock()", () => {
     using _ = await takeHostLock(setOf(folder.path), within(2000));
   });
 
-  test("leaves nothing in the folder that it is about", async () => {
+  test("leaves nothing in the folder of the locked thing", async () => {
     using folder = temporaryFolder();
     for (const kind of ["token", "set", "hooks", "kubeconfig"] as const) {
       (await takeHostLock({ ...setOf(folder.path), kind }, within(1000)))[Symbol.dispose]();
@@ -92,17 +92,17 @@ describe("takeHostLock()", () => {
   });
 });
 
-describe("takeHostLock(), where a unit that issues has planted something,", () => {
-  /** What it was, to see that root has not changed it. */
+describe("takeHostLock() when a unit that issues has planted", () => {
+  /** Its attributes, to check that root has not changed them. */
   const look = (path: string) => {
     const { uid, gid, mode, size, ino } = lstatSync(path);
     return { uid, gid, mode, size, ino };
   };
 
   interface Trick {
-    /** Puts it at the lock's path, or beside it. @returns what must stay as it is */
+    /** Puts something at the lock's path, or beside it. @returns the path that must not change */
     plant(lock: string, folder: string): string | undefined;
-    /** Undefined where it does no harm, and the lock is taken. */
+    /** The expected message; undefined if it does no harm and the lock is taken. */
     readonly refused: RegExp | undefined;
   }
   const precious = (folder: string) => {
@@ -162,7 +162,7 @@ describe("takeHostLock(), where a unit that issues has planted something,", () =
       },
       refused: /others can write its lock file/,
     },
-    "a file that all may write": {
+    "a file that all can write": {
       plant(lock) {
         chmodSync(lock, 0o666);
         return lock;
@@ -211,7 +211,7 @@ describe("takeHostLock(), where a unit that issues has planted something,", () =
   };
 
   test.each(Object.entries(tricks))(
-    "%s: changes nothing of it, and ends in time",
+    "%s leaves it unchanged, and ends in time",
     async (_, { plant, refused }) => {
       using folder = temporaryFolder();
       const lock = await lockFileOf(setOf(folder.path));
@@ -225,7 +225,7 @@ describe("takeHostLock(), where a unit that issues has planted something,", () =
       }
       expect(performance.now() - began).toBeLessThan(5000);
       if (kept !== undefined) expect(look(kept)).toMatchObject(before ?? {});
-      // Once it is removed, all is well again.
+      // After it is removed, the lock works again.
       rmSync(lock, { recursive: true, force: true });
       if (refused !== undefined) {
         for (const path of made.filter((it) => it.startsWith(lock)))
@@ -236,8 +236,8 @@ describe("takeHostLock(), where a unit that issues has planted something,", () =
   );
 });
 
-describe("takeHostLock(), where no folder for locks can be made,", () => {
-  /** Runs it where /run can't be written, as in a unit of release 1.0.0. */
+describe("takeHostLock() when the lock folder can't be made", () => {
+  /** Runs it with /run read-only, as in a unit of release 1.0.0. */
   const command = (folder: string, milliseconds: number) => [
     ...["unshare", "--mount", "--propagation", "private", "sh", "-ec"],
     'mkdir -p /run/vault-helper; mount -t tmpfs -o ro tmpfs /run; exec "$@"',
@@ -253,7 +253,7 @@ describe("takeHostLock(), where no folder for locks can be made,", () => {
     ),
   ];
 
-  test("locks the folder itself, excludes another such run, and lets go when it is killed", async () => {
+  test("locks the thing's folder, excludes another such run, and releases the lock when killed", async () => {
     using folder = temporaryFolder();
     const first = Bun.spawn(command(folder.path, 5000), { stdin: "pipe", stdout: "pipe" });
     const { value } = await first.stdout.pipeThrough(new TextDecoderStream()).getReader().read();
@@ -271,7 +271,7 @@ describe("takeHostLock(), where no folder for locks can be made,", () => {
   });
 });
 
-test("a user who is not root has locks of his own", async () => {
+test("other users than root have their own locks", async () => {
   using folder = temporaryFolder();
   chmodSync(folder.path, 0o755);
   const home = join(folder.path, "home");

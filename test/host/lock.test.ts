@@ -6,7 +6,7 @@ import { failureOf } from "../support/failure.ts";
 import { temporaryFolder } from "../support/folder.ts";
 import { snippet } from "../support/snippet.ts";
 
-/** Another process that holds the lock, until it is killed or its input ends. */
+/** Another process that holds the lock until it is killed or its input ends. */
 async function holder(path: string) {
   const code = `
     const lock = await takeLock(${JSON.stringify(path)}, { signal: AbortSignal.timeout(10_000) });
@@ -37,7 +37,7 @@ async function holder(path: string) {
 const within = (milliseconds: number) => ({ signal: AbortSignal.timeout(milliseconds) });
 
 describe("takeLock()", () => {
-  test("waits for another process, and gets it when that lets go", async () => {
+  test("waits for another process, and gets the lock when it is released", async () => {
     using folder = temporaryFolder();
     const path = join(folder.path, "lock");
     await using other = await holder(path);
@@ -52,7 +52,7 @@ describe("takeLock()", () => {
     (await waiting)[Symbol.dispose]();
   });
 
-  test("gets it at once when the holder is killed, and finds nothing left of it", async () => {
+  test("gets the lock at once when the holder is killed, which leaves nothing behind", async () => {
     using folder = temporaryFolder();
     const path = join(folder.path, "lock");
     await using other = await holder(path);
@@ -62,7 +62,7 @@ describe("takeLock()", () => {
     expect(readdirSync(folder.path)).toEqual(["lock"]);
   });
 
-  test("gives up when its signal comes, and says whom it waited for", async () => {
+  test("gives up when the signal comes, and says what it waited for", async () => {
     using folder = temporaryFolder();
     const path = join(folder.path, "lock");
     await using _ = await holder(path);
@@ -71,7 +71,7 @@ describe("takeLock()", () => {
     expect(failure.message).toBe("another run holds /etc/vault/.lock, and did not end in time");
   });
 
-  test("tells once that it waits, after two seconds", async () => {
+  test("says once that it is waiting, after two seconds", async () => {
     let now = 0;
     const clock = spyOn(performance, "now").mockImplementation(() => now);
     const told: Array<readonly [sentence: string, atMs: number]> = [];
@@ -89,7 +89,7 @@ describe("takeLock()", () => {
     expect(told).toEqual([["waiting for another run that holds /etc/vault/.lock", 2000]]);
   });
 
-  test("excludes many in one process, and serves each in its turn", async () => {
+  test("gives the lock to one of many waiters in a process at a time", async () => {
     using folder = temporaryFolder();
     const path = join(folder.path, "lock");
     let [inside, served] = [0, 0];
@@ -105,7 +105,7 @@ describe("takeLock()", () => {
     expect(served).toBe(12);
   });
 
-  test("keeps its file to its owner, and writes nothing into it", async () => {
+  test("makes an empty file that only its owner can read", async () => {
     using folder = temporaryFolder();
     const path = join(folder.path, "lock");
     const umask = process.umask(0);
@@ -121,13 +121,8 @@ describe("takeLock()", () => {
   test.each([
     ["no folder", "missing/lock", "make the lock file", () => {}],
     ["a folder in its place", "lock", "lock", (path: string) => mkdirSync(path)],
-    [
-      "a file of another kind in its place",
-      "lock",
-      "lock",
-      (path: string) => writeFileSync(path, "x".repeat(4096)),
-    ],
-  ])("fails with a sentence where there is %s", async (_name, name, tried, make) => {
+    ["a foreign file in its place", "lock", "lock", (path: string) => writeFileSync(path, "x".repeat(4096))],
+  ])("fails with a clear message when there is %s", async (_name, name, tried, make) => {
     using folder = temporaryFolder();
     const path = join(folder.path, name);
     make(path);
@@ -136,7 +131,7 @@ describe("takeLock()", () => {
     expect(failure.message).toStartWith(`can't ${tried} ${path}: `);
   });
 
-  test("leaves a file of another kind as it is", async () => {
+  test("leaves a foreign file unchanged", async () => {
     using folder = temporaryFolder();
     const path = join(folder.path, "lock");
     writeFileSync(path, "x".repeat(4096));

@@ -9,7 +9,7 @@ import { snippet } from "../support/snippet.ts";
 const [uid, gid] = [process.getuid?.() ?? 0, process.getgid?.() ?? 0];
 
 describe("resolveOwnership()", () => {
-  test("gives nothing where nothing is asked for", () => {
+  test("returns undefined when nothing is asked for", () => {
     expect(resolveOwnership(undefined, undefined)).toBeUndefined();
   });
 
@@ -19,7 +19,7 @@ describe("resolveOwnership()", () => {
     ["daemon", undefined, { uid: 1, gid }],
     [undefined, "daemon", { uid, gid: 1 }],
     ["0", undefined, { uid: 0, gid }],
-  ])("takes owner %s and group %s", (owner, group, numbers) => {
+  ])("resolves owner %s and group %s", (owner, group, numbers) => {
     expect(resolveOwnership(owner, group)).toEqual(numbers);
   });
 
@@ -39,7 +39,7 @@ describe("resolveOwnership()", () => {
     expect(failure.message).toBe(words);
   });
 
-  test("asks a directory service that does not answer once, however many names there are", async () => {
+  test("asks a directory service that doesn't answer only once, even for many names", async () => {
     using folder = temporaryFolder();
     const hanging = join(folder.path, "getent");
     writeFileSync(hanging, `#!/bin/sh\ntrap "" TERM\necho asked >> ${hanging}.log\nexec sleep 60\n`, {

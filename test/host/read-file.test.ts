@@ -8,7 +8,7 @@ import { makeFifo, temporaryFolder } from "../support/folder.ts";
 import { snippet } from "../support/snippet.ts";
 
 describe("readSmallFile()", () => {
-  test("reads a file whole, up to its limit, and tells whose it is", () => {
+  test("reads a whole file up to the limit, and returns its owner", () => {
     using folder = temporaryFolder();
     const path = join(folder.path, "file");
     for (const content of ["", "x", "x".repeat(100)]) {
@@ -19,7 +19,7 @@ describe("readSmallFile()", () => {
     }
   });
 
-  test("gives nothing where there is no file", () => {
+  test("returns undefined when there is no file", () => {
     using folder = temporaryFolder();
     expect(readSmallFile(join(folder.path, "file"), 100)).toBeUndefined();
     expect(readSmallFile(join(folder.path, "missing", "file"), 100)).toBeUndefined();
@@ -64,12 +64,12 @@ describe("readSmallFile()", () => {
     );
   });
 
-  test("refuses what never ends without reading it", async () => {
+  test("refuses an endless file without reading it", async () => {
     const failure = await failureOf(() => readSmallFile("/dev/zero", 100));
     expect(failure.message).toBe("/dev/zero is not a plain file");
   });
 
-  test("refuses one that may not be read, and calls it what people do", async () => {
+  test("refuses a file that this user can't read, with the name for messages", async () => {
     using folder = temporaryFolder();
     const path = join(folder.path, "file");
     writeFileSync(path, "x");
@@ -77,7 +77,7 @@ describe("readSmallFile()", () => {
     const code = `
       try { readSmallFile(${JSON.stringify(path)}, 100, "/etc/vault/token") }
       catch ({ kind, message }) { console.log(kind, message) }`;
-    // Root obeys a file's mode without these two capabilities.
+    // Without these two capabilities, root is bound by a file's mode.
     const unprivileged =
       process.getuid?.() === 0 ? ["setpriv", "--bounding-set", "-dac_override,-dac_read_search"] : [];
     const run = Bun.spawnSync([...unprivileged, ...snippet("{ readSmallFile }", "host/read-file.ts", code)]);
@@ -91,7 +91,7 @@ describe("readOurFile()", () => {
   const read = (path: string) => readOurFile(path, 100, "they would decide")?.text;
   const stranger = 1234;
 
-  /** `config`, and beside it a folder with a file in it. */
+  /** A folder with the file `config`, and a folder beside it with another file. */
   function world() {
     const folder = temporaryFolder();
     const inner = join(folder.path, "default");
@@ -105,14 +105,14 @@ describe("readOurFile()", () => {
     };
   }
 
-  test("reads a file, and gives nothing where there is none", () => {
+  test("reads a file, and returns undefined when it is missing", () => {
     using it = world();
     expect(read(it.path)).toBeUndefined();
     writeFileSync(it.path, "plain", { mode: 0o600 });
     expect(read(it.path)).toBe("plain");
   });
 
-  test("follows our own links to such a file, by whatever way they name it", () => {
+  test("follows trusted links to such a file, absolute and relative ones", () => {
     using it = world();
     symlinkSync(it.inner, `${it.inner}-link`);
     symlinkSync("default-link/file", `${it.path}-2`);
@@ -132,8 +132,8 @@ describe("readOurFile()", () => {
     readonly [name: string, words: string, make: (it: ReturnType<typeof world>) => void]
   > = [
     ["a link to nothing", "leads to no file", (it) => symlinkSync("nothing", it.path)],
-    ["a link into no folder", "leads to no file", (it) => symlinkSync("no/file", it.path)],
-    ["a link to itself", "leads to another without end", (it) => symlinkSync("config", it.path)],
+    ["a link into a missing folder", "leads to no file", (it) => symlinkSync("no/file", it.path)],
+    ["a link to itself", "leads into an endless loop", (it) => symlinkSync("config", it.path)],
     ["a link to a folder", "is not a plain file", (it) => symlinkSync("default", it.path)],
     [
       "another user's link",
@@ -160,7 +160,7 @@ describe("readOurFile()", () => {
       },
     ],
     [
-      "a link into another user's folder, where they have put a file of ours by a second name",
+      "a link into another user's folder, where that user has made a hard link to a file of ours",
       "others can replace DIR/default/file",
       (it) => {
         writeFileSync(`${it.path}-ours`, "ours", { mode: 0o644 });
@@ -179,7 +179,7 @@ describe("readOurFile()", () => {
       },
     ],
     [
-      "a link by way of another user's link",
+      "a link that leads through another user's link",
       "is a symbolic link",
       (it) => {
         symlinkSync(it.inner, `${it.inner}-link`);

@@ -2,18 +2,18 @@ import { readFileSync, readlinkSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import { certificatePaths } from "../../lib/host/certificate-place.ts";
 
-/** The worker of `startReader`: reads without a pause, on a thread of its own. */
+/** The task of the worker in `startReader`, which reads without a pause on a separate thread. */
 export interface ReaderTask {
   readonly destination: string;
-  /** Rounds that it has done, and whether it is to end. */
+  /** The number of rounds done, and whether to stop. */
   readonly shared: Int32Array;
 }
 
 export interface ReaderResult {
   readonly rounds: number;
-  /** How many different sets it met. */
+  /** The number of different sets that it has read. */
   readonly seen: number;
-  /** What a service must not find. */
+  /** Faults that a service must never see. */
   readonly findings: readonly string[];
 }
 
@@ -28,7 +28,7 @@ self.onmessage = ({ data }: MessageEvent<ReaderTask>) => {
   while (Atomics.load(shared, 1) === 0) {
     try {
       for (const path of outer) seen.add(numberOf(path));
-      // The three of one moment: through the set that is current then.
+      // The three files of one set, through the folder that is current now.
       const current = join(set, readlinkSync(join(set, "current")));
       const numbers = ["key", "cert", "ca"].map((name) => numberOf(join(current, `${name}.pem`)));
       if (new Set(numbers).size > 1) findings.add(`mixed ${numbers}`);

@@ -73,7 +73,7 @@ const refused: readonly Refused[] = [
     name: "one among the sets of another certificate",
     destination: "ssl/.kubelet.set/etcd",
     code: 64,
-    words: "/ssl/.kubelet.set is where the files of one certificate are kept",
+    words: "/ssl/.kubelet.set is reserved for the files of one certificate",
   },
   {
     name: "a name without room for what is added to it",
@@ -172,7 +172,7 @@ const refused: readonly Refused[] = [
   {
     name: "another user's folder in the set folder's place",
     code: 73,
-    words: "/ssl/.etcd.set is not this tool's alone (its owner is 65534, its mode 755)",
+    words: "/ssl/.etcd.set can be changed by other users (its owner is 65534, its mode 755)",
     prepare: (folder) => {
       mkdirSync(join(folder, "ssl/.etcd.set"));
       give(join(folder, "ssl/.etcd.set"));
@@ -181,7 +181,7 @@ const refused: readonly Refused[] = [
   {
     name: "a set folder that all may write",
     code: 73,
-    words: "/ssl/.etcd.set is not this tool's alone (its owner is 0, its mode 777)",
+    words: "/ssl/.etcd.set can be changed by other users (its owner is 0, its mode 777)",
     prepare: (folder) => {
       mkdirSync(join(folder, "ssl/.etcd.set"));
       chmodSync(join(folder, "ssl/.etcd.set"), 0o777);

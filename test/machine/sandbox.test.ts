@@ -170,7 +170,7 @@ async function probedHost(installed: Installed): Promise<Machine> {
   });
   try {
     await host.boot();
-    // It has made the folder of locks as a unit does that was started before.
+    // It has made the lock folder as a unit does that was started before.
     await host.output(
       "/bin/sh",
       "-c",

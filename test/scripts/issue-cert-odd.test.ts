@@ -69,7 +69,7 @@ test("issue-cert refuses a relative destination in a working folder that was rem
     stdout: "pipe",
     stderr: "pipe",
   });
-  expect(await child.stderr.text()).toContain("the working folder is not there any more");
+  expect(await child.stderr.text()).toContain("the working folder no longer exists");
   expect(await child.exited).toBe(78);
 });
 
@@ -90,7 +90,7 @@ test("renew-token with another role's init token names VAULT_INIT_ROLE", async (
   host.put("init-token", await cluster.initToken("etcd"));
   const { code, stderr } = await host.run("renew-token");
   expect(code).toBe(77);
-  expect(stderr).toContain("may be another role's; check VAULT_INIT_ROLE");
+  expect(stderr).toContain("may be for another role; check VAULT_INIT_ROLE");
   rmSync(join(host.config, "init-token"));
 });
 
