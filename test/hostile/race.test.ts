@@ -45,15 +45,20 @@ function setScene() {
   return { root, victim, home, [Symbol.dispose]: () => root[Symbol.dispose]() };
 }
 
-async function startAttacker(home: string, victim: string) {
+/** Runs until it is stopped, or disposed of: left alone, it would keep the whole run of tests from ending. */
+function startAttacker(home: string, victim: string) {
   const child = Bun.spawn([process.execPath, join(import.meta.dir, "attacker.ts"), home, victim], {
     stdin: "ignore",
     stdout: "pipe",
     stderr: "inherit",
   });
-  return async () => {
-    child.kill("SIGTERM");
-    return Number(await child.stdout.text());
+  return {
+    /** @returns how many tricks it has tried */
+    async stop(): Promise<number> {
+      child.kill("SIGTERM");
+      return Number(await child.stdout.text());
+    },
+    [Symbol.dispose]: () => child.kill("SIGKILL"),
   };
 }
 
@@ -68,7 +73,7 @@ function openKeys(folder: string): string[] {
     });
 }
 
-test("who owns a destination's folder can't lead root to a victim's files, however quick he is", async () => {
+test("the owner of a destination's folder can't lead root to a victim's files, however quick he is", async () => {
   using scene = setScene();
   const { root, victim, home } = scene;
   const destination = join(home, "ssl/etcd");
@@ -78,14 +83,14 @@ test("who owns a destination's folder can't lead root to a victim's files, howev
   for (const path of [destination, join(home, "ssl")]) expect((await issue(path)).code).toBe(0);
   const before = treeOf(victim);
 
-  const stop = await startAttacker(home, victim);
+  using attacker = startAttacker(home, victim);
   const codes: Record<number, number> = {};
   for (let i = 0; i < runs; i++) {
     const { code, stderr } = await issue(destination);
     codes[code] = (codes[code] ?? 0) + 1;
     if (![0, 65, 73].includes(code)) throw new Error(`it ended with ${code}: ${stderr}`);
   }
-  const tricks = await stop();
+  const tricks = await attacker.stop();
 
   expect(treeOf(victim)).toEqual(before);
   expect(openKeys(root.path)).toEqual([]);

@@ -7,7 +7,10 @@ import { type Look, reach, readSandbox, settingsFor } from "../../lib/tasks/sand
 
 /** A host's files: links with their targets, and what is missing; all else is there. */
 function host(links: Readonly<Record<string, string>> = {}, missing: readonly string[] = []): Look {
+  let looks = 0;
   return (path) => {
+    // One that goes round a loop of links would never end otherwise.
+    if (++looks > 10_000) throw new Error("it looks again and again");
     if (missing.includes(path)) return "missing";
     const target = links[path];
     return target === undefined ? "there" : { target };
