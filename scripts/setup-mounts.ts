@@ -2,7 +2,7 @@
 import { clusterOf, mountArgs, setupArgs } from "../lib/cli/cluster-args.ts";
 import { runSetup, type SetupJob } from "../lib/cli/run-setup.ts";
 import { runScript, type Script } from "../lib/cli/script.ts";
-import { planMounts } from "../lib/cluster/setup.ts";
+import { planMounts } from "../lib/cluster/setup-plan.ts";
 
 const args = { ...mountArgs, ...setupArgs } as const;
 

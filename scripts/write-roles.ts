@@ -2,7 +2,7 @@
 import { clusterOf, roleArgs, setupArgs } from "../lib/cli/cluster-args.ts";
 import { runSetup, type SetupJob } from "../lib/cli/run-setup.ts";
 import { runScript, type Script } from "../lib/cli/script.ts";
-import { planRoles } from "../lib/cluster/setup.ts";
+import { planRoles } from "../lib/cluster/setup-plan.ts";
 
 const args = { ...roleArgs, ...setupArgs } as const;
 

@@ -1,6 +1,6 @@
 import { type Cluster, defineCluster, type HostRole, hostRoles } from "../cluster/cluster.ts";
 import { withFile } from "../cluster/cluster-file.ts";
-import type { FileChoice } from "../cluster/setup.ts";
+import type { FileChoice } from "../cluster/setup-plan.ts";
 import { parseDuration } from "../duration.ts";
 import { Failure } from "../failure.ts";
 import type { Arguments } from "./arguments.ts";

@@ -5,7 +5,7 @@ import { readSmallFile } from "../host/read-file.ts";
 import { locationOf, parseToml } from "../toml/parse.ts";
 import type { Arguments } from "./arguments.ts";
 
-/** The flags about the cluster's file. */
+/** The flags about the cluster file. */
 export const clusterFileArgs = {
   config: {
     type: "string",
@@ -23,7 +23,7 @@ export const clusterFileArgs = {
 const maxBytes = 256 * 1024;
 
 /**
- * Reads a cluster's file.
+ * Reads a cluster file.
  *
  * @throws Failure (config) when it is missing, invalid or writable by everyone
  */
@@ -31,7 +31,7 @@ export function loadClusterFile(file: string): ClusterFile {
   const content = readSmallFile(file, maxBytes);
   if (content === undefined) {
     throw new Failure("config", `there is no file ${printable(file)}`, {
-      hint: "give the path of the cluster's file",
+      hint: "give the path of the cluster file",
     });
   }
   const { text, stats } = content;
@@ -43,7 +43,7 @@ export function loadClusterFile(file: string): ClusterFile {
   if (text.includes("\ufffd")) throw new Failure("config", `${printable(file)} is not UTF-8`);
   return readClusterFile(
     {
-      what: "a cluster's file",
+      what: "a cluster file",
       values: parseToml(text, file),
       location: (field, within) => locationOf(field, text, file, within),
     },

@@ -4,7 +4,7 @@ import type { Half } from "../cluster/cluster-file.ts";
 import type { FieldChange } from "../cluster/compare.ts";
 import { setupPolicy } from "../cluster/needed-policy.ts";
 import type { Change } from "../cluster/plan.ts";
-import type { FileChoice, Setup } from "../cluster/setup.ts";
+import type { FileChoice, SetupPlan } from "../cluster/setup-plan.ts";
 import { durationText, formatDuration } from "../duration.ts";
 import { Failure } from "../failure.ts";
 import type { VaultClient } from "../vault/client.ts";
@@ -20,7 +20,7 @@ export interface SetupJob {
   /** The kinds of objects that it is about, for the last line. */
   readonly what: string;
   readonly halves: readonly Half[];
-  readonly makePlan: (client: VaultClient, cluster: Cluster, choice: FileChoice) => Promise<Setup>;
+  readonly makePlan: (client: VaultClient, cluster: Cluster, choice: FileChoice) => Promise<SetupPlan>;
 }
 
 /** Prints a policy in the form that `vault policy write` reads, or as a JSON object with `--json`. */

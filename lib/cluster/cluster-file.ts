@@ -9,38 +9,38 @@ import { checkNames } from "./file-names.ts";
 import { readFurtherRoles, readPolicyRules } from "./file-tables.ts";
 import { readKeyRule, readValidity } from "./file-values.ts";
 
-/** The two halves of a set-up; each keeps its part of the file. */
+/** The two halves of set-up. Each stores its part of the cluster file in the server. */
 export type Half = "mounts" | "roles";
 
-/** What an admin says of a cluster in a file. */
+/** An admin's file about a cluster. */
 export interface ClusterFile {
-  /** For sentences: its path, or of the secret that it is kept in. */
+  /** For messages: the path of the file, or of the secret that holds it. */
   readonly name: string;
   readonly id: string | undefined;
   readonly choices: Choices;
-  /** What it says to each half, in its own fields. */
+  /** The part for each half, with the file's field names. */
   readonly parts: Readonly<Record<Half, Fields>>;
 }
 
 /**
- * Reads a cluster's file that a set-up goes by.
+ * Reads a cluster file for a set-up.
  *
- * @param name what people know it by
+ * @param name for messages
  * @throws Failure (config) that names the field and its location
  */
 export function readClusterFile(source: Source, name: string): ClusterFile {
-  const file = readFormerFile(source, name);
+  const file = readEarlierFile(source, name);
   checkNames(createReader(clusterFields, source));
   return file;
 }
 
 /**
- * Reads a cluster's file that a set-up went by, for what has to go again: earlier versions took in more names.
+ * Reads the cluster file of an earlier set-up, to find what has to be removed. Earlier versions allowed more names.
  *
- * @param name what people know it by
+ * @param name for messages
  * @throws Failure (config) that names the field and its location
  */
-export function readFormerFile(source: Source, name: string): ClusterFile {
+export function readEarlierFile(source: Source, name: string): ClusterFile {
   const read = createReader(clusterFields, source);
   const id = read.optionalString("id");
   if (id !== undefined) read.checked("id", () => checkClusterId(id));
@@ -63,7 +63,7 @@ export function readFormerFile(source: Source, name: string): ClusterFile {
   };
 }
 
-/** Of the fields in a table those that are given, each list as a list. */
+/** The values of a table's fields. A single value of a list field becomes a list. */
 function part(table: FieldTable, values: Fields): Fields {
   return Object.fromEntries(
     Object.entries(table).flatMap(([name, { type, fields }]) => {
@@ -76,40 +76,40 @@ function part(table: FieldTable, values: Fields): Fields {
   );
 }
 
-/** What a flag, too, may say. */
-const both = [
+/** Fields of the file that can also be given as a flag. */
+const flagFields = [
   ["caValiditySeconds", "--max-validity-ca", "max_validity_ca", "mounts"],
   ["adminValiditySeconds", "--max-validity-admin", "max_validity_admin", "roles"],
   ["componentValiditySeconds", "--max-validity-components", "max_validity_components", "roles"],
 ] as const;
 
-/** The flags with which a half has to be run for what was chosen by flags. */
+/** The flags of a half that repeat the choices which were made by flags. */
 export function flagsOf({ chosen }: Cluster, half: Half): readonly string[] {
-  return both.flatMap(([key, flag, , its]) => {
+  return flagFields.flatMap(([key, flag, , its]) => {
     const seconds = chosen[key];
     return its === half && seconds !== undefined ? [`${flag} ${durationText(seconds)}`] : [];
   });
 }
 
 /**
- * A cluster as its file says, and its flags beside it.
+ * A cluster with the choices of its file and of its flags.
  *
- * @throws Failure (usage) where a flag says other than the file, or it is another cluster's
+ * @throws Failure (usage) if a flag differs from the file, or the file is for another cluster
  */
 export function withFile(cluster: Cluster, { id, choices, name }: ClusterFile): Cluster {
   const { chosen } = cluster;
   if (id !== undefined && id !== cluster.id) {
-    throw new Failure("usage", `${name} is of cluster ${id}, not of ${cluster.id}`, {
+    throw new Failure("usage", `${name} is for cluster ${id}, not for ${cluster.id}`, {
       hint: "nothing was changed; leave the id out of one of them, or make them the same",
     });
   }
-  for (const [key, flag, field] of both) {
+  for (const [key, flag, field] of flagFields) {
     const [flags, files] = [chosen[key], choices[key]];
     if (flags === undefined || files === undefined || flags === files) continue;
     throw new Failure(
       "usage",
       `${flag} (${formatDuration(flags)}) differs from ${field} in ${name} (${formatDuration(files)})`,
-      { hint: "nothing was changed; leave the flag out, or write what it says to the file" },
+      { hint: "nothing was changed; leave the flag out, or change the file" },
     );
   }
   return { ...defineCluster(cluster.id, { ...choices, ...chosen }), chosen };

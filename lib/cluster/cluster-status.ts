@@ -7,22 +7,22 @@ import { readSealed } from "../vault/sys.ts";
 import { many } from "../words.ts";
 import type { Cluster, HostRole } from "./cluster.ts";
 import { flagsOf } from "./cluster-file.ts";
-import { findClusterTokens, type HostToken } from "./cluster-tokens.ts";
+import { findClusterTokens, type HostTokenEntry } from "./cluster-tokens.ts";
 import { readInitToken } from "./init-token-resources.ts";
 import { type MountStatus, readMountStatus } from "./issuer-status.ts";
-import { standsAsWanted } from "./mount-resources.ts";
+import { isMountedAsWanted } from "./mount-resources.ts";
 import { pkiMounts, secretsMount } from "./mounts.ts";
 import { type Change, isRefusal } from "./plan.ts";
 import { createServerView, type ServerView } from "./server-view.ts";
-import { type FileChoice, planMounts, planRoles, type Setup } from "./setup.ts";
+import { type FileChoice, planMounts, planRoles, type SetupPlan } from "./setup-plan.ts";
 import { initTokens, tokenRoles, type WantedInitToken } from "./token-roles.ts";
 
-/** What a half of set-up would change. */
+/** The changes that a half of set-up would make. */
 interface SetupStatus extends Finding {
   readonly half: "setup-mounts" | "write-roles";
   readonly changes: readonly Change[];
-  /** Which file it goes by; undefined for none. */
-  readonly file: Setup["file"];
+  /** Where the cluster file came from; undefined if none is used. */
+  readonly file: SetupPlan["file"];
 }
 
 const withoutMounts = {
@@ -35,29 +35,29 @@ const withoutMounts = {
 
 interface InitTokenStatus extends Finding {
   readonly role: HostRole;
-  /** Seconds left, zero for one that never expires; undefined where there is no token. */
+  /** Seconds left; zero for one that never expires, undefined if there is no token. */
   readonly ttlSeconds: number | undefined;
   readonly lifetimeSeconds: number | undefined;
 }
 
-/** Tokens that a token role made. */
+/** The host tokens of one token role. */
 interface HostTokensStatus {
   readonly role: string;
   readonly count: number;
-  /** Seconds that the one has left which ends first; undefined where none does. */
+  /** Seconds until the first one expires; undefined if none does. */
   readonly soonestSeconds: number | undefined;
 }
 
-/** Hosts' tokens that nobody has renewed for a while: a host that is gone, or one that is broken. */
+/** Host tokens that were not renewed for a while: the host is gone or broken. */
 interface SilentHosts {
   readonly count: number;
-  /** How many of them carry no name: tokens that an earlier version took. */
+  /** How many of them do not name their host: an earlier version made them. */
   readonly unnamed: number;
-  /** Of the others those that were renewed last, the latest first. */
+  /** Those that name their host and were renewed last, the latest first. */
   readonly latest: readonly SilentHost[];
 }
 
-/** A token whose host and time are known. */
+/** A host token with a known host and a known time. */
 interface SilentHost {
   readonly host: string;
   readonly role: string;
@@ -84,10 +84,10 @@ export interface ClusterStatus {
 const halves = { "setup-mounts": planMounts, "write-roles": planRoles } as const;
 
 /**
- * How a cluster stands in the server. Writes nothing.
+ * Compares a cluster in the server with what set-up would make. Writes nothing.
  *
- * @param choice the file that it should be as
- * @throws VaultError where the server does not answer, or the token may not read something
+ * @param choice the cluster file to compare with
+ * @throws VaultError if the server does not answer, or the token may not read something
  */
 export async function readClusterStatus(
   client: VaultClient,
@@ -95,7 +95,7 @@ export async function readClusterStatus(
   choice: FileChoice,
   onProgress: OnProgress,
 ): Promise<ClusterStatus> {
-  // Tells the server's time, too.
+  // Also tells the server's time.
   await readSealed(client);
   const { server: now } = readClocks(client);
   const view = createServerView(client);
@@ -107,7 +107,7 @@ export async function readClusterStatus(
   ]);
   const setup = [
     await readSetupStatus(client, cluster, choice, "setup-mounts"),
-    (await stand(view, cluster))
+    (await hasAllMounts(view, cluster))
       ? await readSetupStatus(client, cluster, choice, "write-roles")
       : { ...withoutMounts, fix: runOf("write-roles", cluster, choice) },
   ];
@@ -125,9 +125,9 @@ export async function readClusterStatus(
   };
 }
 
-async function stand(view: ServerView, cluster: Cluster): Promise<boolean> {
+async function hasAllMounts(view: ServerView, cluster: Cluster): Promise<boolean> {
   const found = await view.mounts();
-  return [...pkiMounts(cluster), secretsMount(cluster)].every((it) => standsAsWanted(found, it));
+  return [...pkiMounts(cluster), secretsMount(cluster)].every((it) => isMountedAsWanted(found, it));
 }
 
 async function readSetupStatus(
@@ -137,7 +137,7 @@ async function readSetupStatus(
   half: SetupStatus["half"],
 ): Promise<SetupStatus> {
   try {
-    const { changes, file }: Setup = await halves[half](client, cluster, choice);
+    const { changes, file }: SetupPlan = await halves[half](client, cluster, choice);
     const found = { half, changes, file };
     if (changes.length === 0) return { ...found, state: "ok", reasons: [] };
     return { ...found, state: "due", reasons: [countKinds(changes)], fix: runOf(half, cluster, choice) };
@@ -146,7 +146,7 @@ async function readSetupStatus(
   }
 }
 
-/** The command that puts a half of the set-up right. */
+/** The command that runs a half of set-up with the same choices. */
 function runOf(half: SetupStatus["half"], cluster: Cluster, { file }: FileChoice): Action {
   const config = file === undefined ? [] : [`--config ${file.name}`];
   const flags = flagsOf(cluster, half === "setup-mounts" ? "mounts" : "roles");
@@ -171,16 +171,16 @@ function countKinds(changes: readonly Change[]): string {
 }
 
 /**
- * None where the secrets are not there to tell their ids: the mount's own finding says so.
+ * The state of each init token; none if the mount with their ids is missing, which has a finding of its own.
  *
- * @param fix the command that makes a token again, and leaves the rest of the cluster as it should be
+ * @param fix the command that makes a new init token and keeps the rest of the cluster
  */
 async function readInitTokens(
   view: ServerView,
   cluster: Cluster,
   fix: Action,
 ): Promise<readonly InitTokenStatus[]> {
-  if (!standsAsWanted(await view.mounts(), secretsMount(cluster))) return [];
+  if (!isMountedAsWanted(await view.mounts(), secretsMount(cluster))) return [];
   return await Promise.all(initTokens(cluster).map((token) => initTokenStatus(view, token, fix)));
 }
 
@@ -198,7 +198,7 @@ async function initTokenStatus(
       return { ...none, state: "wrong", reasons: [reason], fix };
     }
     const { ttlSeconds, lifetimeSeconds } = found;
-    // As for certificates. A set-up each year keeps it away from this.
+    // The same fraction as for certificates. A set-up every year keeps it from ever being due.
     const isDue = ttlSeconds > 0 && ttlSeconds < lifetimeSeconds / 3;
     return isDue
       ? {
@@ -206,7 +206,7 @@ async function initTokenStatus(
           ttlSeconds,
           lifetimeSeconds,
           state: "due",
-          reasons: ["less than a third of its life is left"],
+          reasons: ["less than a third of its lifetime is left"],
           fix,
         }
       : { role, ttlSeconds, lifetimeSeconds, state: "ok", reasons: [] };
@@ -215,7 +215,7 @@ async function initTokenStatus(
   }
 }
 
-function hostTokensStatus(role: string, hosts: readonly HostToken[]): HostTokensStatus {
+function hostTokensStatus(role: string, hosts: readonly HostTokenEntry[]): HostTokensStatus {
   const its = hosts.filter((host) => host.role === role);
   const ending = its.map(({ ttlSeconds }) => ttlSeconds).filter((seconds) => seconds > 0);
   return {
@@ -225,8 +225,8 @@ function hostTokensStatus(role: string, hosts: readonly HostToken[]): HostTokens
   };
 }
 
-/** A host that was destroyed leaves its token for years, so none of this makes anything due. */
-function silentHosts(hosts: readonly HostToken[], now: Date): SilentHosts {
+/** The token of a destroyed host stays for years, so silent hosts never make anything due. */
+function silentHosts(hosts: readonly HostTokenEntry[], now: Date): SilentHosts {
   const silent = hosts.filter(
     (it) => it.renewedAt !== undefined && now.getTime() - it.renewedAt.getTime() > silentMs,
   );

@@ -6,48 +6,48 @@ import { policies } from "./policies.ts";
 import { type Right, right } from "./rights.ts";
 import { tokenRoles } from "./token-roles.ts";
 
-/** A host's token: one that a token role of the cluster made. */
-export interface HostToken extends TokenEntry {
+/** A host token: a token role of the cluster made it. */
+export interface HostTokenEntry extends TokenEntry {
   readonly role: string;
 }
 
 export interface ClusterTokens {
-  readonly hosts: readonly HostToken[];
-  /** Those that hold a policy of the cluster and were made otherwise: init tokens, and an admin's own. */
+  readonly hosts: readonly HostTokenEntry[];
+  /** Other tokens with a policy of the cluster: init tokens, and tokens that an admin made. */
   readonly others: readonly TokenEntry[];
-  /** Accessors of all tokens of the server that were looked at. */
+  /** Accessors of all tokens that were looked up. */
   readonly seen: ReadonlySet<string>;
 }
 
-/** What it takes to look through the tokens of a server. */
+/** The rights to look up all tokens of a server. */
 export const tokensRights: readonly Right[] = [
   right("list sudo", "auth/token/accessors"),
   right("update", lookupAccessorPath),
 ];
 
 /**
- * Looks through all tokens of the server for those of a cluster: one request a token, a few at a time.
+ * Finds the tokens of a cluster. Looks up every token of the server with one request each, a few at a time.
  *
- * @param passOver accessors of tokens that are known
+ * @param known accessors of tokens to skip
  * @throws VaultError
  */
 export async function findClusterTokens(
   client: VaultClient,
   cluster: Cluster,
   onProgress: OnProgress,
-  passOver: ReadonlySet<string> = new Set(),
+  known: ReadonlySet<string> = new Set(),
 ): Promise<ClusterTokens> {
-  const accessors = (await listAccessors(client)).filter((it) => !passOver.has(it));
+  const accessors = (await listAccessors(client)).filter((it) => !known.has(it));
   const roles = new Set(tokenRoles(cluster).map(({ name }) => name));
   const names = new Set(policies(cluster).map(({ name }) => name));
-  const hosts: HostToken[] = [];
+  const hosts: HostTokenEntry[] = [];
   const others: TokenEntry[] = [];
   await each(
     accessors,
     async (accessor) => {
       const token = await lookupAccessor(client, accessor);
       if (token === undefined) return;
-      if (isHosts(token, roles)) hosts.push(token);
+      if (isHostToken(token, roles)) hosts.push(token);
       else if (token.policies.some((name) => names.has(name))) others.push(token);
     },
     (done) => onProgress("looked at tokens", done, accessors.length),
@@ -55,12 +55,12 @@ export async function findClusterTokens(
   return { hosts, others, seen: new Set(accessors) };
 }
 
-function isHosts(token: TokenEntry, roles: ReadonlySet<string>): token is HostToken {
+function isHostToken(token: TokenEntry, roles: ReadonlySet<string>): token is HostTokenEntry {
   return token.role !== undefined && roles.has(token.role);
 }
 
-/** How many there are of each token role; of those that there are. */
-export function countByRole(hosts: readonly HostToken[]): Readonly<Record<string, number>> {
+/** Counts host tokens by token role. Roles without tokens are left out. */
+export function countByRole(hosts: readonly HostTokenEntry[]): Readonly<Record<string, number>> {
   const counts: Record<string, number> = {};
   for (const { role } of hosts.toSorted((a, b) => (a.role < b.role ? -1 : 1))) {
     counts[role] = (counts[role] ?? 0) + 1;

@@ -2,87 +2,89 @@ import { Failure } from "../failure.ts";
 import type { Fields } from "../vault/shape.ts";
 import type { PkiMountName } from "./mount-names.ts";
 
-/** What a host is in a cluster; its token role in the server is `<cluster>-<host role>`. */
+/** What a host is for. Its token role in the server is `<cluster>-<host role>`. */
 export const hostRoles = ["etcd", "master", "worker", "all"] as const;
 export type HostRole = (typeof hostRoles)[number];
 
-/** The host roles that have a policy of their own; a host of `all` holds every policy, one of `master` the workers', too. */
+/**
+ * The host roles with a policy of their own. A master also has the workers' policy; a host of role `all` has every one.
+ */
 export const policyRoles = ["etcd", "master", "worker"] as const;
 export type PolicyRole = (typeof policyRoles)[number];
 
 const day = 86_400;
 
-/** A cluster, and all that an admin can choose about it. */
+/** A cluster with everything that an admin can choose about it. */
 export interface Cluster {
   readonly id: string;
-  /** Of the CAs, and the longest lease of their mounts. @default 20 years */
+  /** Validity of the CAs, and the max lease TTL of their mounts. @default 20 years */
   readonly caValiditySeconds: number;
-  /** Of the role `admin`. @default 1 year */
+  /** Validity of certificates of the role `admin`. @default 1 year */
   readonly adminValiditySeconds: number;
-  /** Of every other role. @default 30 days */
+  /** Validity of certificates of every other role. @default 30 days */
   readonly componentValiditySeconds: number;
-  /** Ids that the init tokens must have; one without is given a random id when it is made. */
+  /** Ids that init tokens must have. A new init token without one gets a random id. */
   readonly initTokens: Readonly<Partial<Record<HostRole, string>>>;
-  /** Host roles whose init tokens are to end, and to be replaced by others. */
+  /** Host roles whose init tokens are to be revoked and replaced. */
   readonly rotatedInitTokens: readonly HostRole[];
-  /** Of CAs that are made; those that stand are kept. @default the server's choice */
+  /** Key of new CAs; existing CAs are kept. @default the server's choice */
   readonly caKey: KeyRule | undefined;
-  /** Of what the roles sign. @default any */
+  /** Keys that the roles sign. @default any */
   readonly key: KeyRule;
-  /** More host names for kubelets, with * for any part of one. @default none */
+  /** More host names for kubelets; * matches any part of a name. @default none */
   readonly kubeletDomains: readonly string[];
   /** Whether kubelets' certificates may hold IP addresses. @default false */
   readonly kubeletIpSans: boolean;
-  /** Roles beside those that every cluster has. @default none */
+  /** PKI roles besides the built-in ones. @default none */
   readonly pkiRoles: readonly FurtherPkiRole[];
-  /** What hosts may do beside what they may in every cluster. @default none */
+  /** What hosts may do besides the built-in rules. @default none */
   readonly policyRules: readonly PolicyRule[];
-  /** What was chosen of all this, defaults aside. */
+  /** Only what was chosen, without the defaults. */
   readonly chosen: Choices;
 }
 
 export type Choices = Partial<Omit<Cluster, "id" | "chosen">>;
 
-/** The server's names of the kinds of key that a CA can have. */
-export const keyTypes = ["rsa", "ec", "ed25519"] as const;
-/** And of those that a role can be for: `any` signs each. */
-export const keyRuleTypes = ["any", ...keyTypes] as const;
+/** Key types that a CA can have, with the server's names. */
+export const caKeyTypes = ["rsa", "ec", "ed25519"] as const;
+/** Key types that a role can sign, with the server's names. `any` signs each of them. */
+export const roleKeyTypes = ["any", ...caKeyTypes] as const;
 
-/** A kind of key. */
+/** Key of a CA, or keys that a role signs. */
 export interface KeyRule {
-  readonly type: (typeof keyRuleTypes)[number];
-  /** Of a CA's key; the fewest of one that a role signs. 0 where the type has no sizes. */
+  readonly type: (typeof roleKeyTypes)[number];
+  /** Size of a CA's key, or the smallest one that a role signs. 0 if the type has no sizes. */
   readonly bits: number;
 }
 
 export interface FurtherPkiRole {
   readonly mount: PkiMountName;
   readonly name: string;
-  /** Whose hosts may have it sign. */
+  /** Host roles whose hosts may use it. */
   readonly hosts: readonly PolicyRole[];
-  /** Fields of a role as the server has them, over those of `furtherRole`. */
+  /** Fields with the server's names. They override those of `furtherRole`. */
   readonly fields: Fields;
-  /** @default the cluster's of components */
+  /** @default the cluster's `componentValiditySeconds` */
   readonly validitySeconds: number | undefined;
-  /** @default the cluster's */
+  /** @default the cluster's `key` */
   readonly key: KeyRule | undefined;
 }
 
 export interface PolicyRule {
   readonly hosts: readonly PolicyRole[];
-  /** Below the cluster's; a * at its end stands for any rest. */
+  /** Relative to the cluster's path. A * at its end matches any rest. */
   readonly path: string;
   readonly capabilities: readonly Capability[];
 }
 
-/** What a rule may grant: never `sudo`. */
+/** What a rule may grant. `sudo` is left out on purpose. */
 export const capabilities = ["create", "read", "update", "patch", "delete", "list"] as const;
 export type Capability = (typeof capabilities)[number];
 
-/** The period of tokens: how long one lives after each renewal. */
+/** The period of tokens: their TTL after each renewal. */
 export const tokenPeriodSeconds = 5 * 365 * day;
 
-/** A server counts nanoseconds in 64 bits. */
+/** The server counts nanoseconds in 64 bits. */
 const longestSeconds = Math.floor(2 ** 63 / 1e9);
 
 const defaults = {
@@ -100,9 +102,9 @@ const defaults = {
 } as const;
 
 /**
- * A cluster with what is not given set to its default.
+ * A cluster with defaults for everything that was not chosen.
  *
- * @throws Failure (usage) for an id, a validity or an init token that can't be right
+ * @throws Failure (usage) for an invalid id, validity or init token
  */
 export function defineCluster(id: string, chosen: Choices = {}): Cluster {
   checkClusterId(id);
@@ -118,7 +120,7 @@ export function defineCluster(id: string, chosen: Choices = {}): Cluster {
 export function checkClusterId(id: string): void {
   if (/^[A-Za-z][a-z0-9-]*$/.test(id) && id.length <= 63) return;
   throw new Failure("usage", `${JSON.stringify(id)} is not a cluster id`, {
-    hint: "start with a letter, go on with small letters, digits and -, 63 at most",
+    hint: "use a letter, then lower-case letters, digits and -, at most 63 characters",
   });
 }
 
@@ -129,7 +131,7 @@ export function checkValidity(seconds: number): void {
   }
   if (seconds > longestSeconds) {
     throw new Failure("usage", `a validity of ${seconds} s is longer than a server can keep`, {
-      hint: "give it 292y at most",
+      hint: "use at most 292y",
     });
   }
 }
@@ -137,7 +139,7 @@ export function checkValidity(seconds: number): void {
 function checkInitToken(role: HostRole, ids: Cluster["initTokens"]): void {
   const id = ids[role];
   if (id === undefined) return;
-  // The server keeps these prefixes for ids that it makes itself.
+  // The server reserves these prefixes for ids that it makes itself.
   if (!/^[\x21-\x7e]{1,128}$/.test(id) || /^(hv[sbr]\.|[sbr]\.)/.test(id)) {
     throw new Failure("usage", `--init-token-${role} can't be the id of a token`, {
       hint: "use up to 128 printable characters without spaces, not starting with hvs., hvb., hvr., s., b. or r.",
@@ -146,7 +148,7 @@ function checkInitToken(role: HostRole, ids: Cluster["initTokens"]): void {
   const other = hostRoles.find((it) => it !== role && ids[it] === id);
   if (other !== undefined) {
     throw new Failure("usage", `--init-token-${role} and --init-token-${other} are the same id`, {
-      hint: "a token is for one host role: give each an id of its own",
+      hint: "an init token is for one host role: give each role a different id",
     });
   }
 }

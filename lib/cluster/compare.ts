@@ -1,7 +1,7 @@
 import { parseDuration } from "../duration.ts";
 import type { Fields } from "../vault/shape.ts";
 
-/** A field that is not as it should be, with both values as JSON has them. */
+/** A field that differs, with both values as in JSON. */
 export interface FieldChange {
   readonly field: string;
   readonly from: unknown;
@@ -9,10 +9,10 @@ export interface FieldChange {
 }
 
 /**
- * Which of the wanted fields stand otherwise in the server.
+ * The wanted fields that have another value in the server.
  *
- * Fields that we don't want anything of are the server's own. A field that is absent is one that this server does
- * not know (each knows a few more, or less, than another), so it can't be set there.
+ * All other fields are left to the server. A wanted field that the server does not return is one that this version
+ * does not support, so it is not a difference.
  */
 export function differences(wanted: Fields, found: Fields): readonly FieldChange[] {
   return Object.entries(wanted).flatMap(([field, to]) => {
@@ -21,7 +21,7 @@ export function differences(wanted: Fields, found: Fields): readonly FieldChange
   });
 }
 
-/** Whether a value that we would write and one that the server gave back mean the same. */
+/** Whether a wanted value means the same as the one that the server returned. */
 function isSame(wanted: unknown, found: unknown): boolean {
   if (typeof wanted === "number") return wanted === asNumber(found);
   if (typeof wanted === "boolean") return String(wanted) === String(found);
@@ -33,7 +33,7 @@ function isSame(wanted: unknown, found: unknown): boolean {
   return wanted === found;
 }
 
-/** A number, or seconds where the server writes a duration. */
+/** A number; a duration is read as seconds. */
 function asNumber(value: unknown): number | undefined {
   if (typeof value === "number") return value;
   if (typeof value !== "string") return undefined;
@@ -45,7 +45,7 @@ function asNumber(value: unknown): number | undefined {
   }
 }
 
-/** A list in each of its forms: Go writes an empty one as null, and older servers joined theirs with commas. */
+/** A list in any of its forms: Go writes an empty list as null, and older servers join lists with commas. */
 function asList(value: unknown): string[] | undefined {
   if (value === null || value === "") return [];
   if (typeof value === "string") return value.split(",");

@@ -1,6 +1,6 @@
 /**
- * Names by which a certificate of the CA of `k8s` or `k8s-api-proxy` speaks for a part of the control plane: as a user
- * that has rights by default, or as a server that the others ask.
+ * Names that make a certificate of `k8s` or `k8s-api-proxy` act as a part of the control plane: as a user with rights
+ * by default, or as a server that other components trust.
  *
  * @see https://kubernetes.io/docs/reference/access-authn-authz/rbac/#core-component-roles
  */
@@ -11,7 +11,7 @@ export const controlPlaneNames: readonly string[] = [
   "system:kube-apiserver",
   "system:apiserver",
   "system:admin",
-  // The service account that may give others any right.
+  // This service account may grant any right to others.
   "system:serviceaccount:kube-system:clusterrole-aggregation-controller",
   "kube-controller-manager",
   "kube-scheduler",
@@ -32,30 +32,30 @@ export const controlPlaneNames: readonly string[] = [
 ];
 
 /**
- * The first name of the control plane that one of some patterns takes in; undefined for none.
+ * The first name of the control plane that a pattern matches; undefined for none.
  *
- * @param patterns with * for any text, as roles with `allow_glob_domains` read it: dots and colons, too
- * @param may which names can be had at all
+ * @param patterns in which * matches any text, even dots and colons, as in roles with `allow_glob_domains`
+ * @param may whether the role can sign a name at all
  */
 export function controlPlaneName(
   patterns: readonly string[],
   may: (name: string) => boolean = () => true,
 ): string | undefined {
-  return controlPlaneNames.find((name) => may(name) && patterns.some((it) => haveCommon(it, name)));
+  return controlPlaneNames.find((name) => may(name) && patterns.some((it) => overlap(it, name)));
 }
 
-/** Names of services: those of a cluster whose DNS has another domain than `cluster.local` have the label, too. */
-export function takesInServices(pattern: string): boolean {
+/** Whether a pattern matches names of services. With a DNS domain other than `cluster.local` they still have `svc`. */
+export function matchesServices(pattern: string): boolean {
   return (
-    ["*.svc", "*.cluster.local"].some((names) => haveCommon(pattern, names)) ||
+    ["*.svc", "*.cluster.local"].some((names) => overlap(pattern, names)) ||
     pattern.toLowerCase().split(".").includes("svc")
   );
 }
 
-/** Whether some text fits both patterns, whatever its letters' case, in time of their lengths' product. */
-function haveCommon(left: string, right: string): boolean {
+/** Whether some text matches both patterns, ignoring case. Takes time proportional to the product of their lengths. */
+function overlap(left: string, right: string): boolean {
   const [a, b] = [[...left.toLowerCase()], [...right.toLowerCase()]];
-  // Whether what follows in `a` has a text in common with what follows each place of `b`.
+  // For each position in `b`: whether the rest of `a` and the rest of `b` overlap.
   let after: readonly boolean[] = [];
   for (let i = a.length; i >= 0; i--) {
     const here: boolean[] = [];

@@ -10,7 +10,7 @@ import {
 import type { clusterFields } from "./file-fields.ts";
 import { readKeyRule, readValidity } from "./file-values.ts";
 import { pkiMountNames } from "./mount-names.ts";
-import { isEveryClusters } from "./pki-roles.ts";
+import { isBuiltInRole } from "./pki-roles.ts";
 
 type FileReader = Reader<typeof clusterFields>;
 type RoleReader = Reader<typeof clusterFields.pki_roles.fields>;
@@ -22,7 +22,7 @@ export function readFurtherRoles(read: FileReader): readonly FurtherPkiRole[] {
   for (const table of read.tables("pki_roles")) {
     const role = readFurtherRole(table);
     if (roles.some(({ mount, name }) => mount === role.mount && name === role.name)) {
-      throw table.wrong("name", `is there twice: ${role.mount} has a role ${role.name} further up`);
+      throw table.wrong("name", `is a duplicate: ${role.mount} already has a role ${role.name} further up`);
     }
     roles.push(role);
   }
@@ -33,15 +33,15 @@ function readFurtherRole(read: RoleReader): FurtherPkiRole {
   const asked = read.string("mount");
   const mount = pkiMountNames.find((it) => it === asked) ?? "k8s";
   const name = read.string("name");
-  // The server refuses two dots in each of its calls: even a look at such a role, and its deletion.
+  // The server refuses two dots in every request: even to read or to delete such a role.
   if (!/^\w([\w.-]*\w)?$/.test(name) || name.includes("..")) {
     throw read.wrong(
       "name",
       "has to be letters, digits, _, single . and -, with a letter, digit or _ at both ends",
     );
   }
-  if (isEveryClusters(mount, name)) {
-    throw read.wrong("name", `can't be ${name}: every cluster has that role in ${mount}`);
+  if (isBuiltInRole(mount, name)) {
+    throw read.wrong("name", `can't be ${name}: that role is built into ${mount}`);
   }
   return {
     mount,
@@ -53,7 +53,7 @@ function readFurtherRole(read: RoleReader): FurtherPkiRole {
   };
 }
 
-const roleTruths = [
+const booleanFields = [
   "allow_bare_domains",
   "allow_subdomains",
   "allow_glob_domains",
@@ -70,26 +70,26 @@ function readRoleFields(read: RoleReader): Fields {
   checkAllowedDomains(read);
   const groups = read.strings("organization");
   if (groups.some((it) => /\p{C}/u.test(it) || it.trim() !== it)) {
-    throw read.wrong("organization", "has to be without blanks at its ends and control characters");
+    throw read.wrong("organization", "can't have control characters, or blanks at its ends");
   }
-  const truths = roleTruths.flatMap((name) => {
+  const booleans = booleanFields.flatMap((name) => {
     const value = read.boolean(name);
     return value === undefined ? [] : [[name, value] as const];
   });
   return {
-    ...Object.fromEntries(truths),
+    ...Object.fromEntries(booleans),
     allowed_domains: read.strings("allowed_domains"),
     organization: groups,
   };
 }
 
-/** A role that could never sign anything is one that its author did not mean. */
+/** Refuses a role that could never sign anything: its author meant something else. */
 function checkAllowedDomains(read: RoleReader): void {
   const domains = read.strings("allowed_domains");
   const odd = domains.find((domain) => !/^[\w*.:-]{1,253}$/.test(domain) || !/[A-Za-z0-9]/.test(domain));
   if (odd !== undefined) {
-    const hint = "write it like ingress.example.com, or have allow_any_name";
-    throw read.wrong("allowed_domains", `names ${JSON.stringify(odd)}, which is no name: ${hint}`);
+    const hint = "write it like ingress.example.com, or set allow_any_name";
+    throw read.wrong("allowed_domains", `has ${JSON.stringify(odd)}, which is not a name: ${hint}`);
   }
   if (domains.some((it) => it.includes("*")) && read.boolean("allow_glob_domains") !== true) {
     throw read.wrong("allowed_domains", "has a *, which needs allow_glob_domains");
@@ -97,11 +97,11 @@ function checkAllowedDomains(read: RoleReader): void {
   const ways = ["allow_bare_domains", "allow_subdomains", "allow_glob_domains"] as const;
   const isAllowing = domains.length > 0 && ways.some((way) => read.boolean(way) === true);
   if (domains.length > 0 && !isAllowing) {
-    throw read.wrong("allowed_domains", `allows no name without one of ${ways.join(", ")}`);
+    throw read.wrong("allowed_domains", `needs one of ${ways.join(", ")} to allow any name`);
   }
   if (isAllowing || read.boolean("allow_any_name") === true || read.boolean("allow_localhost") === true)
     return;
-  throw read.wrong("name", "is of a role that allows no name: it needs allowed_domains or allow_any_name");
+  throw read.wrong("name", "belongs to a role that allows no name: set allowed_domains or allow_any_name");
 }
 
 /** @throws Failure (config) that names the field and its location */
@@ -125,9 +125,9 @@ function readNeeded(read: RuleReader, field: "hosts" | "capabilities"): readonly
   return all;
 }
 
-/** Whole segments, then perhaps a slash (for lists) or a star: nothing that the server's policies read otherwise. */
+/** Whole segments, then perhaps a slash (for lists) or a star. Nothing else that has a meaning in a policy. */
 const rulePath = /^(?:(?!\.{1,2}(?:\/|$))[\w.-]+)(?:\/(?!\.{1,2}(?:\/|$))[\w.-]+)*(?:\/|\/?\*)?$/;
-const mastersSecrets = ["secrets/service-accounts", "secrets/encryption-config"];
+const masterSecrets = ["secrets/service-accounts", "secrets/encryption-config"];
 const signPath = /^pki\/[\w.-]+\/(?:sign|issue)\/[\w.-]+$/;
 
 function readPath(read: RuleReader, can: readonly Capability[]): string {
@@ -135,31 +135,29 @@ function readPath(read: RuleReader, can: readonly Capability[]): string {
   if (!rulePath.test(path) || path.includes("..")) {
     throw read.wrong("path", "has to be a path below the cluster's, like secrets/registry or secrets/app/*");
   }
-  // Whoever reads these gets every right of the other host roles, or learns what set-up will do next.
-  if (["secrets/init_token_", "secrets/cluster-file-"].some((own) => meets(path, own))) {
-    throw read.wrong(
-      "path",
-      "takes in the cluster's init tokens, or set-up's own notes, which no host may have",
-    );
+  // An init token gives a host the rights of another host role. The cluster file tells what set-up will do next.
+  if (["secrets/init_token_", "secrets/cluster-file-"].some((own) => covers(path, own))) {
+    throw read.wrong("path", "covers the cluster's init tokens, or its stored file: no host may read them");
   }
-  // Whoever reads these can speak for every service account, and read what etcd holds: never by the way.
-  const keys = mastersSecrets.find((own) => path.endsWith("*") && own.startsWith(path.slice(0, -1)));
+  // With these a host can act as any service account and decrypt etcd's contents. No pattern may grant that by
+  // accident.
+  const keys = masterSecrets.find((own) => path.endsWith("*") && own.startsWith(path.slice(0, -1)));
   if (keys !== undefined) {
     throw read.wrong(
       "path",
-      `takes in ${keys}, which is for masters alone: name the path whole if it is meant`,
+      `covers ${keys}, which is for masters only: write that path in full if you mean it`,
     );
   }
-  // Or writes roles and CAs for itself.
+  // A host that can write elsewhere in pki can make its own roles and CAs.
   const writes = can.some((it) => it !== "read" && it !== "list");
-  if (writes && meets(path, "pki/") && !signPath.test(path)) {
-    throw read.wrong("path", "may be written only as pki/MOUNT/sign/ROLE: the rest of pki is set-up's own");
+  if (writes && covers(path, "pki/") && !signPath.test(path)) {
+    throw read.wrong("path", "can grant writing in pki only on pki/MOUNT/sign/ROLE: set-up owns the rest");
   }
   return path;
 }
 
-/** Whether a rule's path takes in anything that begins so. */
-function meets(path: string, beginning: string): boolean {
+/** Whether a rule's path matches any path with this beginning. */
+function covers(path: string, beginning: string): boolean {
   const fixed = path.replace(/\*$/, "");
   return fixed.startsWith(beginning) || (fixed !== path && beginning.startsWith(fixed));
 }

@@ -1,14 +1,15 @@
 import { parseDuration } from "../duration.ts";
 import type { FieldTable } from "../toml/fields.ts";
 import type { Reader } from "../toml/reader.ts";
-import { checkValidity, type KeyRule, keyRuleTypes } from "./cluster.ts";
+import { checkValidity, type KeyRule, roleKeyTypes } from "./cluster.ts";
 
 type Name<T> = keyof T & string;
 
 /**
- * In seconds; undefined where the file says nothing of it.
+ * Reads a validity.
  *
- * @throws Failure (config) for what is no duration, or none that a server can keep
+ * @returns seconds; undefined if the file does not have the field
+ * @throws Failure (config) if it is not a duration, or longer than the server supports
  */
 export function readValidity<T extends FieldTable>(read: Reader<T>, field: Name<T>): number | undefined {
   const text = read.optionalString(field);
@@ -28,8 +29,10 @@ const sizes: Readonly<Record<KeyRule["type"], readonly number[]>> = {
 };
 
 /**
- * @returns undefined where the file says nothing of it
- * @throws Failure (config) for a size that the type does not have, or one without a type
+ * Reads a key type and a size.
+ *
+ * @returns undefined if the file does not have the fields
+ * @throws Failure (config) for a size without a type, or one that the type does not have
  */
 export function readKeyRule<T extends FieldTable>(
   read: Reader<T>,
@@ -37,9 +40,9 @@ export function readKeyRule<T extends FieldTable>(
   bitsField: Name<T>,
 ): KeyRule | undefined {
   const [name, bits] = [read.optionalString(typeField), read.optionalNumber(bitsField)];
-  const type = keyRuleTypes.find((it) => it === name);
+  const type = roleKeyTypes.find((it) => it === name);
   if (type === undefined) {
-    if (bits !== undefined) throw read.wrong(bitsField, `needs ${typeField} beside it`);
+    if (bits !== undefined) throw read.wrong(bitsField, `needs ${typeField} as well`);
     return undefined;
   }
   const [usual = 0] = sizes[type];

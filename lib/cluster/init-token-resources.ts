@@ -14,47 +14,47 @@ import { initTokens, type WantedInitToken } from "./token-roles.ts";
 
 const idField = "init_token";
 
-/** An id and policies of one's choice need `sudo`. */
+/** Choosing a token's id and policies needs `sudo`. */
 const createOrphanRight = right("update sudo", "auth/token/create-orphan");
 
-/** What a command line asks of a host role's init token. */
-interface Asked {
-  /** The id that it is to have. */
+/** The flags of the command line for one host role's init token. */
+interface InitTokenFlags {
+  /** The id that it should have. */
   readonly chosen: string | undefined;
-  /** The one that stands is to end. */
+  /** Whether the existing one is to be revoked. */
   readonly isRotated: boolean;
 }
 
-function askedOf(cluster: Cluster, { role }: WantedInitToken): Asked {
+function flagsFor(cluster: Cluster, { role }: WantedInitToken): InitTokenFlags {
   return { chosen: cluster.initTokens[role], isRotated: cluster.rotatedInitTokens.includes(role) };
 }
 
 /**
- * Each init token is two: its id, kept as a secret, and the token itself.
+ * Each init token is two resources: its id, stored as a secret, and the token itself.
  *
- * A random id is stored first. Stopped between the two, the next run finds an id that the server does not know, just
- * as where the token was revoked, and stores another: a token with the old id would be there for whoever leaked it. A
- * chosen id is stored once its token stands, so that one that is stored and unknown was surely revoked, or has expired.
+ * A random id is stored before its token is made. If a run stops in between, the next one finds an id that the server
+ * does not know. It can't tell that from a revoked token, whose id may have leaked, so it stores a new id. A chosen id
+ * is stored after its token is made. If the server does not know a stored chosen id, its token was revoked or expired.
  */
 export function initTokenResources(cluster: Cluster): readonly Resource[] {
   return initTokens(cluster).flatMap((token) => {
-    const asked = askedOf(cluster, token);
-    return [idResource(token, asked), tokenResource(token, asked)];
+    const flags = flagsFor(cluster, token);
+    return [idResource(token, flags), tokenResource(token, flags)];
   });
 }
 
-/** The init tokens that are to end before others take their place. */
+/** The init tokens that have to be revoked before new ones replace them. */
 export function rotatedInitTokens(cluster: Cluster): readonly Unwanted[] {
   return initTokens(cluster)
-    .filter((token) => askedOf(cluster, token).isRotated)
+    .filter((token) => flagsFor(cluster, token).isRotated)
     .map(({ displayName, secretPath }) => ({
       kind: "init token",
       path: displayName,
-      // It ends itself.
+      // The token revokes itself, which needs no right.
       rights: { read: [right("read", secretPath)] },
       async read(view) {
-        const { stands } = await readStanding(view, secretPath);
-        return stands && { accessor: stands.accessor };
+        const { token } = await readStored(view, secretPath);
+        return token && { accessor: token.accessor };
       },
       async remove(client) {
         const id = storedId(secretPath, await readSecret(client, secretPath));
@@ -63,26 +63,26 @@ export function rotatedInitTokens(cluster: Cluster): readonly Unwanted[] {
     }));
 }
 
-/** What is there of an init token: its stored id, and the token that the server knows by it. */
-interface Standing {
+/** The stored id of an init token, and the token if the server knows it. */
+interface StoredInitToken {
   readonly id: string | undefined;
-  readonly stands: TokenInfo | undefined;
+  readonly token: TokenInfo | undefined;
 }
 
-async function readStanding(view: ServerView, secretPath: string): Promise<Standing> {
+async function readStored(view: ServerView, secretPath: string): Promise<StoredInitToken> {
   const id = storedId(secretPath, await view.secret(secretPath));
-  return { id, stands: id === undefined ? undefined : await view.token(id) };
+  return { id, token: id === undefined ? undefined : await view.token(id) };
 }
 
 /**
- * Which id an init token is to have.
+ * Decides which id an init token should have.
  *
- * @throws Failure (config) where the one that was asked for can't be it; nothing is told of the ids
+ * @throws Failure (config) if the chosen id can't be used; the message does not show any id
  */
 function idToUse(
   { role, secretPath }: WantedInitToken,
-  { chosen, isRotated }: Asked,
-  { id, stands }: Standing,
+  { chosen, isRotated }: InitTokenFlags,
+  { id, token }: StoredInitToken,
 ): "stored" | "chosen" | "new" {
   const other = chosen === undefined ? "new" : "chosen";
   const refuse = (sentence: string, hint: string) =>
@@ -90,12 +90,12 @@ function idToUse(
       hint: `nothing was changed; ${hint}`,
     });
   if (id === undefined) return other;
-  if (isRotated || stands === undefined) {
+  if (isRotated || token === undefined) {
     if (chosen !== id) return other;
     throw refuse(
       isRotated
-        ? `is the id that --rotate-init-token ${role} is to replace`
-        : "is the id of a token that the server does not know any more: it was revoked, or expired",
+        ? `is the id that --rotate-init-token ${role} has to replace`
+        : "is the id of a token that the server no longer knows: it expired or was revoked",
       "leave the flag out to have a new one made, or choose another id",
     );
   }
@@ -106,14 +106,14 @@ function idToUse(
   );
 }
 
-function idResource(token: WantedInitToken, asked: Asked): Resource {
-  const { secretPath } = token;
-  // A chosen one is made before its id is stored.
-  const making = asked.chosen === undefined ? [] : [createOrphanRight];
+function idResource(wanted: WantedInitToken, flags: InitTokenFlags): Resource {
+  const { secretPath } = wanted;
+  // A token with a chosen id is made before the id is stored.
+  const making = flags.chosen === undefined ? [] : [createOrphanRight];
   const newId = async (client: VaultClient) => {
-    if (asked.chosen === undefined) return crypto.randomUUID();
-    await makeUnlessThere(client, token, asked.chosen);
-    return asked.chosen;
+    if (flags.chosen === undefined) return crypto.randomUUID();
+    await createIfMissing(client, wanted, flags.chosen);
+    return flags.chosen;
   };
   return {
     kind: "init token's id",
@@ -125,17 +125,17 @@ function idResource(token: WantedInitToken, asked: Asked): Resource {
     },
     fields: {},
     async read(view) {
-      const standing = await readStanding(view, secretPath);
-      const use = idToUse(token, asked, standing);
-      if (standing.id === undefined) return undefined;
+      const stored = await readStored(view, secretPath);
+      const use = idToUse(wanted, flags, stored);
+      if (stored.id === undefined) return undefined;
       if (use === "stored") return {};
-      return { [idField]: standing.stands === undefined ? "unknown to the server" : "the one that ends" };
+      return { [idField]: stored.token === undefined ? "unknown to the server" : "the one that ends" };
     },
-    // Neither id, since this is printed.
+    // The ids are left out, since this is printed.
     differences: ({ [idField]: from }) =>
       from === undefined
         ? []
-        : [{ field: idField, from, to: asked.chosen === undefined ? "a new one" : "the chosen one" }],
+        : [{ field: idField, from, to: flags.chosen === undefined ? "a new one" : "the chosen one" }],
     create: (client) => writeIfMissing(client, secretPath, idField, () => newId(client)),
     async update(client) {
       const secret = await readSecret(client, secretPath);
@@ -147,87 +147,89 @@ function idResource(token: WantedInitToken, asked: Asked): Resource {
   };
 }
 
-function tokenResource(token: WantedInitToken, asked: Asked): Resource {
+function tokenResource(wanted: WantedInitToken, flags: InitTokenFlags): Resource {
   return {
     kind: "init token",
-    path: token.displayName,
+    path: wanted.displayName,
     rights: {
-      // By the second, OpenBao tells one that is bound to other addresses; without it a run goes on.
-      read: [right("read", token.secretPath), right("update", "auth/token/lookup")],
+      // With the second, OpenBao can tell a token that is bound to other addresses. A run works without it.
+      read: [right("read", wanted.secretPath), right("update", "auth/token/lookup")],
       create: [createOrphanRight],
       delete: [right("update", revokeAccessorPath)],
     },
     fields: {},
     async read(view) {
-      const standing = await readStanding(view, token.secretPath);
-      const use = idToUse(token, asked, standing);
-      // A chosen one may be a token already, of which no secret tells yet.
-      const isThere = use === "chosen" && asked.chosen !== undefined;
-      const found = use === "stored" ? standing.stands : isThere ? await view.token(asked.chosen) : undefined;
+      const stored = await readStored(view, wanted.secretPath);
+      const use = idToUse(wanted, flags, stored);
+      // A token with the chosen id may exist before its id is stored.
+      const mayExist = use === "chosen" && flags.chosen !== undefined;
+      const found = use === "stored" ? stored.token : mayExist ? await view.token(flags.chosen) : undefined;
       return found && { policies: found.policies, accessor: found.accessor };
     },
-    refuse: ({ policies }) => requirePolicies(token, asked, policies),
+    refuse: ({ policies }) => requirePolicies(wanted, flags, policies),
     async create(client) {
-      await makeUnlessThere(client, token, asked.chosen ?? (await idNow(client, token)));
+      await createIfMissing(client, wanted, flags.chosen ?? (await readIdAgain(client, wanted)));
     },
     async update() {},
     removal: {
-      keep: ({ policies }) => morePolicies(token, policies),
+      keep: ({ policies }) => otherPolicies(wanted, policies),
       run: (client, { accessor }) => revokeAccessor(client, String(accessor)),
     },
   };
 }
 
-/** Another admin's run may have made it meanwhile. */
-async function makeUnlessThere(client: VaultClient, token: WantedInitToken, id: string): Promise<void> {
-  if ((await findToken(client, id)) === undefined) await createOrphan(client, { ...token, id });
+/** Creates an init token, unless another admin's run has made it meanwhile. */
+async function createIfMissing(client: VaultClient, wanted: WantedInitToken, id: string): Promise<void> {
+  if ((await findToken(client, id)) === undefined) await createOrphan(client, { ...wanted, id });
 }
 
-/** Read again, since another admin's run may have stored its own between our reading and now. */
-async function idNow(client: VaultClient, { secretPath }: WantedInitToken): Promise<string> {
+/** Reads the stored id once more: another admin's run may have stored its own since the plan. */
+async function readIdAgain(client: VaultClient, { secretPath }: WantedInitToken): Promise<string> {
   const id = storedId(secretPath, await readSecret(client, secretPath));
   if (id !== undefined) return id;
-  throw new Failure("temporary", `the init token's id at ${secretPath} went away meanwhile`);
+  throw new Failure("temporary", `the init token's id at ${secretPath} was removed during this run`);
 }
 
-/** One that was given as a flag may have been made by others, for more than set-up makes one for. */
-function morePolicies(token: WantedInitToken, policies: unknown): string | undefined {
-  const others = policyNames(policies).filter((name) => name !== "default" && !token.policies.includes(name));
+/** Why a token is kept: a chosen id may be a token that somebody else made, with further policies. */
+function otherPolicies(wanted: WantedInitToken, policies: unknown): string | undefined {
+  const others = policyNames(policies).filter(
+    (name) => name !== "default" && !wanted.policies.includes(name),
+  );
   if (others.length === 0) return undefined;
-  return `the init token of ${token.secretPath} holds other policies, too: ${others.join(", ")}`;
+  return `the init token of ${wanted.secretPath} also holds other policies: ${others.join(", ")}`;
 }
 
 function policyNames(policies: unknown): readonly string[] {
   return Array.isArray(policies) ? policies.map(String) : [];
 }
 
-/** A token's policies can't be changed after its making. */
-function requirePolicies(token: WantedInitToken, { chosen }: Asked, policies: unknown): void {
+/** Refuses a token with the wrong policies, since they can't be changed once it is made. */
+function requirePolicies(wanted: WantedInitToken, { chosen }: InitTokenFlags, policies: unknown): void {
   const found = policyNames(policies);
-  if (token.policies.every((name) => found.includes(name))) return;
+  if (wanted.policies.every((name) => found.includes(name))) return;
   const hint =
     chosen === undefined
-      ? `--rotate-init-token ${token.role} replaces it`
-      : `choose another id for --init-token-${token.role}`;
+      ? `--rotate-init-token ${wanted.role} replaces it`
+      : `choose another id for --init-token-${wanted.role}`;
   throw new Failure(
     "config",
-    `the init token of ${token.secretPath} holds the policies ${found.join(", ")}, not ${token.policies.join(", ")}`,
+    `the init token of ${wanted.secretPath} holds the policies ${found.join(", ")}, not ${wanted.policies.join(", ")}`,
     { hint: `nothing was changed; ${hint}` },
   );
 }
 
 /**
- * An init token as it stands.
+ * Reads an init token.
  *
- * @returns undefined where no id is stored; "unknown" where one is, and the server knows no such token
- * @throws Failure (config) where the secret has not the field
+ * @returns undefined if no id is stored; "unknown" if the server does not know the token of that id
+ * @throws Failure (config) if the secret lacks the field
  */
 export async function readInitToken(
   view: ServerView,
   { secretPath }: WantedInitToken,
 ): Promise<TokenInfo | "unknown" | undefined> {
-  const { id, stands } = await readStanding(view, secretPath);
-  return id === undefined ? undefined : (stands ?? "unknown");
+  const { id, token } = await readStored(view, secretPath);
+  return id === undefined ? undefined : (token ?? "unknown");
 }
 
 function storedId(path: string, secret: Fields | undefined): string | undefined {
@@ -237,27 +239,27 @@ function storedId(path: string, secret: Fields | undefined): string | undefined 
   throw missingField(path, idField);
 }
 
-/** An init token that was renewed: whose, and for how long. */
+/** A renewed init token, with the host role that it is for. */
 export interface InitTokenRenewal extends TokenLease {
   readonly role: HostRole;
 }
 
 /**
- * Renews the init tokens that stood before this run, so that hosts can be added for another period.
+ * Renews the init tokens that existed before this run, so that hosts can be added for another period.
  *
- * @param view the one that the plan was made with: it knows what stood then, and nothing that was made since
- * @returns those renewed; one that can't be renewed, by its kind, is left out
+ * @param view the view of the plan, which remembers the init tokens from before the changes
+ * @returns the renewed ones, without those that can't be renewed
  */
 export async function renewInitTokens(
   view: ServerView,
   cluster: Cluster,
 ): Promise<readonly InitTokenRenewal[]> {
   const renewals = await Promise.all(
-    initTokens(cluster).map(async (token) => {
-      const { id, stands } = await readStanding(view, token.secretPath);
-      if (id === undefined || stands === undefined || askedOf(cluster, token).isRotated) return [];
+    initTokens(cluster).map(async (wanted) => {
+      const { id, token } = await readStored(view, wanted.secretPath);
+      if (id === undefined || token === undefined || flagsFor(cluster, wanted).isRotated) return [];
       try {
-        return [{ role: token.role, ...(await renewSelf(view.client, id)) }];
+        return [{ role: wanted.role, ...(await renewSelf(view.client, id)) }];
       } catch (error) {
         if (means(error, "notRenewable")) return [];
         throw error;

@@ -6,32 +6,32 @@ import { type IssuerInfo, listIssuers, readDefaultIssuer, readIssuer, readPkiRol
 import { type Fields, isSeconds } from "../vault/shape.ts";
 import type { MountInfo } from "../vault/sys.ts";
 import type { Cluster } from "./cluster.ts";
-import { mountType, standsAsWanted } from "./mount-resources.ts";
+import { isMountedAsWanted, mountType } from "./mount-resources.ts";
 import type { WantedMount } from "./mounts.ts";
 import { readServerCertificate } from "./server-certificate.ts";
 import type { ServerView } from "./server-view.ts";
 
-/** A role that an issuer signs for, and how long its certificates should live. */
-interface RoleLife {
+/** A role that an issuer signs for, and the validity of its certificates. */
+interface RoleValidity {
   readonly role: string;
-  /** Zero for a role that leaves it to who asks. */
+  /** Zero for a role that leaves it to each request. */
   readonly wantsSeconds: number;
 }
 
 export interface IssuerStatus extends Finding {
   readonly mount: string;
   readonly id: string;
-  /** Empty where nobody gave it one. */
+  /** Empty if it was given none. */
   readonly name: string;
   readonly subject: string;
   readonly isDefault: boolean;
   readonly notBefore: Date;
   readonly notAfter: Date;
   readonly leftSeconds: number;
-  /** Of what it can sign now for its roles; undefined where none says how long. */
+  /** The longest validity that it can sign now for its roles; undefined if none of them sets a validity. */
   readonly longestSeconds: number | undefined;
-  readonly roles: readonly RoleLife[];
-  /** When it can no longer sign for each of its roles in full, or has less than a tenth of its life left. */
+  readonly roles: readonly RoleValidity[];
+  /** When it can't sign the full validity of some role any more, or has less than a tenth of its own left. */
   readonly dueAt: Date | undefined;
 }
 
@@ -47,7 +47,7 @@ export async function readMountStatus(
   mount: WantedMount,
   now: Date,
 ): Promise<MountStatus> {
-  const setup = `setup-mounts ${cluster.id}`;
+  const setupCommand = `setup-mounts ${cluster.id}`;
   const { path } = mount;
   const mounts = await view.mounts();
   const found = mounts.get(path);
@@ -58,13 +58,13 @@ export async function readMountStatus(
     reasons: [reason],
     fix: { do: "other", text },
   });
-  if (found === undefined) return bad("is not there", setup);
-  if (!standsAsWanted(mounts, mount)) {
-    return bad(`is of type ${mountType(found)}, and has to be ${mount.type}`, `move ${path} elsewhere`);
+  if (found === undefined) return bad("does not exist", setupCommand);
+  if (!isMountedAsWanted(mounts, mount)) {
+    return bad(`is of type ${mountType(found)}, but has to be ${mount.type}`, `move ${path} elsewhere`);
   }
   if (mount.type !== "pki") return { path, issuers: [], state: "ok", reasons: [] };
   const ids = await listIssuers(view.client, path);
-  if (ids.length === 0) return bad("has no issuer", setup);
+  if (ids.length === 0) return bad("has no issuer", setupCommand);
   const [defaultId, roles, infos] = await Promise.all([
     readDefaultIssuer(view.client, path),
     readRoles(view, path),
@@ -76,7 +76,7 @@ export async function readMountStatus(
   return defaultId === undefined
     ? {
         ...bad(
-          "has no default issuer, and roles that name none can't sign",
+          "has no default issuer, so roles that name no issuer can't sign",
           `choose one of the issuers of ${path}`,
         ),
         issuers,
@@ -84,7 +84,7 @@ export async function readMountStatus(
     : { path, issuers, state: "ok", reasons: [] };
 }
 
-/** All roles of the mount, an admin's own among them. */
+/** All roles of the mount, even those that set-up did not make. */
 async function readRoles({ client }: ServerView, mount: string): Promise<readonly Role[]> {
   const names = await listNames(client, `${mount}/roles`);
   const roles = await Promise.all(
@@ -98,7 +98,7 @@ interface Role {
   readonly fields: Fields;
 }
 
-interface Circumstances {
+interface MountFacts {
   readonly defaultId: string | undefined;
   readonly roles: readonly Role[];
   readonly found: MountInfo;
@@ -108,7 +108,7 @@ interface Circumstances {
 function issuerStatus(
   mount: string,
   info: IssuerInfo,
-  { defaultId, roles, found, now }: Circumstances,
+  { defaultId, roles, found, now }: MountFacts,
 ): IssuerStatus {
   const { id, name } = info;
   const { x509, notBefore, notAfter } = readServerCertificate(
@@ -119,10 +119,10 @@ function issuerStatus(
   const isDefault = id === defaultId;
   const its = roles
     .filter(({ fields: { issuer_ref: ref } }) => ref === id || (ref === "default" ? isDefault : ref === name))
-    .map((role) => ({ role: role.name, wantsSeconds: lifeOf(role.fields, found) }));
+    .map((role) => ({ role: role.name, wantsSeconds: validityOf(role.fields, found) }));
   const wanted = Math.max(0, ...its.map(({ wantsSeconds }) => wantsSeconds));
   const tenth = (notAfter.getTime() - notBefore.getTime()) / 10_000;
-  // One that nobody signs with may end as it likes: so a CA that was followed by another does.
+  // An issuer that no role uses may expire: it was replaced by another.
   const isUsed = isDefault || its.length > 0;
   const faults = isUsed ? findFaults(info, { leftSeconds, notBefore, now }) : [];
   const dues = isUsed ? findDues(info, { leftSeconds, tenth, its }) : [];
@@ -148,10 +148,12 @@ function issuerStatus(
 }
 
 /**
- * Of a certificate that is asked for without a life of its own, as hosts do. Where the role has none either it is the
- * mount's, which is a CA's whole: no CA could sign that but in its first moment, and who asks such a role says how long.
+ * The validity of a role's certificates if the request does not ask for one. Hosts never do.
+ *
+ * @returns seconds; zero if the role sets none. The server would then use the mount's TTL, but that is the whole
+ *   validity of the CA, so requests to such a role have to ask for one themselves.
  */
-function lifeOf({ ttl, max_ttl: maxTtl }: Fields, mount: MountInfo): number {
+function validityOf({ ttl, max_ttl: maxTtl }: Fields, mount: MountInfo): number {
   const seconds = (value: unknown) => (isSeconds(value) ? value : 0);
   if (seconds(ttl) + seconds(maxTtl) === 0) return 0;
   const asked = seconds(ttl) || mount.defaultLeaseTtlSeconds;
@@ -172,22 +174,24 @@ function findFaults(
 
 function findDues(
   { leafNotAfterBehavior: behavior }: IssuerInfo,
-  { leftSeconds, tenth, its }: { leftSeconds: number; tenth: number; its: readonly RoleLife[] },
+  { leftSeconds, tenth, its }: { leftSeconds: number; tenth: number; its: readonly RoleValidity[] },
 ): readonly string[] {
   const short = its.filter(({ wantsSeconds }) => wantsSeconds > leftSeconds);
-  const byLife = [...Map.groupBy(short, ({ wantsSeconds }) => wantsSeconds)].map(
+  const byValidity = [...Map.groupBy(short, ({ wantsSeconds }) => wantsSeconds)].map(
     ([seconds, roles]) => `${roles.map(({ role }) => role).join(", ")} (${formatDuration(seconds)})`,
   );
   return [
     ...(short.length === 0
       ? []
-      : [`can sign ${formatDuration(leftSeconds)} more; ${outcome(behavior)}: ${byLife.join(", ")}`]),
-    ...(leftSeconds < tenth ? ["less than a tenth of its life is left"] : []),
+      : [
+          `has ${formatDuration(leftSeconds)} left; ${effect(behavior)} certificates of ${byValidity.join(", ")}`,
+        ]),
+    ...(leftSeconds < tenth ? ["less than a tenth of its validity is left"] : []),
   ];
 }
 
-/** What becomes of a request whose certificate would outlive its issuer. */
-function outcome(behavior: string): string {
-  if (behavior === "truncate") return "cut short";
-  return behavior === "permit" ? "outliving it" : "refused";
+/** What the issuer does about a certificate that would expire after it. */
+function effect(behavior: string): string {
+  if (behavior === "truncate") return "shortens";
+  return behavior === "permit" ? "expires before" : "refuses";
 }

@@ -11,38 +11,39 @@ import { readServerCertificate } from "./server-certificate.ts";
 
 type Content =
   | "unexpiredCertificates"
-  /** Expired ones among them. */
+  /** Including expired ones. */
   | "storedCertificates"
   | "issuers"
-  /** That set-up does not make. */
+  /** Roles that set-up did not make. */
   | "otherRoles"
   | "secrets"
+  /** Secrets that set-up did not make. */
   | "otherSecrets"
-  /** Folders of secrets, which set-up does not make: what is in them is not counted. */
+  /** Folders of secrets, which set-up does not make. Their contents are not counted. */
   | "folders";
 
-/** How many of each a mount holds, of those that its kind can hold. */
+/** How many of each a mount holds. A kind that its type can't hold is absent. */
 export type MountContents = Readonly<Partial<Record<Content, number>>>;
 
-/** What it takes to count that. */
+/** The rights to count the contents of mounts. */
 export function contentsRights(cluster: Cluster): readonly Right[] {
   return [
     right("list", secretsMount(cluster).path),
     ...pkiMounts(cluster).flatMap(({ path }) => [
       right("list", `${path}/certs`),
       right("list", `${path}/roles`),
-      // By which OpenBao goes for the list.
+      // OpenBao checks this path for the list.
       right("list", `${path}/roles/*`),
     ]),
   ];
 }
 
 /**
- * Counts what the mounts of a cluster hold: issuers and certificates, and what set-up did not make.
+ * Counts the contents of one of a cluster's mounts, and those among them that set-up did not make.
  *
- * @param path of one of the cluster's mounts
+ * @param path of the mount
  * @param made paths of roles and secrets that set-up makes
- * @returns undefined for another path, and where the server has begun to take the mount away
+ * @returns undefined for a path that is not one of them, and for a mount that the server is disabling
  */
 export async function readMountContents(
   client: VaultClient,
@@ -81,7 +82,7 @@ async function countSecrets(client: VaultClient, mount: string, made: ReadonlySe
   };
 }
 
-/** The server lists serial numbers alone: each certificate is read. CAs and what was revoked are not counted. */
+/** Reads each certificate, since the server lists only serial numbers. CAs and revoked certificates are not counted. */
 async function countCertificates(client: VaultClient, mount: string, onProgress: OnProgress) {
   const serials = await listCertificates(client, mount);
   const { host, server } = readClocks(client);
@@ -95,7 +96,7 @@ async function countCertificates(client: VaultClient, mount: string, onProgress:
       const { x509, notAfter } = readServerCertificate(found.certificate, `number ${serial} in ${mount}`);
       if (x509.ca) return;
       stored++;
-      // By either clock.
+      // A certificate counts as unexpired if either clock says so.
       if (notAfter > host || notAfter > server) unexpired++;
     },
     (done) => onProgress(`looked at certificates of ${mount}`, done, serials.length),

@@ -18,8 +18,8 @@ import type { Resource } from "./plan.ts";
 import { right } from "./rights.ts";
 
 /**
- * What `setup-mounts` keeps: how long tokens may live, the mounts, and a CA in each PKI mount. In this order, a
- * token of 5 years can be made once the first stands, and a CA of 20 years once its mount does.
+ * The resources of `setup-mounts`: the tokens' max lease TTL, the mounts, and a CA in each PKI mount. The order
+ * matters: a token of 5 years needs the max lease TTL, and a CA of 20 years needs that of its mount.
  */
 export function mountResources(cluster: Cluster): readonly Resource[] {
   const pki = pkiMounts(cluster);
@@ -30,7 +30,7 @@ export function mountResources(cluster: Cluster): readonly Resource[] {
   ];
 }
 
-/** The longest life of any token, which other users of the server may have set longer: raised, never lowered. */
+/** The max lease TTL of tokens. Other users of the server may need a longer one, so it is only raised. */
 function tokenTuning(): Resource {
   const tuning = "sys/auth/token/tune";
   return {
@@ -55,7 +55,7 @@ function tokenTuning(): Resource {
   };
 }
 
-/** To see which mounts there are. */
+/** The right to list the mounts. */
 export const mountsRight = right("read", "sys/mounts");
 
 function mountResource(mount: WantedMount): Resource {
@@ -98,19 +98,19 @@ function mountResource(mount: WantedMount): Resource {
 }
 
 /**
- * A PKI engine whose removal was cut off is started anew first. Vault (1.14 to 1.21 at least) ends its ACME part once
- * for each try, can wait for two of them, and holds up every other request at the third.
+ * Removes a mount. If an earlier removal was interrupted, the engine is restarted first: Vault (at least 1.14 to 1.21)
+ * stops a PKI engine's ACME part at each attempt, and the third such stop would block every other request.
  */
 async function removeMount(client: VaultClient, { path, type }: WantedMount): Promise<void> {
   try {
-    if (type === "pki" && !(await answers(client, path))) await reloadMount(client, path);
+    if (type === "pki" && !(await isServing(client, path))) await reloadMount(client, path);
     await disableMount(client, path);
   } catch (error) {
     if (!(await isGone(client, path))) throw error;
   }
 }
 
-/** Another teardown may have taken it away meanwhile: the server has many words for that. */
+/** Whether another teardown has removed the mount meanwhile. The server reports that in many ways. */
 async function isGone(client: VaultClient, mount: string): Promise<boolean> {
   try {
     return !(await listMounts(client)).has(mount);
@@ -119,7 +119,7 @@ async function isGone(client: VaultClient, mount: string): Promise<boolean> {
   }
 }
 
-async function answers(client: VaultClient, mount: string): Promise<boolean> {
+async function isServing(client: VaultClient, mount: string): Promise<boolean> {
   try {
     await listIssuers(client, mount);
     return true;
@@ -129,15 +129,18 @@ async function answers(client: VaultClient, mount: string): Promise<boolean> {
   }
 }
 
-/** Whether a mount stands at its path, and is of the type that it has to be. */
-export function standsAsWanted(mounts: ReadonlyMap<string, MountInfo>, { path, type }: WantedMount): boolean {
+/** Whether a mount exists with the right type. */
+export function isMountedAsWanted(
+  mounts: ReadonlyMap<string, MountInfo>,
+  { path, type }: WantedMount,
+): boolean {
   const found = mounts.get(path);
   return found !== undefined && mountType(found) === type;
 }
 
-/** The server takes no mount inside another, and would say so only once others are made. */
+/** The server refuses a mount inside another, but would say so only after others were made. */
 function refuseInTheWay(path: string, others: Iterable<string>): void {
-  // `auth` is the server's own, and not listed.
+  // `auth` belongs to the server and is not listed.
   const other = ["auth", ...others].find((it) => path.startsWith(`${it}/`) || it.startsWith(`${path}/`));
   if (other === undefined) return;
   throw new Failure("config", `mount ${other} is in the way of ${path}`, {
@@ -145,7 +148,7 @@ function refuseInTheWay(path: string, others: Iterable<string>): void {
   });
 }
 
-/** The type that a mount goes by here: kv version 1 is the `generic` of old under its new name. */
+/** A mount's type as we name it. Servers now call `generic` kv version 1. */
 export function mountType(mount: MountInfo): string {
   const version = mount.options.version ?? "1";
   if (mount.type !== "kv") return mount.type;
@@ -155,21 +158,22 @@ export function mountType(mount: MountInfo): string {
 function refuseOtherType(wanted: WantedMount, { type }: Fields): void {
   if (type === wanted.type) return;
   const kind = wanted.type === "generic" ? "generic (kv version 1)" : wanted.type;
-  throw new Failure("config", `mount ${wanted.path} is of type ${type}, and has to be ${kind}`, {
+  throw new Failure("config", `mount ${wanted.path} is of type ${type}, but has to be ${kind}`, {
     hint: "nothing was changed; move that mount elsewhere, or choose another cluster id",
   });
 }
 
 /**
- * Any issuer will do: a CA that an admin brought, or rotated, is not ours to change. But the server names a CA that it
- * makes the default as the last step, and ends before it where nobody waits any more: such a one signs nothing.
+ * The CA of a PKI mount. Any issuer is accepted, and one that an admin imported or rotated is never changed. But the
+ * server makes a new CA the default only in a last step, which it skips if the client is gone by then. Such a CA can't
+ * sign, so it is made the default here.
  */
 function certificateAuthority(cluster: Cluster, mount: WantedMount): Resource {
   return {
     kind: "CA",
     path: mount.path,
     rights: {
-      // The list of issuers needs none.
+      // Listing the issuers needs no right.
       read: [
         mountsRight,
         right("read", `${mount.path}/config/issuers`),
@@ -180,17 +184,17 @@ function certificateAuthority(cluster: Cluster, mount: WantedMount): Resource {
     },
     fields: { common_name: mount.description, ttl: cluster.caValiditySeconds },
     async read(view) {
-      // One of another type has no issuers to list; the mount's own resource refuses it.
+      // A mount of another type has no issuers. The mount's own resource refuses it.
       if ((await view.mounts()).get(mount.path)?.type !== mount.type) return undefined;
       const [first, ...more] = await listIssuers(view.client, mount.path);
       if (first === undefined) return undefined;
-      const isHalfMade = more.length === 0 && (await isUnused(view.client, mount.path, first));
+      const isHalfMade = more.length === 0 && (await couldBeDefault(view.client, mount.path, first));
       return isHalfMade ? { default_issuer: "none", issuer: first } : {};
     },
     differences: ({ default_issuer: from, issuer: to }) =>
       from === undefined ? [] : [{ field: "default_issuer", from, to }],
     async create(client) {
-      // Another admin's run may have made one since the plan; a second would not be taken for wrong by anybody.
+      // Another admin's run may have made a CA since the plan. Nobody would notice a second one.
       if ((await listIssuers(client, mount.path)).length > 0) return;
       await generateRoot(client, mount.path, {
         commonName: mount.description,
@@ -204,8 +208,8 @@ function certificateAuthority(cluster: Cluster, mount: WantedMount): Resource {
   };
 }
 
-/** Whether the only issuer of a mount could sign, and is not asked to. One that an admin has forbidden to could not. */
-async function isUnused(client: VaultClient, mount: string, id: string): Promise<boolean> {
+/** Whether a mount has no default issuer, although this issuer has a key and may sign. */
+async function couldBeDefault(client: VaultClient, mount: string, id: string): Promise<boolean> {
   if (await hasDefaultIssuer(client, mount)) return false;
   const issuer = await readIssuer(client, mount, id);
   return issuer?.hasKey === true && issuer.mayIssue;

@@ -5,7 +5,7 @@ export interface WantedMount {
   readonly path: string;
   readonly type: "pki" | "generic";
   readonly description: string;
-  /** Of the default and of the maximum lease; zero leaves both to the server. */
+  /** Default and max lease TTL; zero leaves both to the server. */
   readonly leaseTtlSeconds: number;
 }
 
@@ -18,13 +18,13 @@ export function pkiMounts(cluster: Cluster): readonly WantedMount[] {
   return pkiMountNames.map((name) => ({
     path: pkiMountPath(cluster, name),
     type: "pki",
-    // The common name of its CA, too.
+    // Also the common name of its CA.
     description: `Kubernetes ${cluster.id}/${name} CA`,
     leaseTtlSeconds: cluster.caValiditySeconds,
   }));
 }
 
-/** Where service account key, encryption config and init tokens are kept. */
+/** The mount for the service account key, the encryption config and the init tokens. */
 export function secretsMount(cluster: Cluster): WantedMount {
   return {
     path: `${cluster.id}/secrets`,

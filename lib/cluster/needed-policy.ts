@@ -12,8 +12,8 @@ import { roleResources } from "./role-resources.ts";
 import { storedFilePath, storedFileRights } from "./stored-file.ts";
 
 /**
- * The policy that set-up or one half of it needs, beside the policy `default`: for a new cluster, for one that stands
- * as somebody left it, and with any file.
+ * The policy that set-up or one half of it needs besides the policy `default`. It is enough for a new cluster, for an
+ * existing one in any state, and for any cluster file.
  */
 export function setupPolicy(cluster: Cluster, halves: readonly Half[]): string {
   const resources = [
@@ -23,7 +23,7 @@ export function setupPolicy(cluster: Cluster, halves: readonly Half[]): string {
   return neededPolicy(cluster, [
     mountsRight,
     ...resources.flatMap(({ rights: { read, create, update } }) => [read, create, update].flatMap(orNone)),
-    // Roles of a file that are not the cluster's any more.
+    // To delete roles that the cluster file no longer has.
     ...(halves.includes("roles")
       ? pkiMounts(cluster).map(({ path }) => right("delete", `${path}/roles/*`))
       : []),
@@ -31,7 +31,7 @@ export function setupPolicy(cluster: Cluster, halves: readonly Half[]): string {
   ]);
 }
 
-/** The policy that a teardown needs, beside the policy `default`; with `--revoke-hosts` or without. */
+/** The policy that a teardown needs besides the policy `default`, with or without `--revoke-hosts`. */
 export function teardownPolicy(cluster: Cluster): string {
   const going = [...mountResources(cluster), ...roleResources(cluster)].filter(({ removal }) => removal);
   return neededPolicy(cluster, [
@@ -47,7 +47,7 @@ function orNone(rights: readonly Right[] = []): readonly Right[] {
   return rights;
 }
 
-/** A cluster's file may name further roles: each mount's are granted as one. */
+/** Grants all roles of a mount with one rule, since the cluster file may add some. */
 function neededPolicy(cluster: Cluster, rights: readonly Right[]): string {
   const folders = pkiMounts(cluster).map(({ path }) => `${path}/roles/`);
   const widened = rights.map(({ path, capabilities }) => {

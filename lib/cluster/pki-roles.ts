@@ -10,11 +10,11 @@ export interface WantedPkiRole {
 }
 
 /**
- * What every role has in common. All fields are written, those too that a server of today has by default: a role
- * is written whole, and nobody's later default or hand may widen it.
+ * The fields that all roles share. Every field is written, even one that has the server's default: then neither a new
+ * default nor a manual change can widen a role unnoticed.
  *
- * `key_type` any takes RSA, EC and Ed25519 keys; such a role signs CSRs and no longer makes keys (`issue`). The
- * server sets both bits to 0 with it.
+ * With `key_type` any, a role signs RSA, EC and Ed25519 keys, but makes no keys itself (`issue`). The server then sets
+ * both sizes to 0.
  */
 const everyRole: Fields = {
   key_type: "any",
@@ -70,9 +70,9 @@ const everyRole: Fields = {
 };
 
 /**
- * What a role beside those below starts from: no name at all.
+ * The fields that a role of the cluster file starts with. It allows no name.
  *
- * The fields that a cluster's file may set are named there as they are here.
+ * The cluster file uses the same field names.
  */
 export const furtherRole = {
   allow_ip_sans: false,
@@ -80,11 +80,11 @@ export const furtherRole = {
   allow_wildcard_certificates: false,
 } as const satisfies Fields;
 
-/** Clients of etcd, and its members: any name. */
+/** Clients and members of etcd may have any name. */
 const etcdClient: Fields = { allow_any_name: true, server_flag: false };
 const etcdServer: Fields = { allow_any_name: true };
 
-/** One component of the control plane: its own name, and that name as the user `system:<name>`. */
+/** A component of the control plane. It may have its own name and `system:<name>`, its user name. */
 function component(name: string): Fields {
   return {
     allow_bare_domains: true,
@@ -128,7 +128,7 @@ const roles: ReadonlyArray<readonly [mount: PkiMountName, name: string, fields: 
       allow_ip_sans: false,
       allow_localhost: false,
       allow_subdomains: true,
-      // Host names of AWS alone, as the clusters that stand have them.
+      // Host names of AWS, as in clusters that the Go tool set up.
       allowed_domains: ["kubelet", "system:node", "system:node:*", "*.compute.internal", "*.ec2.internal"],
       enforce_hostnames: false,
       organization: ["system:nodes"],
@@ -148,12 +148,12 @@ const roles: ReadonlyArray<readonly [mount: PkiMountName, name: string, fields: 
   ],
 ];
 
-/** Whether every cluster has it. */
-export function isEveryClusters(mount: PkiMountName, name: string): boolean {
+/** Whether every cluster has this role. */
+export function isBuiltInRole(mount: PkiMountName, name: string): boolean {
   return roles.some(([itsMount, itsName]) => itsMount === mount && itsName === name);
 }
 
-/** Those that every cluster has, then those of its file. */
+/** The built-in roles, then those of the cluster file. */
 export function pkiRoles(cluster: Cluster): readonly WantedPkiRole[] {
   return [
     ...roles.map(([mount, name, fields]) => {
@@ -190,7 +190,7 @@ function kubeletFields({ kubeletDomains, kubeletIpSans }: Cluster, fields: Field
   };
 }
 
-/** A server gives an RSA role 256 bits for its hash where it is sent 0. */
+/** For an RSA role the server turns 0 signature bits into 256. */
 function keyFields({ type, bits }: KeyRule): Fields {
   return { key_type: type, key_bits: bits, signature_bits: type === "rsa" ? 256 : 0 };
 }

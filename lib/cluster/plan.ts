@@ -10,34 +10,34 @@ interface ServerObject {
   /** For people: `PKI role`. */
   readonly kind: string;
   readonly path: string;
-  /** What the token must be granted, by what is done with it. */
+  /** The rights that the token needs for each action. */
   readonly rights: Readonly<Partial<Record<"read" | Change["action"], readonly Right[]>>>;
-  /** What stands in its place; undefined where nothing does. */
+  /** Its fields in the server; undefined if it does not exist. */
   read(view: ServerView): Promise<Fields | undefined>;
 }
 
-/** Something that should stand in the server: what it is, where, how, and the calls that read and write it. */
+/** Something that should exist in the server, with the calls that read and write it. */
 export interface Resource extends ServerObject {
-  /** The fields that we set. Never a secret: they are printed. */
+  /** The fields that we set. They are printed, so none holds a secret. */
   readonly fields: Fields;
   create(client: VaultClient): Promise<void>;
   update(client: VaultClient, changes: readonly FieldChange[]): Promise<void>;
-  /** Throws a Failure where what stands there can be neither kept nor changed. */
+  /** Throws a Failure (config) if what exists can be neither kept nor changed. */
   refuse?(found: Fields): void;
-  /** Which fields differ, where it is not simply all that do. */
+  /** The fields that have to change. @default every field of `fields` that differs */
   differences?(found: Fields): readonly FieldChange[];
-  /** How it is taken away; absent where it goes with the mount that it is in, or is not the cluster's alone. */
+  /** How a teardown removes it. Absent if it goes with its mount, or if other clusters use it. */
   readonly removal?: Removal;
 }
 
 export interface Removal {
-  /** Why what stands is more than set-up made, and stays; undefined where it may go. */
+  /** Why a teardown keeps it, if it holds more than set-up made; undefined if it can go. */
   keep?(found: Fields): string | undefined;
-  /** No error where nothing is there. */
+  /** Removes it. It is no error if it is already gone. */
   run(client: VaultClient, found: Fields): Promise<void>;
 }
 
-/** Something that an earlier set-up made, and that should stand no longer. */
+/** Something that an earlier set-up made and that should not exist any more. */
 export interface Unwanted extends ServerObject {
   remove(client: VaultClient): Promise<void>;
 }
@@ -46,20 +46,20 @@ export type Change =
   | {
       readonly action: "create" | "update";
       readonly resource: Resource;
-      /** What an update changes; none for a creation. */
+      /** The fields that an update changes; none for a creation. */
       readonly fields: readonly FieldChange[];
     }
   | { readonly action: "delete"; readonly resource: Unwanted; readonly fields: readonly [] };
 
-/** An error that set-up itself would be stopped by, and not a server that refuses. */
+/** Whether set-up itself refused to go on, rather than the server. */
 export function isRefusal(error: unknown): error is Failure {
   return error instanceof Failure && !(error instanceof VaultError) && error.kind === "config";
 }
 
-/** What stands, for each resource. */
+/** The fields of each resource in the server. */
 export type Observed = ReadonlyMap<Resource | Unwanted, Fields | undefined>;
 
-/** Reads what stands, all at once; the client bounds how many requests are under way. */
+/** Reads all resources at once. The client limits how many requests are under way. */
 export async function observe(
   view: ServerView,
   resources: ReadonlyArray<Resource | Unwanted>,
@@ -68,9 +68,9 @@ export async function observe(
 }
 
 /**
- * What has to change so that every resource stands as it should, or no longer does, in the order of the resources.
+ * The changes that create, correct or delete each resource, in the order of the resources.
  *
- * @throws Failure where one can be neither kept nor changed
+ * @throws Failure (config) if one can be neither kept nor changed
  */
 export function plan(resources: ReadonlyArray<Resource | Unwanted>, observed: Observed): readonly Change[] {
   return resources.flatMap((resource): Change[] => {
@@ -84,10 +84,9 @@ export function plan(resources: ReadonlyArray<Resource | Unwanted>, observed: Ob
 }
 
 /**
- * Makes the changes, one after the other: stopped anywhere, what is done stands and what remains is what the next
- * plan finds.
+ * Makes the changes one after the other. If it stops in between, the next plan finds the remaining ones.
  *
- * @param onDone told of each change once it is made
+ * @param onDone called after each change
  */
 export async function apply(
   client: VaultClient,

@@ -12,19 +12,19 @@ import type { Right } from "./rights.ts";
 
 export interface WantedPolicy {
   readonly name: string;
-  /** In the server's language for policies. */
+  /** HCL, the server's language for policies. */
   readonly text: string;
 }
 
 interface Rule {
-  /** Below the cluster's own. */
+  /** Relative to the cluster's path. */
   readonly path: string;
   readonly capabilities: readonly Capability[];
-  /** Which parameters of a request it takes. @default all */
+  /** Limits the parameters of a request. @default none */
   readonly limit?: Limit | undefined;
 }
 
-/** The only parameters of a request that a rule takes, or the ones that it refuses; the server's names. */
+/** The only parameters that a request may have, or those that it may not have, with the server's names. */
 interface Limit {
   readonly parameters: "allowed_parameters" | "denied_parameters";
   readonly names: readonly string[];
@@ -33,8 +33,8 @@ interface Limit {
 const write: readonly Capability[] = ["create", "read", "update"];
 
 /**
- * The server holds a request to its role's `max_ttl` by `ttl` alone: `not_after` may lie beyond it. What limits each
- * parameter is in docs/security-parameters.md.
+ * The parameters of a sign request. A role's `max_ttl` limits only `ttl`: `not_after` could ask for a longer validity.
+ * docs/security-parameters.md explains each parameter.
  *
  * @see https://developer.hashicorp.com/vault/docs/concepts/policies#parameter-constraints
  */
@@ -44,13 +44,13 @@ const signLimit: Limit = {
 };
 const furtherSignLimit: Limit = { parameters: "denied_parameters", names: ["not_after"] };
 
-/** Not `type`, by which a token could be one that nobody can revoke. */
+/** `type` is left out: it could ask for a batch token, which nobody can revoke. */
 const creatorLimit: Limit = {
   parameters: "allowed_parameters",
   names: ["display_name", "num_uses", "meta"],
 };
 
-/** A role's `sign` takes a CSR; keys stay on the host. */
+/** Signing takes a CSR, so keys stay on the host. */
 function sign(path: string): Rule {
   return { path, capabilities: write, limit: signLimit };
 }
@@ -76,18 +76,18 @@ const rules: Readonly<Record<PolicyRole, readonly Rule[]>> = {
     sign("pki/k8s/sign/kube-controller-manager"),
     sign("pki/k8s/sign/admin"),
     sign("pki/k8s-api-proxy/sign/kube-apiserver"),
-    // A master runs a kubelet and a proxy, too.
+    // A master also runs a kubelet and a kube-proxy.
     ...workerRules,
   ],
   worker: workerRules,
 };
 
-/** As the server keeps it, which makes small letters of a policy's name. */
+/** A policy's name in lower case, as the server stores it. */
 export function policyName(cluster: Cluster, name: string): string {
   return `${cluster.id}/${name}`.toLowerCase();
 }
 
-/** The policy that lets an init token do its one thing. */
+/** The policy of an init token. */
 export function creatorPolicyName(cluster: Cluster, role: HostRole): string {
   return policyName(cluster, `${role}-creator`);
 }
@@ -97,7 +97,7 @@ export function tokenRoleName(cluster: Cluster, role: HostRole): string {
   return `${cluster.id}-${role}`;
 }
 
-/** What hosts of each role may do, then what each role's init token may. */
+/** The policies of hosts, then those of init tokens. */
 export function policies(cluster: Cluster): readonly WantedPolicy[] {
   return [
     ...policyRoles.map((role) => ({
@@ -120,8 +120,8 @@ export function policies(cluster: Cluster): readonly WantedPolicy[] {
 }
 
 /**
- * The built-in rules come first. Another rule for the same path adds its capabilities, and the first limit stays, as in
- * the server: there a rule without a limit takes none away.
+ * The rules of a host role, the built-in ones first. A second rule for a path adds its capabilities and keeps the first
+ * limit. The server would do the same: a rule without a limit does not remove one.
  */
 function rulesOf({ pkiRoles, policyRules }: Cluster, role: PolicyRole): readonly Rule[] {
   const all = [
@@ -145,14 +145,14 @@ function rulesOf({ pkiRoles, policyRules }: Cluster, role: PolicyRole): readonly
   return [...granted.values()];
 }
 
-/** A rule of the cluster's file. */
+/** A rule of the cluster file. */
 function further(path: string, capabilities: readonly Capability[]): Rule {
   return { path, capabilities, limit: maySign(path, capabilities) ? furtherSignLimit : undefined };
 }
 
 /**
- * Whether a rule can have a certificate signed: in the cluster's own PKI mounts, or in another that an admin has made
- * below the cluster's name. Everything below `secrets/` is in one mount, which signs nothing.
+ * Whether a rule can have a certificate signed, in one of the cluster's PKI mounts or in a mount that an admin made
+ * below the cluster's path. Everything below `secrets/` is in one mount that does not sign.
  */
 function maySign(path: string, capabilities: readonly Capability[]): boolean {
   const writes = capabilities.some((it) => it !== "read" && it !== "list");
@@ -161,10 +161,10 @@ function maySign(path: string, capabilities: readonly Capability[]): boolean {
 }
 
 /**
- * Two clusters whose ids differ in a capital alone would have the same policies.
+ * Refuses a cluster whose id differs from another one's only in capitals: both would have the same policies.
  *
- * @param mounts paths of all mounts of the server
- * @throws Failure (config) where the other stands
+ * @param mounts paths of all mounts in the server
+ * @throws Failure (config) if the other cluster exists
  */
 export function refuseNamesake(cluster: Cluster, mounts: Iterable<string>): void {
   const { id } = cluster;
@@ -174,19 +174,19 @@ export function refuseNamesake(cluster: Cluster, mounts: Iterable<string>): void
   const other = its.slice(0, id.length);
   throw new Failure(
     "config",
-    `clusters ${id} and ${other} would share their policies, whose names have no capitals`,
+    `clusters ${id} and ${other} would share their policies, since policy names have no capitals`,
     { hint: "nothing was changed; choose another cluster id" },
   );
 }
 
-/** Rules in the server's language for policies, HCL. */
+/** Writes rules in HCL, the server's language for policies. */
 export function policyText(itsRules: ReadonlyArray<Right & { readonly limit?: Limit | undefined }>): string {
-  const texts = (names: readonly string[]) => names.map((name) => `"${name}"`).join(", ");
+  const quoted = (names: readonly string[]) => names.map((name) => `"${name}"`).join(", ");
   return itsRules
     .map(({ path, capabilities, limit }) => {
       const names = limit?.names.map((name) => `"${name}" = []`).join(", ");
       const line = limit === undefined ? "" : `  ${limit.parameters} = { ${names} }\n`;
-      return `path "${path}" {\n  capabilities = [${texts(capabilities)}]\n${line}}\n`;
+      return `path "${path}" {\n  capabilities = [${quoted(capabilities)}]\n${line}}\n`;
     })
     .join("\n");
 }

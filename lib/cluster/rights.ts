@@ -3,7 +3,7 @@ import type { VaultClient } from "../vault/client.ts";
 import { VaultError } from "../vault/error.ts";
 import { readCapabilities } from "../vault/sys.ts";
 
-/** What a policy has to grant on a path, all of it. */
+/** The capabilities that a policy has to grant on a path. */
 export interface Right {
   readonly path: string;
   readonly capabilities: readonly string[];
@@ -14,7 +14,7 @@ export function right(capabilities: string, path: string): Right {
   return { path, capabilities: capabilities.split(" ") };
 }
 
-/** Of what a server tells new from old: secrets of kv version 1, and token roles. */
+/** Rights on something that needs `create` when it is new: secrets of kv version 1, and token roles. */
 export function storedRights(path: string) {
   return {
     read: [right("read", path)],
@@ -24,7 +24,7 @@ export function storedRights(path: string) {
   };
 }
 
-/** The same with each path once, in the order in which they come first. */
+/** Merges the rights on each path and keeps the order of the paths. */
 export function mergeRights(rights: readonly Right[]): readonly Right[] {
   const byPath = Map.groupBy(rights, ({ path }) => path);
   return [...byPath].map(([path, its]) => ({
@@ -34,11 +34,12 @@ export function mergeRights(rights: readonly Right[]): readonly Right[] {
 }
 
 /**
- * Makes sure that the client's token has rights, by one request. What can't be asked is left to be refused by itself.
+ * Checks by one request that the client's token has rights. If it may not ask, nothing is checked: the server will
+ * refuse the actions themselves.
  *
  * @param tried `the token may not remove all of cluster demo`
  * @param undone `nothing was removed`
- * @throws Failure (permission) that names each right that it lacks
+ * @throws Failure (permission) that names each missing right
  */
 export async function requireRights(
   client: VaultClient,
@@ -59,7 +60,7 @@ export async function requireRights(
   });
 }
 
-/** What the token may do; undefined where it may not ask that, or there is nothing to ask. */
+/** The token's capabilities; undefined if it may not ask, or there is nothing to ask for. */
 async function readGranted(client: VaultClient, rights: readonly Right[]) {
   if (rights.length === 0) return undefined;
   try {

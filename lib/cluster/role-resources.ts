@@ -4,7 +4,7 @@ import { deletePolicy, readPolicy, writePolicy } from "../vault/sys.ts";
 import { deleteTokenRole, readTokenRole, writeTokenRole } from "../vault/token.ts";
 import type { Cluster } from "./cluster.ts";
 import { initTokenResources } from "./init-token-resources.ts";
-import { standsAsWanted } from "./mount-resources.ts";
+import { isMountedAsWanted } from "./mount-resources.ts";
 import { pkiMounts, secretsMount } from "./mounts.ts";
 import { pkiRoles, type WantedPkiRole } from "./pki-roles.ts";
 import type { Resource } from "./plan.ts";
@@ -15,14 +15,14 @@ import type { ServerView } from "./server-view.ts";
 import { tokenRoles, type WantedTokenRole } from "./token-roles.ts";
 
 /**
- * What `write-roles` keeps. Init tokens come last: whoever holds one finds the policy, the token role and the PKI
- * roles that it needs.
+ * The resources of `write-roles`. Init tokens come last, so that one works as soon as it exists: its policy, its token
+ * role and the PKI roles are there by then.
  */
 export function roleResources(cluster: Cluster): readonly Resource[] {
   return [...rightsResources(cluster), ...initTokenResources(cluster)];
 }
 
-/** The same without init tokens. */
+/** The same resources without init tokens. */
 export function rightsResources(cluster: Cluster): readonly Resource[] {
   return [
     ...pkiRoles(cluster).map(pkiRoleResource),
@@ -33,16 +33,18 @@ export function rightsResources(cluster: Cluster): readonly Resource[] {
 }
 
 /**
- * Makes sure that the mounts below the roles stand.
+ * Checks that the mounts for the roles exist.
  *
- * @throws Failure (config) that says to run `setup-mounts` first
+ * @throws Failure (config) with the hint to run `setup-mounts` first
  */
 export async function requireMounts(view: ServerView, cluster: Cluster): Promise<void> {
   const found = await view.mounts();
-  const missing = [...pkiMounts(cluster), secretsMount(cluster)].filter((it) => !standsAsWanted(found, it));
+  const missing = [...pkiMounts(cluster), secretsMount(cluster)].filter(
+    (it) => !isMountedAsWanted(found, it),
+  );
   if (missing.length === 0) return;
   const paths = missing.map(({ path }) => path).join(", ");
-  throw new Failure("config", `cluster ${cluster.id} has not all of its mounts (missing: ${paths})`, {
+  throw new Failure("config", `cluster ${cluster.id} lacks some of its mounts: ${paths}`, {
     hint: `run setup-mounts ${cluster.id} first`,
   });
 }
@@ -61,7 +63,7 @@ function pkiRoleResource({ path, fields }: WantedPkiRole): Resource {
     async read(view) {
       return (await view.isMounted(path)) ? await readPkiRole(view.client, path) : undefined;
     },
-    // Whole, in both cases: a role's fields that are not sent go back to the server's defaults.
+    // Both write the whole role, since a field that is left out goes back to the server's default.
     create: (client) => writePkiRole(client, path, fields),
     update: (client) => writePkiRole(client, path, fields),
   };
@@ -82,7 +84,7 @@ function policyResource(cluster: Cluster, { name, text }: WantedPolicy): Resourc
     fields: { policy: text.trim() },
     async read({ client, mounts }) {
       const found = await readPolicy(client, name);
-      // A teardown leaves the other's alone.
+      // The policy may belong to a cluster whose id differs only in capitals. A teardown has to leave it alone.
       if (found !== undefined) refuseNamesake(cluster, (await mounts()).keys());
       return found === undefined ? undefined : { policy: found.trim() };
     },
@@ -95,20 +97,20 @@ function policyResource(cluster: Cluster, { name, text }: WantedPolicy): Resourc
 }
 
 function tokenRoleResource({ name, fields }: WantedTokenRole): Resource {
-  // An empty list of these reads back as null until somebody writes one, and the original never did.
+  // An empty list reads back as null until one is written, and the Go tool never wrote one. Leaving it out keeps null.
   const { allowed_entity_aliases: aliases, ...others } = fields;
   const path = `auth/token/roles/${name}`;
-  const untouched = Array.isArray(aliases) && aliases.length === 0 ? others : fields;
+  const withoutAliases = Array.isArray(aliases) && aliases.length === 0 ? others : fields;
   return {
     kind: "token role",
     path,
     rights: storedRights(path),
     fields,
     read: ({ client }) => readTokenRole(client, name),
-    create: (client) => writeTokenRole(client, name, untouched),
+    create: (client) => writeTokenRole(client, name, withoutAliases),
     update(client, changes) {
-      const isTheirs = changes.some(({ field }) => field === "allowed_entity_aliases");
-      return writeTokenRole(client, name, isTheirs ? fields : untouched);
+      const changesAliases = changes.some(({ field }) => field === "allowed_entity_aliases");
+      return writeTokenRole(client, name, changesAliases ? fields : withoutAliases);
     },
     removal: {
       run: (client) => deleteTokenRole(client, name),
@@ -116,7 +118,7 @@ function tokenRoleResource({ name, fields }: WantedTokenRole): Resource {
   };
 }
 
-/** Whatever value stands there is kept. */
+/** An existing value is always kept. */
 function secretResource({ path, field, make }: WantedSecret): Resource {
   return {
     kind: "secret",
@@ -125,7 +127,7 @@ function secretResource({ path, field, make }: WantedSecret): Resource {
     fields: {},
     async read(view) {
       const found = await view.secret(path);
-      // The names of its fields alone: what is read may be printed.
+      // Only the names of its fields, since they may be printed.
       return found && Object.fromEntries(Object.keys(found).map((name) => [name, "kept"]));
     },
     refuse(found) {

@@ -5,14 +5,14 @@ import type { VaultClient } from "../vault/client.ts";
 import { readSecret, writeSecret } from "../vault/kv.ts";
 import type { Cluster } from "./cluster.ts";
 
-/** A secret that is made when it is missing and never changed after. */
+/** A secret that is made if it is missing and never changed afterwards. */
 export interface WantedSecret {
   readonly path: string;
   readonly field: string;
   readonly make: () => Promise<string>;
 }
 
-/** The service accounts' key, and the key by which kube-apiserver encrypts what it keeps in etcd. */
+/** The service account key, and the configuration with which kube-apiserver encrypts its data in etcd. */
 export function secrets(cluster: Cluster): readonly WantedSecret[] {
   return [
     { path: `${cluster.id}/secrets/service-accounts`, field: "key", make: makeServiceAccountKey },
@@ -21,8 +21,8 @@ export function secrets(cluster: Cluster): readonly WantedSecret[] {
 }
 
 /**
- * Writes a secret unless it is there by now: to make it takes a while, and another admin's run may have been faster.
- * (A kv version 1 engine has no way to write only what is missing.)
+ * Writes a secret if it is missing. That is checked after the value was made, since another admin's run may have been
+ * faster. (A kv version 1 engine can't write conditionally.)
  */
 export async function writeIfMissing(
   client: VaultClient,
@@ -34,14 +34,14 @@ export async function writeIfMissing(
   if ((await readSecret(client, path)) === undefined) await writeSecret(client, path, { [field]: value });
 }
 
-/** A secret that others wrote to with other fields is theirs: to write ours would take theirs away. */
+/** The error for a secret with other fields: somebody else wrote it, and writing ours would remove theirs. */
 export function missingField(path: string, field: string): Failure {
-  return new Failure("config", `secret ${path} stands without its field ${field}`, {
-    hint: "nothing was changed; remove that secret, or give it the field",
+  return new Failure("config", `secret ${path} lacks its field ${field}`, {
+    hint: "nothing was changed; remove that secret, or add the field",
   });
 }
 
-/** An RSA-4096 private key in PEM, PKCS #1: kube-controller-manager signs service account tokens with it. */
+/** An RSA-4096 private key in PEM, PKCS #1. kube-controller-manager signs service account tokens with it. */
 async function makeServiceAccountKey(): Promise<string> {
   // WebCrypto can't write PKCS #1.
   const { privateKey } = await promisify(generateKeyPair)("rsa", {
@@ -53,7 +53,7 @@ async function makeServiceAccountKey(): Promise<string> {
 }
 
 /**
- * What kube-apiserver reads with `--encryption-provider-config`.
+ * The file for kube-apiserver's `--encryption-provider-config`.
  *
  * @see https://kubernetes.io/docs/tasks/administer-cluster/encrypt-data/
  */

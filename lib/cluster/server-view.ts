@@ -6,19 +6,19 @@ import { listMounts, type MountInfo } from "../vault/sys.ts";
 import { isKnownToken, lookupSelf, type TokenInfo } from "../vault/token.ts";
 import { isUnknownToken } from "../vault/unknown-token.ts";
 
-/** What several resources read of one server, asked for once. */
+/** Reads that several resources share. Each is sent once. */
 export interface ServerView {
   readonly client: VaultClient;
   mounts(): Promise<ReadonlyMap<string, MountInfo>>;
-  /** Whether a path is in one of the mounts: a server that is asked for another one's says that it is wrong. */
+  /** Whether a path is in one of the mounts. The server answers a read outside of them with an error. */
   isMounted(path: string): Promise<boolean>;
-  /** A secret of a kv version 1 mount; undefined where there is none, or not its mount yet. */
+  /** A secret of a kv version 1 mount; undefined if it or its mount does not exist. */
   secret(path: string): Promise<Fields | undefined>;
-  /** A token by its id; undefined where the server does not know it. */
+  /** A token by its id; undefined if the server does not know it. */
   token(id: string): Promise<TokenInfo | undefined>;
 }
 
-/** Asks nothing before it is asked; what it was told once it does not ask again, so it is for one plan. */
+/** Reads everything when it is first needed and remembers it, so a view is good for a single plan. */
 export function createServerView(client: VaultClient): ServerView {
   let mounts: Promise<ReadonlyMap<string, MountInfo>> | undefined;
   const secrets = new Map<string, Promise<Fields | undefined>>();
@@ -47,7 +47,7 @@ export function createServerView(client: VaultClient): ServerView {
   return view;
 }
 
-/** A token as it looks itself up; undefined where the server does not know it. */
+/** Looks a token up by itself; undefined if the server does not know it. */
 export async function findToken(client: VaultClient, id: string): Promise<TokenInfo | undefined> {
   try {
     return await lookupSelf(client, id);
@@ -58,8 +58,9 @@ export async function findToken(client: VaultClient, id: string): Promise<TokenI
 }
 
 /**
- * The same, for a plan that may give the token up: OpenBao answers one that is bound to other addresses as one that it
- * does not know, but for the lookup of an admin. One who may not do that goes by what there is.
+ * The same, but certain, for a plan that may replace the token. OpenBao gives the same answer to an unknown token and
+ * to one that is bound to other addresses; only an admin's lookup can tell them apart. If the admin's token may not do
+ * that, the token counts as unknown.
  *
  * @throws VaultError for a token that is bound to other addresses
  */

@@ -4,15 +4,15 @@ import type { Source } from "../toml/reader.ts";
 import { deleteSecret, writeSecret } from "../vault/kv.ts";
 import type { Fields } from "../vault/shape.ts";
 import type { Cluster } from "./cluster.ts";
-import { type ClusterFile, type Half, readClusterFile, readFormerFile } from "./cluster-file.ts";
+import { type ClusterFile, type Half, readClusterFile, readEarlierFile } from "./cluster-file.ts";
 import type { FieldChange } from "./compare.ts";
-import { standsAsWanted } from "./mount-resources.ts";
+import { isMountedAsWanted } from "./mount-resources.ts";
 import { secretsMount } from "./mounts.ts";
 import type { Resource, Unwanted } from "./plan.ts";
 import { storedRights } from "./rights.ts";
 import type { ServerView } from "./server-view.ts";
 
-/** Where the part of the cluster's file is kept that a half was set up with: out of hosts' reach. */
+/** The secret that stores a half's part of the cluster file. Hosts can't read it. */
 export function storedFilePath(cluster: Cluster, half: Half): string {
   return `${cluster.id}/secrets/cluster-file-${half}`;
 }
@@ -22,10 +22,10 @@ export function storedFileRights(cluster: Cluster, half: Half) {
 }
 
 /**
- * What a half was set up with before; undefined where that was no file, or one that said nothing to it.
+ * The part of the cluster file that a half was set up with before; undefined if there was none.
  *
- * @param isFormer whether the half goes by it no longer
- * @throws Failure (config) where what is kept there can't be read
+ * @param isFormer the half no longer uses it, so that names which are refused today are accepted
+ * @throws Failure (config) if the stored part can't be read
  */
 export async function readStoredFile(
   view: ServerView,
@@ -33,18 +33,18 @@ export async function readStoredFile(
   half: Half,
   isFormer: boolean,
 ): Promise<ClusterFile | undefined> {
-  // Another one is refused by its own resource.
-  if (!standsAsWanted(await view.mounts(), secretsMount(cluster))) return undefined;
+  // The mount's own resource refuses another type.
+  if (!isMountedAsWanted(await view.mounts(), secretsMount(cluster))) return undefined;
   const name = `secret ${storedFilePath(cluster, half)}`;
   const values = await view.secret(storedFilePath(cluster, half));
   if (values === undefined) return undefined;
   const source: Source = {
-    what: "a cluster's file",
+    what: "a cluster file",
     values,
     location: (field, within) =>
       `${name}: ${within === undefined ? "" : `${within.table}[${within.index}].`}${printableField(field)}`,
   };
-  const hinted = (hint: string, read: typeof readFormerFile) => {
+  const readWithHint = (hint: string, read: typeof readEarlierFile) => {
     try {
       return read(source, name);
     } catch (error) {
@@ -55,16 +55,16 @@ export async function readStoredFile(
       });
     }
   };
-  const file = hinted("mend that secret, or remove it and give --config", readFormerFile);
-  return isFormer ? file : hinted("give --config with a file that is right, or --narrow", readClusterFile);
+  const file = readWithHint("fix that secret, or remove it and give --config", readEarlierFile);
+  return isFormer ? file : readWithHint("give --config with a correct file, or --narrow", readClusterFile);
 }
 
-/** Whoever may write the secret names its fields: nothing of that is for the terminal to obey. */
+/** Anyone who can write the secret chooses its field names, so they are escaped for the terminal. */
 function printableField(field: string): string {
   return /^[\w-]+$/.test(field) ? field : JSON.stringify(field);
 }
 
-/** @param part what should be kept; where that is nothing, the secret should not stand */
+/** @param part what should be stored; if it is empty, the secret should not exist */
 export function storedFileResource(cluster: Cluster, half: Half, part: Fields): Resource | Unwanted {
   const path = storedFilePath(cluster, half);
   const place = {
@@ -80,7 +80,7 @@ export function storedFileResource(cluster: Cluster, half: Half, part: Fields): 
     fields: part,
     create: write,
     update: write,
-    // Whole: a field that the file no longer has is one that should go.
+    // All fields of both: a field that the file no longer has is removed.
     differences: (found) =>
       [...new Set([...Object.keys(part), ...Object.keys(found)])].flatMap((field): FieldChange[] => {
         const [from = null, to = null] = [found[field], part[field]];

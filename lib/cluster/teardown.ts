@@ -6,9 +6,9 @@ import type { Fields } from "../vault/shape.ts";
 import { lookupSelf } from "../vault/token.ts";
 import type { Cluster } from "./cluster.ts";
 import { withFile } from "./cluster-file.ts";
-import { countByRole, findClusterTokens, type HostToken } from "./cluster-tokens.ts";
+import { countByRole, findClusterTokens, type HostTokenEntry } from "./cluster-tokens.ts";
 import { type MountContents, readMountContents } from "./mount-contents.ts";
-import { mountResources, standsAsWanted } from "./mount-resources.ts";
+import { isMountedAsWanted, mountResources } from "./mount-resources.ts";
 import { secretsMount } from "./mounts.ts";
 import { isRefusal, type Removal, type Resource } from "./plan.ts";
 import { requireRights, right } from "./rights.ts";
@@ -16,58 +16,58 @@ import { roleResources } from "./role-resources.ts";
 import { createServerView, type ServerView } from "./server-view.ts";
 import { readStoredFile, storedFilePath } from "./stored-file.ts";
 
-/** Something of the cluster's that stands, and is to be taken away. */
+/** Something of the cluster that will be removed. */
 export interface PlannedRemoval {
   readonly resource: Resource;
-  /** Of a mount, as far as it can be read. */
+  /** The contents of a mount, if they can be read. */
   readonly contents: MountContents | undefined;
 }
 
-/** Something that stands in a place of the cluster's, and is not set-up's to take away. */
+/** Something at one of the cluster's paths that stays, since set-up did not make it. */
 interface Kept {
   readonly resource: Resource;
   readonly why: string;
 }
 
 interface TeardownOptions {
-  /** Ends the tokens of hosts, too. */
+  /** Also revokes all host tokens. */
   readonly revokeHosts: boolean;
-  /** Told of each thing before it goes, */
+  /** Called before each removal. */
   readonly onRemoving?: (resource: Resource) => void;
-  /** and once it is gone. */
+  /** Called after each removal. */
   readonly onRemoved: (resource: Resource) => void;
-  /** Told how many tokens of hosts are ended by now. */
+  /** Called with the number of host tokens that were revoked so far. */
   readonly onRevoked?: (count: number) => void;
   readonly onProgress: OnProgress;
 }
 
-/** The end of a cluster in the server, planned: nothing is written before `apply`. */
+/** The plan of a cluster's teardown. Nothing is written before `apply`. */
 export interface Teardown {
-  /** In the order in which they go. */
+  /** In the order of removal. */
   readonly removals: readonly PlannedRemoval[];
   readonly kept: readonly Kept[];
-  /** How many tokens of hosts there are, by token role. */
+  /** The number of host tokens by token role. */
   readonly hostTokens: Readonly<Record<string, number>>;
-  /** How many other tokens hold a policy of the cluster, and stay. */
+  /** The number of other tokens that hold a policy of the cluster. They stay. */
   readonly otherTokens: number;
   /**
-   * Takes all of it away. Stopped anywhere, what remains is what the next plan finds.
+   * Makes the removals. If it stops in between, the next plan finds the remaining ones.
    *
-   * @throws Failure (permission), before anything is removed, that names each right that the token lacks
+   * @throws Failure (permission) that names each missing right; nothing is removed then
    */
   apply(options: TeardownOptions): Promise<void>;
 }
 
-interface Standing {
+interface Removable {
   readonly resource: Resource;
   readonly removal: Removal;
   readonly found: Fields;
 }
 
 /**
- * Plans to take away what set-up made for a cluster, and counts what goes with it.
+ * Plans the removal of everything that set-up made for a cluster, and counts what is lost with it.
  *
- * In the reverse of set-up's order: init tokens go while the secrets still tell their ids, and mounts last.
+ * The order is the reverse of set-up's: init tokens are revoked while their ids can still be read, and mounts go last.
  *
  * @throws VaultError
  */
@@ -79,48 +79,48 @@ export async function planTeardown(
   const view = tolerantView(createServerView(client), cluster);
   const { accessor: own } = await lookupSelf(client);
   const resources = [...mountResources(cluster), ...roleResources(cluster)].reverse();
-  const looked = await Promise.all(resources.map((resource) => look(view, resource, own)));
-  const standing = looked.flatMap((it) => (it !== undefined && "found" in it ? [it] : []));
+  const inspected = await Promise.all(resources.map((resource) => inspect(view, resource, own)));
+  const removable = inspected.flatMap((it) => (it !== undefined && "found" in it ? [it] : []));
   const made = await pathsOfSetup(view, cluster);
   const removals: PlannedRemoval[] = [];
-  // One mount after the other: each counts with as many requests as there may be under way.
-  for (const { resource } of standing) {
+  // One mount after the other, since counting one already uses all requests that may be under way.
+  for (const { resource } of removable) {
     const contents = await readMountContents(client, cluster, resource.path, made, onProgress);
     removals.push({ resource, contents });
   }
   const tokens = await findClusterTokens(client, cluster, onProgress);
   const hosts = tokens.hosts.filter(({ accessor }) => accessor !== own);
-  const going = new Set(standing.map(({ found }) => found.accessor));
+  const going = new Set(removable.map(({ found }) => found.accessor));
   return {
     removals,
-    kept: looked.flatMap((it) => (it !== undefined && "why" in it ? [it] : [])),
+    kept: inspected.flatMap((it) => (it !== undefined && "why" in it ? [it] : [])),
     hostTokens: countByRole(hosts),
     otherTokens: tokens.others.filter(({ accessor }) => !going.has(accessor)).length,
     async apply({ revokeHosts, onRemoving, onRemoved, onRevoked, onProgress }) {
-      const rights = standing.flatMap(({ resource }) => resource.rights.delete ?? []);
+      const rights = removable.flatMap(({ resource }) => resource.rights.delete ?? []);
       if (revokeHosts && hosts.length > 0) rights.push(right("update", revokeAccessorPath));
       const tried = `the token may not remove all of cluster ${cluster.id}`;
-      // One that stops for want of a right would leave half a cluster.
+      // A teardown that lacks a right halfway would leave half a cluster.
       await requireRights(client, rights, tried, "nothing was removed");
-      for (const { resource, removal, found } of standing) {
+      for (const { resource, removal, found } of removable) {
         onRemoving?.(resource);
         await removal.run(client, found);
         onRemoved(resource);
       }
       if (!revokeHosts) return;
-      // Once the token roles are gone, so that those made since the plan are the last.
+      // The token roles are gone now, so the tokens that were made since the plan are the last ones.
       const later = await findClusterTokens(client, cluster, onProgress, tokens.seen);
-      await endTokens(client, [...hosts, ...later.hosts], onRevoked, onProgress);
+      await revokeTokens(client, [...hosts, ...later.hosts], onRevoked, onProgress);
     },
   };
 }
 
-/** Reads no secret of a mount that is not there, not the cluster's, or going: what set-up would not do either. */
+/** A view that finds no secret in a mount that is missing, has another type, or is being disabled. */
 function tolerantView(view: ServerView, cluster: Cluster): ServerView {
   return {
     ...view,
     async secret(path) {
-      if (!standsAsWanted(await view.mounts(), secretsMount(cluster))) return undefined;
+      if (!isMountedAsWanted(await view.mounts(), secretsMount(cluster))) return undefined;
       try {
         return await view.secret(path);
       } catch (error) {
@@ -131,7 +131,7 @@ function tolerantView(view: ServerView, cluster: Cluster): ServerView {
   };
 }
 
-/** Of all roles and secrets that set-up makes, by the file that it went by, too. */
+/** The paths of all roles and secrets that set-up makes, including those of the stored cluster file. */
 async function pathsOfSetup(view: ServerView, cluster: Cluster): Promise<ReadonlySet<string>> {
   const file = await readStoredFile(view, cluster, "roles", true).catch(ignoreRefusal);
   const resources = roleResources(file === undefined ? cluster : withFile(cluster, file));
@@ -139,21 +139,25 @@ async function pathsOfSetup(view: ServerView, cluster: Cluster): Promise<Readonl
   return new Set([...resources.map(({ path }) => path), ...files]);
 }
 
-/** One that can't be read is no reason to leave the cluster standing: what it made is taken for an admin's own. */
+/** If the stored file can't be read, the teardown goes on, and counts what the file made as somebody else's. */
 function ignoreRefusal(error: unknown): undefined {
   if (!isRefusal(error)) throw error;
 }
 
-/** What is there for one resource that has a removal; undefined where nothing is. */
-async function look(view: ServerView, resource: Resource, own: string): Promise<Standing | Kept | undefined> {
+/** Whether a resource can be removed or has to stay; undefined if it does not exist, or goes with its mount. */
+async function inspect(
+  view: ServerView,
+  resource: Resource,
+  own: string,
+): Promise<Removable | Kept | undefined> {
   const { removal } = resource;
   if (removal === undefined) return undefined;
   try {
     const found = await resource.read(view);
     if (found === undefined) return undefined;
-    // Another kind of thing, which set-up would not take for its own.
+    // Refuses something of another kind, which set-up did not make.
     resource.refuse?.(found);
-    const why = found.accessor === own ? "it is the token of this run" : removal.keep?.(found);
+    const why = found.accessor === own ? "it is the token that this run uses" : removal.keep?.(found);
     return why === undefined ? { resource, removal, found } : { resource, why };
   } catch (error) {
     if (!isRefusal(error)) throw error;
@@ -161,9 +165,9 @@ async function look(view: ServerView, resource: Resource, own: string): Promise<
   }
 }
 
-async function endTokens(
+async function revokeTokens(
   client: VaultClient,
-  tokens: readonly HostToken[],
+  tokens: readonly HostTokenEntry[],
   onRevoked: TeardownOptions["onRevoked"],
   onProgress: OnProgress,
 ): Promise<void> {
@@ -172,7 +176,7 @@ async function endTokens(
     ({ accessor }) => revokeAccessor(client, accessor),
     (done) => {
       onRevoked?.(done);
-      onProgress("ended hosts' tokens", done, tokens.length);
+      onProgress("revoked host tokens", done, tokens.length);
     },
   );
 }

@@ -7,7 +7,7 @@ export interface WantedTokenRole {
   readonly fields: Fields;
 }
 
-/** Which policies a host's token holds, by what the host is. */
+/** The policies of a host token, by host role. */
 const policyNames: Readonly<Record<HostRole, readonly string[]>> = {
   etcd: ["etcd"],
   master: ["master", "worker"],
@@ -15,7 +15,7 @@ const policyNames: Readonly<Record<HostRole, readonly string[]>> = {
   all: ["etcd", "master", "worker"],
 };
 
-/** One for each host role: what a host's own token is made by. */
+/** One token role for each host role. It makes the host tokens. */
 export function tokenRoles(cluster: Cluster): readonly WantedTokenRole[] {
   return hostRoles.map((role) => ({
     name: tokenRoleName(cluster, role),
@@ -27,29 +27,30 @@ export function tokenRoles(cluster: Cluster): readonly WantedTokenRole[] {
       allowed_entity_aliases: [],
       orphan: true,
       path_suffix: `${cluster.id}/${role}`,
-      // Sets `token_period`, too; sent beside it, the server would keep `period` at 0.
+      // This also sets `token_period`. If both are sent, the server keeps `period` at 0.
       period: tokenPeriodSeconds,
       renewable: true,
       token_bound_cidrs: [],
       token_explicit_max_ttl: 0,
       token_no_default_policy: false,
       token_num_uses: 0,
-      // Never a batch token, which has no accessor and can't be revoked.
+      // Not a batch token: that has no accessor and can't be revoked.
       token_type: "service",
     },
   }));
 }
 
-/** A low-privilege token that may create one host's token of its role, and where its id is kept. */
+/** An init token: it may do nothing but create host tokens of one host role. */
 export interface WantedInitToken {
   readonly role: HostRole;
+  /** The secret that stores its id. */
   readonly secretPath: string;
   readonly displayName: string;
   readonly policies: readonly string[];
   readonly periodSeconds: number;
 }
 
-/** One for each host role. */
+/** One init token for each host role. */
 export function initTokens(cluster: Cluster): readonly WantedInitToken[] {
   return hostRoles.map((role) => ({
     role,

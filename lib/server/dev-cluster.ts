@@ -1,7 +1,7 @@
 import { lstatSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import type { Cluster } from "../cluster/cluster.ts";
-import { planMounts, planRoles, type Setup } from "../cluster/setup.ts";
+import { planMounts, planRoles, type SetupPlan } from "../cluster/setup-plan.ts";
 import { initTokens } from "../cluster/token-roles.ts";
 import { Failure } from "../failure.ts";
 import { createFile } from "../host/durable.ts";
@@ -70,7 +70,7 @@ export async function startDevCluster(options: DevClusterOptions): Promise<DevCl
   }
 }
 
-async function applyAll(setup: Setup, onStep: (line: string) => void): Promise<void> {
+async function applyAll(setup: SetupPlan, onStep: (line: string) => void): Promise<void> {
   await setup.apply(({ action, resource }) => onStep(`${action} ${resource.kind} ${resource.path}`));
 }
 

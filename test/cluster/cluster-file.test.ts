@@ -132,7 +132,7 @@ test.each([
 
 describe("readClusterFile() refuses with file, line and field", () => {
   test.each([
-    ["ID = 1", "1: ID is not a field of a cluster's file"],
+    ["ID = 1", "1: ID is not a field of a cluster file"],
     ["id = 1", "1: id has to be a non-empty string"],
     ['id = "a_b"', '1: id is wrong: "a_b" is not a cluster id'],
     ['max_validity_ca = "20"', '1: max_validity_ca is wrong: "20" is not a duration'],
@@ -146,7 +146,7 @@ describe("readClusterFile() refuses with file, line and field", () => {
       "2: max_validity_components is wrong: a validity of 9460800000 s is longer than a server can keep",
     ],
     ['key_type = "dsa"', "1: key_type has to be one of any, rsa, ec, ed25519"],
-    ["key_bits = 256", "1: key_bits needs key_type beside it"],
+    ["key_bits = 256", "1: key_bits needs key_type as well"],
     ['key_type = "ec"\nkey_bits = 2048', "2: key_bits can't be 2048: key_type ec has 256, 384, 521"],
     ['key_type = "any"\nkey_bits = 256', "2: key_bits can't be 256: key_type any has no sizes"],
     ['ca_key_type = "any"', "1: ca_key_type has to be one of rsa, ec, ed25519"],
@@ -154,14 +154,14 @@ describe("readClusterFile() refuses with file, line and field", () => {
       'ca_key_type = "rsa"\nca_key_bits = 1024',
       "2: ca_key_bits can't be 1024: ca_key_type rsa has 2048, 3072, 4096",
     ],
-    ["ca_key_bits = 384", "1: ca_key_bits needs ca_key_type beside it"],
+    ["ca_key_bits = 384", "1: ca_key_bits needs ca_key_type as well"],
     ['kubelet_ip_sans = "yes"', "1: kubelet_ip_sans has to be true or false"],
     ["kubelet_domains = [1]", "1: kubelet_domains has to be a list of non-empty strings"],
     ...["a b", "a,b", "system:node", "{{x}}", "a/b", "é", "a_b", ".a", "a.", "a..b", "-a", "a-"].map(
       (domain) =>
         [
           `kubelet_domains = ["node-1", "${domain}"]`,
-          `1: kubelet_domains names "${domain}", which is no part of a host's name: write it like *.nodes.example.com`,
+          `1: kubelet_domains has "${domain}", which can't be part of a host name: write it like *.nodes.example.com`,
         ] as const,
     ),
     ...(
@@ -192,21 +192,21 @@ describe("readClusterFile() refuses with file, line and field", () => {
       ([domain, name]) =>
         [
           `kubelet_domains = ["node-1", "${domain}"]`,
-          `1: kubelet_domains names "${domain}", which allows ${name}, a name of the control plane: write it like`,
+          `1: kubelet_domains has "${domain}", which allows ${name}, a name of the control plane: write it like`,
         ] as const,
     ),
     ...["node-*", "web.cluster.local", "*.web.svc", "*.svc.k8s.example.com", "web.svc.k8s.example.com"].map(
       (domain) =>
         [
           `kubelet_domains = ["node-1", "${domain}"]`,
-          `1: kubelet_domains names "${domain}", which allows names of services, like web.default.svc: write it like`,
+          `1: kubelet_domains has "${domain}", which allows names of services, like web.default.svc: write it like`,
         ] as const,
     ),
     ...["*-node", "node-*-a", "*.example*com", "*.*a"].map(
       (domain) =>
         [
           `kubelet_domains = ["node-1", "${domain}"]`,
-          `1: kubelet_domains names "${domain}", which has a * without a domain behind it, and * stands for any text`,
+          `1: kubelet_domains has "${domain}", which has a * without a domain after it, and * matches any text`,
         ] as const,
     ),
     ["pki_roles = 1", "1: pki_roles has to be a list of tables"],
@@ -227,23 +227,23 @@ describe("readClusterFile() refuses with file, line and field", () => {
           "3: name has to be letters, digits, _, single . and -, with a letter, digit or _ at both ends",
         ] as const,
     ),
-    [ingress.replace("ingress", "kubelet"), "3: name can't be kubelet: every cluster has that role in k8s"],
-    [ingress + ingress, "7: name is there twice: k8s has a role ingress further up"],
+    [ingress.replace("ingress", "kubelet"), "3: name can't be kubelet: that role is built into k8s"],
+    [ingress + ingress, "7: name is a duplicate: k8s already has a role ingress further up"],
     [`${ingress}hosts = ["all"]`, "5: hosts has to be some of etcd, master, worker"],
     [`${ingress}max_validity = "x"`, '5: max_validity is wrong: "x" is not a duration'],
-    [`${ingress}key_bits = 256`, "5: key_bits needs key_type beside it"],
+    [`${ingress}key_bits = 256`, "5: key_bits needs key_type as well"],
     [
       `${ingress}organization = [" a"]`,
-      "5: organization has to be without blanks at its ends and control characters",
+      "5: organization can't have control characters, or blanks at its ends",
     ],
-    [role(), "3: name is of a role that allows no name: it needs allowed_domains or allow_any_name"],
+    [role(), "3: name belongs to a role that allows no name: set allowed_domains or allow_any_name"],
     [
       role("allow_bare_domains = true"),
-      "3: name is of a role that allows no name: it needs allowed_domains or allow_any_name",
+      "3: name belongs to a role that allows no name: set allowed_domains or allow_any_name",
     ],
     [
       role('allowed_domains = ["a.b"]'),
-      "4: allowed_domains allows no name without one of allow_bare_domains, allow_subdomains, allow_glob_domains",
+      "4: allowed_domains needs one of allow_bare_domains, allow_subdomains, allow_glob_domains to allow any name",
     ],
     [
       role("allow_bare_domains = true", 'allowed_domains = ["*.b"]'),
@@ -251,7 +251,7 @@ describe("readClusterFile() refuses with file, line and field", () => {
     ],
     [
       role("allow_glob_domains = true", 'allowed_domains = ["*"]'),
-      '5: allowed_domains names "*", which is no name: write it like ingress.example.com, or have allow_any_name',
+      '5: allowed_domains has "*", which is not a name: write it like ingress.example.com, or set allow_any_name',
     ],
     ...(
       [
@@ -267,7 +267,7 @@ describe("readClusterFile() refuses with file, line and field", () => {
       ([how, domain, isHost, name]) =>
         [
           role(how, `enforce_hostnames = ${isHost}`, `allowed_domains = ["a.example", "${domain}"]`),
-          `6: allowed_domains has "${domain}", which allows ${name}, a name of the control plane: narrow it, and name`,
+          `6: allowed_domains has "${domain}", which allows ${name}, a name of the control plane: narrow it, and add that`,
         ] as const,
     ),
     [
@@ -315,19 +315,19 @@ describe("readClusterFile() refuses with file, line and field", () => {
       (path) =>
         [
           rule("path", `"${path}"`),
-          "3: path takes in the cluster's init tokens, or set-up's own notes, which no host may have",
+          "3: path covers the cluster's init tokens, or its stored file: no host may read them",
         ] as const,
     ),
     ...["secrets/s*", "secrets/service-accounts*"].map(
       (path) =>
         [
           rule("path", `"${path}"`),
-          "3: path takes in secrets/service-accounts, which is for masters alone: name the path whole if it is meant",
+          "3: path covers secrets/service-accounts, which is for masters only: write that path in full if you mean it",
         ] as const,
     ),
     [
       rule("path", '"secrets/e*"'),
-      "3: path takes in secrets/encryption-config, which is for masters alone: name the path whole if it is meant",
+      "3: path covers secrets/encryption-config, which is for masters only: write that path in full if you mean it",
     ],
     ...[
       "pki/*",
@@ -351,14 +351,14 @@ describe("readClusterFile() refuses with file, line and field", () => {
       (path) =>
         [
           `${rule("path", `"${path}"`).replace("read", "update")}`,
-          "3: path may be written only as pki/MOUNT/sign/ROLE: the rest of pki is set-up's own",
+          "3: path can grant writing in pki only on pki/MOUNT/sign/ROLE: set-up owns the rest",
         ] as const,
     ),
     ...["create", "update", "patch", "delete"].map(
       (can) =>
         [
           rule("path", '"pki/k8s/*"').replace('"read"', `"list", "${can}"`),
-          "3: path may be written only as pki/MOUNT/sign/ROLE: the rest of pki is set-up's own",
+          "3: path can grant writing in pki only on pki/MOUNT/sign/ROLE: set-up owns the rest",
         ] as const,
     ),
     ["id = ", "1: it is not TOML: "],
@@ -452,12 +452,12 @@ describe("withFile()", () => {
     const { kind, message } = await failureOf(() => withFile(defineCluster("other"), file));
     expect({ kind, message }).toEqual({
       kind: "usage",
-      message: "cluster.toml is of cluster demo, not of other",
+      message: "cluster.toml is for cluster demo, not for other",
     });
   });
 });
 
-describe("the schema of a cluster's file", () => {
+describe("the schema of a cluster file", () => {
   const schema: Schema = JSON.parse(JSON.stringify(fileSchema("cluster")));
   const check = (text: string) => faults(schema, JSON.parse(JSON.stringify(Bun.TOML.parse(text))));
 

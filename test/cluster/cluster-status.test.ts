@@ -3,7 +3,7 @@ import { actionText } from "../../lib/cli/action.ts";
 import { type Cluster, defineCluster } from "../../lib/cluster/cluster.ts";
 import { readClusterStatus } from "../../lib/cluster/cluster-status.ts";
 import { pkiMounts } from "../../lib/cluster/mounts.ts";
-import type { FileChoice } from "../../lib/cluster/setup.ts";
+import type { FileChoice } from "../../lib/cluster/setup-plan.ts";
 import type { Fields } from "../../lib/vault/shape.ts";
 import { devServer } from "../support/dev-server.ts";
 import { failureOf } from "../support/failure.ts";
@@ -143,36 +143,37 @@ describe("readClusterStatus() says of an issuer", () => {
     expect(status.state).toBe("ok");
   });
 
-  test("what it can still sign, and which roles are refused more", async () => {
+  test("which roles ask for a longer validity than it has left, and what it does about that", async () => {
     const id = await replace({ ttl: "74h30m" });
     await admin.write(`${mount}/roles/hand`, { ttl: "20h", max_ttl: "100h" });
     await admin.write(`${mount}/roles/long`, { ttl: "100h", allow_any_name: true });
-    // The mount's own, which is longer than this.
+    // Its default TTL is the mount's, which is longer.
     await admin.write(`${mount}/roles/most`, { max_ttl: "100h" });
-    const said = (words: string, roles = "client, server (30d), long, most (4d 4h)") => ({
+    const roles = "client, server (30d), long, most (4d 4h)";
+    const said = (verb: string) => ({
       state: "due" as const,
-      bad: [["due", `issuer ${mount}`, `can sign 3d 2h more; ${words}: ${roles}`, rotate(mount)]],
+      bad: [["due", `issuer ${mount}`, `has 3d 2h left; ${verb} certificates of ${roles}`, rotate(mount)]],
     });
-    expect(await findings(cluster)).toEqual(said("refused"));
+    expect(await findings(cluster)).toEqual(said("refuses"));
     const status = await statusOf(cluster);
     expect(status.mounts[0]?.issuers.find((it) => it.id === id)?.longestSeconds).toBeWithin(
       74 * 3600,
       75 * 3600,
     );
-    // So says the server, too.
+    // The server agrees.
     const csr = { common_name: "x", ttl: "" };
     expect(admin.write(`${mount}/issue/long`, csr)).rejects.toThrow("beyond the expiration of the CA");
 
     await admin.write(`${mount}/issuer/${id}`, { leaf_not_after_behavior: "truncate" });
-    expect(await findings(cluster)).toEqual(said("cut short"));
+    expect(await findings(cluster)).toEqual(said("shortens"));
     await admin.write(`${mount}/issuer/${id}`, { leaf_not_after_behavior: "permit" });
-    expect(await findings(cluster)).toEqual(said("outliving it"));
+    expect(await findings(cluster)).toEqual(said("expires before"));
     await admin.remove(`${mount}/roles/long`);
     await admin.remove(`${mount}/roles/most`);
     await admin.remove(`${mount}/roles/hand`);
   });
 
-  test("nothing of a role without a life of its own, which no issuer could sign for the mount's whole", async () => {
+  test("nothing about a role without a validity of its own", async () => {
     await replace({});
     await admin.write(`${mount}/roles/any`, { allow_any_name: true });
     expect(await findings(cluster)).toEqual({ state: "ok", bad: [] });
@@ -183,19 +184,19 @@ describe("readClusterStatus() says of an issuer", () => {
     await admin.remove(`${mount}/roles/any`);
   });
 
-  test("that less than a tenth of its life is left, though it still signs in full", async () => {
+  test("that less than a tenth of its validity is left, even if it can still sign every role in full", async () => {
     await replace({ ttl: "960h", not_before_duration: "9000h" });
     expect(await findings(cluster)).toEqual({
       state: "due",
-      bad: [["due", `issuer ${mount}`, "less than a tenth of its life is left", rotate(mount)]],
+      bad: [["due", `issuer ${mount}`, "less than a tenth of its validity is left", rotate(mount)]],
     });
   });
 
-  test("that a role names, though it is not the default, what it says of that", async () => {
+  test("the same for an issuer that a role names and that is not the default", async () => {
     const id = await replace({ ttl: "74h30m", issuer_name: "named" });
     await replace({});
     await admin.write(`${mount}/roles/hand`, { ttl: "100h", issuer_ref: "named" });
-    const words = "can sign 3d 2h more; refused: hand (4d 4h)";
+    const words = "has 3d 2h left; refuses certificates of hand (4d 4h)";
     const said = { state: "due" as const, bad: [["due", `issuer ${mount}`, words, rotate(mount)]] };
     expect(await findings(cluster)).toEqual(said);
     await admin.write(`${mount}/roles/hand`, { ttl: "100h", issuer_ref: id });
@@ -249,7 +250,7 @@ describe("readClusterStatus() says of an issuer", () => {
       [
         "wrong",
         other,
-        "has no default issuer, and roles that name none can't sign",
+        "has no default issuer, so roles that name no issuer can't sign",
         `choose one of the issuers of ${other}`,
       ],
     ]);
@@ -319,8 +320,8 @@ describe("readClusterStatus() says", () => {
     expect(await findings(cluster)).toEqual({
       state: "wrong",
       bad: [
-        ["wrong", "mounts/pki/k8s", "is not there", "setup-mounts mounts"],
-        ["wrong", "mounts/secrets", "is not there", "setup-mounts mounts"],
+        ["wrong", "mounts/pki/k8s", "does not exist", "setup-mounts mounts"],
+        ["wrong", "mounts/secrets", "does not exist", "setup-mounts mounts"],
         ["due", "setup-mounts", "would make 3 changes (mount 2, CA 1)", "setup-mounts mounts"],
         ["wrong", "write-roles", "needs the mounts first", "write-roles mounts"],
       ],
@@ -330,13 +331,13 @@ describe("readClusterStatus() says", () => {
     expect(bad).toContainEqual([
       "wrong",
       "mounts/pki/k8s",
-      "is of type kv version 2, and has to be pki",
+      "is of type kv version 2, but has to be pki",
       "move mounts/pki/k8s elsewhere",
     ]);
     expect(bad).toContainEqual([
       "wrong",
       "setup-mounts",
-      "mount mounts/pki/k8s is of type kv version 2, and has to be pki",
+      "mount mounts/pki/k8s is of type kv version 2, but has to be pki",
       "move that mount elsewhere, or choose another cluster id",
     ]);
   });
@@ -355,8 +356,8 @@ describe("readClusterStatus() says", () => {
       ],
     });
     await admin.write("inits/secrets/init_token_master", { other: master });
-    const words = "secret inits/secrets/init_token_master stands without its field init_token";
-    const mend = "remove that secret, or give it the field";
+    const words = "secret inits/secrets/init_token_master lacks its field init_token";
+    const mend = "remove that secret, or add the field";
     expect((await findings(cluster)).bad).toEqual([
       ["wrong", "write-roles", words, mend],
       ["wrong", "init token etcd", "the server does not know it", "write-roles inits"],
@@ -383,7 +384,7 @@ describe("readClusterStatus() says", () => {
       ["etcd", "master", "worker", "all"].map((role) => [
         "due",
         `init token ${role}`,
-        "less than a third of its life is left",
+        "less than a third of its lifetime is left",
         "write-roles ending",
       ]),
     );

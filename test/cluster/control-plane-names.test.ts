@@ -1,6 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
-import { controlPlaneName, takesInServices } from "../../lib/cluster/control-plane-names.ts";
+import { controlPlaneName, matchesServices } from "../../lib/cluster/control-plane-names.ts";
 
 const names = [
   "system:kube-controller-manager",
@@ -41,7 +41,7 @@ describe("controlPlaneName()", () => {
   });
 });
 
-describe("takesInServices()", () => {
+describe("matchesServices()", () => {
   test.each([
     "svc",
     "*.svc",
@@ -52,10 +52,10 @@ describe("takesInServices()", () => {
     "*.cluster.local",
     "web.svc.example.com",
     "*.SVC",
-  ])("of %s is true", (pattern) => expect(takesInServices(pattern)).toBe(true));
+  ])("of %s is true", (pattern) => expect(matchesServices(pattern)).toBe(true));
 
   test.each(["svc-1", "*.example.com", "a.svcs", "svc*.example.com", "*.local.example.com"])(
     "of %s is false",
-    (pattern) => expect(takesInServices(pattern)).toBe(false),
+    (pattern) => expect(matchesServices(pattern)).toBe(false),
   );
 });

@@ -71,7 +71,7 @@ describe("the secrets of a cluster", () => {
     const before = await admin.find(path);
     await admin.write(path, { theirs: "x" });
     await admin.remove(policy);
-    await expect(repair("write-roles")).rejects.toThrow(`secret ${path} stands without its field ${field}`);
+    await expect(repair("write-roles")).rejects.toThrow(`secret ${path} lacks its field ${field}`);
     expect(await admin.find(path)).toEqual({ theirs: "x" });
     expect(await admin.read(policy)).toBeUndefined();
     await admin.write(path, before);

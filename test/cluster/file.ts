@@ -5,7 +5,7 @@ import { locationOf, parseToml } from "../../lib/toml/parse.ts";
 export function clusterFile(text: string): ClusterFile {
   return readClusterFile(
     {
-      what: "a cluster's file",
+      what: "a cluster file",
       values: parseToml(text, "cluster.toml"),
       location: (field, within) => locationOf(field, text, "cluster.toml", within),
     },

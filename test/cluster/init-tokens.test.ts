@@ -84,7 +84,7 @@ describe("init tokens whose ids are chosen", () => {
     await admin.write("auth/token/create-orphan", { id: "of-another", policies: ["another"] });
     relay.reset();
     const failure = await run("write-roles", client, cluster).catch((error: unknown) => error);
-    expect(failure).toMatchObject({ exitCode: 78 });
+    expect(failure).toMatchObject({ kind: "config" });
     expect(String(failure)).not.toContain("of-another");
     expect(writes()).toEqual([]);
     expect(await admin.list("foreign/secrets")).toEqual(["service-accounts"]);
@@ -115,7 +115,7 @@ describe("an init token whose chosen id the server does not know any more", () =
     const failure = await failureOf(() => again);
     expect(failure.kind).toBe("config");
     expect(failure.message).toBe(
-      "--init-token-worker is the id of a token that the server does not know any more: it was revoked, or expired",
+      "--init-token-worker is the id of a token that the server no longer knows: it expired or was revoked",
     );
     expect(writes()).toEqual([]);
     expect(await areAlive("leaked")).toEqual([false]);
@@ -168,7 +168,7 @@ describe("an init token that is rotated", () => {
       run("write-roles", client, rotating({ initTokens: { worker: "mine" } })),
     );
     expect(failure.message).toBe(
-      "--init-token-worker is the id that --rotate-init-token worker is to replace",
+      "--init-token-worker is the id that --rotate-init-token worker has to replace",
     );
     expect(writes()).toEqual([]);
     expect(await areAlive("mine")).toEqual([true]);

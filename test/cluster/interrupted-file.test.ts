@@ -1,7 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import { type Cluster, defineCluster } from "../../lib/cluster/cluster.ts";
 import { pkiMounts } from "../../lib/cluster/mounts.ts";
-import type { FileChoice } from "../../lib/cluster/setup.ts";
+import type { FileChoice } from "../../lib/cluster/setup-plan.ts";
 import { devServer } from "../support/dev-server.ts";
 import { isWrite, startRelay } from "../support/relay.ts";
 import { api } from "./api.ts";

@@ -28,7 +28,7 @@ test("one whose id differs in the capital alone is refused, since the server wou
     const { kind, message, hint } = await failureOf(() => run(half, client, defineCluster("demo")));
     expect({ kind, message, hint }).toEqual({
       kind: "config",
-      message: "clusters demo and Demo would share their policies, whose names have no capitals",
+      message: "clusters demo and Demo would share their policies, since policy names have no capitals",
       hint: "nothing was changed; choose another cluster id",
     });
   };

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import { type Cluster, defineCluster } from "../../lib/cluster/cluster.ts";
 import { setupPolicy, teardownPolicy } from "../../lib/cluster/needed-policy.ts";
-import { type FileChoice, planMounts, planRoles, planSetup } from "../../lib/cluster/setup.ts";
+import { type FileChoice, planMounts, planRoles, planSetup } from "../../lib/cluster/setup-plan.ts";
 import { planTeardown } from "../../lib/cluster/teardown.ts";
 import type { VaultClient } from "../../lib/vault/client.ts";
 import { relayedServer } from "../support/dev-server.ts";

@@ -1,7 +1,7 @@
 import type { Cluster } from "../../lib/cluster/cluster.ts";
 import { pkiMounts, secretsMount } from "../../lib/cluster/mounts.ts";
 import type { Change } from "../../lib/cluster/plan.ts";
-import { type FileChoice, planMounts, planRoles } from "../../lib/cluster/setup.ts";
+import { type FileChoice, planMounts, planRoles } from "../../lib/cluster/setup-plan.ts";
 import { createVaultClient, type VaultClient } from "../../lib/vault/client.ts";
 import type { Api } from "./api.ts";
 

@@ -278,11 +278,11 @@ describe("what a cluster was set up with", () => {
   });
 
   test.each([
-    [{ surplus: 1 }, "surplus is not a field of a cluster's file"],
-    [{ "\u001b[2J": 1 }, '"\\u001b[2J" is not a field of a cluster\'s file'],
+    [{ surplus: 1 }, "surplus is not a field of a cluster file"],
+    [{ "\u001b[2J": 1 }, '"\\u001b[2J" is not a field of a cluster file'],
     [
       { pki_roles: [{ mount: "k8s", name: "kubelet" }] },
-      "pki_roles[0].name can't be kubelet: every cluster has that role in k8s",
+      "pki_roles[0].name can't be kubelet: that role is built into k8s",
     ],
   ])("stops every run where it is %j, before anything is changed", async (values, words) => {
     await admin.write("spoilt/secrets/cluster-file-roles", values);
@@ -293,7 +293,7 @@ describe("what a cluster was set up with", () => {
         kind: "config",
         message: `secret spoilt/secrets/cluster-file-roles: ${words}`,
       });
-      expect(hint).toBe("nothing was changed; mend that secret, or remove it and give --config");
+      expect(hint).toBe("nothing was changed; fix that secret, or remove it and give --config");
       expect(relay.writes()).toEqual([]);
     }
     await admin.remove("spoilt/secrets/cluster-file-roles");
@@ -341,9 +341,9 @@ describe("a file of an earlier version, whose kubelet_domains take in the contro
     expect({ kind, message, hint }).toEqual({
       kind: "config",
       message:
-        `secret ${stored}: kubelet_domains names "s*", which allows system:kube-controller-manager, a name of the ` +
+        `secret ${stored}: kubelet_domains has "s*", which allows system:kube-controller-manager, a name of the ` +
         "control plane: write it like *.nodes.example.com",
-      hint: "nothing was changed; give --config with a file that is right, or --narrow",
+      hint: "nothing was changed; give --config with a correct file, or --narrow",
     });
     expect(relay.writes()).toEqual([]);
   });

@@ -264,8 +264,8 @@ describe("a teardown leaves, with a word,", () => {
     }
     const { teardown, removed } = await tearDown(client, cluster);
     expect(teardown.kept.map(({ resource, why }) => [resource.path, why])).toEqual([
-      ["types/secrets", "mount types/secrets is of type kv version 2, and has to be generic (kv version 1)"],
-      ["types/pki/k8s", "mount types/pki/k8s is of type kv version 2, and has to be pki"],
+      ["types/secrets", "mount types/secrets is of type kv version 2, but has to be generic (kv version 1)"],
+      ["types/pki/k8s", "mount types/pki/k8s is of type kv version 2, but has to be pki"],
     ]);
     // The init tokens, whose ids are gone.
     expect(teardown.otherTokens).toBe(4);
@@ -290,7 +290,7 @@ describe("a teardown leaves, with a word,", () => {
     const { teardown, removed } = await tearDown(client, cluster);
     const kept = new Set(teardown.kept.map(({ why }) => why));
     expect(kept).toEqual(
-      new Set(["clusters Case and case would share their policies, whose names have no capitals"]),
+      new Set(["clusters Case and case would share their policies, since policy names have no capitals"]),
     );
     expect(teardown.kept.map(({ resource }) => resource.path).sort()).toEqual(
       Object.keys(before.policies).filter((name) => name.startsWith("case/")),
@@ -314,9 +314,9 @@ describe("a teardown leaves, with a word,", () => {
     await admin.write("own/secrets/init_token_all", { other: "x" });
     const { teardown } = await tearDown(clientOf(server.address, ids[0] ?? ""), cluster);
     expect(teardown.kept.map(({ resource, why }) => [resource.path, why])).toEqual([
-      ["own-all", "secret own/secrets/init_token_all stands without its field init_token"],
-      ["own-worker", "it is the token of this run"],
-      ["own-etcd", "the init token of own/secrets/init_token_etcd holds other policies, too: everything"],
+      ["own-all", "secret own/secrets/init_token_all lacks its field init_token"],
+      ["own-worker", "it is the token that this run uses"],
+      ["own-etcd", "the init token of own/secrets/init_token_etcd also holds other policies: everything"],
     ]);
     for (const id of ids) expect(await admin.as(id).read("auth/token/lookup-self")).toBeDefined();
   });

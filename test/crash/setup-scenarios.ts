@@ -1,7 +1,7 @@
 import { defineCluster } from "../../lib/cluster/cluster.ts";
 import { pkiMounts } from "../../lib/cluster/mounts.ts";
 import { findToken } from "../../lib/cluster/server-view.ts";
-import { planMounts, planRoles } from "../../lib/cluster/setup.ts";
+import { planMounts, planRoles } from "../../lib/cluster/setup-plan.ts";
 import type { VaultClient } from "../../lib/vault/client.ts";
 import { writeSecret } from "../../lib/vault/kv.ts";
 import { hasDefaultIssuer, listIssuers } from "../../lib/vault/pki.ts";

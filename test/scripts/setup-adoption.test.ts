@@ -183,7 +183,7 @@ describe("a mount that stands in the way", () => {
         code: 78,
         stdout: "",
         stderr:
-          `setup-mounts: mount ${id}/${path} is of type ${name}, and has to be ${kind}\n` +
+          `setup-mounts: mount ${id}/${path} is of type ${name}, but has to be ${kind}\n` +
           "  nothing was changed; move that mount elsewhere, or choose another cluster id\n",
       });
       expect(relay.writes()).toEqual([]);

@@ -116,7 +116,7 @@ describe("a set-up with --config", () => {
       expect({ code, stdout, writes }).toEqual({ code: 64, stdout: "", writes: 0 });
       expect(stderr).toBe(
         `vault-helper setup-mounts: --max-validity-ca (20y) differs from max_validity_ca in ${name} (30y)\n` +
-          "  nothing was changed; leave the flag out, or write what it says to the file\n",
+          "  nothing was changed; leave the flag out, or change the file\n",
       );
       const same = await say("setup-mounts", "--max-validity-ca=30y", ...words);
       expect({ code: same.code, writes: same.writes }).toEqual({ code: 0, writes: 0 });
@@ -149,7 +149,7 @@ describe("a file that can't be taken is told before the server is asked:", () =>
       "\nids = 1",
       ["--config=it.toml", "demo"],
       78,
-      "it.toml:2: ids is not a field of a cluster's file",
+      "it.toml:2: ids is not a field of a cluster file",
     ],
     [
       "a bad value",
@@ -163,7 +163,7 @@ describe("a file that can't be taken is told before the server is asked:", () =>
       'id = "demo"',
       ["--config=it.toml", "other"],
       64,
-      "it.toml is of cluster demo, not of other",
+      "it.toml is for cluster demo, not for other",
     ],
     ["without an id", "", ["--config=it.toml"], 64, "<cluster> is missing"],
     ["none, and no id", "", [], 64, "<cluster> is missing"],

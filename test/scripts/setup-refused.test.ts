@@ -18,7 +18,7 @@ describe("write-roles before setup-mounts", () => {
       code: 78,
       stdout: "",
       stderr:
-        `write-roles: cluster early has not all of its mounts (missing: ${paths})\n` +
+        `write-roles: cluster early lacks some of its mounts: ${paths}\n` +
         "  run setup-mounts early first\n",
     });
     expect(relay.passed).toEqual([{ method: "GET", path: "sys/mounts" }]);
@@ -32,7 +32,7 @@ describe("write-roles before setup-mounts", () => {
       expect(code).toBe(78);
       if (flag === "--json") expect(JSON.parse(stdout)).toMatchObject({ error: { exitCode: 78 } });
       else expect(stdout).toBe("");
-      expect(stderr).toContain("cluster part has not all of its mounts (missing: part/pki/etcd-k8s)\n");
+      expect(stderr).toContain("cluster part lacks some of its mounts: part/pki/etcd-k8s\n");
     }
   });
 });

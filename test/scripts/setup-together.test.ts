@@ -1,7 +1,7 @@
 import { expect, test } from "bun:test";
 import { defineCluster } from "../../lib/cluster/cluster.ts";
 import type { Change } from "../../lib/cluster/plan.ts";
-import { planMounts, planRoles } from "../../lib/cluster/setup.ts";
+import { planMounts, planRoles } from "../../lib/cluster/setup-plan.ts";
 import { readSecret } from "../../lib/vault/kv.ts";
 import { listIssuers } from "../../lib/vault/pki.ts";
 import { api } from "../cluster/api.ts";

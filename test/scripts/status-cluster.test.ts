@@ -160,7 +160,7 @@ describe("status CLUSTER", () => {
     const { code, rows, summary } = await status();
     expect(code).toBe(2);
     expect(rows.slice(0, 2)).toEqual([
-      "due | issuer demo/pki/k8s next | can sign 3d 2h more; refused: admin (1y), kube-apiserver, kube-controller-manager, kube-proxy, kube-scheduler, kubelet (30d)",
+      "due | issuer demo/pki/k8s next | has 3d 2h left; refuses certificates of admin (1y), kube-apiserver, kube-controller-manager, kube-proxy, kube-scheduler, kubelet (30d)",
       "due | write-roles | would make 1 change (policy 1)",
     ]);
     expect(summary).toBe(

@@ -134,7 +134,7 @@ describe("teardown", () => {
     await admin.write(place, { init_token: "of-more" });
     const { lines } = await run("--dry-run", "demo");
     expect(lines).toContain(
-      `leave init token demo-worker: the init token of ${place} holds other policies, too: \ufffd[2j\ufffdremoved`,
+      `leave init token demo-worker: the init token of ${place} also holds other policies: \ufffd[2j\ufffdremoved`,
     );
     await admin.write(place, stored);
     await admin.write("auth/token/revoke", { token: "of-more" });

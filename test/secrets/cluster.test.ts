@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "bun:test";
 import { defineCluster } from "../../lib/cluster/cluster.ts";
 import { pkiMounts } from "../../lib/cluster/mounts.ts";
-import { planRoles } from "../../lib/cluster/setup.ts";
+import { planRoles } from "../../lib/cluster/setup-plan.ts";
 import { randomHex } from "../../lib/host/durable.ts";
 import { writeSecret } from "../../lib/vault/kv.ts";
 import { enableMount } from "../../lib/vault/sys.ts";

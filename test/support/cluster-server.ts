@@ -1,5 +1,5 @@
 import { defineCluster, type HostRole } from "../../lib/cluster/cluster.ts";
-import { planMounts, planRoles } from "../../lib/cluster/setup.ts";
+import { planMounts, planRoles } from "../../lib/cluster/setup-plan.ts";
 import { startServer } from "../../lib/server/start-server.ts";
 import { createVaultClient, type VaultClient } from "../../lib/vault/client.ts";
 import { readSecret, writeSecret } from "../../lib/vault/kv.ts";

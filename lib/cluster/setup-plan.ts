@@ -18,25 +18,25 @@ import { pkiRoleRights, requireMounts, rightsResources } from "./role-resources.
 import { createServerView, type ServerView } from "./server-view.ts";
 import { readStoredFile, storedFileResource } from "./stored-file.ts";
 
-/** Which file a set-up goes by. */
+/** The cluster file that a set-up uses. */
 export interface FileChoice {
-  /** The one that was given. @default the one that the cluster was set up with before, if it was */
+  /** A file that was given. @default the stored file of an earlier set-up, if there is one */
   readonly file?: ClusterFile | undefined;
-  /** Go by none, whatever the cluster was set up with before. @default false */
+  /** Use no file, not even the stored one. @default false */
   readonly narrow?: boolean | undefined;
 }
 
-/** A cluster's set-up or one half of it, planned: nothing is written before `apply`. */
-export interface Setup {
+/** The plan of a cluster's set-up, or of one half of it. Nothing is written before `apply`. */
+export interface SetupPlan {
   readonly changes: readonly Change[];
-  /** Which file it goes by; undefined for none. */
+  /** Where the cluster file came from; undefined if none is used. */
   readonly file: FileSource | undefined;
   /**
-   * Makes the changes, then renews what has to be kept alive.
+   * Makes the changes, then renews the init tokens that already existed.
    *
-   * @throws Failure (permission), before anything is changed, that names each right that the token lacks
-   * @param onDone told of each change once it is made
+   * @param onDone called after each change
    * @returns the init tokens that were renewed
+   * @throws Failure (permission) that names each missing right; nothing is changed then
    */
   apply(onDone: (change: Change) => void): Promise<readonly InitTokenRenewal[]>;
 }
@@ -46,63 +46,63 @@ type FileSource = "given" | "stored";
 /**
  * Plans the mounts and CAs of a cluster.
  *
- * @throws Failure (config) where a mount of another type stands in the way; (usage) where a flag says other
- *   than the file; VaultError
+ * @throws Failure (config) if a mount of another type is in the way; (usage) if a flag differs from the file;
+ *   VaultError
  */
 export async function planMounts(
   client: VaultClient,
   cluster: Cluster,
   choice: FileChoice = {},
-): Promise<Setup> {
+): Promise<SetupPlan> {
   const half = await planHalf(createServerView(client), cluster, "mounts", choice);
-  return setupOf(client, cluster, half, async () => []);
+  return withApply(client, cluster, half, async () => []);
 }
 
 /**
  * Plans the PKI roles, secrets, policies, token roles and init tokens of a cluster.
  *
- * @throws Failure (config) where the mounts are missing, or an init token stands that is not the one asked
- *   for; (usage) where a flag says other than the file; VaultError
+ * @throws Failure (config) if mounts are missing, or an init token exists with another id than the given one; (usage)
+ *   if a flag differs from the file; VaultError
  */
 export async function planRoles(
   client: VaultClient,
   cluster: Cluster,
   choice: FileChoice = {},
-): Promise<Setup> {
+): Promise<SetupPlan> {
   const view = createServerView(client);
   await requireMounts(view, cluster);
   const half = await planHalf(view, cluster, "roles", choice);
-  return setupOf(client, cluster, half, () => renewInitTokens(view, cluster));
+  return withApply(client, cluster, half, () => renewInitTokens(view, cluster));
 }
 
 /**
- * Plans both halves as one: where mounts are missing, what goes into them is to be made, too.
+ * Plans both halves together. Missing mounts are planned with their contents.
  *
- * @throws Failure (config) where a mount of another type stands in the way, or an init token that is not the
- *   one asked for; (usage) where a flag says other than the file; VaultError
+ * @throws Failure (config) if a mount of another type is in the way, or an init token exists with another id than the
+ *   given one; (usage) if a flag differs from the file; VaultError
  */
 export async function planSetup(
   client: VaultClient,
   cluster: Cluster,
   choice: FileChoice = {},
-): Promise<Setup> {
+): Promise<SetupPlan> {
   const view = createServerView(client);
-  // One after the other: a mount of another type is refused before anything in it is asked for.
+  // One after the other, so that a mount of another type is refused before its contents are read.
   const mounts = await planHalf(view, cluster, "mounts", choice);
   const roles = await planHalf(view, cluster, "roles", choice);
   const both = { changes: [...mounts.changes, ...roles.changes], file: mounts.file ?? roles.file };
-  return setupOf(client, cluster, both, () => renewInitTokens(view, cluster));
+  return withApply(client, cluster, both, () => renewInitTokens(view, cluster));
 }
 
-type Planned = Pick<Setup, "changes" | "file">;
+type Planned = Pick<SetupPlan, "changes" | "file">;
 
-/** @param renew what is done once the changes are made */
-function setupOf(
+/** @param renew called once the changes are made */
+function withApply(
   client: VaultClient,
   cluster: Cluster,
   planned: Planned,
-  renew: () => ReturnType<Setup["apply"]>,
-): Setup {
+  renew: () => ReturnType<SetupPlan["apply"]>,
+): SetupPlan {
   return {
     ...planned,
     async apply(onDone) {
@@ -124,7 +124,7 @@ async function planHalf(
   refuseNamesake(cluster, (await view.mounts()).keys());
   const isFormer = file !== undefined || narrow === true;
   const stored = await readStoredFile(view, cluster, half, isFormer);
-  // Without a file and with nothing said, what the cluster was set up with is what it should be.
+  // Without a file and without --narrow, the stored file still applies.
   const used = file ?? (isFormer ? undefined : stored);
   const wanted = used === undefined ? cluster : withFile(cluster, used);
   const part = used?.parts[half] ?? {};
@@ -133,12 +133,12 @@ async function planHalf(
   const resources =
     half === "mounts"
       ? afterSecretsMount(mountResources(wanted), cluster, kept)
-      : // Roles go before it is forgotten that they were ours.
+      : // Roles are deleted before the stored file forgets that set-up made them.
         [
           ...droppedRoles(wanted, stored),
           ...kept,
           ...rightsResources(wanted),
-          // Just before their successors are made: hosts find none for a moment alone.
+          // Right before the new ones are made, so that hosts lack an init token only for a moment.
           ...rotatedInitTokens(wanted),
           ...initTokenResources(wanted),
         ];
@@ -148,7 +148,9 @@ async function planHalf(
   };
 }
 
-/** What is kept comes before all that it speaks of: a run without the file goes on where one with it stopped. */
+/**
+ * Puts the stored file before everything that depends on it. A run without `--config` can then finish a stopped one.
+ */
 function afterSecretsMount(
   resources: readonly Resource[],
   cluster: Cluster,
@@ -160,7 +162,7 @@ function afterSecretsMount(
   return [...resources.filter(isSecrets), ...kept, ...resources.filter((it) => !isSecrets(it))];
 }
 
-/** The roles of the file before that the cluster no longer has. */
+/** The PKI roles of the stored file that the cluster no longer has. */
 function droppedRoles(cluster: Cluster, stored: ClusterFile | undefined): readonly Unwanted[] {
   const wanted = cluster.pkiRoles.map((role) => pkiRolePath(cluster, role));
   return (stored?.choices.pkiRoles ?? [])
