@@ -186,7 +186,7 @@ function findDues(
       : [
           `has ${formatDuration(leftSeconds)} left; ${effect(behavior)} certificates of ${byValidity.join(", ")}`,
         ]),
-    ...(leftSeconds < tenth ? ["less than a tenth of its validity is left"] : []),
+    ...(leftSeconds < tenth ? ["less than a tenth of its lifetime is left"] : []),
   ];
 }
 

@@ -184,11 +184,11 @@ describe("readClusterStatus() says of an issuer", () => {
     await admin.remove(`${mount}/roles/any`);
   });
 
-  test("that less than a tenth of its validity is left, even if it can still sign every role in full", async () => {
+  test("that less than a tenth of its lifetime is left, even if it can still sign every role in full", async () => {
     await replace({ ttl: "960h", not_before_duration: "9000h" });
     expect(await findings(cluster)).toEqual({
       state: "due",
-      bad: [["due", `issuer ${mount}`, "less than a tenth of its validity is left", rotate(mount)]],
+      bad: [["due", `issuer ${mount}`, "less than a tenth of its lifetime is left", rotate(mount)]],
     });
   });
 
