@@ -26,13 +26,13 @@ export interface KnownOfHost {
   readonly failureKindOf: (exitCode: number) => FailureKind | undefined;
 }
 
-/** What the server's answer may lead to, or what is not known at all: nothing on this host shows whether it lasts. */
+/** Failures that come from the server's answer or from an unknown cause: nothing on this host shows whether they last. */
 const unseen: readonly FailureKind[] = ["data", "unavailable", "internal", "permission"];
 
 /**
- * Whether nothing that is known would have a unit's next run fail as its last one did: the server, the host's token and
- * its configuration are well, and so is what the unit keeps. After a failure that only the next run can tell of, what
- * it keeps has to be without a fault, or somebody has changed the configuration since.
+ * Whether the cause of a unit's failed run seems to be fixed. The server, the host's token, its configuration and what the
+ * unit renews must be in order. If nothing on the host can show whether the cause lasts, the unit's certificates must be
+ * without any finding, or somebody must have changed the configuration since.
  */
 export function isCauseGone({ unit, at, exitCode }: FailedRun, known: KnownOfHost): boolean {
   if (known.sandbox.some(({ units }) => units.includes(unit.id))) return false;
@@ -44,14 +44,14 @@ export function isCauseGone({ unit, at, exitCode }: FailedRun, known: KnownOfHos
   if (!isForToken && known.manifests.length > 0) return false;
   const files = new Set(loaded.filter((one) => runsManifest(unit, one)).map(({ file }) => file));
   const kept = isForToken ? [token] : certificates.filter(({ manifest = "" }) => files.has(manifest));
-  // It does what nobody here knows of.
+  // What it does is unknown here.
   if (kept.length === 0) return false;
   if (kept.every(({ state }) => state === "ok")) return true;
   const kind = exitCode === undefined ? undefined : known.failureKindOf(exitCode);
-  // From 200 on they are the manager's own.
+  // From 200 on, exit codes are the service manager's own.
   const isUnseen =
     exitCode !== undefined && (exitCode >= 200 || (kind !== undefined && unseen.includes(kind)));
-  // The manager tells whole seconds.
+  // The service manager gives whole seconds.
   return !isUnseen || (at !== undefined && lastChangeMs(known) >= at.getTime() + 1000);
 }
 

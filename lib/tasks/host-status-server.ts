@@ -9,16 +9,16 @@ import { lookupSelf, type TokenInfo } from "../vault/token.ts";
 import { isUnknownToken } from "../vault/unknown-token.ts";
 
 export interface ServerStatus extends Finding {
-  /** Undefined where it was not asked. */
+  /** Undefined if it was not asked. */
   readonly address: string | undefined;
 }
 
 export interface ClockStatus extends Finding {
-  /** How far the server's clock is ahead of this host's, in whole seconds; undefined where it did not answer. */
+  /** How far the server's clock is ahead of this host's, in whole seconds; undefined if it did not answer. */
   readonly aheadSeconds: number | undefined;
 }
 
-/** What the server said. What it was not asked, or did not get to, is undefined. */
+/** The server's answers; undefined for each that was not asked for or did not come. */
 export interface Answers {
   readonly server: ServerStatus;
   readonly clock: ClockStatus;
@@ -31,8 +31,8 @@ export interface Answers {
 const notAsked: Finding = { state: "unknown", reasons: ["not asked"] };
 
 /**
- * Asks the server for the token, and for each CA: one request each, one after the other, so that they
- * share one connection. Reads alone: nothing is renewed. Once it is away it is asked nothing more.
+ * Asks the server about the token and about each CA: one request each, one after the other, so that they share a
+ * connection. It only reads, and renews nothing. Once the server is away, it asks nothing more.
  *
  * @param connect undefined asks no server
  */
@@ -71,7 +71,7 @@ export async function askServer(
   };
 }
 
-/** What the server says against one request; throws where it is away, as it will be for the next one. */
+/** A refusal is an answer. A server that is away throws: it will be away for the next request as well. */
 async function answerOf<T>(ask: () => Promise<T>): Promise<T | Failure> {
   try {
     return await ask();
@@ -85,7 +85,7 @@ function isAway({ serverErrors, kind }: VaultError): boolean {
   return serverErrors === undefined || kind === "temporary";
 }
 
-/** "unknown" where the server does not know it. */
+/** "unknown" if the server does not know it. */
 async function readToken(client: VaultClient, token: string): Promise<Answers["token"]> {
   const found = await answerOf(() => lookupSelf(client, token));
   return (await isUnknownToken(client, token, found)) ? "unknown" : found;

@@ -37,9 +37,9 @@ export interface HostStatusOptions {
   readonly configDir: string;
   /** A host without manifests has no such folder. */
   readonly isConfigDirOptional: boolean;
-  /** Of certificates that no manifest speaks of. */
+  /** Of certificates without a manifest. */
   readonly destinations: readonly string[];
-  /** Files that the host's file of variables names: CA, client certificate and alike. */
+  /** Files that are named in the host's file of variables, such as the CA. */
   readonly namedFiles?: readonly NamedFile[] | undefined;
   /** Why the host's file of variables is not used. */
   readonly configFailure?: Failure | undefined;
@@ -53,7 +53,7 @@ interface HookStatus extends Finding {
   readonly manifests: readonly string[];
 }
 
-/** All that can be told of a host. */
+/** All that is known of a host. */
 export interface HostStatus {
   /** The worst of all below. */
   readonly state: State;

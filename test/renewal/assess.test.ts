@@ -36,8 +36,8 @@ async function reasons(set: Texts, request: CertificateRequest = asked, now = ne
 
 const renamed = (more: Partial<Names>): CertificateRequest => ({ ...asked, names: { ...names, ...more } });
 
-describe("assess() has no reason to issue", () => {
-  test("where all is as asked, in a set of ours or in plain files", async () => {
+describe("assess() finds nothing due", () => {
+  test("if everything is as asked for, in a set of ours or in plain files", async () => {
     expect(await reasons(ours)).toEqual([]);
     expect(await reasons(plain)).toEqual([]);
     expect((await assessTexts(ours, asked, bothAt())).certificate?.commonName).toBe("etcd-1");
@@ -47,7 +47,7 @@ describe("assess() has no reason to issue", () => {
     expect(await reasons(ours, asked, after(19.99))).toEqual([]);
   });
 
-  test("for another order, case or way to write the same names", async () => {
+  test("if the same names come in another order, case or notation", async () => {
     const same = renamed({
       dnsNames: ["ETCD-1.example.COM", "etcd-1.example.com"],
       ipAddresses: ["FD00:0::1", "10.0.0.1"],
@@ -56,12 +56,12 @@ describe("assess() has no reason to issue", () => {
     expect(await reasons(plain, same)).toEqual([]);
   });
 
-  test("where the CA file holds others, too", async () => {
+  test("if the CA file holds more CAs", async () => {
     const more = createCa("/CN=other").pem;
     expect(await reasons({ ...ours, ca: more + ca.pem })).toEqual([]);
   });
 
-  test("where the role gave other names than those asked for, and this set was made by asking the same", async () => {
+  test("if the role gave other names, and the same was asked for then", async () => {
     const granted = ca.sign(key, {
       commonName: "etcd-1",
       organisations: ["role's own"],
@@ -76,17 +76,17 @@ describe("assess() has no reason to issue", () => {
     expect(await reasons(set)).toEqual([]);
   });
 
-  test("where plain files hold the common name as a host name, as the server adds it", async () => {
+  test("if the server added the common name to the host names of plain files", async () => {
     const added = ca.sign(key, { ...names, dnsNames: [...names.dnsNames, "etcd-1"] });
     expect(await reasons({ ...plain, certificate: added })).toEqual([]);
   });
 
-  test("where the key is of the type asked for", async () => {
+  test("if the key has the type that is asked for", async () => {
     expect(await reasons(ours, { ...asked, keyType: { type: "ec", bits: 256 } })).toEqual([]);
   });
 });
 
-describe("assess() gives a reason to issue", () => {
+describe("assess() says why a certificate is due", () => {
   const other = opensslEcKey("P-256");
   const namesake = createCa();
   const cases: ReadonlyArray<
@@ -148,14 +148,14 @@ describe("assess() gives a reason to issue", () => {
     expect(await reasons(plain, renamed(more))).toEqual(["the names are not those asked for"]);
   });
 
-  test("for an organisation less in a set of ours; in plain files it may be the role's own", async () => {
+  test("for a missing organisation in a set of ours; in plain files it may come from the role", async () => {
     expect(await reasons(ours, renamed({ organisations: [] }))).toEqual([
       "the names are not those asked for",
     ]);
     expect(await reasons(plain, renamed({ organisations: [] }))).toEqual([]);
   });
 
-  test("when a third of the lifetime is left, and when it is over", async () => {
+  test("when a third of the lifetime is left, and when it has expired", async () => {
     expect(await reasons(ours, asked, dueAt(leaf, callPolicy("never")))).toEqual([
       "less than a third of its lifetime is left",
     ]);
@@ -165,7 +165,7 @@ describe("assess() gives a reason to issue", () => {
     expect(await reasons(ours, asked, after(30))).toEqual(["it has expired"]);
   });
 
-  test("each, where there are several", async () => {
+  test("with every reason, if there are several", async () => {
     const set = { ...ours, ca: namesake.pem, key: opensslRsaKey(2048) };
     const request = { ...renamed({ commonName: "b" }), keyType: { type: "ec", bits: 256 } } as const;
     expect(await reasons(set, request, after(31))).toEqual([
@@ -178,8 +178,8 @@ describe("assess() gives a reason to issue", () => {
   });
 });
 
-describe("assess() and the record of what was asked", () => {
-  test("one that speaks of another certificate says nothing: the certificate does", async () => {
+describe("assess() and the record of the request", () => {
+  test("compares with the certificate itself if the record is of another one", async () => {
     const elsewhere = requestRecord(
       renamed({ commonName: "b" }),
       readCertificates(ca.sign(key, names), "it")[0],
@@ -191,13 +191,13 @@ describe("assess() and the record of what was asked", () => {
   });
 
   test.each(["", "null", "[]", "{", '{"signPath":1}', '{"signPath":"a","certificate":"b","names":{}}'])(
-    "%j is taken for none",
+    "takes %j for no record",
     async (request) => {
       expect(await reasons({ ...ours, request })).toEqual([]);
     },
   );
 
-  test("holds no secret", () => {
+  test("finds no secret in it", () => {
     expect(JSON.parse(ours.request ?? "")).toEqual({
       signPath: asked.signPath,
       names,

@@ -37,14 +37,14 @@ function verified(certificate: string, root: string, intermediate: string): stri
 }
 
 describe("checkSigned()", () => {
-  test("takes a certificate that is all that was asked for", () => {
+  test("accepts a certificate that is what was asked for", () => {
     const { leaf, intermediates, authorities } = check(right);
     expect(leaf.pem).toBe(right.certificate);
     expect(intermediates).toEqual([]);
     expect(authorities.map((it) => it.pem)).toEqual([ca.pem]);
   });
 
-  test("takes more names than were asked for, and other ways to write them", () => {
+  test("accepts more names than were asked for, in any notation", () => {
     const more = { ...names, dnsNames: ["A.example.com", "etcd-1"], ipAddresses: ["FD00:0::1", "10.0.0.1"] };
     expect(check({ ...right, certificate: ca.sign(pem, more) }).leaf.dnsNames).toHaveLength(2);
   });
@@ -62,7 +62,7 @@ describe("checkSigned()", () => {
     }
   });
 
-  test("takes a CA that two roots have signed, and shows both of its certificates, in any order", () => {
+  test("accepts a CA that two roots have signed, and sends both of its certificates, in any order", () => {
     const roots = [createCa("/CN=one"), createCa("/CN=two")] as const;
     const [first, second] = [createCa("/CN=Int", roots[0]), roots[1]];
     const crossed = createCa("/CN=Int", second, first.key);
@@ -85,7 +85,7 @@ describe("checkSigned()", () => {
     }
   });
 
-  test("shows what leads from a new CA to the old one, and not the way back, where each signed the other", () => {
+  test("sends the way from a new CA to the old one, and not the way back, if each signed the other", () => {
     const [old, next] = [createCa("/CN=the CA"), createCa("/CN=the CA")];
     const [nextByOld, oldByNext] = [
       createCa("/CN=the CA", old, next.key),
@@ -99,7 +99,7 @@ describe("checkSigned()", () => {
     expect(verified(certificate, old.pem, nextByOld.pem)).toContain(": OK");
   });
 
-  test("refuses CAs that have signed each other, and nothing of the chain", async () => {
+  test("refuses CAs that signed each other, but nothing in the chain", async () => {
     const [one, two] = [createCa("/CN=one"), createCa("/CN=two")];
     const crossed = [createCa("/CN=one", two, one.key).pem, createCa("/CN=two", one, two.key).pem];
     for (const strangers of [crossed, [one.pem, ...crossed], [createCa("/CN=test CA").pem]]) {
@@ -111,7 +111,7 @@ describe("checkSigned()", () => {
     }
   });
 
-  test("refuses one whose CA has ended, for good", async () => {
+  test("refuses a certificate whose CA has ended: waiting does not help", async () => {
     const certificate = ca.sign(pem, names, 90);
     const later = new Date(Date.now() + 61 * 86_400_000);
     const failure = await failureOf(() => check({ ...right, certificate }, later));
@@ -156,13 +156,13 @@ describe("checkSigned()", () => {
       "lacks what was asked for: fd00::1",
     ],
   ];
-  test.each(refused)("refuses one %s", async (_name, signed, words) => {
+  test.each(refused)("refuses a certificate %s", async (_name, signed, words) => {
     const failure = await failureOf(() => check(signed));
     expect(failure.kind).toBe("data");
     expect(failure.message).toBe(`the certificate that the server signed ${words}`);
   });
 
-  test("refuses one that is over already, and points to the clock", async () => {
+  test("refuses a certificate that has already ended, and points to the clock", async () => {
     const failure = await failureOf(() => check(right, new Date(Date.now() + 31 * 86_400_000)));
     expect(failure.kind).toBe("data");
     expect(failure.message).toMatch(/ ended .*Z, before it began to be used$/);
@@ -179,7 +179,7 @@ describe("checkSigned()", () => {
     expect(checkSigned(right, key, names, { host, server }).leaf.pem).toBe(right.certificate);
   });
 
-  test("refuses one that is valid by neither clock, and says to try again if a clock was never set", async () => {
+  test("refuses a certificate that neither clock calls valid; to try again helps if a clock was never set", async () => {
     const cases: ReadonlyArray<readonly [host: Date, server: Date, code: FailureKind, words: string]> = [
       [days(-1), days(-2), "data", "in the future"],
       [days(-1), days(31), "data", "and is valid by neither clock"],

@@ -26,14 +26,14 @@ const reasonsAt = async (set: Texts, days: number, wish = asked) =>
   (await assessTexts(set, wish, bothAt(new Date(leaf.notBefore.getTime() + days * day)))).reasons;
 
 describe("inspect() of files that were checked when they were put there", () => {
-  test("reads none of them again", async () => {
+  test("does not parse them again", async () => {
     const unreadable = recorded({ key: "no key", certificate: "no certificate", ca: "no CA" });
     expect(await reasonsAt(unreadable, 1)).toEqual([]);
     expect(await reasonsAt(unreadable, 25)).toEqual(["less than a third of its lifetime is left"]);
     expect(await reasonsAt(unreadable, 31)).toEqual(["it has expired"]);
   });
 
-  test("says the same as one who reads them", async () => {
+  test("says the same as if they were parsed", async () => {
     const wishes: readonly CertificateRequest[] = [
       asked,
       { ...asked, keyType: { type: "ed25519", bits: 256 } },
@@ -49,7 +49,7 @@ describe("inspect() of files that were checked when they were put there", () => 
     }
   });
 
-  test("gives the certificate to whom asks for more of it", async () => {
+  test("reads the certificate when more than its times is asked for", async () => {
     const found = (await assessTexts(recorded(real), asked, bothAt())).certificate;
     for (const part of [
       "pem",
@@ -66,7 +66,7 @@ describe("inspect() of files that were checked when they were put there", () => 
   });
 });
 
-describe("inspect() reads files again", () => {
+describe("inspect() parses files again", () => {
   const other = opensslEcKey("P-256");
   test.each([
     ["another key", { key: other }, ["the key belongs to another certificate"]],
@@ -81,7 +81,7 @@ describe("inspect() reads files again", () => {
       { certificate: certificate.slice(0, -40) },
       [expect.stringContaining("cut off")],
     ],
-  ])("that are not what was checked: %s", async (_, files, reasons) => {
+  ])("that differ from those that were checked: %s", async (_, files, reasons) => {
     expect(await reasonsAt({ ...recorded(real), ...files }, 1)).toEqual(reasons);
   });
 

@@ -56,7 +56,7 @@ describe("the server's CA", () => {
     }
   });
 
-  test("is asked for once, and then no more, where it is the same", async () => {
+  test("is asked for once if it is the same, and then not for a week", async () => {
     const { sign } = await makeMount(cluster);
     await using host = manifestHost(cluster);
     const manifest = host.manifest("it", sign);
@@ -68,7 +68,7 @@ describe("the server's CA", () => {
     expect(host.relay.writes()).toEqual([]);
   });
 
-  test("with a new certificate of its own is put in place without a new one for the host", async () => {
+  test("with a new certificate for the same key replaces the CA file alone", async () => {
     const { sign, reissueCa } = await makeMount(cluster);
     await using host = manifestHost(cluster);
     const manifest = host.manifest("it", sign, hook);
@@ -93,7 +93,7 @@ describe("the server's CA", () => {
     expect(treeOf(host.folder)).toEqual(tree);
   });
 
-  test("that is another gives the host a new certificate, with its key kept", async () => {
+  test("that is another one leads to a new certificate for the same key", async () => {
     const { sign, replaceCa } = await makeMount(cluster);
     await using host = manifestHost(cluster);
     const manifest = host.manifest("it", sign);
@@ -114,7 +114,7 @@ describe("the server's CA", () => {
     openssl(["verify", "-CAfile", `${manifest.destination}-ca.pem`, `${manifest.destination}.pem`]);
   });
 
-  test("may be another than the one that signs for a role, and is followed when it changes, once", async () => {
+  test("need not be the CA that signs for a role; a change of it is followed once", async () => {
     const { mount, sign, addIssuer, pin, replaceCa } = await makeMount(cluster);
     await pin(await addIssuer());
     await using host = manifestHost(cluster);
@@ -146,7 +146,7 @@ describe("the server's CA", () => {
     expect(outcomesOf(await host.run(renewed))).toEqual(["not due"]);
   });
 
-  test("was not noted by older versions: one new certificate for such a role is the last", async () => {
+  test("was not recorded by older versions: such a role gets one new certificate, and no more", async () => {
     const { sign, addIssuer, pin } = await makeMount(cluster);
     await pin(await addIssuer());
     await using host = manifestHost(cluster);
@@ -162,7 +162,7 @@ describe("the server's CA", () => {
     }
   });
 
-  test("may be missing where roles name theirs, and is an error where it went missing", async () => {
+  test("may be missing if roles name an issuer, and is an error if it went missing", async () => {
     const { mount, sign, addIssuer, pin } = await makeMount(cluster);
     await pin(await addIssuer());
     await using host = manifestHost(cluster);
@@ -176,7 +176,7 @@ describe("the server's CA", () => {
     expect(outcomesOf(await host.run(manifest))).toEqual(["not due"]);
   });
 
-  test("that comes while a certificate is signed signs that one, too", async () => {
+  test("that changes while a certificate is signed signs that certificate as well", async () => {
     const { mount, sign, replaceCa } = await makeMount(cluster);
     await using host = manifestHost(cluster, async ({ path }, _, pass) => {
       const answer = await pass();
@@ -192,7 +192,7 @@ describe("the server's CA", () => {
     expect(outcomesOf(await host.run(manifest))).toEqual(["not due"]);
   });
 
-  test("is the issuer's that a sign path names, and is followed there", async () => {
+  test("is that of the issuer in the sign path, if one is named there", async () => {
     const { mount, addIssuer } = await makeMount(cluster);
     const name = (issuer: string) => cluster.write(`${mount}/issuer/${issuer}`, { issuer_name: "own" });
     const first = await addIssuer();
@@ -215,7 +215,7 @@ describe("the server's CA", () => {
     expect(await look()).toEqual(["not due"]);
   });
 
-  test("that can't be told does not keep a certificate from being issued", async () => {
+  test("may be unknown: certificates are issued all the same", async () => {
     const { sign } = await makeMount(cluster);
     await using host = manifestHost(cluster, ({ path }) =>
       path.endsWith("/json") ? Response.json({ errors: ["internal"] }, { status: 500 }) : undefined,
@@ -224,7 +224,7 @@ describe("the server's CA", () => {
     expect(outcomesOf(await host.run(manifest))).toEqual(["issued"]);
   });
 
-  test("is looked at in the window only, since it may replace what stands", async () => {
+  test("is checked inside of the window only, since that may replace a certificate", async () => {
     const { sign, replaceCa } = await makeMount(cluster);
     await using host = manifestHost(cluster);
     const manifest = host.manifest("it", sign);
@@ -242,7 +242,7 @@ describe("the server's CA", () => {
     ]);
   });
 
-  test("that can't be had fails that certificate alone, and leaves it", async () => {
+  test("that can't be asked for fails its own certificate alone, and leaves it in place", async () => {
     const { sign } = await makeMount(cluster);
     await using host = manifestHost(cluster, ({ path }) =>
       path.endsWith("/json") ? Response.json({ errors: ["permission denied"] }, { status: 403 }) : undefined,

@@ -47,7 +47,7 @@ describe("a certificate is due", () => {
     ["nine-days-more-than-half", undefined],
     ["thirty-days-two-fifths", undefined],
     ["thirty-days-three-tenths", ["less than a third of its lifetime is left"]],
-  ])("by the part of its life that is left: %s", async (role, reasons) => {
+  ])("by the part of its lifetime that is left: %s", async (role, reasons) => {
     await using host = manifestHost(cluster);
     const manifest = host.manifest("it", sign(role));
     expect(outcomesOf(await host.run(manifest))).toEqual(["issued"]);
@@ -61,7 +61,7 @@ describe("a certificate is due", () => {
   test.each([
     ["nine-days-more-than-half", 1 / 2],
     ["thirty-days-two-fifths", 1 / 3],
-  ])("at the time that is told: %s", async (role, part) => {
+  ])("at the predicted time: %s", async (role, part) => {
     await using host = manifestHost(cluster);
     const manifest = host.manifest("it", sign(role));
     const [outcome] = await host.run(manifest);
@@ -70,7 +70,7 @@ describe("a certificate is due", () => {
     expect(outcome !== undefined && "issued" in outcome && outcome.issued.dueAt).toEqual(new Date(due));
   });
 
-  test("at each run, where it is to be renewed always", async () => {
+  test("at each run, if its manifest says so", async () => {
     await using host = manifestHost(cluster);
     const manifest = host.manifest("it", month, 'renew = "always"');
     for (let time = 0; time < 3; time++) expect(outcomesOf(await host.run(manifest))).toEqual(["issued"]);
@@ -78,7 +78,7 @@ describe("a certificate is due", () => {
     expect(host.relay.passed.filter(({ path }) => path === month).length).toBe(3);
   });
 
-  test("and too short-lived for a daily timer, which is told at each run", async () => {
+  test("and may end between two daily runs, as each run says", async () => {
     await using host = manifestHost(cluster);
     const [short, long] = [
       host.manifest("short", sign("two-days")),
@@ -96,7 +96,7 @@ describe("outside its window", () => {
   const { window, opens } = closedWindow();
   const closed = `window = "${window}"`;
 
-  test("a certificate that is due waits, nothing is asked or touched, and the time is told", async () => {
+  test("a due certificate waits: nothing is asked or touched, and the time is shown", async () => {
     await using host = manifestHost(cluster);
     const manifest = host.manifest("it", sign("thirty-days-fifth"), closed);
     expect(outcomesOf(await host.run(manifest))).toEqual(["issued"]);
@@ -113,7 +113,7 @@ describe("outside its window", () => {
     expect(await listDue([manifest])).toEqual([]);
   });
 
-  test("one with less than a tenth of its life left is replaced", async () => {
+  test("a certificate with less than a tenth of its lifetime left is replaced", async () => {
     await using host = manifestHost(cluster);
     const manifest = host.manifest("it", sign("thirty-days-last"), closed);
     await host.run(manifest);
@@ -128,7 +128,7 @@ describe("outside its window", () => {
       (it: string) => writeFileSync(`${it}-key.pem`, opensslEcKey("P-256")),
       "the key belongs to another certificate",
     ],
-  ])("one that is of no use is replaced: %s", async (_, spoil, reason) => {
+  ])("a certificate that is of no use is replaced: %s", async (_, spoil, reason) => {
     await using host = manifestHost(cluster);
     const manifest = host.manifest("it", month, closed);
     await host.run(manifest);
@@ -141,7 +141,7 @@ describe("outside its window", () => {
     ["another key is asked for", month, 'key_type = "ed25519"'],
     ["it is to be renewed always", month, 'renew = "always"'],
     ["another role is to sign it", sign("other"), ""],
-  ])("one waits, too, when %s", async (_, path, fields) => {
+  ])("a certificate also waits when %s", async (_, path, fields) => {
     await using host = manifestHost(cluster);
     await host.run(host.manifest("it", month));
     const waiting = host.manifest("it", path, `${fields}\n${closed}`);
@@ -153,7 +153,7 @@ describe("outside its window", () => {
 });
 
 describe("renewAll()", () => {
-  test("asks once for each that is due, and not at all for the others", async () => {
+  test("sends one request for each due certificate, and none for the others", async () => {
     await using host = manifestHost(cluster);
     const manifests = ["a", "b", "c"].map((name) => host.manifest(name, month));
     expect(outcomesOf(await host.run(...manifests))).toEqual(["issued", "issued", "issued"]);
@@ -166,7 +166,7 @@ describe("renewAll()", () => {
     expect([host.relay.passed, treeOf(host.folder)]).toEqual([[], before]);
   });
 
-  test("asks for all at the same time", async () => {
+  test("asks for all of them at the same time", async () => {
     let [now, most] = [0, 0];
     await using host = manifestHost(cluster, async (_, __, pass) => {
       most = Math.max(most, ++now);
@@ -194,7 +194,7 @@ describe("renewAll()", () => {
     expect(paths.toSorted()).toEqual([...once, sign("other"), month].toSorted());
   });
 
-  test("has one that fails leave the others done", async () => {
+  test("finishes the others if one fails", async () => {
     await using host = manifestHost(cluster, ({ path }) =>
       path.endsWith("other") ? Response.json({ errors: ["permission denied"] }, { status: 403 }) : undefined,
     );
@@ -214,7 +214,7 @@ describe("renewAll()", () => {
     ).toEqual(["a-ca.pem", "a-key.pem", "a.pem", "b-ca.pem", "b-key.pem", "b.pem"]);
   });
 
-  test("has a fault of ours in one leave the others done", async () => {
+  test("finishes the others if a fault of ours stops one", async () => {
     await using host = manifestHost(cluster);
     host.notes.push = () => {
       throw new TypeError("a bug");
@@ -228,7 +228,7 @@ describe("renewAll()", () => {
   });
 });
 
-test("listDue() tells of one that it can't look at, and of the others", async () => {
+test("listDue() reports a manifest that it can't judge, and judges the others", async () => {
   await using host = manifestHost(cluster);
   const [broken, fine] = [host.manifest("broken", month), host.manifest("fine", month)];
   await host.run(broken);

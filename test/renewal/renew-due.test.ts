@@ -13,7 +13,7 @@ afterAll(() => cluster[Symbol.asyncDispose]());
 const place = (fault?: Fault) => placeOn(cluster, fault);
 
 describe("renew() when due", () => {
-  test("touches nothing and asks nobody while what stands is as asked", async () => {
+  test("touches nothing and asks nobody while everything is as asked for", async () => {
     await using it = place();
     await it.issue({ ifDue: true });
     it.relay.reset();
@@ -101,7 +101,7 @@ describe("renew() when due", () => {
     expect(await it.issue({ ifDue: true })).toMatchObject({ outcome: "not due" });
   });
 
-  test("sets mode and owner again where they are wrong, and issues nothing", async () => {
+  test("fixes a wrong mode or owner, and issues nothing", async () => {
     await using it = place();
     await it.issue();
     chmodSync(it.path("key"), 0o644);
@@ -122,7 +122,7 @@ describe("renew() when due", () => {
     expect(it.relay.passed).toEqual([]);
   });
 
-  test("takes the Go tool's plain files for what they are, and leaves them", async () => {
+  test("leaves plain files of the Go tool as they are", async () => {
     await using made = place();
     await made.issue();
     await using it = place();
@@ -133,7 +133,7 @@ describe("renew() when due", () => {
     expect(lstatSync(it.path("key")).isFile()).toBe(true);
   });
 
-  test("has force win over it", async () => {
+  test("issues in any case with force", async () => {
     await using it = place();
     await it.issue();
     const key = it.read("key");
@@ -141,7 +141,7 @@ describe("renew() when due", () => {
     expect(it.read("key")).not.toBe(key);
   });
 
-  test("issues once for several at one moment, and an order each time", async () => {
+  test("issues once for several runs at one moment, and for every call that does not ask for due ones", async () => {
     await using it = place();
     const wishes = await Promise.all([1, 2, 3].map(() => it.issue({ ifDue: true })));
     expect(wishes.map(({ outcome }) => outcome).toSorted()).toEqual(["issued", "not due", "not due"]);

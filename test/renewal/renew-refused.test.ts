@@ -97,7 +97,7 @@ describe("renew() leaves everything as it is, and asks nobody, for", () => {
     expect(contentOf(it)).toEqual(before);
   });
 
-  test("a broken key, until it is told to make a new one", async () => {
+  test("a broken key, until a new one is asked for", async () => {
     await using it = place();
     it.put({ key: "broken" });
     const failure = await failureOf(() => it.issue({ ifDue: true }));
@@ -220,7 +220,7 @@ describe("renew() changes nothing on disk when", () => {
     expect(treeOf(it.folder)).toEqual(before);
   });
 
-  test("the certificate is over already", async () => {
+  test("the certificate has already ended", async () => {
     await cluster.write("demo/pki/etcd-k8s/roles/moment", {
       allow_any_name: true,
       enforce_hostnames: false,

@@ -42,12 +42,12 @@ describe("renew() makes", () => {
     },
   );
 
-  test("an EC key on P-256 where no type is asked for", async () => {
+  test("an EC key on P-256 if no type is asked for", async () => {
     await using it = place();
     expect((await it.issue()).keyType).toEqual({ type: "ec", bits: 256 });
   });
 
-  test("the folder 0750, the key 0600, the rest 0644, whatever the umask", async () => {
+  test("the folder 0750, the key 0600, and the rest 0644, with any umask", async () => {
     for (const umask of [0o000, 0o077]) {
       const before = process.umask(umask);
       try {
@@ -65,7 +65,7 @@ describe("renew() makes", () => {
     }
   });
 
-  test("all of it the owner's", async () => {
+  test("files that belong to the owner", async () => {
     await using it = place();
     await it.issue({ owner: { uid: 4321, gid: 8765 } });
     for (const path of [dirname(it.destination), it.path("key"), it.path("certificate"), it.path("ca")]) {
@@ -93,7 +93,7 @@ describe("renew() makes", () => {
   });
 });
 
-describe("renew() keeps the key that stands, to the letter:", () => {
+describe("renew() keeps the key, byte for byte:", () => {
   const rsa = opensslRsaKey(2048);
   const ec = opensslEcKey("P-384");
   const version2 = `-----BEGIN PRIVATE KEY-----
@@ -126,7 +126,7 @@ Z9w7lshQhqowtrbLDFw4rXAxZuE=
     expect(isFor(leaf, (await readKey(key, "it")).key)).toBe(true);
   });
 
-  test("unless another type is asked for, or force", async () => {
+  test("unless another type or a new key is asked for", async () => {
     await using it = place();
     it.put({ key: rsa });
     expect(await it.issue({ keyType: { type: "rsa", bits: 2048 } })).toMatchObject({ keyKept: true });
@@ -140,7 +140,7 @@ Z9w7lshQhqowtrbLDFw4rXAxZuE=
     await expectMatching(it);
   });
 
-  test("and whose it is, where no owner is asked for", async () => {
+  test("and its owner, if no owner is asked for", async () => {
     await using it = place();
     it.put({ key: ec });
     chownSync(it.path("key"), 1234, 5678);
@@ -155,7 +155,7 @@ Z9w7lshQhqowtrbLDFw4rXAxZuE=
 });
 
 describe("renew() at other destinations", () => {
-  test("serves two in one folder, and touches neither's files for the other", async () => {
+  test("serves two in one folder, and never touches the files of the other", async () => {
     await using it = place();
     await it.issue();
     const before = treeOf(join(dirname(it.destination), ".etcd.set"));
@@ -166,7 +166,7 @@ describe("renew() at other destinations", () => {
     expect(treeOf(join(dirname(it.destination), ".etcd.set"))).toEqual(before);
   });
 
-  test("refuses one whose certificate would be another's key", async () => {
+  test("refuses a destination whose certificate would replace another one's key", async () => {
     await using it = place();
     await it.issue();
     const failure = await failureOf(() => it.issue({ destination: `${it.destination}-key` }));

@@ -2,8 +2,7 @@ import { describe, expect, test } from "bun:test";
 import { ageOf } from "../../lib/renewal/decide.ts";
 import { callPolicy, nextCaCheck } from "../../lib/renewal/policy.ts";
 import { correctedClocks, validityOf } from "../../lib/renewal/validity.ts";
-import type { VaultClient } from "../../lib/vault/client.ts";
-import { type Clocks, readClocks, untilMs } from "../../lib/vault/server-time.ts";
+import type { Clocks } from "../../lib/vault/server-time.ts";
 
 const day = 86_400_000;
 const begin = Date.UTC(2026, 10, 1);
@@ -15,7 +14,7 @@ const certificate = { notBefore: at(0), notAfter: at(30) };
 const late = "less than a third of its lifetime is left";
 const never = 365 * 40;
 
-describe("ageOf(), a certificate of 30 days, by a host's clock and the server's at day", () => {
+describe("ageOf() of a certificate of 30 days, with the host's clock and the server's at day", () => {
   const rows: ReadonlyArray<readonly [host: number, server: number, isValid: boolean, ...reasons: string[]]> =
     [
       [1, 1, true],
@@ -49,7 +48,7 @@ describe("ageOf(), a certificate of 30 days, by a host's clock and the server's 
   });
 });
 
-describe("ageOf(), with what the clocks showed at the issue, does not issue again at each run", () => {
+describe("ageOf() goes by what the clocks showed at the issue, and so issues nothing again", () => {
   type Row = readonly [name: string, issued: Clocks, now: Clocks, ...reasons: string[]];
   const rows: readonly Row[] = [
     ["while a host's clock is a year ahead", clocks(365, 0), clocks(366, 1)],
@@ -69,7 +68,7 @@ describe("ageOf(), with what the clocks showed at the issue, does not issue agai
     expect([found.isValid, found.reasons]).toEqual([true, reasons]);
   });
 
-  test("and what it takes off is what the clock was ahead by", () => {
+  test("and corrects a clock by what it was ahead", () => {
     const issued = clocks(365, 0);
     expect(correctedClocks({ notBefore: at(0), dueAt: at(20) }, issued, clocks(370, 5))).toEqual(clocks(5));
   });
@@ -89,35 +88,7 @@ describe("validityOf()", () => {
   });
 });
 
-test("untilMs() counts by the clock that is closer", () => {
-  expect(untilMs(clocks(1, 3), at(5))).toBe(2 * day);
-  expect(untilMs(clocks(3, 1), at(2))).toBe(-day);
-});
-
-describe("readClocks()", () => {
-  const client = (aheadMs: number | undefined) => ({ clockAheadMs: () => aheadMs }) as VaultClient;
-  const of = (aheadMs: number | undefined, host = begin) => {
-    const { host: ours, server } = readClocks(client(aheadMs), host);
-    return [ours.getTime() - begin, server.getTime() - begin];
-  };
-
-  test.each([
-    [undefined, 0, 0],
-    [59_000, 0, 0],
-    [-59_000, 0, 0],
-    [61_000, 0, 61_000],
-    [-300_000, 0, -300_000],
-  ])("with a server that is %p ms ahead gives %p and %p", (aheadMs, host, server) => {
-    expect(of(aheadMs)).toEqual([host, server]);
-  });
-
-  test("takes the server's alone where the host's was never set", () => {
-    expect(of(begin, 0)).toEqual([0, 0]);
-    expect(of(undefined, 0)).toEqual([-begin, -begin]);
-  });
-});
-
-describe("nextCaCheck(), a week after the last one,", () => {
+describe("nextCaCheck() is a week after the last check, and", () => {
   test.each([
     ["is to come", 6.9, 7],
     ["is past", 7.1, 7],
