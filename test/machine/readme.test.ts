@@ -81,6 +81,20 @@ describeBooted("the commands of README.md and docs, word for word,", () => {
   const run = (host: Machine, commands: string) =>
     host.output("/bin/bash", "-ec", `cd /root/copied\n${commands}`);
 
+  /** Sets a host up as README.md says, all but its last command: that one says "a few seconds later". */
+  const setUp = async (host: Machine, more: Readonly<Record<string, string>> = {}): Promise<string> => {
+    const commands = filled(onHost, {
+      "vault-helper_1.0.0_amd64.deb": deb,
+      "https://vault.example.com:8200": server.address,
+      "VAULT_TOKEN=…": `VAULT_TOKEN=${server.rootToken}`,
+      ...more,
+    });
+    const last = commands.slice(commands.indexOf("vault-helper status "));
+    await run(host, commands.slice(0, -last.length));
+    await until(() => isQuiet(host));
+    return last;
+  };
+
   test("make the packages, and set the cluster up", () => {
     expect(readdirSync(join(clone, "dist/release"))).toContain(deb);
     expect(told).toContain("demo");
@@ -90,20 +104,53 @@ describeBooted("the commands of README.md and docs, word for word,", () => {
     "give a host with the package its token and its certificate",
     async () => {
       const host = await hostWith([deb]);
-      const commands = filled(onHost, {
-        "vault-helper_1.0.0_amd64.deb": deb,
-        "https://vault.example.com:8200": server.address,
-        "VAULT_TOKEN=…": `VAULT_TOKEN=${server.rootToken}`,
-      });
-      const last = commands.slice(commands.indexOf("vault-helper status "));
-      await run(host, commands.slice(0, -last.length));
-      // "A few seconds later".
-      await until(() => isQuiet(host));
+      const last = await setUp(host);
       expect(await run(host, last)).toMatch(
         /^ok +certificate kubelet +29d 23h .* system:node:worker-1 \(system:nodes\)(.|\n)*\n\d ok$/m,
       );
       await run(host, byHand);
       expect((await host.run("vault-helper", "status")).code).toBe(0);
+    },
+    3 * minute,
+  );
+
+  test(
+    "give it a window, a further folder, a timer for one manifest, a kubeconfig and a secret",
+    async () => {
+      const host = await hostWith([deb]);
+      await setUp(host, { "demo-worker": "demo-all", init_token_worker: "init_token_all" });
+      const kubelet = "/etc/vault/certs.d/kubelet.toml";
+      const manifest = readFileSync(host.disk + kubelet, "utf8");
+      const further = manifest.replace("/etc/kubernetes/ssl/kubelet", "/srv/tls/further");
+      writeHostFile(host.disk, kubelet.replace("kubelet", "further"), { content: further, mode: 0o600 });
+
+      const shown = (heading: string) => commandsOf("docs/hosts.md", heading).at(-1) ?? "";
+      for (const heading of [
+        "Windows",
+        "Direct calls",
+        "Kubeconfigs",
+        "Secrets",
+        "Retries",
+        "Folders",
+        "Services that need a certificate to start",
+        "Certificates that last for hours",
+      ])
+        await run(host, shown(heading));
+      const etcd = commandsOf("docs/hosts.md", "Folders")[0] ?? "";
+      await run(host, etcd);
+
+      await run(host, "systemctl start cert.service");
+      await until(() => isQuiet(host));
+      const next = await host.output("systemctl", "show", "--property=TimersCalendar", "cert.timer");
+      expect(next).toContain("OnCalendar=*-*-* 02:00:00");
+      const { code, stdout } = await host.run("vault-helper", "status");
+      expect([code, stdout]).toEqual([0, expect.stringMatching(/^ok +certificate further /m)]);
+      expect(stdout).toMatch(/^ok +cert@kubelet\.timer /m);
+      for (const path of ["/etc/kubernetes/kubelet.conf", "/etc/kubernetes/encryption.yaml"])
+        expect(await host.output("stat", "--format=%a %U", path)).toBe("600 root\n");
+      expect(await host.output("stat", "--format=%a %U", "/etc/etcd/ssl")).toBe("750 etcd\n");
+      // The last of the manifests' commands says that nothing is due.
+      await run(host, shown("Manifests"));
     },
     3 * minute,
   );
