@@ -63,3 +63,35 @@ test("docs/README.md lists every page of its folder", () => {
 test("docs/admins.md shows the cluster file that the tests read", () => {
   expect(read("docs/admins.md").replaceAll(/^ {4}/gm, "")).toContain(exampleFile);
 });
+
+/** The sources of some folders, with strings that go over several lines put together. */
+function sources(...folders: readonly string[]): string {
+  const files = folders.flatMap((folder) =>
+    [...new Bun.Glob(`${folder}/**/*.ts`).scanSync(ROOT)].map((path) => read(path)),
+  );
+  return files.join("\n").replaceAll(/["`] \+\s+["`]/g, "");
+}
+
+describe("docs/troubleshooting.md quotes", () => {
+  const [ours = "", servers = ""] = read("docs/troubleshooting.md").split("\n## What the server says\n");
+  /** The parts, between `…`, of all that the first column of the tables quotes. */
+  const quoted = (text: string) =>
+    text
+      .split("\n")
+      .filter((line) => line.startsWith("| `"))
+      .flatMap((line) => [...(line.split(" | ")[0] ?? "").matchAll(/`([^`]+)`/g)])
+      .flatMap(([, message = ""]) => message.split("…").map((part) => part.trim()))
+      .filter((part) => part.length > 1);
+
+  test("messages as the code has them", () => {
+    const code = sources("lib", "scripts");
+    expect(quoted(ours).length).toBeGreaterThan(40);
+    expect(quoted(ours).filter((part) => !code.includes(part))).toEqual([]);
+  });
+
+  test("servers' words as they were recorded, or as the code knows them", () => {
+    const known = sources("lib/vault", "test/support", "test/vault", "test/tasks");
+    expect(quoted(servers).length).toBeGreaterThan(5);
+    expect(quoted(servers).filter((part) => !known.includes(part))).toEqual([]);
+  });
+});

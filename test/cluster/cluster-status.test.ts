@@ -1,4 +1,6 @@
 import { beforeAll, describe, expect, test } from "bun:test";
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
 import { actionText } from "../../lib/cli/action.ts";
 import { type Cluster, defineCluster } from "../../lib/cluster/cluster.ts";
 import { readClusterStatus } from "../../lib/cluster/cluster-status.ts";
@@ -7,6 +9,7 @@ import type { FileChoice } from "../../lib/cluster/setup-plan.ts";
 import type { Fields } from "../../lib/vault/shape.ts";
 import { devServer } from "../support/dev-server.ts";
 import { failureOf } from "../support/failure.ts";
+import { section } from "../support/markdown.ts";
 import { movedClock, startRelay } from "../support/relay.ts";
 import { api, fields } from "./api.ts";
 import { clusterFile } from "./file.ts";
@@ -405,21 +408,17 @@ describe("readClusterStatus() fails", () => {
   });
 });
 
-/** All that a status needs, as docs/admins.md has it; the tokens' default policy beside it. */
-const rights: Rights = {
-  "sys/mounts": ["read"],
-  "sys/auth/token/tune": ["read", "sudo"],
-  "sys/policies/acl/limited/*": ["read"],
-  "auth/token/roles/limited-*": ["read"],
-  "auth/token/accessors": ["list", "sudo"],
-  "auth/token/lookup-accessor": ["update"],
-  "limited/secrets/*": ["read"],
-  "limited/pki/+/roles": ["list"],
-  // OpenBao goes by this one for the list, too.
-  "limited/pki/+/roles/*": ["list", "read"],
-  "limited/pki/+/issuer/*": ["read"],
-  "limited/pki/+/config/issuers": ["read"],
-};
+/** All that a status of the cluster `demo` needs beside the policy `default`, as docs/admins.md has it. */
+const documented = section(
+  readFileSync(join(import.meta.dir, "../../docs/admins.md"), "utf8"),
+  "What status reads",
+).matchAll(/path "([^"]+)" +\{ capabilities = (\[[^\]]+\]) \}/g);
+const rights: Rights = Object.fromEntries(
+  [...documented].map(([, path = "", list = ""]) => [
+    path.replace(/\bdemo(?=[/-])/, "limited"),
+    JSON.parse(list),
+  ]),
+);
 
 test("a token with the rights that are documented is told all", async () => {
   const cluster = await makeCluster("limited");
