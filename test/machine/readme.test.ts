@@ -147,8 +147,8 @@ describeBooted("the commands of README.md and docs, word for word,", () => {
       expect([code, stdout]).toEqual([0, expect.stringMatching(/^ok +certificate further /m)]);
       expect(stdout).toMatch(/^ok +cert@kubelet\.timer /m);
       for (const path of ["/etc/kubernetes/kubelet.conf", "/etc/kubernetes/encryption.yaml"])
-        expect(await host.output("stat", "--format=%a %U", path)).toBe("600 root\n");
-      expect(await host.output("stat", "--format=%a %U", "/etc/etcd/ssl")).toBe("750 etcd\n");
+        expect(await host.output("stat", "--format=%a %U", path)).toBe("600 root");
+      expect(await host.output("stat", "--format=%a %U", "/etc/etcd/ssl")).toBe("750 etcd");
       // The last of the manifests' commands says that nothing is due.
       await run(host, shown("Manifests"));
     },
