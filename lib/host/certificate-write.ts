@@ -22,10 +22,10 @@ import {
 } from "./certificate-place.ts";
 import { readMember, readPlace, type SetFacts, type SetFiles, type StoredSet } from "./certificate-set.ts";
 import {
+  type AttributesOutcome,
   compareAttributes,
   createFile,
   type FileAttributes,
-  type Mended,
   type Ownership,
   randomHex,
   removeTemporaries,
@@ -129,7 +129,7 @@ function replace(place: Place, set: Folder, files: NewSet, attributes: SetAttrib
     const { request } = files;
     const noted =
       typeof request === "string" ? request : request(stats && fingerprintOf(stats), setHome(place));
-    // Root's: whoever owns it decides what is due, and what `status` says to run.
+    // Owned by root: its owner decides when the certificate is due, and which commands `status` suggests.
     createFile(`${folder}/${requestName}`, noted, { mode: 0o644 });
   });
   replaceLink(`${set.path}/${currentName}`, version);
@@ -191,7 +191,7 @@ function removeVersions(set: Folder, kept: ReadonlyArray<string | undefined>): v
   }
 }
 
-/** Whether `fixAttributes` would have to do something, by a look that was taken already. */
+/** Whether `fixAttributes` has something to fix, by the attributes that were read before. */
 export function hasWrongAttributes(
   { attributes, isClosed }: Pick<SetFacts, "attributes" | "isClosed">,
   asked: SetAttributes,
@@ -205,15 +205,16 @@ export function hasWrongAttributes(
   });
 }
 
-/** Paths of files and folders with a wrong mode or owner: those that were fixed, and those that had to be left. */
+/** The files and folders that had a wrong mode or owner. */
 export interface FixedFiles {
   readonly fixed: readonly string[];
+  /** Left alone, because they have a second name (a hard link). */
   readonly linked: readonly string[];
 }
 
 /**
- * Sets mode and owner of the three files where they are not as they should be, and opens their own folders to readers
- * where those are closed. Touches nothing else.
+ * Corrects mode and owner of the three files, and opens their own folders to readers if they are closed. Changes nothing
+ * else.
  *
  * @throws Failure (file)
  */
@@ -221,17 +222,19 @@ export function fixAttributes(destination: string, asked: SetAttributes): FixedF
   using place = findPlace(destination);
   if (place === undefined) return { fixed: [], linked: [] };
   using current = openCurrent(place);
-  const found = memberNames.map((member) =>
+  const results = memberNames.map((member) =>
     guard(place, member, () => {
       const isLinked = isOurLink(place, member);
       const path = memberPath(place, current, member, isLinked);
-      const how = path === undefined ? "right" : setAttributes(path, attributesOf(member, asked), isLinked);
-      return { how, name: outerName(place, member) };
+      const outcome =
+        path === undefined ? "right" : setAttributes(path, attributesOf(member, asked), isLinked);
+      return { outcome, name: outerName(place, member) };
     }),
   );
   const opened = openToReaders(place, current);
-  const of = (wanted: Mended) => found.flatMap(({ how, name }) => (how === wanted ? [name] : []));
-  return { fixed: [...opened, ...of("mended")], linked: of("linked") };
+  const withOutcome = (wanted: AttributesOutcome) =>
+    results.flatMap(({ outcome, name }) => (outcome === wanted ? [name] : []));
+  return { fixed: [...opened, ...withOutcome("fixed")], linked: withOutcome("linked") };
 }
 
 /** Uses the folders that are open already, since the link could lead elsewhere by now. */

@@ -61,7 +61,7 @@ export function writeAll(fd: number, content: Buffer): void {
 }
 
 /** The outcome of `setAttributes`. */
-export type Mended = "right" | "mended" | "linked";
+export type AttributesOutcome = "right" | "fixed" | "linked";
 
 /**
  * Corrects the mode and owner of a file: removes bits that are too wide, adds required ones, and sets the owner. Never
@@ -71,7 +71,11 @@ export type Mended = "right" | "mended" | "linked";
  * @returns "linked" for a file that was left alone because of its second name
  * @throws the system's error
  */
-export function setAttributes(path: string, attributes: FileAttributes, isOurFolder = false): Mended {
+export function setAttributes(
+  path: string,
+  attributes: FileAttributes,
+  isOurFolder = false,
+): AttributesOutcome {
   const { mode, least = 0, owner } = attributes;
   const fd = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOFOLLOW);
   try {
@@ -84,7 +88,7 @@ export function setAttributes(path: string, attributes: FileAttributes, isOurFol
     if (isForeign && owner !== undefined && isNarrow) fchownSync(fd, stats.uid, owner.gid);
     if (isNarrow) fchmodSync(fd, (stats.mode & mode) | least);
     if (isForeign && owner !== undefined) fchownSync(fd, owner.uid, owner.gid);
-    return "mended";
+    return "fixed";
   } finally {
     closeSync(fd);
   }

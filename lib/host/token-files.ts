@@ -14,7 +14,7 @@ import { dirname, join } from "node:path";
 import { Failure } from "../failure.ts";
 import { isOurs, isTrusted } from "./access.ts";
 import {
-  type Mended,
+  type AttributesOutcome,
   removeTemporaries,
   replaceFile,
   setAttributes,
@@ -94,7 +94,7 @@ export function readGivenToken(path: string): string | undefined {
  * @returns as `setAttributes`
  * @throws Failure (file)
  */
-export function narrowTokenFile(path: string): Mended {
+export function narrowTokenFile(path: string): AttributesOutcome {
   try {
     using folder = openFolder(dirname(path));
     return setAttributes(path, { mode: 0o600 }, folder.isSteady && isOurs(folder.stats));

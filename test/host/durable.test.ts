@@ -175,10 +175,10 @@ describe("setAttributes()", () => {
     using folder = temporaryFolder();
     const path = join(folder.path, "file");
     for (const [found, wanted, mode, changed] of [
-      [0o644, 0o600, "600", "mended"],
+      [0o644, 0o600, "600", "fixed"],
       [0o600, 0o644, "600", "right"],
       [0o400, 0o600, "400", "right"],
-      [0o4755, 0o644, "644", "mended"],
+      [0o4755, 0o644, "644", "fixed"],
     ] as const) {
       createFile(path, "x", { mode: found });
       expect(setAttributes(path, { mode: wanted })).toBe(changed);
