@@ -69,7 +69,7 @@ export async function install(): Promise<Installed> {
   const folder = temporaryFolder();
   const bin = join(folder.path, "usr/local/bin");
   mkdirSync(bin, { recursive: true, mode: 0o755 });
-  for (const name of ["renew-token", "issue-cert"]) {
+  for (const name of ["renew-token", "issue-cert", "vault-helper"]) {
     copyFileSync(join(dist, name), join(bin, name));
     chmodSync(join(bin, name), 0o755);
   }

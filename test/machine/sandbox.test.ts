@@ -8,6 +8,8 @@ import { takeOver } from "./taken-over.ts";
 
 const minute = 60_000;
 const network = ["token-renewal.service", "cert.service", "cert@etcd.service"];
+const metrics = "status-metrics.service";
+const metricsFolder = "/var/lib/prometheus/node-exporter";
 const hooks = ["cert-hooks.service", "cert-hooks@etcd.service"];
 const others = ["retry-delay@x.service", "hooks-again@x.service"];
 const script = "/usr/local/share/probe.pl";
@@ -47,7 +49,7 @@ const targets = [
   ],
   ...["/etc/vault/certs.d/probe.toml", "/etc/vault/certs.d/etcd.toml", "/var/lib/vault-helper/root/probe"],
   ...[`${locks}/probe`, `${locks}/token.lock`, `${locks}/sets/probe`, `${locks}/private/probe`],
-  ...[`${destination}-probe`, "/etc/kubernetes/ssl/probe"],
+  ...[`${destination}-probe`, "/etc/kubernetes/ssl/probe", `${metricsFolder}/probe`],
 ].map((path) => `write:${path}`);
 const attempts = [
   ...targets,
@@ -77,6 +79,12 @@ const destinations = [
 const allowed: Readonly<Record<string, readonly string[]>> = {
   "token-renewal": [...own, ...tokens, `write ${locks}/token.lock`],
   cert: [...own, ...tokens, `write ${locks}/token.lock`, `write ${locks}/sets/probe`, ...destinations],
+  // It sees what it tells of, and changes none of it.
+  "status-metrics": [
+    ...own,
+    ...["config", "token", "init-token"].map((it) => `read /etc/vault/${it}`),
+    `write ${metricsFolder}/probe`,
+  ],
   // Whoever tells services has to reach the manager: that is why nothing from the network gets in there.
   "cert-hooks": [
     ...[...own, ...manager, ...destinations, ...keys.map((it) => `read ${it}`), "read /etc/vault/config"],
@@ -122,7 +130,7 @@ describeBooted("a booted machine", () => {
       expect(possible.filter((it) => !free.includes(it.replace(":", " ")))).toEqual([]);
       expect(possible.length).toBeGreaterThan(50);
 
-      for (const unit of [...network, ...hooks, ...others]) {
+      for (const unit of [...network, metrics, ...hooks, ...others]) {
         const lines = await takeOver(host, unit, `/usr/bin/perl ${script} ${list}`);
         expect(lines.length).toBeGreaterThan(attempts.length);
         const wanted = (allowed[unit.replace(/(@.*)?\.service$/, "")] ?? []).filter((line) => {
@@ -166,6 +174,7 @@ async function probedHost(installed: Installed): Promise<Machine> {
       "/etc/vault/client-key.pem": secret,
       "/etc/vault/init-token": secret,
       "/etc/kubernetes/ssl/kept": { content: "" },
+      [`${metricsFolder}/kept`]: { content: "" },
     },
   });
   try {

@@ -27,7 +27,10 @@ beforeAll(async () => {
     recursive: true,
     verbatimSymlinks: true,
   });
-  for (const path of ["usr/local/bin/renew-token", "usr/local/bin/issue-cert", "bin/systemctl", "bin/sh"]) {
+  for (const path of [
+    ...["renew-token", "issue-cert", "vault-helper"].map((name) => `usr/local/bin/${name}`),
+    ...["bin/systemctl", "bin/sh"],
+  ]) {
     mkdirSync(join(host.path, path, ".."), { recursive: true });
     writeFileSync(join(host.path, path), "");
     chmodSync(join(host.path, path), 0o755);
@@ -94,7 +97,11 @@ describe.skipIf(reason !== undefined)(`systemd-analyze${skipped}`, () => {
     expect(verify("missing.service")).toContain("/usr/local/bin/issue-crt is not executable");
   });
 
-  const most: Readonly<Record<string, number>> = { "token-renewal": 1.4, "cert-hooks": 1.8 };
+  const most: Readonly<Record<string, number>> = {
+    "token-renewal": 1.4,
+    "cert-hooks": 1.8,
+    "status-metrics": 1.7,
+  };
   test.each(services)("gives %s no more exposure than docs/hosts.md says", (service) => {
     const limit = most[service.replace(/(@.*)?\.service$/, "")] ?? (service.startsWith("cert") ? 2 : 1.3);
     expect(exposure(service)).toBeLessThanOrEqual(limit);
@@ -119,6 +126,8 @@ function settings(file: string): ReadonlyMap<string, readonly string[]> {
 const delaying = "retry-delay@.service";
 const again = "hooks-again@.service";
 const network = ["token-renewal.service", "cert.service", "cert@.service"];
+/** What its timer starts again soon enough. */
+const metrics = "status-metrics";
 const ours = unitFiles().filter((name) => name.endsWith(".service") && ![delaying, again].includes(name));
 
 describe.each(ours)("%s", (file) => {
@@ -126,6 +135,10 @@ describe.each(ours)("%s", (file) => {
   const only = (name: string) => unit.get(name)?.join(" ") ?? "";
 
   test("does not try again after what waiting does not mend, and does after the rest", () => {
+    if (file === `${metrics}.service`) {
+      expect([only("Restart"), only("SuccessExitStatus")]).toEqual(["", "1 2"]);
+      return;
+    }
     const final = only("RestartPreventExitStatus").split(" ").map(Number);
     const own = Object.values(ExitCode).filter(
       (code) => code !== ExitCode.ok && code !== ExitCode.wrong && code !== ExitCode.wouldChange,
@@ -221,6 +234,7 @@ test("what runs outside of a sandbox is fixed: it takes no variable and no file 
   const hooks = (instance: string) =>
     `ExecStopPost=+/bin/systemctl --no-block restart hooks-again@cert-hooks${instance}.service`;
   expect(Object.fromEntries(Object.entries(found).filter(([, lines]) => lines.length > 0))).toEqual({
+    "status-metrics.service": ["ExecStartPre=+/bin/sh -c 'umask 077; mkdir -p /var/lib/vault-helper/root'"],
     "token-renewal.service": [made("")],
     "cert.service": [hooks(""), made("/sets")],
     "cert@.service": [hooks("@%i"), made("/sets")],
@@ -248,12 +262,12 @@ test.each(["cert", "cert-hooks"])("%s.service and its template differ in the man
 });
 
 test("what talks to the network has no address family by which it could reach the service manager", () => {
-  for (const file of network) {
+  for (const file of [...network, `${metrics}.service`]) {
     expect([file, settings(file).get("RestrictAddressFamilies")]).toEqual([file, ["AF_INET AF_INET6"]]);
   }
 });
 
-test.each(unitFiles().filter((name) => name.endsWith(".timer")))(
+test.each(unitFiles().filter((name) => name.endsWith(".timer") && name !== `${metrics}.timer`))(
   "%s fires each day, at a time of the host's own, and once with itself",
   (file) => {
     const timer = settings(file);
@@ -263,6 +277,12 @@ test.each(unitFiles().filter((name) => name.endsWith(".timer")))(
     expect([timer.get("FixedRandomDelay"), timer.get("Persistent")]).toEqual([["true"], ["true"]]);
   },
 );
+
+test("metrics are written every ten minutes, at a time of the host's own, and once with their timer", () => {
+  const timer = settings(`${metrics}.timer`);
+  expect([timer.get("OnCalendar"), timer.get("RandomizedDelaySec")]).toEqual([["*:0/10"], ["10min"]]);
+  expect([timer.get("FixedRandomDelay"), timer.get("Wants")]).toEqual([["true"], [`${metrics}.service`]]);
+});
 
 test("the user-data for cloud-init name the release of this version, and have etcd wait as the example says", () => {
   const read = (path: string) => readFileSync(join(ROOT, "units", path), "utf8");

@@ -19,7 +19,7 @@ stop() {
 
 # In this order, because earlier units would start later ones again.
 stop_services() {
-  stop "token-renewal.service" "cert.service" "cert@*.service"
+  stop "token-renewal.service" "cert.service" "cert@*.service" "status-metrics.service"
   stop "hooks-again@*.service"
   stop "cert-hooks.service" "cert-hooks@*.service"
   stop "retry-delay@*.service"
