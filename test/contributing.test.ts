@@ -1,11 +1,9 @@
 import { expect, test } from "bun:test";
-import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { scripts } from "../package.json";
 import { ROOT } from "../tools/main.ts";
 import { callsIn, commandBlocks } from "./support/pasted.ts";
-
-const read = (path: string) => readFileSync(join(ROOT, path), "utf8");
 
 /** The layout is a drawing, and nothing to paste. */
 const blocks = commandBlocks("CONTRIBUTING.md").filter((block) => !block.startsWith("scripts/ "));
@@ -31,15 +29,6 @@ test.each(ofOneFile.map((words) => [words.join(" "), words] as const))("%s runs 
     expect.stringMatching(/^[1-9]\d* passed, 0 failed, \d+ skipped$/),
     0,
   ]);
-});
-
-test("test/README.md has a row for each room and each fixture", () => {
-  const rows = [...read("test/README.md").matchAll(/^\| `(test\/[\w./-]+)` \| /gm)].map(([, path]) => path);
-  const rooms = readdirSync(join(ROOT, "test"), { withFileTypes: true })
-    .filter((entry) => entry.isDirectory() && entry.name !== "support")
-    .map(({ name }) => `test/${name}`);
-  const fixtures = readdirSync(join(ROOT, "test/support")).map((name) => `test/support/${name}`);
-  expect(rows.toSorted()).toEqual([...rooms, ...fixtures].toSorted());
 });
 
 test("SECURITY.md has commands that a shell can read", async () => {

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "bun:test";
-import { readFileSync } from "node:fs";
+import { readdirSync, readFileSync } from "node:fs";
 import { dirname, join, relative, resolve } from "node:path";
 
 const ROOT = resolve(import.meta.dir, "..");
@@ -189,6 +189,17 @@ test("CONTRIBUTING.md has a line for each room and each folder of the clone", ()
   const rooms = FILES.map(roomOf).filter((room) => room !== undefined);
   const folders = FILES.map((path) => path.split("/")[0]);
   expect(named.toSorted()).toEqual([...new Set([...rooms, ...folders, "units", "docs"])].toSorted());
+});
+
+test("test/README.md has a row for each room and each fixture", () => {
+  const rows = [
+    ...readFileSync(join(ROOT, "test/README.md"), "utf8").matchAll(/^\| `(test\/[\w./-]+)` \| /gm),
+  ].map(([, path]) => path);
+  const rooms = readdirSync(join(ROOT, "test"), { withFileTypes: true })
+    .filter((entry) => entry.isDirectory() && entry.name !== "support")
+    .map(({ name }) => `test/${name}`);
+  const fixtures = readdirSync(join(ROOT, "test/support")).map((name) => `test/support/${name}`);
+  expect(rows.toSorted()).toEqual([...rooms, ...fixtures].toSorted());
 });
 
 describe("packages", () => {

@@ -3,13 +3,12 @@ import { join } from "node:path";
 import { linkNames } from "../../tools/build.ts";
 import { ROOT } from "../../tools/main.ts";
 import { temporaryFolder } from "./folder.ts";
+import { blocks } from "./markdown.ts";
 import { runCommand } from "./script.ts";
 
-/** The blocks of a page that a reader pastes into a shell: indented ones, but for synopses. */
+/** The blocks of a page that a reader pastes into a shell: the indented ones, but for synopses. */
 export function commandBlocks(path: string): string[] {
-  const text = readFileSync(join(ROOT, path), "utf8");
-  const blocks = text.match(/(?<=\n\n)(?: {4}.*\n(?:\n(?= {4}))?)+/g) ?? [];
-  return blocks.map((block) => block.replaceAll(/^ {4}/gm, "")).filter((block) => !block.includes("[flags]"));
+  return blocks(readFileSync(join(ROOT, path), "utf8")).filter((block) => !block.includes("[flags]"));
 }
 
 /** Programs that a block may call beside ours. What one prints is the last line here. */
