@@ -143,16 +143,20 @@ async function build(name: string, folder: string, inputs: string) {
  * @param more flags, for example for another machine's architecture
  */
 export async function compile(name: string, output: string, more: readonly string[] = []): Promise<void> {
-  const script = join(ROOT, "scripts", `${name}.ts`);
+  await compileFile(join(ROOT, "scripts", `${name}.ts`), output, more);
+}
+
+/** The same of any file. */
+export async function compileFile(path: string, output: string, more: readonly string[] = []): Promise<void> {
   const flags = [...COMPILE_FLAGS, ...more, `--outfile=${output}`];
-  const bun = Bun.spawn([process.execPath, "build", ...flags, script], {
+  const bun = Bun.spawn([process.execPath, "build", ...flags, path], {
     cwd: ROOT,
     stdin: "ignore",
     stdout: "pipe",
     stderr: "pipe",
   });
   const [out, errors, code] = await Promise.all([bun.stdout.text(), bun.stderr.text(), bun.exited]);
-  if (code !== 0) throw new Error(`Building ${name} failed:\n${out}${errors}`);
+  if (code !== 0) throw new Error(`Building ${basename(path, ".ts")} failed:\n${out}${errors}`);
 }
 
 if (import.meta.main) {
