@@ -1,4 +1,4 @@
-import { wrap } from "../lib/cli/help.ts";
+import { wrap } from "../lib/cli/wrap.ts";
 import { defineCluster, hostRoles, type PolicyRole, policyRoles } from "../lib/cluster/cluster.ts";
 import { controlPlaneNames } from "../lib/cluster/control-plane-names.ts";
 import { pkiMountNames } from "../lib/cluster/mount-names.ts";

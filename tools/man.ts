@@ -1,13 +1,6 @@
 import type { Argument } from "../lib/cli/arguments.ts";
-import {
-  everyVariable,
-  exitCodesOf,
-  flagSpelling,
-  flagText,
-  partsOf,
-  usageWords,
-  wrap,
-} from "../lib/cli/help.ts";
+import { everyVariable, exitCodesOf, flagSpelling, flagText, partsOf, usageWords } from "../lib/cli/help.ts";
+import { wrap } from "../lib/cli/wrap.ts";
 import { vaultHelper } from "../scripts/vault-helper.ts";
 import { type CommandPage, callsOf, commandPages, examplesOf, groupsOf } from "./pages.ts";
 

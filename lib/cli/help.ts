@@ -1,4 +1,5 @@
 import { type Argument, type Arguments, isOnByDefault, letter } from "./arguments.ts";
+import { fitLine, lineWidth, wrap } from "./wrap.ts";
 
 export interface HelpPage {
   readonly name: string;
@@ -151,9 +152,6 @@ export function asCalled(command: string, name: string, calledAs: string): strin
   return command.replaceAll(new RegExp(`(?<![\\w./-])${RegExp.escape(name)}(?![\\w./-])`, "g"), calledAs);
 }
 
-/** The longest line: the width of the narrowest terminal in common use. */
-const lineWidth = 80;
-
 /** An example: its purpose, and below it the command line, ready to be pasted. */
 export function exampleLines(command: string, purpose: string): string[] {
   const [first = "", ...rest] = wrap(command, lineWidth - 6);
@@ -163,14 +161,6 @@ export function exampleLines(command: string, purpose: string): string[] {
       i < rest.length ? `${line} \\` : line,
     ),
   ];
-}
-
-/** Breaks a line between words, so that none is longer than `width`. All lines but the first are indented further. */
-export function fitLine(line: string, width = lineWidth): string[] {
-  if (Bun.stringWidth(line) <= width) return [line];
-  const indent = `${/^ */.exec(line)?.[0] ?? ""}    `;
-  const [first = "", ...rest] = wrap(line, width);
-  return [first, ...wrap(rest.join(" "), width - indent.length).map((it) => indent + it)];
 }
 
 /** Rows of two columns, the right one wrapped. */
@@ -186,22 +176,4 @@ export function columns(
 
 function widest(cells: readonly string[]): number {
   return Math.max(0, ...cells.map((cell) => cell.length));
-}
-
-/** Breaks a text into lines between words. A word that is longer than a line gets its own line. */
-export function wrap(text: string, width = lineWidth): string[] {
-  const lines: string[] = [];
-  let used = 0;
-  for (const word of text.split(" ")) {
-    const long = Bun.stringWidth(word);
-    const line = lines.at(-1);
-    if (line === undefined || used + 1 + long > width) {
-      lines.push(word);
-      used = long;
-    } else {
-      lines[lines.length - 1] = `${line} ${word}`;
-      used += 1 + long;
-    }
-  }
-  return lines;
 }

@@ -4,7 +4,7 @@ import { errorCode, fileError } from "../host/file-error.ts";
 import { visible, visibleJson, visibleLines } from "../visible.ts";
 import { paintPattern } from "./colour.ts";
 import { ExitCode, exitCodeOf } from "./exit-code.ts";
-import { fitLine } from "./help.ts";
+import { fitLine } from "./wrap.ts";
 
 const levels = ["errors", "information", "debug"] as const;
 export type LogLevel = 0 | 1 | 2;

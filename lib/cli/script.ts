@@ -8,7 +8,7 @@ import { createVaultClient, type VaultClient } from "../vault/client.ts";
 import { type Arguments, argumentValues, checkArguments } from "./arguments.ts";
 import { serverSettings } from "./environment.ts";
 import { ExitCode, exitCodeOf } from "./exit-code.ts";
-import { type HelpPage, renderHelp } from "./help.ts";
+import type { HelpPage } from "./help.ts";
 import { createLog, type Log, parseLogLevel, printFailure, printLines, tellOutput } from "./log.ts";
 import type { Environment } from "./variable.ts";
 
@@ -105,12 +105,17 @@ export async function runScript<T extends ArgsDef & Arguments>(
   // An idle connection would keep the process alive.
   process.exit(endCode(tellOutput(code, log), stop.signalExitCode()));
 
+  async function help(): Promise<string> {
+    const { renderHelp } = await import("./help.ts");
+    return renderHelp(script, calledAs);
+  }
+
   async function perform(): Promise<ExitCode> {
-    if (asksFor(rawArgs, "--help", "-h")) return answer(renderHelp(script, calledAs));
+    if (asksFor(rawArgs, "--help", "-h")) return answer(await help());
     if (asksFor(rawArgs, "--version", "-v")) return answer(`${calledAs} ${version}`);
     const plain = checkArguments(script.args, rawArgs, calledAs);
     // Other forms, such as `--help=true` and `-hl2`.
-    if (asksFor(plain, "--help")) return answer(renderHelp(script, calledAs));
+    if (asksFor(plain, "--help")) return answer(await help());
     if (asksFor(plain, "--version")) return answer(`${calledAs} ${version}`);
     const args = argumentValues(script.args, plain);
     log = createLog(calledAs, parseLogLevel(String(args["log-level"])));

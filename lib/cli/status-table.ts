@@ -3,8 +3,8 @@ import { type State, states } from "../finding.ts";
 import { visible } from "../visible.ts";
 import type { Colour, Paint } from "./colour.ts";
 import { ExitCode } from "./exit-code.ts";
-import { wrap } from "./help.ts";
 import { tableLines } from "./table.ts";
+import { wrap } from "./wrap.ts";
 
 /** One line of the table: one thing and its state. */
 export interface StatusRow {

@@ -4,10 +4,11 @@ import { printable } from "../host/file-error.ts";
 import { nearest } from "../suggest.ts";
 import { checkArguments } from "./arguments.ts";
 import { ExitCode, exitCodeOf } from "./exit-code.ts";
-import { columns, exampleLines, renderHelp, wrap } from "./help.ts";
+import { columns, exampleLines, renderHelp } from "./help.ts";
 import { createLog, printErrors, printFailure, printLines, tellOutput } from "./log.ts";
 import { asksForJson, commonArgs } from "./script.ts";
 import { findCommand, splitWords, type Tool } from "./tool.ts";
+import { wrap } from "./wrap.ts";
 
 /** Words that the tool answers itself, without a command. */
 const own = {

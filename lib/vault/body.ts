@@ -1,8 +1,7 @@
-import { type RequestName, VaultError } from "./error.ts";
+import { mayPass, type RequestName, VaultError } from "./error.ts";
 import { parseExactly } from "./exact-json.ts";
 import { findExcess } from "./json-limits.ts";
 import { retryAfterMs } from "./retry.ts";
-import { mayPass } from "./status-error.ts";
 
 /** More than any answer to a host, but little enough for a host with little memory. */
 const defaultMebibytes = 8;

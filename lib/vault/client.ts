@@ -3,13 +3,11 @@ import { Failure } from "../failure.ts";
 import { parseAddress, redirectTarget } from "./address.ts";
 import { notVaultHint, readJson } from "./body.ts";
 import type { ProxyServer, TlsOptions } from "./connection.ts";
-import { VaultError } from "./error.ts";
+import { codeOf, VaultError } from "./error.ts";
 import { gate } from "./gate.ts";
-import { codeOf, networkError, proxyRefusal } from "./network-error.ts";
 import { encodePath } from "./path.ts";
 import { retry, retryAfterMs } from "./retry.ts";
 import { Answer, isFields } from "./shape.ts";
-import { statusError } from "./status-error.ts";
 
 export interface VaultClientOptions {
   /** `https://vault.example.com:8200` */
@@ -143,7 +141,10 @@ export function createVaultClient(options: VaultClientOptions): VaultClient {
       const proxy = options.proxy?.(url);
       try {
         const response = await open(url, { ...init, proxy: proxy?.url.href ?? false });
-        if (response.status === 407 && proxy !== undefined) throw proxyRefusal(407, request, url, proxy);
+        if (response.status === 407 && proxy !== undefined) {
+          const { proxyRefusal } = await import("./network-error.ts");
+          throw proxyRefusal(407, request, url, proxy);
+        }
         clockAheadMs = aheadMs(response) ?? clockAheadMs;
         if (response.status < 300 || response.status >= 400) return await read(response, request);
         base = redirectTarget(response, url, request, hops);
@@ -152,6 +153,7 @@ export function createVaultClient(options: VaultClientOptions): VaultClient {
         // The reason why the run was stopped doesn't name the request that was under way.
         if (error instanceof Failure && error !== signal.reason) throw error;
         const { tls } = options;
+        const { networkError } = await import("./network-error.ts");
         throw await networkError(error, request, url, { signal, limit, requestTimeoutMs, proxy, tls });
       }
     }
@@ -204,6 +206,7 @@ async function read(response: Response, request: VaultRequest): Promise<unknown>
       hint: notVaultHint,
     });
   }
+  const { statusError } = await import("./status-error.ts");
   throw statusError(
     request,
     response.status,

@@ -59,3 +59,13 @@ export function means(error: unknown, meaning: Meaning): error is VaultError {
 export function isNothingThere(error: unknown): error is VaultError {
   return error instanceof VaultError && error.status === 404 && error.serverErrors?.length === 0;
 }
+
+/** Whether trying again may help, by the status alone. 501, 505 and 511 say that it never will. */
+export function mayPass(status: number): boolean {
+  return status === 429 || (status >= 500 && ![501, 505, 511].includes(status));
+}
+
+/** An error's code, like `ECONNREFUSED`; empty if it has none. */
+export function codeOf(error: unknown): string {
+  return error instanceof Error && "code" in error ? String(error.code) : "";
+}

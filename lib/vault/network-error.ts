@@ -1,6 +1,6 @@
 import type { Failure, FailureKind } from "../failure.ts";
 import type { ProxyServer, TlsOptions } from "./connection.ts";
-import { type RequestName, VaultError } from "./error.ts";
+import { codeOf, type RequestName, VaultError } from "./error.ts";
 import type { ShownCertificate } from "./shown-certificate.ts";
 
 interface Way {
@@ -56,11 +56,6 @@ const causes: readonly Cause[] = [
     untouched: true,
   },
 ];
-
-/** An error's code, like `ECONNREFUSED`; empty if it has none. */
-export function codeOf(error: unknown): string {
-  return error instanceof Error && "code" in error ? String(error.code) : "";
-}
 
 /**
  * Says in words why a fetch failed: fetch itself throws a bare code, or less. If the reason is the server's

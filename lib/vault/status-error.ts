@@ -1,5 +1,5 @@
 import type { FailureKind } from "../failure.ts";
-import { type RequestName, VaultError } from "./error.ts";
+import { mayPass, type RequestName, VaultError } from "./error.ts";
 import { isSaid, type Meaning } from "./meaning.ts";
 
 interface StatusRule {
@@ -121,11 +121,6 @@ export function statusError(
   return mayPass(status)
     ? new VaultError("temporary", request, said, { ...about, transient: true })
     : new VaultError("unavailable", request, said, about);
-}
-
-/** Whether trying again may help, by the status alone. 501, 505 and 511 say that it never will. */
-export function mayPass(status: number): boolean {
-  return status === 429 || (status >= 500 && ![501, 505, 511].includes(status));
 }
 
 function refusalHint(

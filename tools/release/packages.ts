@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
 import { readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { wrap } from "../../lib/cli/help.ts";
+import { wrap } from "../../lib/cli/wrap.ts";
 import { description, version } from "../../package.json";
 import { ROOT } from "../main.ts";
 import type { Origin } from "./origin.ts";
