@@ -8,18 +8,20 @@ import { ensureProgram, type Program, pinnedVersion, programFolder } from "./bui
 export interface ServerBinary {
   path: string;
   kind: "bao" | "vault";
-  /** Known where we built it ourselves. */
+  /** Set only for a server that we built ourselves. */
   version?: string;
 }
 
 export interface ResolveOptions {
   /** @default process.env */
   env?: Record<string, string | undefined>;
-  /** Told what takes long, a line at a time. @default standard error */
+  /** Called with each line of progress. @default writes to standard error */
   progress?: (line: string) => void;
 }
 
-/** The build takes this file's folder out of an executable: on the host that runs it, another's could be there. */
+/**
+ * A compiled executable does not contain this file's folder: on another host that path could belong to somebody else.
+ */
 const isCompiled = import.meta.dir === "";
 
 /** The Go module that pins the server that we build. */
@@ -27,8 +29,10 @@ const MODULE = resolve(import.meta.dir, "../../test/server");
 const SOURCE = "github.com/hashicorp/vault";
 
 /**
- * Finds a server to run for development and tests: the one that `BAO_BINARY` or `VAULT_BINARY` names, else
- * `bao` or `vault` on PATH, else our own build in the cache folder, which is made when it is missing.
+ * Finds a server for development and tests: `BAO_BINARY` or `VAULT_BINARY`, else `bao` or `vault` on PATH, else our own
+ * build in the cache folder. A missing build is made.
+ *
+ * @throws Failure (config) if there is no server and none can be built; (unavailable) if the build fails
  */
 export async function resolveServerBinary(options: ResolveOptions = {}): Promise<ServerBinary> {
   const env = options.env ?? process.env;
@@ -77,14 +81,14 @@ async function cached(
     version,
     module: MODULE,
     source: SOURCE,
-    // The tag leaves out the cloud plugins: half the time and size.
+    // This tag leaves out the cloud plugins, which halves time and size.
     flags: ["-tags", "minimal", "-trimpath", "-ldflags=-s -w"],
     path,
-    asked: ["version"],
-    says: `Vault v${version}`,
+    versionArgs: ["version"],
+    versionOutput: `Vault v${version}`,
     minutes: 5,
     without: {
-      sentence: "there is no server to run: no bao or vault on PATH, none built before",
+      sentence: "there is no server to run: neither bao nor vault is on PATH, and none was built before",
       hint: "vault (HashiCorp's download page) or bao (OpenBao's download page)",
     },
   };

@@ -8,25 +8,26 @@ import { isExecutable } from "../host/executable.ts";
 import { takeLock } from "../host/lock.ts";
 import { gated, startKeeper } from "./keeper.ts";
 
-/** A program that is built from a Go module of our own, which pins it and all that it is made of. */
+/** A program that is built from a Go module of ours. The module pins it and all its dependencies. */
 export interface Program {
   /** For people: `Vault`. */
   name: string;
   version: string;
-  /** Folder of the go.mod. */
+  /** The folder of the go.mod. */
   module: string;
-  /** What to build there: `github.com/hashicorp/vault`. */
+  /** The package to build: `github.com/hashicorp/vault`. */
   source: string;
   flags: string[];
   env?: Record<string, string>;
-  /** Where the executable goes, in the cache folder of this version. */
+  /** The path of the executable, in the cache folder of this version. */
   path: string;
-  /** Arguments by which it says what it is, and how that starts. */
-  asked: string[];
-  says: string;
-  /** About how long it takes. */
+  /** Arguments that print its version. */
+  versionArgs: string[];
+  /** The beginning of that output. */
+  versionOutput: string;
+  /** About how long the build takes. */
   minutes: number;
-  /** What to say where there is no Go: what is missing, and what to install. */
+  /** The message if Go is missing, too: what is missing, and what can be installed instead. */
   without: { sentence: string; hint: string };
 }
 
@@ -38,8 +39,10 @@ export interface BuildOptions {
 const WORK_PREFIX = "build-";
 
 /**
- * Builds a program with Go, unless it is there. Two runs at once build once. The executable gets its name only when it
- * is whole and has run, so that no failed or interrupted build is ever taken for a good one.
+ * Builds a program with Go unless it exists. Two runs at the same time build it once. The executable gets its name only
+ * after it has run, so that a failed or interrupted build is never used.
+ *
+ * @throws Failure (config) if Go is missing; (unavailable) if the build fails; (file) for the cache folder
  */
 export async function ensureProgram(program: Program, options: BuildOptions): Promise<void> {
   if (isExecutable(program.path)) return;
@@ -57,16 +60,17 @@ export async function ensureProgram(program: Program, options: BuildOptions): Pr
     signal: new AbortController().signal,
     onWait: () => progress(`another run is building ${program.name}: waiting for it`),
   });
-  // Another run may have built it while we waited.
+  // Another run may have built it during the wait.
   if (isExecutable(program.path)) return;
   removeStale(folder);
   await buildAlone(go, program, options);
 }
 
 /**
- * The cache folder of what a Go module pins: go.sum holds the hash of every module, so another version has another.
+ * The cache folder for a Go module. Its name depends on go.sum, which has the hash of every dependency, so each version
+ * has its own folder.
  *
- * @see https://specifications.freedesktop.org/basedir-spec/latest/ (a relative path is to be ignored)
+ * @see https://specifications.freedesktop.org/basedir-spec/latest/ (a relative path has to be ignored)
  */
 export function programFolder(name: string, module: string, env: BuildOptions["env"]): string {
   const sum = createHash("sha256")
@@ -95,7 +99,7 @@ function makeFolder(folder: string) {
   try {
     mkdirSync(folder, { recursive: true });
   } catch (cause) {
-    throw new Failure("file", `can't create ${folder}, where a program would be built`, {
+    throw new Failure("file", `can't create the folder ${folder} for a build`, {
       hint: "set XDG_CACHE_HOME to a folder that you may write",
       cause,
     });
@@ -115,7 +119,7 @@ async function buildAlone(go: string, program: Program, options: BuildOptions) {
   try {
     const output = join(work, basename(program.path));
     options.progress(
-      `building ${name} ${version} with Go: this takes about ${minutes} minutes, and only once a machine`,
+      `building ${name} ${version} with Go: this takes about ${minutes} minutes, once on each machine`,
     );
     await compile(go, output, keeper.watch, program, options);
     await keeper.forget();
@@ -137,7 +141,7 @@ async function compile(
   const what = `${program.name} ${program.version}`;
   const build = Bun.spawn(gated([go, "build", ...program.flags, "-o", output, program.source]), {
     cwd: program.module,
-    // Go's own temporary files go where they are removed with ours.
+    // Go's temporary files are removed together with ours.
     env: { ...env, ...program.env, GOTMPDIR: dirname(output) },
     stdin: "pipe",
     stdout: "ignore",
@@ -164,19 +168,19 @@ async function compile(
   }
 }
 
-async function checkVersion(path: string, { name, version, asked, says }: Program) {
-  const run = Bun.spawn([path, ...asked], { stdin: "ignore", stdout: "pipe", stderr: "ignore" });
-  const [said, code] = await Promise.all([run.stdout.text(), run.exited]);
-  if (code !== 0 || !said.startsWith(says)) {
-    const line = said.split("\n")[0];
+async function checkVersion(path: string, { name, version, versionArgs, versionOutput }: Program) {
+  const run = Bun.spawn([path, ...versionArgs], { stdin: "ignore", stdout: "pipe", stderr: "ignore" });
+  const [output, code] = await Promise.all([run.stdout.text(), run.exited]);
+  if (code !== 0 || !output.startsWith(versionOutput)) {
+    const line = output.split("\n")[0];
     throw new Failure(
       "unavailable",
-      `what was built isn't ${name} ${version}: it says "${line}" and ends with ${code}`,
+      `the executable that was built isn't ${name} ${version}: it says "${line}" and ends with ${code}`,
     );
   }
 }
 
-/** Else the name could outlive a power cut and the content not. */
+/** Without this, a power cut could leave a file with the right name and no content. */
 async function syncFile(path: string) {
   const file = await open(path, "r");
   try {

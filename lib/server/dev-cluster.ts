@@ -19,36 +19,36 @@ export interface DevClusterOptions {
   readonly port: number;
   /** @default a random one */
   readonly rootToken?: string | undefined;
-  /** Where the tokens are told; nothing may be there yet. @default in a temporary folder */
+  /** The file for the tokens. It may not exist yet. @default in a temporary folder */
   readonly tokensFile?: string | undefined;
   readonly env: Readonly<Record<string, string | undefined>>;
-  /** Ends the start. The server may be on its way then, and ends with this process. */
+  /** Interrupts the start. A server that is already starting ends with this process. */
   readonly signal: AbortSignal;
-  /** Told what takes long. */
+  /** Called before each long step. */
   readonly onProgress: (line: string) => void;
-  /** Told each request and change. */
+  /** Called for each request and each change. */
   readonly onStep: (line: string) => void;
 }
 
 export interface DevCluster extends AsyncDisposable {
   readonly server: Server;
-  /** Address, root token and init tokens, as variables. Gone at the end. */
+  /** Holds address, root token and init tokens as variables. It is removed at the end. */
   readonly tokensFile: string;
 }
 
 /**
- * Starts a server in memory with a cluster set up in it, as `setup-mounts` and `write-roles` would.
+ * Starts a server in memory and sets a cluster up in it, like `setup-mounts` and `write-roles`.
  *
- * @throws Failure (config) where no server is installed; (unavailable) where it can't listen at the port; (can't
- *   write) for the tokens' file; the signal's reason
+ * @throws Failure (config) if no server is installed; (unavailable) if it can't listen on the port; (file) for the
+ *   tokens' file; the signal's reason
  */
 export async function startDevCluster(options: DevClusterOptions): Promise<DevCluster> {
   const { cluster, port, signal, onProgress, onStep } = options;
   const chosenFile = options.tokensFile === undefined ? undefined : freePath(options.tokensFile);
-  const binary = await ended(resolveServerBinary({ env: options.env, progress: onProgress }), signal);
+  const binary = await untilAborted(resolveServerBinary({ env: options.env, progress: onProgress }), signal);
   onProgress(`starting ${binary.path}`);
   const rootToken = options.rootToken === undefined ? {} : { rootToken: options.rootToken };
-  const server = await ended(startServer({ mode: "dev", binary, port, ...rootToken }), signal);
+  const server = await untilAborted(startServer({ mode: "dev", binary, port, ...rootToken }), signal);
   try {
     const { address } = server;
     const onRequest = (method: string, path: string) => onStep(`${method} ${path}`);
@@ -62,7 +62,7 @@ export async function startDevCluster(options: DevClusterOptions): Promise<DevCl
     }
     const variables = await tokenVariables(server, cluster, client);
     const tokensFile = chosenFile ?? join(server.dataDir, "tokens.env");
-    tell(tokensFile, variables);
+    writeTokens(tokensFile, variables);
     return { server, tokensFile, [Symbol.asyncDispose]: () => end(server, tokensFile) };
   } catch (error) {
     await server[Symbol.asyncDispose]();
@@ -70,8 +70,8 @@ export async function startDevCluster(options: DevClusterOptions): Promise<DevCl
   }
 }
 
-async function applyAll(setup: SetupPlan, onStep: (line: string) => void): Promise<void> {
-  await setup.apply(({ action, resource }) => onStep(`${action} ${resource.kind} ${resource.path}`));
+async function applyAll(plan: SetupPlan, onStep: (line: string) => void): Promise<void> {
+  await plan.apply(({ action, resource }) => onStep(`${action} ${resource.kind} ${resource.path}`));
 }
 
 async function end(server: Server, tokensFile: string): Promise<void> {
@@ -80,12 +80,12 @@ async function end(server: Server, tokensFile: string): Promise<void> {
   await server[Symbol.asyncDispose]();
 }
 
-/** Looked at before anything is started: what is there would be lost at the end. */
+/** Checked before anything is started: an existing file would be lost at the end. */
 function freePath(path: string): string {
   const full = fullPath(path);
   if (lstatSync(full, { throwIfNoEntry: false }) === undefined) return full;
   throw new Failure("file", `something is at ${printable(full)} already`, {
-    hint: "the tokens' file is removed at the end: choose a path where nothing is",
+    hint: "the tokens' file is removed at the end: choose a path that does not exist",
   });
 }
 
@@ -102,11 +102,11 @@ async function tokenVariables(
     }),
   );
   const variables = [["VAULT_ADDR", address], ["VAULT_TOKEN", rootToken], ...ids] as const;
-  // An id of one's own choice may hold what a shell would act on; systemd reads the same quoting.
+  // A chosen id may hold characters that a shell would interpret. systemd understands the same quoting.
   return variables.map(([name, value]) => `${name}=${shellQuoted(value)}\n`).join("");
 }
 
-function tell(path: string, variables: string): void {
+function writeTokens(path: string, variables: string): void {
   try {
     createFile(path, variables, { mode: 0o600 });
   } catch (error) {
@@ -114,8 +114,8 @@ function tell(path: string, variables: string): void {
   }
 }
 
-/** What comes first: the work's end, or the signal. */
-async function ended<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
+/** The result of the work, unless the signal comes first. */
+async function untilAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
   signal.throwIfAborted();
   const { promise, reject } = Promise.withResolvers<never>();
   const stop = () => reject(signal.reason);

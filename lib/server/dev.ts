@@ -6,7 +6,7 @@ import { untilReady } from "./health.ts";
 import { ServerProcess } from "./process.ts";
 import type { DevOptions, Server } from "./server.ts";
 
-/** A server in memory, unsealed, with a kv store at `secret/`; with TLS and a CA of its own if asked. */
+/** Starts an unsealed server in memory with a kv store at `secret/`. With `dev-tls` it has TLS and its own CA. */
 export async function startDevServer(options: DevOptions): Promise<Server> {
   const binary = options.binary ?? (await resolveServerBinary());
   const rootToken = options.rootToken ?? `root-${randomBytes(12).toString("hex")}`;
@@ -19,7 +19,7 @@ export async function startDevServer(options: DevOptions): Promise<Server> {
     "-dev-no-store-token",
     ...(isTls ? ["-dev-tls", `-dev-tls-cert-dir=${dataDir}`] : []),
   ];
-  // By the environment, since `ps` shows arguments to everyone.
+  // In the environment, since `ps` shows arguments to everyone.
   const env = { [binary.kind === "bao" ? "BAO_DEV_ROOT_TOKEN_ID" : "VAULT_DEV_ROOT_TOKEN_ID"]: rootToken };
   try {
     const port = options.port ?? (await process.runOnFreePorts(1, args, env))[0];
@@ -59,8 +59,8 @@ async function runOn(
   } catch (error) {
     const why = /listen tcp\S* \S+: bind: (.+)/.exec(process.log().join("\n"))?.[1];
     if (why === undefined) throw error;
-    throw new Failure("unavailable", `the server can't listen at 127.0.0.1:${port}: ${why}`, {
-      hint: "end what listens there, or choose another port",
+    throw new Failure("unavailable", `the server can't listen on 127.0.0.1:${port}: ${why}`, {
+      hint: "stop the program that listens there, or choose another port",
       cause: error,
     });
   }

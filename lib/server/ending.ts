@@ -1,21 +1,21 @@
 import { Failure } from "../failure.ts";
 import type { Server } from "./server.ts";
 
-const lookMs = 1000;
+const checkEveryMs = 1000;
 
-/** When a server that runs in the foreground is to end. */
+/** Tells when a server in the foreground has to end. */
 export interface Ending {
-  /** Aborted by TERM, INT or QUIT, or when the parent has ended: the reason says it in words. */
+  /** Aborted by TERM, INT or QUIT, or when the parent has ended. The reason names the cause. */
   readonly signal: AbortSignal;
   /**
-   * Resolves when it is to end.
+   * Resolves when the server has to end.
    *
-   * @throws Failure (unavailable) when the server ended by itself
+   * @throws Failure (unavailable) if the server ends by itself
    */
   wait(server: Server): Promise<void>;
 }
 
-/** From now on, those signals do nothing else. */
+/** Starts to watch for them. From now on these signals have no other effect. */
 export function watchEnding(): Ending {
   const controller = new AbortController();
   const { signal } = controller;
@@ -26,15 +26,15 @@ export function watchEnding(): Ending {
   const timer = setInterval(() => {
     // An orphan has another parent.
     if (process.ppid !== parent) controller.abort("the end of its parent");
-  }, lookMs);
+  }, checkEveryMs);
   timer.unref();
   return {
     signal,
     async wait(server) {
       for (let gone = 0; !signal.aborted; gone = server.pid === undefined ? gone + 1 : 0) {
-        // Looked at twice: a service manager tells the server to end in the same moment as us.
+        // Checked twice: a service manager sends its signal to the server and to us at the same moment.
         if (gone > 1) throw new Failure("unavailable", "the server ended by itself");
-        await sleep(lookMs, signal);
+        await sleep(checkEveryMs, signal);
       }
     },
   };

@@ -4,7 +4,7 @@ import type { ServerProcess } from "./process.ts";
 
 const READY_SECONDS = 60;
 
-/** What a server says of itself: https://developer.hashicorp.com/vault/api-docs/system/health */
+/** A server's own state. @see https://developer.hashicorp.com/vault/api-docs/system/health */
 export async function health(endpoint: Endpoint) {
   const { body } = await ask(endpoint, "GET", "sys/health");
   return {
@@ -14,7 +14,7 @@ export async function health(endpoint: Endpoint) {
   };
 }
 
-/** Waits until the server is unsealed and active, or a standby that knows who is. */
+/** Waits until the server is unsealed, and is active or a standby that knows its leader. */
 export async function untilReady(process: ServerProcess, endpoint: Endpoint): Promise<void> {
   const deadline = Date.now() + READY_SECONDS * 1000;
   while (!(await isReady(endpoint))) {

@@ -1,11 +1,11 @@
 import { readFileSync } from "node:fs";
 import { Failure } from "../failure.ts";
 
-/** Where a server listens and what it takes to reach it. */
+/** The address of a server, and the certificates for it. */
 export interface Endpoint {
   address: string;
   caFile?: string | undefined;
-  /** Client certificate, where the server wants one. */
+  /** The client certificate, if the server requires one. */
   client?: { certFile: string; keyFile: string } | undefined;
 }
 
@@ -14,7 +14,7 @@ export interface Answer {
   body: Record<string, unknown>;
 }
 
-/** One request of our own to a server that we started: no proxy, no kept connection, 10 seconds. */
+/** Sends one request to a server that we started: without a proxy, on a new connection, within 10 seconds. */
 export async function ask(
   endpoint: Endpoint,
   method: "GET" | "POST",
@@ -27,7 +27,7 @@ export async function ask(
     ...(options.body && { body: JSON.stringify(options.body) }),
     ...(endpoint.caFile && { tls: tlsOf(endpoint, endpoint.caFile) }),
     proxy: false,
-    // A kept connection would be stale when the server was started again.
+    // A kept connection would be stale after the server is restarted.
     keepalive: false,
     redirect: "manual",
     signal: AbortSignal.timeout(10_000),
@@ -36,7 +36,7 @@ export async function ask(
   return { status: response.status, body: text ? JSON.parse(text) : {} };
 }
 
-/** As `ask`, where anything but success is a failure. */
+/** Like `ask`, but throws a Failure unless the answer is a success. */
 export async function demand(...args: Parameters<typeof ask>): Promise<Record<string, unknown>> {
   const answer = await ask(...args);
   if (answer.status >= 300) {

@@ -1,19 +1,19 @@
 /**
- * A keeper is a tiny shell that outlives us, however we end. It reads a pipe whose other end only we hold:
- * the kernel closes that end when we die, even by SIGKILL, and then the keeper kills the process that it
- * was told of and removes our folder. It has a session of its own, so that Ctrl-C doesn't end it with us.
+ * A keeper is a tiny shell that cleans up after us, however we end. It reads a pipe whose other end only we hold. The
+ * kernel closes that end when we die, even by SIGKILL. Then the keeper kills the process that it watches and removes
+ * our folder. It has its own session, so that Ctrl-C doesn't end it together with us.
  */
 export interface Keeper {
-  /** From now on this process is killed when we die. Only for a child of ours that still waits for us. */
+  /** Has a process killed when we die. It has to be a child of ours that still waits for its line (see `gated`). */
   watch(pid: number): Promise<void>;
-  /** The process has ended: its number may belong to another one soon, so it must not be killed any more. */
+  /** Stops watching: the process has ended, and another may soon have its number. */
   forget(): Promise<void>;
-  /** Kills what is watched, removes the folder, and waits until both are gone. */
+  /** Kills the watched process, removes the folder, and waits until both are gone. */
   close(): Promise<void>;
 }
 
-// A service manager's signal for all of a unit's processes must not end it before us.
-// The folder is tried a few times: a process that was just killed may write one more file into it.
+// It ignores a service manager's signal to all processes of a unit, since it has to end after us.
+// It tries to remove the folder several times: a process that was just killed may still write a file into it.
 const SCRIPT = `
 trap "" TERM INT QUIT HUP
 pid=
@@ -42,7 +42,7 @@ export function startKeeper(folder?: string): Keeper {
     watch: (pid) => say(String(pid)),
     forget: () => say(""),
     async close() {
-      // Nothing else may hold this process, and it would end in the middle, with success.
+      // Without this, our process could end in the middle, with success.
       shell.ref();
       await shell.stdin.end();
       await shell.exited;
@@ -51,8 +51,8 @@ export function startKeeper(folder?: string): Keeper {
 }
 
 /**
- * A command for `Bun.spawn`, with `stdin: "pipe"`, that waits for a line before it becomes the real one. If
- * we die before the keeper knows its number, it reads the end of the pipe and never starts.
+ * Wraps a command for `Bun.spawn` with `stdin: "pipe"`, so that it waits for a line before it starts. If we die before
+ * the keeper knows its number, it reads the end of the pipe and never starts.
  */
 export function gated(command: string[]): string[] {
   return ["/bin/sh", "-c", 'read -r _ && exec "$@" </dev/null', "gate", ...command];

@@ -9,7 +9,7 @@ import { gated, type Keeper, startKeeper } from "./keeper.ts";
 const START_SECONDS = 60;
 const STOP_SECONDS = 10;
 
-/** A server's process and its folder. Both end with us, however we end, unless the folder is the caller's. */
+/** A server's process and its folder. Both end with us, however we end. A folder that the caller gave stays. */
 export class ServerProcess {
   readonly binary: ServerBinary;
   readonly dataDir: string;
@@ -27,13 +27,13 @@ export class ServerProcess {
     return this.#isRunning() ? this.#child?.pid : undefined;
   }
 
-  /** The end of what the server wrote since its last start, without the keys that one in dev mode tells. */
+  /** The last lines of the log since the server's last start, without the keys that a dev server prints. */
   log(lines = 30): readonly string[] {
     const all = readFileSync(this.#logFile, "utf8").trimEnd().split("\n");
     return all.filter((line) => !/^(Unseal Key|Root Token)\b/.test(line)).slice(-lines);
   }
 
-  /** Finds free ports, and starts the server with the arguments made of them; resolves when it listens. */
+  /** Finds free ports and starts the server with them. Resolves with the ports when it listens. */
   async runOnFreePorts(count: number, args: (ports: number[]) => string[], env: Record<string, string> = {}) {
     for (let attemptsLeft = 5; ; attemptsLeft--) {
       const ports = freePorts(count);
@@ -41,19 +41,19 @@ export class ServerProcess {
         await this.run(args(ports), env);
         return ports;
       } catch (error) {
-        // Another process may take a port between our look and the server's.
+        // Another process may have taken a port meanwhile.
         if (attemptsLeft === 0 || !this.log().join("\n").includes("address already in use")) throw error;
       }
     }
   }
 
-  /** Starts the server; resolves when it listens. */
+  /** Starts the server. Resolves when it listens. */
   async run(args: string[], env: Record<string, string> = {}): Promise<void> {
     if (this.#isRunning()) throw new Failure("internal", "the server is running already");
     const log = openSync(this.#logFile, "w", 0o600);
     const child = Bun.spawn(gated([this.binary.path, "server", ...args]), {
       cwd: this.dataDir,
-      // Nothing of the user's own settings, and no token file in the user's home.
+      // Without the user's settings, and without a token file from the user's home.
       env: { PATH: process.env.PATH ?? "", HOME: this.dataDir, ...env },
       stdin: "pipe",
       stdout: log,
@@ -70,7 +70,7 @@ export class ServerProcess {
     await this.#untilListening();
   }
 
-  /** Throws, with the end of the log, when the server has ended by itself. */
+  /** Throws a Failure with the end of the log if the server has ended by itself. */
   assertRunning() {
     if (this.#isRunning()) return;
     throw new Failure("unavailable", `${this.binary.path} ended by itself; its log:`, {
@@ -78,7 +78,7 @@ export class ServerProcess {
     });
   }
 
-  /** Ends the server and waits; one that doesn't heed the signal is killed. */
+  /** Ends the server and waits. It is killed if it ignores the signal. */
   async end(signal: "SIGTERM" | "SIGKILL"): Promise<void> {
     const child = this.#child;
     if (!child) return;
@@ -102,7 +102,7 @@ export class ServerProcess {
     return this.#child !== undefined && this.#child.exitCode === null && this.#child.signalCode === null;
   }
 
-  /** By its log, not by a request: on a port that was taken meanwhile, another server might answer. */
+  /** Reads the log instead of sending a request: if the port was taken meanwhile, another server might answer. */
   async #untilListening() {
     const deadline = Date.now() + START_SECONDS * 1000;
     while (!readFileSync(this.#logFile, "utf8").includes("server started!")) {
@@ -118,7 +118,7 @@ export class ServerProcess {
   }
 }
 
-/** Ports of the loopback that nobody listens on, all held until the last is found, so that none comes twice. */
+/** Free ports of the loopback. All are held until the last is found, so that none is returned twice. */
 export function freePorts(count: number): number[] {
   const listeners = Array.from({ length: count }, () =>
     Bun.listen({ hostname: "127.0.0.1", port: 0, socket: { data() {} } }),

@@ -15,12 +15,12 @@ interface Keys {
   rootToken: string;
 }
 
-/** What a later start in the same folder must know: a node's address is part of its data. */
+/** Kept for a later start in the same folder. The ports are needed since a node's address is part of its data. */
 interface State extends Keys {
   ports: number[];
 }
 
-/** A server with its data on disk: it can be sealed, ended and started again, alone or one of a cluster. */
+/** Starts a server with its data on disk, alone or in a cluster. It can be sealed, stopped and started again. */
 export async function startRaftServer(options: RaftOptions): Promise<RaftServer> {
   const binary = options.binary ?? (await resolveServerBinary());
   const process = new ServerProcess(binary, options.dataDir);
@@ -96,7 +96,7 @@ function writeConfig(file: string, dataDir: string, [port, clusterPort]: number[
       raft: {
         path: storage,
         node_id: nodeId([port ?? 0]),
-        // All nodes are on this machine: elect as fast as can be, and let a new node vote at once.
+        // All nodes are on this machine, so elections can be fast, and a new node can vote at once.
         performance_multiplier: 1,
         autopilot_reconcile_interval: "250ms",
         autopilot_update_interval: "250ms",
@@ -122,7 +122,7 @@ async function initialise(endpoint: Endpoint): Promise<Keys> {
   const [unsealKey] = Array.isArray(answer.keys_base64) ? answer.keys_base64 : [];
   const rootToken = answer.root_token;
   if (typeof unsealKey !== "string" || typeof rootToken !== "string") {
-    throw new Failure("unavailable", `${endpoint.address} gave no keys when it was initialised`);
+    throw new Failure("unavailable", `${endpoint.address} returned no keys when it was initialized`);
   }
   return { unsealKey, rootToken };
 }
@@ -156,7 +156,7 @@ async function joinCluster(endpoint: Endpoint, leader: RaftServer): Promise<Keys
   return { unsealKey: leader.unsealKey, rootToken: leader.rootToken };
 }
 
-/** A node that joined follows only, until the leader gives it a vote; before that no standby can take over. */
+/** Waits until the leader has given a new node its vote. Until then the node can't take over. */
 async function untilVoter(id: string, leader: RaftServer): Promise<void> {
   for (const deadline = Date.now() + VOTER_SECONDS * 1000; Date.now() < deadline; await Bun.sleep(50)) {
     const answer = await demand(leader, "GET", "sys/storage/raft/configuration", { token: leader.rootToken });

@@ -2,9 +2,9 @@ import type { ServerBinary } from "./binary.ts";
 import type { Endpoint } from "./http.ts";
 
 interface CommonOptions {
-  /** @default what `resolveServerBinary` finds */
+  /** @default the result of `resolveServerBinary` */
   binary?: ServerBinary;
-  /** Keeps its files here and leaves them. @default a temporary folder, removed at the end */
+  /** Its files go here and stay. @default a temporary folder, removed at the end */
   dataDir?: string;
 }
 
@@ -21,8 +21,8 @@ export interface RaftOptions extends CommonOptions {
   /** Certificate and key for 127.0.0.1, and the CA that signed them. @default plain HTTP */
   tls?: ListenerTls;
   /**
-   * The active server of a cluster that this one joins, as a standby with a vote. A cluster outlives the loss
-   * of one only if it has three.
+   * The active server of a cluster, which this one joins as a standby with a vote. A cluster needs three servers to
+   * survive the loss of one.
    */
   join?: RaftServer;
 }
@@ -31,22 +31,22 @@ interface ListenerTls {
   certFile: string;
   keyFile: string;
   caFile: string;
-  /** When given, the server takes only clients with a certificate of this CA; we use this one. */
+  /** Makes the server require a client certificate of this CA. We use this one. */
   client?: { certFile: string; keyFile: string };
 }
 
-/** A real server of our own on the loopback. It ends with this process, however that ends. */
+/** A real server on the loopback. It ends with this process, however that ends. */
 export interface Server extends Endpoint, AsyncDisposable {
   readonly binary: ServerBinary;
   readonly rootToken: string;
   readonly dataDir: string;
-  /** Undefined when it isn't running. */
+  /** Undefined while it isn't running. */
   readonly pid: number | undefined;
-  /** The end of its log, for failure messages. */
+  /** The last lines of its log, for error messages. */
   log(lines?: number): string;
-  /** Ends it as an admin would. */
+  /** Stops it cleanly. */
   stop(): Promise<void>;
-  /** Ends it as a crash would. */
+  /** Kills it, like a crash. */
   kill(): Promise<void>;
 }
 
@@ -57,6 +57,6 @@ export interface RaftServer extends Server {
   /** A standby can't be sealed. */
   seal(): Promise<void>;
   unseal(): Promise<void>;
-  /** Whether it is unsealed and no standby. */
+  /** Whether it is unsealed and not a standby. */
   isActive(): Promise<boolean>;
 }

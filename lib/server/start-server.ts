@@ -3,8 +3,8 @@ import { startRaftServer } from "./raft.ts";
 import type { DevOptions, RaftOptions, RaftServer, Server } from "./server.ts";
 
 /**
- * Starts a server for development or a test, on a free port; resolves when it can be used. Dispose of it
- * (`await using`) to end it at once.
+ * Starts a server for development or a test on a free port. Resolves when it is ready. Dispose of it (`await using`)
+ * to end it at once.
  */
 export function startServer(options: RaftOptions): Promise<RaftServer>;
 export function startServer(options: DevOptions): Promise<Server>;

@@ -9,7 +9,7 @@ import { temporaryFolder } from "../support/folder.ts";
 import { runScript, type ScriptResult } from "../support/script.ts";
 import type { Kubernetes } from "./programs.ts";
 
-/** A Vault with cluster `demo`, and an etcd and a kube-apiserver with the certificates and secrets that it has for them. */
+/** A Vault with cluster `demo`, and an etcd and a kube-apiserver with certificates and secrets from it. */
 export interface ControlPlane extends AsyncDisposable {
   /** `https://127.0.0.1:34567` */
   readonly server: string;
@@ -18,7 +18,7 @@ export interface ControlPlane extends AsyncDisposable {
   run(script: string, ...args: string[]): Promise<ScriptResult>;
 }
 
-/** It takes half a minute on busy cores. */
+/** A start takes half a minute on busy cores. */
 const startSeconds = 150;
 
 export async function startControlPlane({ etcd, apiserver }: Kubernetes): Promise<ControlPlane> {
@@ -70,7 +70,7 @@ export async function startControlPlane({ etcd, apiserver }: Kubernetes): Promis
     ...[`--service-account-key-file=${accountKey}`, `--service-account-signing-key-file=${accountKey}`],
     `--encryption-provider-config=${encryption}`,
     ...["--authorization-mode=RBAC", "--service-cluster-ip-range=10.96.0.0/24"],
-    // An address for documentation, which nobody is told of.
+    // An address for documentation. It is never announced.
     ...["--advertise-address=192.0.2.1", "--endpoint-reconciler-type=none"],
     `--cert-dir=${join(folder, "apiserver-own")}`,
   ]);
@@ -79,10 +79,10 @@ export async function startControlPlane({ etcd, apiserver }: Kubernetes): Promis
   return { server, folder, run, [Symbol.asyncDispose]: () => held.disposeAsync() };
 }
 
-/** Tells what a program has logged, where it has ended. */
+/** The log of a program that has ended; undefined while it runs. */
 type Ended = () => string | undefined;
 
-/** Starts a program that ends with us, however we end. */
+/** Starts a program that ends with this process, however that ends. */
 async function startProgram(
   stack: AsyncDisposableStack,
   folder: string,

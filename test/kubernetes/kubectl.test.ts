@@ -74,7 +74,7 @@ describe.skipIf(missing !== undefined)("kubectl, with a kubeconfig for a real AP
     60_000,
   );
 
-  test("finds it valid, and is who it says", async () => {
+  test("accepts it and has the identity that it names", async () => {
     await write("valid");
     const view = await kubectl("valid", "config", "view", "--raw", "--minify", "-o", "json");
     expect([view.code, view.errors]).toEqual([0, ""]);
@@ -105,11 +105,11 @@ describe.skipIf(missing !== undefined)("kubectl, with a kubeconfig for a real AP
     });
   }, 60_000);
 
-  test("is refused without a certificate, with one of another CA, and refuses another CA's server", async () => {
+  test("is refused without a certificate or with one of another CA, and refuses a server of another CA", async () => {
     await write("refused");
     for (const name of ["none", "other", "server"]) copyFileSync(file("refused"), file(name));
     await kubectl("none", "config", "unset", "users");
-    // Without any, kubectl asks for a name and a password.
+    // Without a certificate, kubectl asks for a name and a password.
     await kubectl("none", "config", "set-credentials", "demo", "--token=none");
     const none = await kubectl("none", "get", "ns");
     expect([none.code, none.errors]).toEqual([1, expect.stringContaining("Unauthorized")]);
@@ -126,12 +126,12 @@ describe.skipIf(missing !== undefined)("kubectl, with a kubeconfig for a real AP
     );
   }, 60_000);
 
-  /** A flag's path, from the folder. */
+  /** The path for a flag, relative to the folder. */
   function absolute(flag: string): string {
     return flag.replace("=", `=${plane.folder}/`);
   }
 
-  test("keeps its own context beside a merged one, and what it has written is left alone", async () => {
+  test("keeps its own context beside a merged one, and its own changes stay", async () => {
     await kubectl("merged", "config", "set-cluster", "other", "--server=https://other.example.com:6443");
     await kubectl("merged", "config", "set-credentials", "on", "--token=00123");
     await kubectl("merged", "config", "set-context", "other", "--cluster=other", "--user=on");
@@ -152,7 +152,7 @@ describe.skipIf(missing !== undefined)("kubectl, with a kubeconfig for a real AP
     await expectNamespaces("merged");
   }, 60_000);
 
-  test("uses the service accounts' key, and secrets that are encrypted, as the set-up made them", async () => {
+  test("uses the service account key and the encryption config that set-up made", async () => {
     await write("secrets");
     const run = (...args: string[]) => kubectl("secrets", ...args);
     expect((await run("create", "serviceaccount", "robot")).code).toBe(0);

@@ -2,7 +2,7 @@ import { join } from "node:path";
 import { Failure } from "../../lib/failure.ts";
 import { ensureProgram, type Program, pinnedVersion, programFolder } from "../../lib/server/build.ts";
 
-/** The executables of a control plane, and of its client. */
+/** The executables of a control plane and of kubectl. */
 export interface Kubernetes {
   readonly etcd: string;
   readonly apiserver: string;
@@ -13,12 +13,12 @@ const module = import.meta.dir;
 const kubernetes = pinnedVersion(module, "k8s.io/kubernetes");
 const etcdVersion = pinnedVersion(module, "go.etcd.io/etcd/server/v3");
 
-/** What a release's own build says of itself; else its version would be v0.0.0-master. */
+/** Sets the version, as an official build does. Otherwise it would be v0.0.0-master. */
 const versionFlag = `-X k8s.io/component-base/version.gitVersion=v${kubernetes}`;
 
 function program(
   name: string,
-  more: Pick<Program, "version" | "source" | "asked" | "says" | "minutes">,
+  more: Pick<Program, "version" | "source" | "versionArgs" | "versionOutput" | "minutes">,
 ): Program {
   return {
     name,
@@ -35,30 +35,30 @@ const programs = {
   etcd: program("etcd", {
     version: etcdVersion,
     source: "go.etcd.io/etcd/server/v3",
-    asked: ["--version"],
-    says: `etcd Version: ${etcdVersion}`,
+    versionArgs: ["--version"],
+    versionOutput: `etcd Version: ${etcdVersion}`,
     minutes: 2,
   }),
   apiserver: program("kube-apiserver", {
     version: kubernetes,
     source: "k8s.io/kubernetes/cmd/kube-apiserver",
-    asked: ["--version"],
-    says: `Kubernetes v${kubernetes}`,
+    versionArgs: ["--version"],
+    versionOutput: `Kubernetes v${kubernetes}`,
     minutes: 6,
   }),
   kubectl: program("kubectl", {
     version: kubernetes,
     source: "k8s.io/kubernetes/cmd/kubectl",
-    asked: ["version", "--client"],
-    says: `Client Version: v${kubernetes}`,
+    versionArgs: ["version", "--client"],
+    versionOutput: `Client Version: v${kubernetes}`,
     minutes: 2,
   }),
 };
 
 /**
- * Builds what is not there, once a machine; kubectl only where there is none on PATH.
+ * Builds the missing executables, once on each machine. kubectl is built only if none is on PATH.
  *
- * @returns why it can't be had here, in a sentence, where that is so
+ * @returns the executables, or a sentence about why they can't be built here
  */
 export async function findKubernetes(): Promise<Kubernetes | { readonly missing: string }> {
   const options = { env: process.env, progress: (line: string) => console.error(line) };

@@ -1,8 +1,8 @@
 import { expect, test } from "bun:test";
 import { renewAll, startCluster } from "./renewals.ts";
 
-// A small one of what `npm run test:leader` does.
-test("hosts whose leader is killed renew their tokens, at once or by their next run, and lose none", async () => {
+// A smaller run of `npm run test:leader`.
+test("hosts whose leader is killed renew their tokens, at once or in their next run, and lose none", async () => {
   await using cluster = await startCluster(20);
   const { broken, kills, firstTime, secondTime, runs, requests } = await renewAll(cluster, {
     killAt: [4],
@@ -13,6 +13,6 @@ test("hosts whose leader is killed renew their tokens, at once or by their next 
   expect(kills).toBe(1);
   expect(firstTime + secondTime).toBe(20);
   expect(runs).toBe(20 + secondTime);
-  // Some met the leader's end, and none asked more than three times.
+  // Some requests failed with the leader, and none was sent more than three times.
   expect(requests).toBeWithin(runs + 1, 3 * runs + 1);
 });

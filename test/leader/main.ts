@@ -17,7 +17,7 @@ async function main(): Promise<number> {
     ["leaders killed meanwhile", kills],
     ["runs", runs],
     ["renewed at once", firstTime],
-    ["ended with 75, renewed by the next run", secondTime],
+    ["ended with 75, renewed in the next run", secondTime],
     ["failed otherwise, or lost", broken.length],
     ["requests", requests],
     ["seconds", Math.round((performance.now() - began) / 1000)],

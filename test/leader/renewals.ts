@@ -11,7 +11,7 @@ import { temporaryFolder } from "../support/folder.ts";
 import { runScript } from "../support/script.ts";
 import { until } from "../support/wait.ts";
 
-/** A host with a token of its own, and the node that it asks. */
+/** A host with its own token, and the node that it asks. */
 interface RenewingHost {
   readonly config: string;
   readonly token: string;
@@ -52,7 +52,7 @@ export async function startCluster(hostCount: number): Promise<Cluster> {
   };
 }
 
-/** As set-up makes the token role; its policy grants a host nothing here. */
+/** The token role as set-up makes it. Its policy grants nothing here. */
 async function makeTokens({ address, rootToken }: RaftServer, count: number): Promise<string[]> {
   const admin = createVaultClient({ address, token: rootToken });
   const role = tokenRoles(defineCluster("demo")).find(({ name }) => name === "demo-worker");
@@ -67,24 +67,24 @@ async function makeTokens({ address, rootToken }: RaftServer, count: number): Pr
 export interface Numbers {
   runs: number;
   firstTime: number;
-  /** Told to try later, and done by the next run. */
+  /** Hosts that had to try again later, and succeeded in the next run. */
   secondTime: number;
-  /** What broke the promise: the host, and why. */
+  /** Hosts that failed for good, and why. */
   readonly broken: string[];
   requests: number;
   kills: number;
 }
 
 interface Options {
-  /** The leader is killed when so many hosts have begun; the killed node is started again before the next. */
+  /** The leader is killed after this many hosts have begun. It is started again before the next kill. */
   readonly killAt: readonly number[];
-  /** Runs at one time. */
+  /** Runs at the same time. */
   readonly lanes: number;
   /** The longest pause between two runs of a lane, in milliseconds. */
   readonly pauseMs: number;
 }
 
-/** Has every host renew its token while leaders are killed, and those that were to try later once more. */
+/** Has every host renew its token while leaders are killed. Hosts that have to try again later run once more. */
 export async function renewAll(cluster: Cluster, options: Options): Promise<Numbers> {
   const numbers: Numbers = { runs: 0, firstTime: 0, secondTime: 0, broken: [], requests: 0, kills: 0 };
   let begun = 0;
@@ -133,7 +133,7 @@ async function killLeaders(
   }
 }
 
-/** Each token has to live on, and to be in its file. */
+/** Checks that each token is still valid and in its file. */
 async function findLost(cluster: Cluster, numbers: Numbers): Promise<void> {
   const leader = await cluster.leader();
   if (leader === undefined) throw new Error("no node is the leader");

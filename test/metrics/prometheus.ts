@@ -3,7 +3,7 @@ import { existsSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync } 
 import { homedir } from "node:os";
 import { join } from "node:path";
 
-/** What Prometheus reads in a text, and what it has against it. */
+/** The metrics that Prometheus reads, and the problems that it finds. */
 export interface PrometheusView {
   readonly problems: ReadonlyArray<{ readonly Metric: string; readonly Text: string }> | null;
   readonly metrics: Readonly<
@@ -24,7 +24,7 @@ export async function readAsPrometheus(text: string): Promise<PrometheusView> {
 
 let built: Promise<string> | undefined;
 
-/** Built once for its source, which takes some seconds, and kept with the server that is built for tests. */
+/** Builds the reader once for its source, which takes some seconds, and keeps it beside the test server. */
 async function reader(): Promise<string> {
   built ??= build();
   return await built;

@@ -14,17 +14,17 @@ import {
   type WantedCertificate,
 } from "./units.ts";
 
-/** A host as Tarmak left it, in a root folder of its own, so that `/opt/bin` and `/etc/vault` are its own, too. */
+/** A host as Tarmak left it, with its own root folder, so that `/opt/bin` and `/etc/vault` are its own as well. */
 export interface OldHost extends Disposable {
-  /** Runs a command line in it. */
+  /** Runs a command line on the host. */
   run(words: readonly string[], env?: Readonly<Record<string, string>>): Promise<ScriptResult>;
-  /** Runs what a unit starts, with the environment that it has. */
+  /** Runs a unit's command with the unit's environment. */
   start(unit: Unit): Promise<ScriptResult>;
   read(path: string): string;
   write(path: string, content: string, mode?: number): void;
-  /** `0600 837:0`; undefined where there is nothing. */
+  /** Mode and owner, like `0600 837:0`; undefined if the file does not exist. */
   rights(path: string): string | undefined;
-  /** Where a path of it is, outside. */
+  /** The path of a host's file, seen from outside. */
   outside(path: string): string;
 }
 
@@ -35,10 +35,10 @@ export interface OldHostOptions {
   readonly initRole?: string | undefined;
 }
 
-/** The machine's own, which it has to have. */
+/** Folders of the machine that the host needs. */
 const shared = ["bin", "lib", "lib64", "usr", "proc", "dev"];
 
-/** `$1` is the root folder, `$2` the executables' folder; mounts end with the namespace that they are made in. */
+/** `$1` is the root folder, `$2` the folder of the executables. The mounts end with their namespace. */
 const enter = `
   set -e
   root=$1 dist=$2; shift 2
@@ -49,7 +49,7 @@ const enter = `
   exec chroot $root "$@"
 `;
 
-/** Each of the user whose files are in it, who could put anything there. */
+/** Folders that belong to the user of the files in them. That user could put anything there. */
 const folders = [
   ["/etc/kubernetes", kubernetesUser],
   ["/etc/kubernetes/ssl", kubernetesUser],
@@ -84,7 +84,7 @@ export async function startOldHost({
   };
   write("/etc/vault/config", configFile(server, initRole), 0o644);
   write("/etc/vault/ca.pem", readFileSync(caFile, "utf8"), 0o644);
-  // Puppet writes it without a line's end.
+  // Puppet writes it without a line feed at the end.
   if (initToken !== undefined) write("/etc/vault/init-token", initToken);
 
   const PATH = "/opt/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
@@ -112,7 +112,7 @@ export function certificateOf(host: OldHost, base: string): X509Certificate {
   return new X509Certificate(host.read(`${base}.pem`));
 }
 
-/** What the Go tool left: the names, the rights, and three files that belong together. */
+/** The files of the Go tool: their names, their modes, and three that belong together. */
 export function expectCertificate(
   host: OldHost,
   { base, uid, commonName, hosts = [], addresses = [] }: Omit<WantedCertificate, "name" | "role">,

@@ -8,13 +8,13 @@ const roles: readonly Role[] = ["etcd", "master", "worker", "all"];
 
 /** A server with the cluster `test`, and hosts of it. */
 export interface OldCluster extends AsyncDisposable {
-  /** What setting it up said. */
+  /** The output of set-up. */
   readonly setUp: ScriptResult;
-  /** The executable, as an admin calls it. */
+  /** Runs the executable as an admin. */
   admin(...words: string[]): Promise<ScriptResult>;
-  /** What a command on a host has in its environment. */
+  /** The environment of commands on a host. */
   env(initRole?: string): Readonly<Record<string, string>>;
-  /** A host that has been given an init token, and nothing else yet. */
+  /** A new host that has only an init token. */
   host(role: Role, more?: Partial<OldHostOptions>): Promise<OldHost>;
 }
 

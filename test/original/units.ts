@@ -7,7 +7,7 @@ export interface Unit {
   readonly text: string;
 }
 
-/** A certificate or a secret, and whose its files are. */
+/** A certificate or a secret, and the owner of its files. */
 interface Wanted {
   readonly name: string;
   readonly uid: number;
@@ -17,7 +17,7 @@ export interface WantedCertificate extends Wanted {
   readonly restarts?: string;
   readonly role: string;
   readonly commonName: string;
-  /** Path of its files without their ends. */
+  /** The path of its files without their endings. */
   readonly base: string;
   readonly hosts?: readonly string[];
   readonly addresses?: readonly string[];
@@ -187,7 +187,7 @@ export const secrets: readonly WantedSecret[] = [
   },
 ];
 
-/** The EnvironmentFile. One that was given no init token has no role. */
+/** The EnvironmentFile. Without an init token it names no role. */
 export function configFile(server: string, initRole: string | undefined): string {
   return [
     `VAULT_ADDR=${server}`,
@@ -197,7 +197,7 @@ export function configFile(server: string, initRole: string | undefined): string
   ].join("\n");
 }
 
-/** The words of a unit's ExecStart as systemd makes them: lines joined, quotes taken off, variables put in. */
+/** The words of a unit's ExecStart as systemd reads them: lines joined, quotes removed, variables replaced. */
 export function execStart({ name, text }: Unit, env: Readonly<Record<string, string>>): string[] {
   const [, line] = /^ExecStart=((?:.*\\\n)*.*)$/m.exec(text) ?? [];
   if (line === undefined) throw new Error(`${name} starts nothing`);

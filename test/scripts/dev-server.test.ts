@@ -222,8 +222,8 @@ describe("dev-server refuses, in one sentence,", () => {
     });
     expect([run.code, run.stdout]).toEqual([ExitCode.unavailable, ""]);
     expect(run.stderr).toBe(
-      `dev-server: the server can't listen at 127.0.0.1:${taken.port}: address already in use\n` +
-        "  end what listens there, or choose another port\n",
+      `dev-server: the server can't listen on 127.0.0.1:${taken.port}: address already in use\n` +
+        "  stop the program that listens there, or choose another port\n",
     );
   });
 

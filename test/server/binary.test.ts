@@ -21,7 +21,7 @@ const GO_SUM_HASH = createHash("sha256")
   .digest("hex")
   .slice(0, 16);
 
-/** What a good build would say of itself. */
+/** The version output of a good build. */
 const VERSION_SCRIPT = "#!/bin/sh\necho 'Vault v1.21.0, built today'\n";
 
 let folder: string;
@@ -43,7 +43,7 @@ function executable(path: string, text = VERSION_SCRIPT): string {
   return path;
 }
 
-/** A `go` whose `build` runs these lines, with `$out` as the file to write. */
+/** A fake `go` whose `build` runs these lines, with `$out` as the file to write. */
 function fakeGo(script: string) {
   const start = 'while [ "$1" != -o ]; do shift; done\nout=$2\n';
   executable(join(folder, "bin", "go"), `#!/bin/sh\n${start}${script}\n`);
@@ -64,12 +64,12 @@ function find(more?: Record<string, string>) {
   return resolveServerBinary({ env: env(more), progress: (line) => lines.push(line) });
 }
 
-/** The cache folder holds nothing but the lock: no executable, no remains of the build. */
+/** Checks that the cache folder holds only the lock: no executable, and nothing left of the build. */
 function expectNothingBuilt() {
   expect(readdirSync(cache)).toEqual(["lock"]);
 }
 
-describe("resolveServerBinary() finds what is there", () => {
+describe("resolveServerBinary() finds", () => {
   test("BAO_BINARY first, then VAULT_BINARY", async () => {
     const path = executable(join(folder, "mine"));
     executable(join(folder, "bin", "bao"));
@@ -77,14 +77,17 @@ describe("resolveServerBinary() finds what is there", () => {
     expect(await find({ BAO_BINARY: "", VAULT_BINARY: path })).toEqual({ path, kind: "vault" });
   });
 
-  test.each(["BAO_BINARY", "VAULT_BINARY"])("refuses a %s that can't be run", async (variable) => {
-    writeFileSync(join(folder, "text"), "");
-    for (const path of [join(folder, "none"), join(folder, "text"), folder]) {
-      const failure = await failureOf(() => find({ [variable]: path }));
-      expect(failure.kind).toBe("config");
-      expect(failure.message).toBe(`${variable} names ${path}, which is not an executable file`);
-    }
-  });
+  test.each(["BAO_BINARY", "VAULT_BINARY"])(
+    "no executable in a %s that can't be run, and says so",
+    async (variable) => {
+      writeFileSync(join(folder, "text"), "");
+      for (const path of [join(folder, "none"), join(folder, "text"), folder]) {
+        const failure = await failureOf(() => find({ [variable]: path }));
+        expect(failure.kind).toBe("config");
+        expect(failure.message).toBe(`${variable} names ${path}, which is not an executable file`);
+      }
+    },
+  );
 
   test("bao on PATH, then vault on PATH, then the cached build", async () => {
     executable(built);
@@ -96,7 +99,7 @@ describe("resolveServerBinary() finds what is there", () => {
     expect(lines).toEqual([]);
   });
 
-  test("the cache in HOME when XDG_CACHE_HOME is empty or relative", async () => {
+  test("the cache in HOME if XDG_CACHE_HOME is empty or relative", async () => {
     const path = executable(join(folder, ".cache", "vault-helper", `server-${GO_SUM_HASH}`, "vault"));
     expect((await find({ XDG_CACHE_HOME: "" })).path).toBe(path);
     expect((await find({ XDG_CACHE_HOME: "some/folder" })).path).toBe(path);
@@ -104,7 +107,7 @@ describe("resolveServerBinary() finds what is there", () => {
 });
 
 describe("resolveServerBinary() builds", () => {
-  test("what is missing, with the module's folder and flags, and says so", async () => {
+  test("a missing server in the module's folder with its flags, and says so", async () => {
     const record = join(folder, "record");
     executable(
       join(folder, "bin", "go"),
@@ -114,13 +117,11 @@ describe("resolveServerBinary() builds", () => {
     expect(readFileSync(record, "utf8")).toBe(
       `${import.meta.dir}\nbuild -tags minimal -trimpath -ldflags=-s -w -o github.com/hashicorp/vault\n`,
     );
-    expect(lines[0]).toBe(
-      "building Vault 1.21.0 with Go: this takes about 5 minutes, and only once a machine",
-    );
+    expect(lines[0]).toBe("building Vault 1.21.0 with Go: this takes about 5 minutes, once on each machine");
     expect(readdirSync(cache).sort()).toEqual(["lock", "vault"]);
   });
 
-  test("and leaves nothing to run when go fails", async () => {
+  test("nothing that could be run if go fails", async () => {
     fakeGo(`${GOOD_BUILD}\necho 'no such module' >&2\nexit 1`);
     const failure = await failureOf(() => find());
     expect(failure.kind).toBe("unavailable");
@@ -128,21 +129,21 @@ describe("resolveServerBinary() builds", () => {
     expectNothingBuilt();
   });
 
-  test("and refuses an executable that isn't what was wanted", async () => {
+  test("no executable that reports another version", async () => {
     fakeGo(`printf '#!/bin/sh\\necho Vault v1.0.0\\n' > "$out"; chmod +x "$out"`);
     const failure = await failureOf(() => find());
     expect(failure.message).toContain('isn\'t Vault 1.21.0: it says "Vault v1.0.0"');
     expectNothingBuilt();
   });
 
-  test("and clears away what an interrupted build left", async () => {
+  test("after removing the rest of an interrupted build", async () => {
     executable(join(cache, "build-old", "vault"));
     fakeGo(GOOD_BUILD);
     await find();
     expect(readdirSync(cache).sort()).toEqual(["lock", "vault"]);
   });
 
-  test("or says what to install when there is no go", async () => {
+  test("nothing without go, and says what to install", async () => {
     const failure = await failureOf(() => find({ PATH: join(folder, "bin") }));
     expect(failure.kind).toBe("config");
     expect(failure.message).toStartWith("there is no server to run");
@@ -151,14 +152,14 @@ describe("resolveServerBinary() builds", () => {
   });
 });
 
-describe("resolveServerBinary() beside other runs", () => {
+describe("resolveServerBinary() in several runs", () => {
   const CODE = `await (await import(${JSON.stringify(BINARY_MODULE)})).resolveServerBinary()`;
 
   function run() {
     return Bun.spawn([process.execPath, "-e", CODE], { env: env(), stdout: "ignore", stderr: "pipe" });
   }
 
-  test("builds once for two at once", async () => {
+  test("builds once for two runs at the same time", async () => {
     const record = join(folder, "record");
     fakeGo(`echo built >> ${record}\nsleep 3\n${GOOD_BUILD}`);
     const runs = [run(), run()];
@@ -169,7 +170,7 @@ describe("resolveServerBinary() beside other runs", () => {
     expect(existsSync(built)).toBe(true);
   });
 
-  test("ends go, leaves nothing and lets the next one build when it is killed", async () => {
+  test("leaves neither go nor files behind when it is killed, so that the next run can build", async () => {
     const record = join(folder, "record");
     fakeGo(`echo $$ > ${record}\n${GOOD_BUILD}\nexec sleep 60`);
     const first = run();

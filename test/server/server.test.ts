@@ -19,7 +19,7 @@ function writeAPolicy(server: Server): Promise<Answer> {
   return ask(server, "POST", "sys/policies/acl/mine", { token: server.rootToken, body });
 }
 
-/** Whether somebody listens there, whatever the answer. */
+/** Whether anything listens there. The answer does not matter. */
 async function isReachable(endpoint: Endpoint): Promise<boolean> {
   try {
     await ask(endpoint, "GET", "sys/health");
@@ -30,7 +30,7 @@ async function isReachable(endpoint: Endpoint): Promise<boolean> {
 }
 
 describe("startServer() in memory", () => {
-  test("is ready, and is gone with its folder at the end", async () => {
+  test("is ready, and is removed with its folder at the end", async () => {
     const server = await startServer({ mode: "dev" });
     const { pid, dataDir } = server;
     expect((await get(server, "auth/token/lookup-self")).status).toBe(200);
@@ -42,7 +42,7 @@ describe("startServer() in memory", () => {
     expect(await isReachable(server)).toBe(false);
   });
 
-  test("runs beside others, with the token that was asked for", async () => {
+  test("runs beside other servers, with the requested root token", async () => {
     const servers = await Promise.all(
       ["one", "two", "three"].map((rootToken) => startServer({ mode: "dev", rootToken })),
     );
@@ -53,21 +53,21 @@ describe("startServer() in memory", () => {
     expect(new Set(servers.map((server) => server.address)).size).toBe(3);
   });
 
-  test("has TLS with a CA of its own", async () => {
+  test("has TLS with its own CA", async () => {
     await using server = await startServer({ mode: "dev-tls" });
     expect(server.address).toStartWith("https://");
     expect((await get(server, "auth/token/lookup-self")).status).toBe(200);
     expect(await isReachable({ address: server.address })).toBe(false);
   });
 
-  test("leaves a folder that was given", async () => {
+  test("keeps a folder that the caller gave", async () => {
     using folder = temporaryFolder();
     const server = await startServer({ mode: "dev", dataDir: folder.path });
     await server[Symbol.asyncDispose]();
     expect(readdirSync(folder.path)).toEqual(["server.log"]);
   });
 
-  test("says why a server doesn't start, and leaves nothing", async () => {
+  test("says why a server doesn't start, and leaves nothing behind", async () => {
     const promise = startServer({ mode: "dev", binary: { path: "/bin/false", kind: "vault" } });
     await expect(promise).rejects.toThrow(Failure);
     await expect(promise).rejects.toThrow("/bin/false ended by itself");
@@ -75,7 +75,7 @@ describe("startServer() in memory", () => {
 });
 
 describe("startServer() with raft storage", () => {
-  test("keeps its data over seal, stop and crash", async () => {
+  test("keeps its data when it is sealed, stopped and killed", async () => {
     await using server = await startServer({ mode: "raft" });
     expect((await writeAPolicy(server)).status).toBe(204);
 
@@ -92,7 +92,7 @@ describe("startServer() with raft storage", () => {
     }
   });
 
-  test("opens a folder that it left before", async () => {
+  test("opens the folder of an earlier start", async () => {
     using folder = temporaryFolder();
     const first = await startServer({ mode: "raft", dataDir: folder.path });
     await writeAPolicy(first);
@@ -125,7 +125,7 @@ describe("startServer() with raft storage", () => {
   });
 });
 
-describe("a server ends with its parent, and its folder too", () => {
+describe("a server and its folder are removed with its parent:", () => {
   test.each([
     ["killed", 'process.kill(process.pid, "SIGKILL")'],
     ["that throws", 'throw new Error("by intent")'],
@@ -144,7 +144,7 @@ describe("a server ends with its parent, and its folder too", () => {
   });
 });
 
-/** One certificate for the loopback, of a CA of its own, that serves as the client's too. */
+/** A certificate for the loopback with its own CA. It is also the client's certificate. */
 async function makeCertificates(folder: string) {
   const [caFile, caKey, certFile, keyFile] = ["ca.pem", "ca.key", "cert.pem", "cert.key"].map((name) =>
     join(folder, name),

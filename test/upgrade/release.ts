@@ -6,7 +6,7 @@ import { ROOT } from "../../tools/main.ts";
 /** The last commit of release 1.0.0. */
 const commit = "fd0da5076702f6d1773c7b781543f23498dad998";
 
-/** Why release 1.0.0 can't be built here, in a few words; undefined where it can. */
+/** Why release 1.0.0 can't be built here; undefined if it can. */
 export function whyNoRelease(): string | undefined {
   const { success } = Bun.spawnSync(["git", "-C", ROOT, "cat-file", "-e", `${commit}^{commit}`]);
   return success ? undefined : "the repository's history is not here";

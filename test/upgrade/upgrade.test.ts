@@ -7,7 +7,7 @@ import { readFileAs } from "../support/other-user.ts";
 import { runCommand, scriptPath } from "../support/script.ts";
 import { lastRelease, whyNoRelease } from "./release.ts";
 
-// A host goes on with what the other release has left: release 1.0.0 before an upgrade, this one where it is taken back.
+// A host works with the files that the other release left: those of 1.0.0 after an upgrade, ours after a downgrade.
 
 type Release = "old" | "new";
 const others = { old: "new", new: "old" } as const;
@@ -24,7 +24,7 @@ afterAll(() => cluster?.[Symbol.asyncDispose]());
 const owner = 65534;
 const signPath = "demo/pki/k8s/sign/kubelet";
 
-/** A host with an init token, a manifest, and a folder for certificates that another user owns. */
+/** A host with an init token, a manifest, and a certificate folder of another user. */
 async function createHost() {
   const folder = temporaryFolder();
   chmodSync(folder.path, 0o755);
@@ -73,7 +73,7 @@ describe.skipIf(reason !== undefined).each(["old", "new"] as const)(
       expect(host.read("vault/token")).toBe(token);
     });
 
-    test("a certificate that is not due stays, hooks that are left are run, and the next one is issued", async () => {
+    test("a certificate that is not due stays, pending hooks run, and the next certificate is issued", async () => {
       using host = await createHost();
       const issue = (release: Release) =>
         host.run(release, "issue-cert", "--config-dir", host.at("vault/certs.d"));
@@ -100,7 +100,7 @@ describe.skipIf(reason !== undefined).each(["old", "new"] as const)(
       expect((await issue(before)).stdout).toBe("");
     });
 
-    test("direct calls keep the key, and write a kubeconfig again", async () => {
+    test("direct calls keep the key and write the kubeconfig again", async () => {
       using host = await createHost();
       const call = (release: Release, ...flags: string[]) =>
         host.run(
@@ -125,7 +125,7 @@ describe.skipIf(reason !== undefined).each(["old", "new"] as const)(
 );
 
 describe.skipIf(reason !== undefined)(`${told}: in a folder with the setgid bit`, () => {
-  test("a certificate that the old release closed to all is told, and readable after the first run", async () => {
+  test("a certificate that the old release made unreadable is reported, and readable after the first run", async () => {
     using host = await createHost();
     chmodSync(host.at("ssl"), 0o2755);
     const call = (release: Release, script: string, ...more: string[]) =>
@@ -141,7 +141,7 @@ describe.skipIf(reason !== undefined)(`${told}: in a folder with the setgid bit`
     expect((await call("new", "issue-cert")).code).toBe(0);
     expect(readFileAs(owner, path)).toContain("PRIVATE KEY");
     expect(await states()).toMatchObject([{ state: "ok", reasons: [] }]);
-    // And so it stays, should the host go back.
+    // It stays readable after a downgrade.
     expect((await call("old", "issue-cert")).code).toBe(0);
     expect(readFileAs(owner, path)).toContain("PRIVATE KEY");
   });
