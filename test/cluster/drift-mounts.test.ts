@@ -1,6 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import { pkiMounts, secretsMount } from "../../lib/cluster/mounts.ts";
-import { driftingCluster } from "./drifting.ts";
+import { driftingCluster, undo } from "./drifting.ts";
 
 const { admin, cluster, id, repair, faults } = await driftingCluster();
 const pki = pkiMounts(cluster).map(({ path }) => path);
@@ -36,6 +36,11 @@ describe("a mount", () => {
 });
 
 describe("a CA", () => {
+  const newCa = async (path: string) => {
+    await admin.remove(`${path}/root`);
+    await repair("setup-mounts");
+  };
+
   test.each(pki)("of %s that is gone is made again", async (path) => {
     await admin.remove(`${path}/root`);
     expect(await admin.list(`${path}/issuers`)).toEqual([]);
@@ -59,15 +64,15 @@ describe("a CA", () => {
   test("whose key is elsewhere is not named the default", async () => {
     const path = `${id}/pki/k8s-api-proxy`;
     const { certificate } = await admin.find(`${id}/pki/k8s/issuer/default`);
+    await using _ = undo(() => newCa(path));
     await admin.remove(`${path}/root`);
     await admin.write(`${path}/issuers/import/cert`, { pem_bundle: String(certificate) });
     expect(await repair("setup-mounts")).toEqual([]);
-    await admin.remove(`${path}/root`);
-    await repair("setup-mounts");
   });
 
   test("that an admin has forbidden to sign is not named the default", async () => {
     const path = `${id}/pki/etcd-overlay`;
+    await using _ = undo(() => newCa(path));
     const { default: first } = await admin.find(`${path}/config/issuers`);
     await admin.write(`${path}/root/rotate/internal`, { common_name: "another", ttl: "72h" });
     await admin.remove(`${path}/issuer/${first}`);
@@ -75,8 +80,6 @@ describe("a CA", () => {
     await admin.write(`${path}/issuer/${last}`, { usage: "read-only,crl-signing" });
     expect(await repair("setup-mounts")).toEqual([]);
     expect(await admin.find(`${path}/config/issuers`)).toMatchObject({ default: "" });
-    await admin.remove(`${path}/root`);
-    await repair("setup-mounts");
   });
 
   test("that an admin added is kept beside the first", async () => {
@@ -106,9 +109,9 @@ describe("the longest lease of auth/token", () => {
   });
 
   test("is kept where it is longer", async () => {
+    await using _ = undo(() => admin.write(tuning, { max_lease_ttl: "157680000s" }));
     await admin.write(tuning, { max_lease_ttl: "157680001s" });
     expect(await repair("setup-mounts")).toEqual([]);
     expect(await current()).toBe(157_680_001);
-    await admin.write(tuning, { max_lease_ttl: "157680000s" });
   });
 });

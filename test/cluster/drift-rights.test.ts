@@ -1,7 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import { hostRoles } from "../../lib/cluster/cluster.ts";
 import { policies } from "../../lib/cluster/policies.ts";
-import { driftingCluster } from "./drifting.ts";
+import { driftingCluster, undo } from "./drifting.ts";
 
 const { admin, cluster, id, repair, faults } = await driftingCluster();
 
@@ -20,9 +20,9 @@ describe("a policy", () => {
   test("that differs in the white space around it alone is kept", async () => {
     const path = `sys/policies/acl/${id}/etcd`;
     const { policy } = await admin.find(path);
+    await using _ = undo(() => admin.write(path, { policy }));
     await admin.write(path, { policy: `\n${policy}\n\n` });
     expect(await repair("write-roles")).toEqual([]);
-    await admin.write(path, { policy });
   });
 });
 

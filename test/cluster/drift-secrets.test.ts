@@ -1,7 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import { hostRoles } from "../../lib/cluster/cluster.ts";
 import { ApiError } from "./api.ts";
-import { driftingCluster } from "./drifting.ts";
+import { driftingCluster, undo } from "./drifting.ts";
 import { storedTokens } from "./objects.ts";
 
 const { admin, id, repair, faults } = await driftingCluster();
@@ -56,10 +56,10 @@ describe("the secrets of a cluster", () => {
   test("with another value, or more fields, are kept", async () => {
     const path = `${id}/secrets/encryption-config`;
     const { content } = await admin.find(path);
+    await using _ = undo(() => admin.write(path, { content }));
     await admin.write(path, { content: "mine", beside: "it" });
     expect(await repair("write-roles")).toEqual([]);
     expect(await admin.find(path)).toEqual({ content: "mine", beside: "it" });
-    await admin.write(path, { content });
   });
 
   test.each([
@@ -69,6 +69,7 @@ describe("the secrets of a cluster", () => {
     const path = `${id}/secrets/${name}`;
     const policy = `sys/policies/acl/${id}/etcd`;
     const before = await admin.find(path);
+    await using _ = undo(() => admin.write(path, before));
     await admin.write(path, { theirs: "x" });
     await admin.remove(policy);
     await expect(repair("write-roles")).rejects.toThrow(`secret ${path} lacks its field ${field}`);
@@ -80,6 +81,12 @@ describe("the secrets of a cluster", () => {
 });
 
 describe("an init token", () => {
+  /** Has another one made in its place. */
+  const replaced = async (token: unknown) => {
+    if (await isAlive(token)) await admin.write("auth/token/revoke", { token });
+    await repair("write-roles");
+  };
+
   test.each(hostRoles)("of %s that was revoked is replaced by one with a new id, for good", async (role) => {
     const path = `${id}/secrets/init_token_${role}`;
     const { [role]: token, ...others } = await storedTokens(admin, id);
@@ -116,15 +123,15 @@ describe("an init token", () => {
     const { worker: token } = await storedTokens(admin, id);
     await admin.write("auth/token/revoke", { token });
     const policies = [`${id}/worker-creator`];
+    await using _ = undo(() => replaced(token));
     await admin.write("auth/token/create-orphan", { id: token, policies, renewable: false, ttl: "1h" });
     expect(await repair("write-roles")).toEqual([]);
-    await admin.write("auth/token/revoke", { token });
-    await repair("write-roles");
   });
 
   test("with other policies stops the run before it changes anything", async () => {
     const { worker: token } = await storedTokens(admin, id);
     await admin.write("auth/token/revoke", { token });
+    await using _ = undo(() => replaced(token));
     await admin.write("auth/token/create-orphan", { id: token, policies: [`${id}/worker`] });
     await admin.remove(`sys/policies/acl/${id}/etcd`);
     await expect(repair("write-roles")).rejects.toThrow(

@@ -1,3 +1,4 @@
+import { afterEach } from "bun:test";
 import { type Cluster, defineCluster } from "../../lib/cluster/cluster.ts";
 import type { VaultClient } from "../../lib/vault/client.ts";
 import { relayedServer } from "../support/dev-server.ts";
@@ -25,6 +26,16 @@ export async function driftingCluster(): Promise<Drifting> {
   const client = clientOf(relay.address, server.rootToken);
   await run("setup-mounts", client, cluster);
   await run("write-roles", client, cluster);
+  const faults = async () => {
+    const wanted = wantedObjects(cluster.id, await storedTokens(admin, cluster.id));
+    return unequal("", wanted, await readObjects(admin, cluster.id, wanted));
+  };
+  // A test that failed half-way leaves what it spoiled to nobody.
+  afterEach(async () => {
+    if ((await faults()).length === 0) return;
+    await run("setup-mounts", client, cluster);
+    await run("write-roles", client, cluster);
+  });
   return {
     id: cluster.id,
     cluster,
@@ -38,10 +49,15 @@ export async function driftingCluster(): Promise<Drifting> {
       // The last ones; and one for each token that stood before.
       return writes.filter((path) => path !== renewals[0]);
     },
-    async faults() {
-      const wanted = wantedObjects(cluster.id, await storedTokens(admin, cluster.id));
-      const found = await readObjects(admin, cluster.id, wanted);
-      return unequal("", wanted, found);
+    faults,
+  };
+}
+
+/** Puts back at a test's end what no set-up would, however the test ends. */
+export function undo(act: () => Promise<unknown>): AsyncDisposable {
+  return {
+    async [Symbol.asyncDispose]() {
+      await act();
     },
   };
 }
