@@ -10,7 +10,7 @@ import { isQuiet } from "./timers.ts";
 const minute = 60_000;
 const units = ["token-renewal.service", "cert.service"];
 
-describeBooted("a booted machine whose server is away", () => {
+describeBooted("a booted machine while the server is away", () => {
   const site = demoSite();
 
   let host: Machine;
@@ -20,7 +20,7 @@ describeBooted("a booted machine whose server is away", () => {
   afterAll(() => host[Symbol.asyncDispose]());
 
   test(
-    "tries again by itself at its first boot, ever more rarely, and has all that it needs once the server is there",
+    "retries at its first boot with growing delays, and gets token and certificate once the server is back",
     async () => {
       const { server, initToken } = site.demo;
       await server.stop();
@@ -44,7 +44,7 @@ describeBooted("a booted machine whose server is away", () => {
   );
 
   test(
-    "starts its services with what stands at a later boot, and tries again as soon as the delay is ended by name",
+    "starts its services with existing certificates at a later boot, and retries at once when the delay is stopped",
     async () => {
       const { server } = site.demo;
       const serial = matchingSerial(host.disk);
@@ -62,7 +62,7 @@ describeBooted("a booted machine whose server is away", () => {
         await host.output("systemctl", "stop", `retry-delay@${unit}`);
         await until(async () => (await host.show(unit, "ActiveState")) === "inactive");
         expect([unit, await host.show(unit, "Result")]).toEqual([unit, "success"]);
-        // Its restarts are counted until the next start: that one is no restart, and waits for nothing.
+        // The next start is not a restart, so it doesn't wait and resets the count.
         expect(Number(await host.show(unit, "NRestarts"))).toBeGreaterThan(1);
         const told = await delaysOf(host, unit);
         await host.output("systemctl", "start", unit);
@@ -74,7 +74,7 @@ describeBooted("a booted machine whose server is away", () => {
   );
 
   test(
-    "has one broken manifest keep no other from being tried again, nor from its hooks",
+    "retries other manifests and runs their hooks in spite of a broken one",
     async () => {
       await using host = await createEtcdHost(site, {
         ...retries(1),
@@ -87,7 +87,7 @@ describeBooted("a booted machine whose server is away", () => {
       await server.start();
       await until(async () => (await host.show("etcd.service", "ActiveState")) === "active");
       expect(matchingSerial(host.disk)).toMatch(/^[0-9A-F]+$/);
-      // What is left is for a person.
+      // Only the failure that a person has to fix is left.
       await until(async () => (await host.show("cert.service", "ActiveState")) === "failed");
       await until(() => isQuiet(host));
       expect(await host.show("cert.service", "ExecMainStatus")).toBe("78");
@@ -102,12 +102,12 @@ describeBooted("a booted machine whose server is away", () => {
   );
 });
 
-/** The lines that tell when a unit is tried again. */
+/** The lines that say when a unit is retried. */
 async function delaysOf(host: Machine, unit: string): Promise<readonly string[]> {
   return await host.journal([`retry-delay@${unit}`]);
 }
 
-/** Until a unit has ended with 75 and was started again by itself. */
+/** Waits until a unit has ended with 75 and was restarted by the service manager. */
 async function untilRetried(host: Machine, unit: string): Promise<void> {
   await until(async () => Number(await host.show(unit, "NRestarts")) > 0);
   await until(async () => (await host.show(unit, "SubState")) === "auto-restart");

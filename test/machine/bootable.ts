@@ -3,20 +3,20 @@ import { type Installed, install } from "./host.ts";
 import { type DemoServer, startDemoServer } from "./server.ts";
 import { whyNoMachine } from "./tree.ts";
 
-/** Tests that boot a machine. Where none can be booted they are skipped, and each is told with the reason. */
+/** A `describe` for tests that boot a machine. If none can be booted here they are skipped, with the reason in the title. */
 export function describeBooted(name: string, tests: () => void): void {
   const reason = whyNoMachine();
   const told = reason === undefined ? name : `${name} (skipped here, since ${reason})`;
   describe.skipIf(reason !== undefined)(told, tests);
 }
 
-/** What every host of cluster `demo` gets, and the server that they ask. */
+/** The files for every host of cluster `demo`, and its server. */
 export interface DemoSite {
   readonly installed: Installed;
   readonly demo: DemoServer;
 }
 
-/** Has both made before the tests of a `describe`, which alone may look at them, and gone after them. */
+/** Makes both before the tests of a `describe` and removes them afterwards. Only its tests may use them. */
 export function demoSite(): DemoSite {
   let installed: Installed;
   let demo: DemoServer;

@@ -28,12 +28,12 @@ import { prefix, startWriter, type Written } from "./writer.ts";
 
 const minute = 60_000;
 
-describeBooted("etcd on three hosts of cloud-init's", () => {
+describeBooted("etcd on three hosts set up by cloud-init", () => {
   const held = new AsyncDisposableStack();
   let demo: Awaited<ReturnType<typeof startDemoServer>>;
   let site: Site;
   let members: readonly Machine[];
-  /** A host with a certificate of the cluster's role for etcd's clients. */
+  /** A host with a client certificate for etcd, from the cluster's own role. */
   let client: EtcdClient;
 
   beforeAll(async () => {
@@ -75,14 +75,14 @@ describeBooted("etcd on three hosts of cloud-init's", () => {
     }
   };
 
-  /** The certificates that members show to whoever connects now. */
+  /** The certificates that the members present now. */
   const served = () => site.ports.map(({ client: port }) => servedBy(port, client));
 
-  /** All members, each asked by itself. */
+  /** Asks each member separately. */
   const areHealthy = async () => (await etcdctl(client, "endpoint", "health")).code === 0;
 
   test(
-    "has its user-data taken by cloud-init's own check, as shipped and filled in",
+    "has user-data that cloud-init's own check accepts, as shipped and filled in",
     async () => {
       const [host] = members;
       if (host === undefined) throw new Error("there is no host");
@@ -101,7 +101,7 @@ describeBooted("etcd on three hosts of cloud-init's", () => {
   );
 
   test(
-    "is a cluster after the first boot, with no hand",
+    "forms a cluster at the first boot without manual steps",
     async () => {
       for (const host of members) {
         const { stdout } = await host.run("cloud-init", "status", "--wait");
@@ -125,7 +125,7 @@ describeBooted("etcd on three hosts of cloud-init's", () => {
   );
 
   test(
-    "takes clients and peers with a certificate of its CA, and no other",
+    "accepts only clients and peers with a certificate of its CA",
     async () => {
       const stranger = await writeStranger(demo, client.host);
       expect(await etcdctl(client, "put", "greeting", "hello")).toEqual({ code: 0, text: "OK" });
@@ -155,7 +155,7 @@ describeBooted("etcd on three hosts of cloud-init's", () => {
   );
 
   test(
-    "goes on, for one who writes all the time, when all its members get a new key at once",
+    "serves a permanent writer while all members get a new key at once",
     async () => {
       changeManifests((text) => `${text}key_bit_size = 384\n`);
       const [before, runs] = [serials(), await started()];
@@ -164,7 +164,7 @@ describeBooted("etcd on three hosts of cloud-init's", () => {
       {
         await using firing = new AsyncDisposableStack();
         for (const host of members) firing.use(await fireSoon(host, ["cert.timer"]));
-        // The certificate alone is looked at: to look at two files may be to meet the switch between them.
+        // Read only the certificate: between reads of two files, the set could be switched.
         await until(() => members.every(({ disk }, index) => serialOf(disk) !== before[index]));
       }
       await Promise.all(members.map((host) => until(() => isQuiet(host))));
@@ -179,7 +179,7 @@ describeBooted("etcd on three hosts of cloud-init's", () => {
   );
 
   test(
-    "goes on when they are restarted for new keys and a CA, one after the other",
+    "keeps running while its members are restarted in turn for new keys and a new CA",
     async () => {
       changeManifests(
         (text) => `${text.replace("384", "521")}restart = ["etcd.service"]\n`,
@@ -188,7 +188,7 @@ describeBooted("etcd on three hosts of cloud-init's", () => {
       const [before, runs] = [serials(), await started()];
       const writer = await startWriter(client);
       await writer.more(5);
-      // The shipped manifest has the last restarted because of its CA.
+      // The shipped manifest restarts the last one because of its new CA.
       rmSync(`${members[2]?.disk}${destination}-ca.pem`);
       for (const [index, host] of members.entries()) {
         await host.output("systemctl", "start", "cert.service");
@@ -198,7 +198,7 @@ describeBooted("etcd on three hosts of cloud-init's", () => {
       await writer.more(10);
       const written = await writer.stop();
       await expectWhole(client, written);
-      // Who could not connect to one says no more than this, whatever kept it from that.
+      // These errors stand for any reason why a connection failed.
       expect(written.errors.filter((line) => /TransientFailure|deadline/i.test(line))).toEqual([]);
       for (const [index, serial] of serials().entries()) expect(serial).not.toBe(before[index]);
       expect(served()).toEqual(serials());
@@ -207,7 +207,7 @@ describeBooted("etcd on three hosts of cloud-init's", () => {
   );
 
   test(
-    "goes on when a host loses its power, and that comes back with its old certificate while the server is away",
+    "keeps running when a host loses power and comes back with its old certificate while the server is away",
     async () => {
       const [, host] = members;
       if (host === undefined) throw new Error("there is no host");
@@ -227,14 +227,14 @@ describeBooted("etcd on three hosts of cloud-init's", () => {
       await writer.more(5);
       await expectWhole(client, await writer.stop());
       expect(serials()).toEqual(before);
-      // What its user-data hold is written once in its life.
+      // cloud-init writes the files of the user-data only once.
       expect(tokenIn(host.disk, "init-token")).toBe("");
     },
     2 * minute,
   );
 });
 
-/** What was acknowledged is there, and nobody who wrote or listened had trouble with TLS. */
+/** Checks that all acknowledged writes are there, and that neither writer nor watcher had TLS errors. */
 async function expectWhole(client: EtcdClient, { acknowledged, errors, untold }: Written): Promise<void> {
   const { text } = await etcdctl(client, "get", "--prefix", prefix);
   const lines = text.split("\n");

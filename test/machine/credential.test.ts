@@ -9,7 +9,7 @@ import type { Machine } from "./machine.ts";
 
 const minute = 60_000;
 const units = ["token-renewal.service", "cert.service"];
-const traded = /the init token was exchanged for a host token, accessor /;
+const exchanged = /the init token was exchanged for a host token, accessor /;
 const stored = "/etc/credstore/init-token";
 
 describeBooted("a booted machine whose init token is a credential", () => {
@@ -18,7 +18,7 @@ describeBooted("a booted machine whose init token is a credential", () => {
   beforeAll(async () => {
     const { installed, demo } = site;
     const example = readFileSync(join(ROOT, "units/examples/init-token-credential.conf"), "utf8");
-    // They are started more often here than a manager takes for sane.
+    // The tests start the units more often than the default start limit allows.
     const conf = `[Unit]\nStartLimitIntervalSec=0\n${example}`;
     host = await createHost(installed, {
       address: demo.server.address,
@@ -35,7 +35,8 @@ describeBooted("a booted machine whose init token is a credential", () => {
   afterAll(() => host[Symbol.asyncDispose]());
 
   const token = () => readFileSync(`${host.disk}/etc/vault/token`, "utf8").trim();
-  const trades = async (unit: string) => (await host.journal([unit])).filter((line) => traded.test(line));
+  const exchanges = async (unit: string) =>
+    (await host.journal([unit])).filter((line) => exchanged.test(line));
   const revoke = (one: string) =>
     site.demo.admin.request({
       method: "POST",
@@ -45,7 +46,7 @@ describeBooted("a booted machine whose init token is a credential", () => {
       repeatable: true,
     });
 
-  test("trades it at its first boot, in the sandbox of its unit, and leaves it", async () => {
+  test("exchanges it at its first boot inside the unit's sandbox, and leaves it there", async () => {
     expect(await host.settled()).toBe("running");
     expect(token()).not.toBe(site.demo.initToken);
     expect(matchingSerial(host.disk)).toMatch(/^[0-9A-F]+$/);
@@ -53,7 +54,7 @@ describeBooted("a booted machine whose init token is a credential", () => {
     expect(tokenIn(host.disk, "init-token")).toBe("");
   });
 
-  test("does not use it while the token lives", async () => {
+  test("doesn't use it while the host token is valid", async () => {
     const [said, files] = [await host.journal(units), filesAsTheyAre(host.disk, "/etc/vault")];
     for (const unit of units) await host.output("systemctl", "start", unit);
     expect(filesAsTheyAre(host.disk, "/etc/vault")).toEqual(files);
@@ -61,22 +62,22 @@ describeBooted("a booted machine whose init token is a credential", () => {
   });
 
   test.each(units)(
-    "has %s trade it again when the server no longer knows the token, and when there is none",
+    "exchanges it again in %s when the server doesn't know the host token, and when that is missing",
     async (unit) => {
       for (const lose of [() => revoke(token()), async () => rmSync(`${host.disk}/etc/vault/token`)]) {
         const before = token();
         await lose();
-        const count = (await trades(unit)).length;
+        const count = (await exchanges(unit)).length;
         await host.output("systemctl", "start", unit);
         expect(token()).not.toBe(before);
-        // The manager is done with the unit before the journal is with what it said.
-        await until(async () => (await trades(unit)).length === count + 1);
+        // The unit may have ended before its last lines are in the journal.
+        await until(async () => (await exchanges(unit)).length === count + 1);
       }
     },
     minute,
   );
 
-  test("fails no unit when the credential is gone and the token lives, and names both places when neither is", async () => {
+  test("needs no credential while the host token is valid, and names both places when both are missing", async () => {
     rmSync(host.disk + stored);
     for (const unit of units) await host.output("systemctl", "start", unit);
     rmSync(`${host.disk}/etc/vault/token`);

@@ -20,7 +20,7 @@ describeBooted("a machine whose power is cut", () => {
         const name = `round-${round}.example`;
         changeManifest(host.disk, { san_hosts: `["${name}"]` });
         if (round % 2 === 0) {
-          // Anywhere in a boot, the first of all included.
+          // At any point of a boot, also the first one.
           await host.cutOff();
           await host.boot();
           await Bun.sleep(Math.random() * 900);

@@ -11,7 +11,7 @@ import { isQuiet } from "./timers.ts";
 const minute = 60_000;
 const network = ["token-renewal.service", "cert.service", "cert@etcd.service"];
 
-/** What would have root's own systemctl run a program: its variables in the configuration, a manifest with a hook. */
+/** Ways to make systemctl run a program as root: variables in the configuration, and a manifest with a hook. */
 const evil = "/usr/local/share/evil.sh";
 const attack = `
 echo took over
@@ -35,7 +35,7 @@ echo tried all
 exit 0
 `;
 
-/** How an administrator may have left the configuration. */
+/** Ways in which an admin may have stored the configuration. */
 const states: Readonly<Record<string, string>> = {
   "is a file": "true",
   "is missing": "rm /etc/vault/config",
@@ -45,11 +45,11 @@ const states: Readonly<Record<string, string>> = {
   "has certs.d as a link": "mv /etc/vault/certs.d /srv/certs.d && ln -s /srv/certs.d /etc/vault/certs.d",
 };
 
-describeBooted("code that takes over a unit on the network", () => {
+describeBooted("code that takes over a unit with network access", () => {
   const site = demoSite();
 
   test.each(Object.entries(states))(
-    "gets no further, where the configuration %s, and the units go on after it",
+    "can't escape its sandbox if the configuration %s, and the units work afterwards",
     async (_, change) => {
       await using host = await createEtcdHost(site, { [evil]: { content: attack } });
       await host.boot();
@@ -79,12 +79,12 @@ describeBooted("code that takes over a unit on the network", () => {
   );
 
   test(
-    "would get further with a file of variables that it can write",
+    "could escape with a writable file of variables",
     async () => {
       await using host = await createEtcdHost(site, { [evil]: { content: attack } });
       await host.boot();
       expect(await host.settled()).toBe("running");
-      // By root's own hand, since no sandbox of ours lets it.
+      // Made writable by root, since our sandboxes never are.
       await host.output("/bin/sh", evil);
       const loaded = [
         "systemd-run",
@@ -101,10 +101,10 @@ describeBooted("code that takes over a unit on the network", () => {
   );
 });
 
-/** Everything that decides what root runs. */
+/** All files that decide what root runs. */
 async function lookAround(host: Machine): Promise<string> {
   const places = "/etc/vault /etc/default /etc/systemd /usr/local /srv /run/systemd/system";
-  // The tokens are theirs to write.
+  // The units may write the tokens.
   return await host.output(
     "/bin/sh",
     "-c",

@@ -14,13 +14,13 @@ import {
 } from "./host.ts";
 import type { Machine } from "./machine.ts";
 
-/** What it gets, the server that it asks, and what that made for it. */
+/** The files for the host, its server, and the tokens that this has made for it. */
 interface EtcdSite {
   readonly installed: Installed;
   readonly demo: { readonly server: { readonly address: string }; readonly initToken: string };
 }
 
-/** A host with etcd, which wants `cert.target`: our units are enabled, and its init token waits to be traded. */
+/** A host with etcd, which wants `cert.target`. Our units are enabled, and the init token is not exchanged yet. */
 export async function createEtcdHost(
   { installed, demo: { server, initToken } }: EtcdSite,
   files: Readonly<Record<string, HostFile>> = {},
@@ -37,7 +37,7 @@ export async function createEtcdHost(
   });
 }
 
-/** etcd as its package starts it, with TLS by the certificate, and our example for services that need theirs to start. */
+/** etcd as its package starts it, with TLS, and with our example for services that need their certificate to start. */
 export function runningEtcd(): Readonly<Record<string, HostFile>> {
   const [client, peer] = freePorts(2).map((port) => `https://127.0.0.1:${port}`);
   const tls = (prefix: string) => [
@@ -62,7 +62,7 @@ export function runningEtcd(): Readonly<Record<string, HostFile>> {
   };
 }
 
-/** What etcdctl says of a host's etcd, asked with a client certificate. */
+/** Asks a host's etcd with etcdctl and a client certificate. */
 export async function etcdHealth(host: Machine): Promise<string> {
   const script = `. /etc/default/etcd
     ETCDCTL_API=3 etcdctl --endpoints "$ETCD_LISTEN_CLIENT_URLS" --cacert "$ETCD_TRUSTED_CA_FILE" \

@@ -6,16 +6,16 @@ import { writeHostFile } from "./host.ts";
 import type { Machine } from "./machine.ts";
 import type { DemoServer } from "./server.ts";
 
-/** What a program inside a machine needs to talk to etcd. */
+/** How a program inside a machine reaches etcd. */
 export interface EtcdClient {
   readonly host: Machine;
   readonly endpoints: readonly string[];
-  /** Path of its certificate's files inside, as a manifest's `destination`; without, it shows none. */
+  /** The path of its certificate inside the machine, like a manifest's `destination`. @default no certificate */
   readonly certificate?: string;
   readonly caFile: string;
 }
 
-/** Runs etcdctl to its end, which gives up after two seconds. */
+/** Runs etcdctl, which gives up after two seconds. */
 export async function etcdctl(
   client: EtcdClient,
   ...args: string[]
@@ -37,7 +37,7 @@ export function etcdctlEnvironment({ endpoints, certificate, caFile }: EtcdClien
   ];
 }
 
-/** Puts a client's certificate of another CA of the cluster on a host. Gives the path of its files. */
+/** Puts a client certificate from another CA of the cluster on a host. Returns the path of its files. */
 export async function writeStranger({ admin }: DemoServer, { disk }: Machine): Promise<string> {
   const { key, csr } = newCsr("stranger");
   const names = { commonName: "stranger", organisations: [], dnsNames: [], ipAddresses: [] };
@@ -47,7 +47,7 @@ export async function writeStranger({ admin }: DemoServer, { disk }: Machine): P
   return "/root/stranger";
 }
 
-/** The serial number of the certificate that a member shows now to a client. */
+/** The serial number of the certificate that a member presents now. */
 export function servedBy(port: number, { host, certificate }: EtcdClient): string {
   const files = ["-cert", `${host.disk}${certificate}.pem`, "-key", `${host.disk}${certificate}-key.pem`];
   const shown = openssl(["s_client", "-connect", `127.0.0.1:${port}`, ...files]);

@@ -16,11 +16,11 @@ import { isQuiet } from "./timers.ts";
 const minute = 60_000;
 const units = ["token-renewal.service", "cert.service"];
 
-describeBooted("a booted machine of the Go tool's", () => {
+describeBooted("a booted machine that used the Go tool", () => {
   const site = demoSite();
 
   test(
-    "is taken over: its token narrowed, token and key kept",
+    "is taken over: token and key are kept, and the token's mode is narrowed",
     async () => {
       const left = await leftFiles(site);
       await using host = await createGoHost(site, left);
@@ -51,10 +51,10 @@ describeBooted("a booted machine of the Go tool's", () => {
   );
 });
 
-/** What the Go tool leaves on a host. */
+/** What the Go tool leaves behind on a host. */
 interface LeftFiles {
   readonly token: string;
-  /** PEM, and its certificate with the CA. */
+  /** In PEM, with the certificate and the CA. */
   readonly key: string;
   readonly certificate: string;
   readonly ca: string;
@@ -74,7 +74,7 @@ async function leftFiles({ demo: { admin, initToken } }: DemoSite): Promise<Left
   return { token, key, certificate: `${certificate}\n`, ca: `${issuingCa}\n` };
 }
 
-/** With its token for all to read, plain files, an init token's file that is empty, and units that are not ours. */
+/** A host with a token that all can read, plain files, an empty init token file, and units that are not ours. */
 async function createGoHost(site: DemoSite, { token, key, certificate, ca }: LeftFiles) {
   const content = "[Service]\nType=oneshot\nExecStart=/bin/true\n";
   return await createEtcdHost(site, {

@@ -20,7 +20,7 @@ describeBooted("hooks on a booted machine", () => {
   afterAll(() => host[Symbol.asyncDispose]());
 
   let changes = 0;
-  /** Another certificate, with a hook that is a shell's script. */
+  /** Adds a certificate with a shell script as its hook. */
   const change = (script: string) =>
     changeManifest(host.disk, {
       san_hosts: `["change-${++changes}.example"]`,
@@ -40,7 +40,7 @@ describeBooted("hooks on a booted machine", () => {
   const isPending = () => existsSync(`${host.disk}${destination.replace(/etcd$/, ".etcd.set")}/pending`);
 
   test(
-    "keep no certificate waiting, and are run again, after the run that is under way, for what changed meanwhile",
+    "delay no certificate, and run again after the current run for changes made meanwhile",
     async () => {
       const slow =
         "echo begun >> /run/told; while [ ! -e /run/go ]; do sleep 0.1; done; echo ended >> /run/told";
@@ -62,7 +62,7 @@ describeBooted("hooks on a booted machine", () => {
   );
 
   test(
-    "are run for every one of many changes, however they fall",
+    "run for every one of many changes at random times",
     async () => {
       change("echo last >> /run/told");
       await host.output("rm", "-f", "/run/go");
@@ -80,7 +80,7 @@ describeBooted("hooks on a booted machine", () => {
   );
 
   test(
-    "that fail are run again at once with the next change, and keep no certificate waiting",
+    "that fail are retried at once with the next change, and delay no certificate",
     async () => {
       change("echo failing >> /run/told; test -e /run/well");
       await host.output("systemctl", "reset-failed");
@@ -98,7 +98,7 @@ describeBooted("hooks on a booted machine", () => {
   );
 
   test(
-    "that name a unit that is not there are noted once, and act on it with the first change after it has come",
+    "that name a missing unit are reported once, and act at the first change after the unit exists",
     async () => {
       const hooks = () =>
         changeManifest(host.disk, {

@@ -25,7 +25,7 @@ export const manifestPath = "/etc/vault/certs.d/etcd.toml";
 export const timers = ["token-renewal.timer", "cert.timer"];
 export const services = ["token-renewal.service", "cert.service", "cert-hooks.service"];
 
-/** A manifest of etcd's certificate, with fields changed or added in TOML. */
+/** A manifest for etcd's certificate, with fields changed or added as TOML. */
 export function manifest(changes: Readonly<Record<string, string>> = {}): string {
   const fields = {
     sign_path: `"${signPath}"`,
@@ -43,12 +43,12 @@ export function manifest(changes: Readonly<Record<string, string>> = {}): string
     .join("");
 }
 
-/** Has a host want another certificate for etcd. */
+/** Changes a host's manifest, so that it needs another certificate for etcd. */
 export function changeManifest(disk: string, changes: Readonly<Record<string, string>>): void {
   writeHostFile(disk, manifestPath, { content: manifest(changes) });
 }
 
-/** What may pass is tried again after two seconds, and then ever more rarely by this step in seconds. */
+/** The step of the retry delays in seconds. The first retry is after two seconds. */
 export function retries(step: number): Readonly<Record<string, HostFile>> {
   const soon = "[Unit]\nStartLimitIntervalSec=0\n[Service]\nRestartSec=2s\n";
   return {
@@ -58,9 +58,9 @@ export function retries(step: number): Readonly<Record<string, HostFile>> {
   };
 }
 
-/** What every host gets: our executables and units, as an administrator copies them. */
+/** Our executables and units, installed as an admin would copy them. */
 export interface Installed extends Disposable {
-  /** The layers of a machine that has them. */
+  /** The layers of a machine on which they are installed. */
   readonly layers: readonly string[];
 }
 
@@ -80,29 +80,29 @@ export async function install(): Promise<Installed> {
   return { layers: [folder.path, tree], [Symbol.dispose]: () => folder[Symbol.dispose]() };
 }
 
-/** The names of the units that are shipped. */
+/** The names of the shipped units. */
 export function unitFiles(): string[] {
   return readdirSync(join(ROOT, "units")).filter((name) => /\.(service|timer|target)$/.test(name));
 }
 
-/** A file on a machine's disk, as cloud-init writes one. */
+/** A file on a machine's disk. */
 export interface HostFile {
   readonly content: string;
   readonly mode?: number;
-  /** A user of the machine. */
+  /** The name of a user on the machine. */
   readonly owner?: string;
 }
 
 export interface HostOptions {
   readonly address: string;
   readonly files: Readonly<Record<string, HostFile>>;
-  /** Enabled before the first boot. */
+  /** Units to enable before the first boot. */
   readonly enabled: readonly string[];
   /** @default etcd-1 */
   readonly hostname?: string;
 }
 
-/** A host of cluster `demo` that has never been booted: what an image and cloud-init give it. */
+/** A host of cluster `demo` before its first boot, with the files of an image and of cloud-init. */
 export async function createHost(installed: Installed, options: HostOptions): Promise<Machine> {
   return await createMachine({
     layers: installed.layers,
@@ -139,7 +139,7 @@ function chownTo(disk: string, path: string, user: string): void {
   chownSync(disk + path, uid, gid);
 }
 
-/** A user's numbers, by the machine's own list. */
+/** A user's numbers in the machine's own passwd file. */
 export function userOf(disk: string, name: string): { uid: number; gid: number } {
   const lines = readFileSync(`${disk}/etc/passwd`, "utf8").split("\n");
   const [, , uid, gid] = lines.find((line) => line.startsWith(`${name}:`))?.split(":") ?? [];
@@ -147,7 +147,7 @@ export function userOf(disk: string, name: string): { uid: number; gid: number }
   return { uid: Number(uid), gid: Number(gid) };
 }
 
-/** As `systemctl enable` does it. */
+/** Enables a unit like `systemctl enable`. */
 function enable(disk: string, unit: string): void {
   const template = unit.replace(/@.*\./, "@.");
   const file = [`/etc/systemd/system/${template}`, `/lib/systemd/system/${template}`].find((path) =>
@@ -160,13 +160,13 @@ function enable(disk: string, unit: string): void {
   symlinkSync(file, join(folder, unit));
 }
 
-/** A token file's token; empty where there is none. */
+/** The token in a token file; empty if there is none. */
 export function tokenIn(disk: string, name: "token" | "init-token"): string {
   const path = `${disk}/etc/vault/${name}`;
   return existsSync(path) ? readFileSync(path, "utf8").trim() : "";
 }
 
-/** Every file below a folder, with what a write, a rename or a new mode would change. */
+/** Every file below a folder, with all attributes that a write, a rename or a chmod changes. */
 export function filesAsTheyAre(disk: string, folder: string): Readonly<Record<string, string>> {
   const entries = readdirSync(disk + folder, { recursive: true, withFileTypes: true });
   return Object.fromEntries(
@@ -179,7 +179,7 @@ export function filesAsTheyAre(disk: string, folder: string): Readonly<Record<st
   );
 }
 
-/** The serial number of the certificate that stands, after a look that the three files belong together. */
+/** The serial number of the current certificate. Checks that the three files belong together. */
 export function matchingSerial(disk: string): string {
   const read = (suffix: string) => readFileSync(disk + destination + suffix, "utf8");
   const leaf = new X509Certificate(read(".pem"));
@@ -189,12 +189,12 @@ export function matchingSerial(disk: string): string {
   return leaf.serialNumber;
 }
 
-/** The serial number of the certificate that stands. */
+/** The serial number of the current certificate. */
 export function serialOf(disk: string): string {
   return new X509Certificate(readFileSync(`${disk}${destination}.pem`, "utf8")).serialNumber;
 }
 
-/** The key that stands, in PEM. */
+/** The current key in PEM. */
 export function keyOf(disk: string): string {
   return readFileSync(`${disk}${destination}-key.pem`, "utf8");
 }

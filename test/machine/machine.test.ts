@@ -23,7 +23,7 @@ import { fireSoon, isQuiet } from "./timers.ts";
 
 const minute = 60_000;
 
-describeBooted("a booted machine, at its first boot and after,", () => {
+describeBooted("a booted machine", () => {
   const site = demoSite();
   let host: Machine;
   beforeAll(async () => {
@@ -35,7 +35,7 @@ describeBooted("a booted machine, at its first boot and after,", () => {
   const monotonic = async (unit: string, property: string) =>
     Number(await host.show(unit, `${property}TimestampMonotonic`));
 
-  test("trades its init token and has its certificate, before the service that needs it starts", async () => {
+  test("exchanges its init token and gets its certificate before the service that needs it starts", async () => {
     expect(await host.settled()).toBe("running");
     expect(tokenIn(host.disk, "init-token")).toBe("");
     expect(statSync(`${host.disk}/etc/vault/token`).mode & 0o777).toBe(0o600);
@@ -57,7 +57,7 @@ describeBooted("a booted machine, at its first boot and after,", () => {
     ]);
   });
 
-  test("changes nothing and says nothing when its timers fire and nothing is due", async () => {
+  test("changes and logs nothing when its timers fire and nothing is due", async () => {
     const [files, started, said] = [
       { ...filesAsTheyAre(host.disk, "/etc/vault"), ...filesAsTheyAre(host.disk, "/etc/etcd") },
       await monotonic("etcd.service", "ExecMainStart"),
@@ -80,7 +80,7 @@ describeBooted("a booted machine, at its first boot and after,", () => {
     expect(await monotonic("etcd.service", "ExecMainStart")).toBe(started);
   });
 
-  test("replaces another user's key, and has the service that reads it started again once", async () => {
+  test("replaces another user's key, and restarts the service that reads it once", async () => {
     const before = {
       serial: matchingSerial(host.disk),
       key: keyOf(host.disk),
@@ -102,7 +102,7 @@ describeBooted("a booted machine, at its first boot and after,", () => {
     expect(await host.show("cert.service", "InvocationID")).toBe(run);
   });
 
-  test("mends the mode of another user's key", async () => {
+  test("fixes the mode of another user's key", async () => {
     await host.output("sh", "-c", `chmod 0644 $(readlink -f ${destination}-key.pem)`);
     await host.output("systemctl", "start", "cert.service");
     expect(statSync(`${host.disk}${destination}-key.pem`).mode & 0o777).toBe(0o600);
@@ -111,9 +111,9 @@ describeBooted("a booted machine, at its first boot and after,", () => {
   test.each([
     ["/srv/tls", ""],
     ["/etc/vault/tls", ""],
-    // Hidden from hooks otherwise.
+    // Hidden from hooks without this line.
     ["/etc/ssl/private/tls", "InaccessiblePaths="],
-  ])("issues in %s once a drop-in allows it, and runs the hooks of that", async (folder, more) => {
+  ])("issues in %s once a drop-in allows it, and runs the hooks", async (folder, more) => {
     const elsewhere = "/etc/vault/certs.d/elsewhere.toml";
     const content = manifest({
       destination: `"${folder}/etcd"`,
@@ -122,7 +122,7 @@ describeBooted("a booted machine, at its first boot and after,", () => {
     writeHostFile(host.disk, elsewhere, { content });
     await host.output("install", "-d", "-m", "0750", "-o", "etcd", "-g", "etcd", folder);
     await host.output("rm", "-f", "/run/told");
-    // The tests before may have used up the starts that it has in ten seconds.
+    // Earlier tests may have used up the limit of starts in ten seconds.
     await host.output("systemctl", "reset-failed", "cert.service");
     expect((await host.run("systemctl", "start", "cert.service")).code).not.toBe(0);
     expect(await host.show("cert.service", "ExecMainStatus")).toBe("73");
@@ -138,13 +138,13 @@ describeBooted("a booted machine, at its first boot and after,", () => {
     expect(readFileSync(`${host.disk}${folder}/etcd.pem`, "utf8")).toContain("BEGIN CERTIFICATE");
     expect(existsSync(`${host.disk}${folder}/.etcd.set/pending`)).toBe(false);
     await host.output("rm", elsewhere);
-    // Before the next: what the drop-in of this one allows is not to help it.
+    // Remove it now, so that this drop-in doesn't help the next test.
     for (const unit of ["cert.service", "cert-hooks.service"])
       await host.output("rm", "-r", `/etc/systemd/system/${unit}.d`);
     await host.output("systemctl", "daemon-reload");
   });
 
-  test("issues by a unit for one manifest, too", async () => {
+  test("issues by a unit for a single manifest", async () => {
     changeManifest(host.disk, { san_hosts: '["single.example"]' });
     const before = matchingSerial(host.disk);
     await host.output("systemctl", "start", "cert@etcd.service");

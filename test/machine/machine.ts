@@ -4,27 +4,27 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { isRunning, until } from "../support/wait.ts";
 
-/** A machine with systemd that boots, is cut off, and boots again. It shares this one's loopback, and nothing else. */
+/** A machine with systemd that can boot, lose power and boot again. It shares only the loopback with this machine. */
 export interface Machine extends AsyncDisposable {
-  /** Where its files are found from outside, booted or not: they are what its disk would hold. */
+  /** The path of its disk's files from outside, booted or not. */
   readonly disk: string;
-  /** Its first process, as seen from outside. */
+  /** The process id of its init, as seen from outside. */
   readonly leader: number;
-  /** Boots it; resolves when its service manager takes orders. */
+  /** Boots it. Resolves when its service manager accepts commands. */
   boot(): Promise<void>;
-  /** Resolves when the boot is over, and tells how it went: `running`, or `degraded` where a unit failed. */
+  /** Resolves when the boot has ended: `running`, or `degraded` if a unit failed. */
   settled(): Promise<string>;
-  /** Runs a command inside, as root and outside every unit of ours. */
+  /** Runs a command inside the machine, as root and outside our units. */
   run(...command: string[]): Promise<Ran>;
-  /** The same, of one that has to succeed; gives what it prints. */
+  /** Runs a command that has to succeed. Returns its output. */
   output(...command: string[]): Promise<string>;
-  /** What `systemctl show` says of a unit's property. */
+  /** The value of a unit's property, by `systemctl show`. */
   show(unit: string, property: string): Promise<string>;
-  /** What units said since the boot, with the manager's own lines about them: a line each, above debug. */
+  /** The lines of units since the boot, and the service manager's lines about them, without debug. */
   journal(units: readonly string[]): Promise<readonly string[]>;
-  /** Everything in it ends at one moment, and no program is asked first. */
+  /** Kills everything in it at once, like a power cut. */
   cutOff(): Promise<void>;
-  /** As an administrator does it. */
+  /** Reboots it like an admin. */
   shutDown(): Promise<void>;
 }
 
@@ -35,9 +35,9 @@ interface Ran {
 }
 
 /**
- * Holds the disk's mount and the machine, in a mount namespace of its own; its input ends with us, however we end, and
- * then it ends the machine and removes the folder. The control groups are the one thing outside the folder: the
- * machine's own, below one that is named after it.
+ * The keeper's script. It holds the disk's mount and the machine in its own mount namespace. When its input ends, which it
+ * does however this process ends, it stops the machine and removes the folder. Only the machine's control groups are
+ * outside the folder.
  */
 const keeperScript = `
 folder=$1 name=$2 lower=$3 hostname=$4 pid=
@@ -78,8 +78,8 @@ umount -l "$folder/root"
 `;
 
 /**
- * Stands between us and the keeper. Bun kills the children of a test that takes too long, and the terminal those that
- * Ctrl-C is for: the keeper is neither, sees its input end then, and cleans up.
+ * A process between us and the keeper. Bun kills the children of a test that takes too long, and Ctrl-C kills the
+ * foreground processes of a terminal. The keeper is neither, so it survives, sees its input end and cleans up.
  */
 const starterScript = `
 exec 3<&0
@@ -88,9 +88,9 @@ wait
 `;
 
 export interface MachineOptions {
-  /** Folders that the machine's files are in, the uppermost first; they are not written to. */
+  /** Read-only folders with the machine's files, the uppermost first. */
   readonly layers: readonly string[];
-  /** Puts files on its disk before it boots first. */
+  /** Writes files to its disk before the first boot. */
   readonly prepare?: (disk: string) => void | Promise<void>;
   /** @default etcd-1 */
   readonly hostname?: string;
@@ -159,13 +159,13 @@ export async function createMachine({
       });
     },
     async settled() {
-      // It says so by its exit code, too.
+      // The exit code is not 0 for `degraded`.
       return (await run("systemctl", "is-system-running", "--wait")).stdout.trim();
     },
     show: (unit, property) => output("systemctl", "show", "--value", `--property=${property}`, unit),
     async journal(units) {
       const which = units.flatMap((unit) => ["--unit", unit]);
-      // Not from a cursor on: with --unit, journalctl 252 leaves the first line after it out.
+      // Without a cursor: with --unit, journalctl 252 leaves out the first line after it.
       const text = await output("journalctl", "-q", "--output=cat", "--priority=info", "--boot", ...which);
       return text.split("\n").filter(Boolean);
     },
@@ -173,14 +173,14 @@ export async function createMachine({
       await order("cut");
     },
     async shutDown() {
-      // The command's own end is cut off by what it does.
+      // The command kills itself by what it does.
       await run("systemctl", "poweroff", "--no-block");
       await until(() => !isRunning(pid));
       await order("cut");
     },
     async [Symbol.asyncDispose]() {
       await starter.stdin.end();
-      // It has no more to say when it has cleaned up.
+      // Its output ends when it has cleaned up.
       while ((await answers()) !== undefined);
     },
   };
@@ -193,7 +193,7 @@ export async function createMachine({
   return machine;
 }
 
-/** Gives one line after the other; undefined at the end. */
+/** Returns a function that reads the next line; undefined at the end. */
 function lines(stream: ReadableStream<Uint8Array>): () => Promise<string | undefined> {
   const reader = stream.getReader();
   const decoder = new TextDecoder();

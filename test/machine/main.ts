@@ -3,7 +3,7 @@ import { runBunTest } from "../../tools/bun-test.ts";
 import { ROOT, runMain } from "../../tools/main.ts";
 import { whyNoMachine } from "./tree.ts";
 
-// The booted machine by itself, cut off twenty times where the tests do it a few times: `npm run test:host`.
+// Runs only the tests of booted machines, with twenty power cuts instead of a few: `npm run test:host`.
 
 await runMain(async () => {
   const reason = whyNoMachine();

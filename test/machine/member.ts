@@ -5,19 +5,19 @@ import { createHost, type Installed, timers, writeHostFile } from "./host.ts";
 import { createMachine, type Machine } from "./machine.ts";
 import { machineTree } from "./tree.ts";
 
-/** What a Kubernetes master shows to etcd: where its certificate is. */
+/** The path of the certificate that a Kubernetes master presents to etcd. */
 export const clientFiles = "/etc/kubernetes/ssl/etcd-client";
 
-/** What the shipped user-data leave to whoever uses them. */
+/** The blanks in the shipped user-data. */
 export interface Site {
   readonly vault: { readonly address: string; readonly ca: string };
   readonly initToken: string;
   readonly release: { readonly url: string; readonly sha256: string };
-  /** Of each member, since all of them share this machine's loopback. */
+  /** A separate address for each member, since all share this machine's loopback. */
   readonly ports: ReadonlyArray<{ readonly client: number; readonly peer: number }>;
 }
 
-/** The shipped user-data, with each of its blanks filled in. */
+/** The shipped user-data with all blanks filled in. */
 export function userData(site: Site, member: number): string {
   const shipped = readFileSync(join(ROOT, "units/cloud-init.yaml"), "utf8");
   const mine = site.ports[member - 1];
@@ -43,7 +43,7 @@ export function userData(site: Site, member: number): string {
   }, shipped);
 }
 
-/** A host that has never been booted, of an image that knows nothing of us; its cloud has user-data for it. */
+/** A host before its first boot, with an image without vault-helper, and with user-data. */
 export async function createMember(site: Site, member: number): Promise<Machine> {
   const seed = "/var/lib/cloud/seed/nocloud";
   const hostname = `etcd-${member}`;
@@ -60,7 +60,7 @@ export async function createMember(site: Site, member: number): Promise<Machine>
   });
 }
 
-/** A host with the role of the Kubernetes masters, and the certificate that they show to etcd. */
+/** A host with the role of Kubernetes masters, and their client certificate for etcd. */
 export async function createMaster(
   installed: Installed,
   { vault }: Site,

@@ -47,7 +47,7 @@ describeBooted("a booted machine of release 1.0.0", () => {
         await install(executables, units);
         await host.output("systemctl", "daemon-reload");
         await issuesAnother(host, `${step.replace(" ", "-")}.example`);
-        // And with nothing but its init token.
+        // And with only its init token.
         await host.output("rm", "/etc/vault/token");
         writeHostFile(host.disk, "/etc/vault/init-token", { content: site.demo.initToken, mode: 0o600 });
         await issuesAnother(host, `${step.replace(" ", "-")}-again.example`);
@@ -58,11 +58,11 @@ describeBooted("a booted machine of release 1.0.0", () => {
   );
 });
 
-describeBooted("a booted machine whose configuration is root's link to another folder", () => {
+describeBooted("a booted machine whose configuration is a link of root's to another folder", () => {
   const site = demoSite();
 
   test(
-    "trades its init token, renews and issues",
+    "exchanges its init token, renews and issues",
     async () => {
       await using host = await createEtcdHost(site, {
         "/etc/default/vault-helper": {

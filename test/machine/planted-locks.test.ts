@@ -13,7 +13,7 @@ const locks = "/run/vault-helper/sets";
 const victim = "/etc/victim";
 const issue = ["/usr/local/bin/issue-cert", "--config-dir", "/etc/vault/certs.d", "--timeout", "8s"];
 
-/** What code in a unit that issues can put in the place of a lock, or beside it: `$lock` is its path. */
+/** Shell commands by which code in a unit that issues can replace a lock, or put something beside it. `$lock` is its path. */
 const plants: Readonly<Record<string, string>> = {
   "a link to a file of root's": `rm -f "$lock"; ln -s ${victim} "$lock"`,
   "a link to nothing": `rm -f "$lock"; ln -s /etc/made "$lock"`,
@@ -26,7 +26,7 @@ const plants: Readonly<Record<string, string>> = {
   "a FIFO as its journal": `mkfifo "$lock-journal" "$lock-wal"`,
 };
 
-describeBooted("what code in cert.service plants among the locks", () => {
+describeBooted("what code in cert.service puts among the locks", () => {
   const site = demoSite();
   let host: Machine;
   beforeAll(async () => {
@@ -48,10 +48,10 @@ describeBooted("what code in cert.service plants among the locks", () => {
 
   let changes = 0;
   test.each(Object.keys(plants))(
-    "hurts neither the hooks' unit nor root's shell: %s",
+    "harms neither the hooks' unit nor root's own runs: %s",
     async (name) => {
       const before = victimAsItIs(host);
-      // One is to be issued, and one has hooks that are to be run.
+      // One certificate is due, and one has pending hooks.
       changeManifest(host.disk, {
         san_hosts: `["a${++changes}.example"]`,
         on_change: '[["/usr/bin/touch", "/run/told"]]',
@@ -62,7 +62,7 @@ describeBooted("what code in cert.service plants among the locks", () => {
         san_hosts: `["b${changes}.example"]`,
         on_change: '[["/usr/bin/touch", "/run/told"]]',
       });
-      // The hooks' unit is not started by this run: it would be done before the next look.
+      // Keep this run from starting the hooks' unit, which would end before the check below.
       await host.output("systemctl", "mask", "--runtime", "cert-hooks.service");
       const [said = ""] = await takeOver(host, "cert.service", `/bin/sh ${scriptOf(name)}`);
       expect(said).toStartWith(`plants at ${locks}/set-`);
@@ -87,7 +87,7 @@ describeBooted("what code in cert.service plants among the locks", () => {
       expect(victimAsItIs(host)).toBe(before);
       expect((await host.run("ls", "/etc/made")).code).not.toBe(0);
 
-      // As the message says.
+      // Do what the message says.
       await host.output("/bin/sh", "-c", `systemctl stop cert-hooks.service; rm -rf ${locks}/*`);
       await host.output(...issue);
       expect(matchingSerial(host.disk)).not.toBe(serial);

@@ -22,12 +22,12 @@ import { machineTree } from "./tree.ts";
 
 const minute = 60_000;
 
-/** The commands that a page shows in a section, a text for each of its blocks. */
+/** The commands in a section of a page, one string for each block. */
 function commandsOf(page: string, heading: string): readonly string[] {
   return blocks(section(readFileSync(join(ROOT, page), "utf8"), heading));
 }
 
-/** Fills in what a page leaves to its reader; each has to be there. */
+/** Fills in the values that a page leaves to its reader. Each has to occur. */
 function filled(text: string, blanks: Readonly<Record<string, string>>): string {
   return Object.entries(blanks).reduce((all, [blank, value]) => {
     if (!all.includes(blank)) throw new Error(`there is no ${blank} in ${all}`);
@@ -35,7 +35,7 @@ function filled(text: string, blanks: Readonly<Record<string, string>>): string 
   }, text);
 }
 
-describeBooted("the commands of README.md and docs, word for word,", () => {
+describeBooted("the commands in README.md and docs, word for word,", () => {
   const held = new AsyncDisposableStack();
   const [target] = targets.filter(({ name }) => name === `linux-${process.arch}`);
   const [asAdmin = "", onHost = ""] = commandsOf("README.md", "On a host");
@@ -60,7 +60,7 @@ describeBooted("the commands of README.md and docs, word for word,", () => {
   }, 10 * minute);
   afterAll(() => held.disposeAsync());
 
-  /** A host that has only what its administrator has copied to it. */
+  /** A host with only the files that an admin has copied to it. */
   const hostWith = async (files: readonly string[]): Promise<Machine> => {
     const host = held.use(
       await createMachine({
@@ -81,7 +81,7 @@ describeBooted("the commands of README.md and docs, word for word,", () => {
   const run = (host: Machine, commands: string) =>
     host.output("/bin/bash", "-ec", `cd /root/copied\n${commands}`);
 
-  /** Sets a host up as README.md says, all but its last command: that one says "a few seconds later". */
+  /** Sets a host up as README.md says, except for its last command, which has to wait for a few seconds. */
   const setUp = async (host: Machine, more: Readonly<Record<string, string>> = {}): Promise<string> => {
     const commands = filled(onHost, {
       "vault-helper_1.0.0_amd64.deb": deb,
@@ -95,13 +95,13 @@ describeBooted("the commands of README.md and docs, word for word,", () => {
     return last;
   };
 
-  test("make the packages, and set the cluster up", () => {
+  test("build the packages, and set up the cluster", () => {
     expect(readdirSync(join(clone, "dist/release"))).toContain(deb);
     expect(told).toContain("demo");
   });
 
   test(
-    "give a host with the package its token and its certificate",
+    "give a host with the package its token and certificate",
     async () => {
       const host = await hostWith([deb]);
       const last = await setUp(host);
@@ -115,7 +115,7 @@ describeBooted("the commands of README.md and docs, word for word,", () => {
   );
 
   test(
-    "give it a window, a further folder, a timer for one manifest, a kubeconfig and a secret",
+    "give it a window, another folder, a timer for one manifest, a kubeconfig and a secret",
     async () => {
       const host = await hostWith([deb]);
       await setUp(host, { "demo-worker": "demo-all", init_token_worker: "init_token_all" });
@@ -149,14 +149,14 @@ describeBooted("the commands of README.md and docs, word for word,", () => {
       for (const path of ["/etc/kubernetes/kubelet.conf", "/etc/kubernetes/encryption.yaml"])
         expect(await host.output("stat", "--format=%a %U", path)).toBe("600 root");
       expect(await host.output("stat", "--format=%a %U", "/etc/etcd/ssl")).toBe("750 etcd");
-      // The last of the manifests' commands says that nothing is due.
+      // The last command for manifests says that nothing is due.
       await run(host, shown("Manifests"));
     },
     3 * minute,
   );
 
   test(
-    "install an archive, and each shipped manifest is signed outside of AWS as it stands",
+    "install an archive, and issue each shipped manifest unchanged outside of AWS",
     async () => {
       const archive = `vault-helper-${version}-${target?.name}.tar.gz`;
       const host = await hostWith([archive, "SHA256SUMS"]);

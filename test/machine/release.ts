@@ -6,13 +6,13 @@ import { ROOT } from "../../tools/main.ts";
 import { temporaryFolder } from "../support/folder.ts";
 import { runCommand } from "../support/script.ts";
 
-/** A release's tarball for this machine, at an address of the loopback. */
+/** A release's archive for this machine, served on the loopback. */
 export interface ServedRelease extends Disposable {
   readonly url: string;
   readonly sha256: string;
 }
 
-/** Packs what a host needs of a release, laid out as in its archive, and serves it as a site for downloads would. */
+/** Packs the files that a host needs from a release, with the archive's layout, and serves them like a download site. */
 export async function serveRelease(): Promise<ServedRelease> {
   await ensureBuilt();
   const folder = temporaryFolder();

@@ -4,14 +4,14 @@ import { startServer } from "../../lib/server/start-server.ts";
 import { createVaultClient, type VaultClient } from "../../lib/vault/client.ts";
 import { setUpCluster, storedInitToken } from "../support/cluster-server.ts";
 
-/** A real server that can be away and come back with its data, with cluster `demo` set up in it. */
+/** A real server with cluster `demo` that can go away and come back with its data. */
 export interface DemoServer extends AsyncDisposable {
   readonly server: RaftServer;
   readonly admin: VaultClient;
   readonly initToken: string;
 }
 
-/** @param options its TLS; without, it listens in the clear */
+/** @param options its TLS; without it the server listens without TLS */
 export async function startDemoServer(options: Pick<RaftOptions, "tls"> = {}): Promise<DemoServer> {
   const server = await startServer({ mode: "raft", ...options });
   try {

@@ -2,8 +2,8 @@ import { dropIn, writeHostFile } from "./host.ts";
 import type { Machine } from "./machine.ts";
 
 /**
- * Runs a command in the place of a unit's own, under all of the unit's settings and with what it runs before and after,
- * and gives what the command printed.
+ * Runs a command in place of a unit's own, with all settings of the unit and its commands before and after. Returns the
+ * command's output.
  */
 export async function takeOver(host: Machine, unit: string, command: string): Promise<readonly string[]> {
   const name = `taken-${Bun.randomUUIDv7()}`;

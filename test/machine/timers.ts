@@ -1,6 +1,6 @@
 import type { Machine } from "./machine.ts";
 
-/** Has timers fire every three seconds instead of each day, until it is disposed of. */
+/** Makes timers fire every three seconds instead of daily, until it is disposed of. */
 export async function fireSoon(host: Machine, timers: readonly string[]): Promise<AsyncDisposable> {
   const soon = "[Timer]\nOnCalendar=\nOnCalendar=*-*-* *:*:0/3\nRandomizedDelaySec=0\nAccuracySec=1ms\n";
   for (const timer of timers) {
@@ -15,7 +15,7 @@ export async function fireSoon(host: Machine, timers: readonly string[]): Promis
   };
 }
 
-/** No unit runs or waits to be run. */
+/** Whether no unit is running or waiting to run. */
 export async function isQuiet(host: Machine): Promise<boolean> {
   return (await host.output("systemctl", "list-jobs", "--no-legend")) === "";
 }

@@ -4,11 +4,11 @@ import { homedir } from "node:os";
 import { join } from "node:path";
 import { installMissing } from "../../tools/debian.ts";
 
-/** Debian's release that is booted. */
+/** The Debian release to boot. */
 const suite = process.env.VAULT_HELPER_SUITE || "bookworm";
 /**
- * etcd stands for what uses the certificates; its package makes a user of that name. cloud-init comes with what an image
- * of a cloud has beside it. (debootstrap does not see that python3-cffi-backend is what python3-cryptography needs.)
+ * etcd stands for services that use certificates. Its package makes a user of that name. cloud-init comes with the
+ * packages that a cloud image has. (debootstrap misses that python3-cryptography needs python3-cffi-backend.)
  */
 const packages = [
   "systemd-sysv",
@@ -20,14 +20,14 @@ const packages = [
   "curl",
   "ca-certificates",
 ];
-/** For cloud-init, which runs where a test gives it a seed: the network is this machine's own, and there are no locales. */
+/** cloud-init runs only if a test gives it a seed. It leaves the network and the locales alone. */
 const cloudConfig = "network: { config: disabled }\nlocale: C.UTF-8\n";
-/** Of the tree's own, and none of ours. */
+/** Units of the tree itself, not ours. */
 const masked = ["apt-daily.timer", "apt-daily-upgrade.timer", "dpkg-db-backup.timer", "e2scrub_all.timer"];
-/** What this machine needs to build and boot a tree. */
+/** The programs needed on this machine to build and boot a tree. */
 const needed = { debootstrap: "debootstrap", "systemd-nspawn": "systemd-container" } as const;
 
-/** Why no machine can be booted here, in a few words; undefined where one can. */
+/** Why no machine can be booted here, in a few words; undefined if it can. */
 export function whyNoMachine(): string | undefined {
   if (process.platform !== "linux") return "this is no Linux";
   if (process.getuid?.() !== 0) return "only root can boot one";
@@ -44,7 +44,7 @@ function mountsWork(): boolean {
   return Bun.spawnSync(["unshare", "--mount", "--propagation", "private", "sh", "-c", script]).success;
 }
 
-/** The tree of files that machines are booted over; built once for its list of packages. */
+/** The file tree that machines boot from. Built once for each list of packages. */
 export async function machineTree(): Promise<string> {
   const cache = join(process.env.XDG_CACHE_HOME || join(homedir(), ".cache"), "vault-helper");
   const recipe = JSON.stringify({ suite, packages, cloudConfig, masked, arch: process.arch });
@@ -66,10 +66,10 @@ export async function machineTree(): Promise<string> {
 
 async function build(folder: string): Promise<void> {
   const debootstrap = ["debootstrap", "--variant=minbase", `--include=${packages.join(",")}`, suite, folder];
-  // In namespaces of its own: what it mounts and starts ends with it, however it ends.
+  // In its own namespaces, so that its mounts and processes always end with it.
   const contained = ["unshare", "--mount", "--propagation", "private", "--pid", "--fork", "--kill-child"];
   const run = Bun.spawn([...contained, ...debootstrap], {
-    // A tree that was not built to its end is thrown away: nothing has to reach the disk at once.
+    // An unfinished tree is thrown away, so nothing has to be synced.
     env: { PATH: "/usr/sbin:/usr/bin:/sbin:/bin", LC_ALL: "C", DPKG_FORCE: "unsafe-io" },
     stdin: "ignore",
     stdout: "pipe",
@@ -79,12 +79,12 @@ async function build(folder: string): Promise<void> {
   if (code !== 0) throw new Error(`debootstrap ended with ${code}:\n${(out + errors).slice(-2000)}`);
   const units = join(folder, "etc/systemd/system");
   for (const unit of masked) symlinkSync("/dev/null", join(units, unit));
-  // Its package has it started at each boot; a test decides.
+  // The package enables it, but here each test decides.
   for (const wanted of ["multi-user.target.wants/etcd.service", "etcd2.service"]) rmSync(join(units, wanted));
   writeFileSync(join(folder, "etc/cloud/cloud-init.disabled"), "");
   writeFileSync(join(folder, "etc/cloud/cloud.cfg.d/99-image.cfg"), cloudConfig);
   rmSync(join(folder, "var/cache/apt"), { recursive: true, force: true });
   rmSync(join(folder, "etc/hostname"), { force: true });
-  // Each machine has an identity of its own from its first boot on.
+  // Each machine makes its own identity at its first boot.
   writeFileSync(join(folder, "etc/machine-id"), "");
 }

@@ -3,22 +3,22 @@ import { until } from "../support/wait.ts";
 import { type EtcdClient, etcdctl, etcdctlEnvironment } from "./etcd.ts";
 
 export interface Written {
-  /** Each key was written once, and its value is its own name. */
+  /** Each key was written once, with its own name as the value. */
   readonly acknowledged: readonly string[];
-  /** What was said of writes that were not, and of connections that ended. */
+  /** Errors of failed writes and of connections that ended. */
   readonly errors: readonly string[];
-  /** Of those that were acknowledged, what one that listens was not told of. It keeps its connection while that lasts. */
+  /** Acknowledged writes that the watcher missed. It keeps its connection as long as possible. */
   readonly untold: readonly string[];
 }
 
 export interface Writer {
-  /** Resolves after so many more writes that are acknowledged. */
+  /** Resolves after this many more acknowledged writes. */
   more(count: number): Promise<void>;
-  /** Ends it, and tells all. */
+  /** Stops it, and returns the results. */
   stop(): Promise<Written>;
 }
 
-/** Where all keys begin. */
+/** The common prefix of all keys. */
 export const prefix = "written/";
 const folder = "/var/lib/writer";
 const script = `
@@ -31,15 +31,15 @@ const script = `
   done
 `;
 
-/** How many changes were made so far. */
+/** The number of changes so far. */
 async function revision(client: EtcdClient): Promise<number> {
   const { text } = await etcdctl(client, "get", "--write-out=json", `${prefix}listens`);
   return Number(JSON.parse(text).header.revision);
 }
 
 /**
- * Writes all the time, each write by a connection and a handshake of its own: to whichever member answers, and to each by
- * itself, so that one in trouble can't hide behind the others.
+ * Writes all the time, with a new connection and handshake for each write. It writes both to any member that answers and
+ * to each member separately, so that the others can't hide a failing one.
  */
 export async function startWriter(client: EtcdClient): Promise<Writer> {
   const { host } = client;
@@ -52,13 +52,13 @@ export async function startWriter(client: EtcdClient): Promise<Writer> {
   };
   const read = (name: string) =>
     readFileSync(`${host.disk}${folder}/${name}`, "utf8").split("\n").filter(Boolean);
-  // Members that have no leader for a while end it, by their own rules: it goes on from where it began.
+  // Members without a leader end the watch after a while. It then continues from its start.
   const watch = `until [ -e ${folder}/stop ]; do
     etcdctl watch --rev=${(await revision(client)) + 1} --prefix ${prefix} >>${folder}/watched 2>>${folder}/errors
     sleep 0.1
   done`;
   await start("watcher", client.endpoints, "/bin/sh", "-c", watch);
-  // It is told of what comes once it listens.
+  // It receives only later changes.
   await until(async () => {
     await etcdctl(client, "put", `${prefix}listens`, "yes");
     return read("watched").length > 0;
