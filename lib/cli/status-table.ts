@@ -98,13 +98,13 @@ function byUrgency(a: StatusRow, b: StatusRow): number {
 
 function aboutText({ reasons, facts }: StatusRow, room: number): string {
   const why = reasons.join("; ");
-  const told: string[] = [];
+  const shown: string[] = [];
   const text = (facts: readonly string[]) => [why, facts.join(", ")].filter(Boolean).join("; ");
   for (const fact of facts) {
-    const isFirst = text(told) === "";
-    if (isFirst || Bun.stringWidth(text([...told, fact])) <= room) told.push(fact);
+    const isFirst = text(shown) === "";
+    if (isFirst || Bun.stringWidth(text([...shown, fact])) <= room) shown.push(fact);
   }
-  return text(told);
+  return text(shown);
 }
 
 /** Makes a text from others, such as a certificate's name, safe to print. A tab would shift the columns. */

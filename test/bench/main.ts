@@ -6,11 +6,11 @@ import { temporaryFolder } from "../support/folder.ts";
 import { type Cost, type Job, type JobWithEnv, median, run, takeTurns } from "./cost.ts";
 import { printPairs } from "./floors.ts";
 
-// What a timer's run costs, beside the server's own command line doing the same job: `npm run bench`.
+// Measures the cost of a timer's run, and of the same job by the server's own command line: `npm run bench`.
 
 const rounds = 30;
 const watchedRounds = 7;
-/** For two that are nearly alike. */
+/** More runs, for two programs with nearly equal results. */
 const pairedRounds = 60;
 
 async function main(): Promise<void> {
@@ -72,7 +72,7 @@ async function main(): Promise<void> {
   console.log(
     `\nA host with ${certificates} certificates, each with its manifest, without the JIT as units run\n`,
   );
-  // MemoryDenyWriteExecute= forbids it.
+  // As in units, where MemoryDenyWriteExecute= forbids the JIT.
   const inUnit = { ...ours, BUN_JSC_useJIT: "0" };
   await printTable(manifestJobs(host).map((job) => [job, inUnit]));
 
@@ -106,9 +106,9 @@ async function main(): Promise<void> {
 
 /** @returns the medians */
 async function printTable(jobs: readonly JobWithEnv[], count = rounds): Promise<Cost[]> {
-  // Taking turns, so that a noisy moment falls on all alike.
+  // Taking turns, so that noise affects all alike.
   const costs = await takeTurns(jobs, count, false);
-  // By themselves: to look on takes time, too.
+  // In separate runs, because sampling takes time.
   const watched = await takeTurns(jobs, Math.max(watchedRounds, Math.ceil(count / 4)), true);
   console.log("| job | wall ms | CPU ms | MiB |\n| --- | --- | --- | --- |");
   return jobs.map(([job], i) => {
@@ -133,7 +133,7 @@ interface BenchHost {
   readonly folder: string;
 }
 
-/** What a daily run costs when nothing is due, and when all is, beside what does the same in single calls. */
+/** The cost of a daily run when nothing is due and when everything is, compared with the same in single calls. */
 function manifestJobs({ dist, config, sign, folder }: BenchHost): Job[] {
   const issue = [join(dist, "issue-cert"), "-p", config];
   const names = Array.from({ length: certificates }, (_, i) => `kubelet-${i}`);

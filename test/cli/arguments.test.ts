@@ -21,7 +21,7 @@ const unset = {
   ...{ wait: true, force: undefined, "dry-run": undefined },
 };
 
-describe("checkArguments() gives one plain form of", () => {
+describe("checkArguments() turns into one plain form", () => {
   const plain = (...flags: string[]) => [...flags, "--", "a", "b"];
   test.each([
     [["a", "b"], plain()],
@@ -58,7 +58,7 @@ describe("checkArguments() gives one plain form of", () => {
   });
 });
 
-test("argumentValues() gives what was given, and the default of what was not", () => {
+test("argumentValues() returns given values, and defaults for the others", () => {
   const values = (...line: string[]): unknown => argumentValues(args, checkArguments(args, line));
   expect(values("a", "b")).toEqual({ ...unset, path: "a", name: "b" });
   expect(values("-fo", "x=y", "-s1", "--hosts", "2", "-w=0", "--", "--a", "b")).toEqual({
@@ -68,7 +68,7 @@ test("argumentValues() gives what was given, and the default of what was not", (
   expect(values("--force=false", "--owner=two\nlines", "a", "b")).toEqual({
     ...{ ...unset, path: "a", name: "b", force: false, owner: "two\nlines" },
   });
-  // Optional words are all there, or none is.
+  // Optional words are given all together or not at all.
   const optional = { path: { type: "positional", required: false } } as const satisfies Arguments;
   const without: unknown = argumentValues(optional, checkArguments(optional, []));
   expect(without).toEqual({ path: undefined });
@@ -123,7 +123,7 @@ describe("checkArguments() refuses", () => {
     expect(failure.hint).toBeString();
   });
 
-  test("a word where it takes none, without printing it: it may be a token", async () => {
+  test("a word where none is expected, without printing it, because it may be a token", async () => {
     const failure = await failureOf(() => checkArguments({ wait: args.wait }, ["--wait", "s.cret"]));
     expect(failure).toMatchObject({ message: "it takes no arguments", hint: "see --help" });
   });
@@ -142,7 +142,7 @@ describe("checkArguments() refuses", () => {
     expect(failure.hint).toBe(hint);
   });
 
-  test("nothing with another error, and gives back what it takes unchanged", () => {
+  test("with a usage failure only, and returns accepted values unchanged", () => {
     const word = fc.oneof(
       fc.string({ maxLength: 4 }),
       fc.constantFrom(
@@ -173,7 +173,7 @@ describe("checkArguments() refuses", () => {
           throw error;
         }
         expect(plain.slice(-3, -2)).toEqual(["--"]);
-        // The plain form has `--no-` for each switch; a command line, for one that is on by default.
+        // The plain form may have `--no-` for every boolean flag, a command line only for one that is on by default.
         const again = plain.map((it) => (it === "--no-force" ? "--force=false" : it));
         expect(checkArguments(args, again)).toEqual(plain);
       }),

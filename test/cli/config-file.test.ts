@@ -5,7 +5,7 @@ import { readConfigFile } from "../../lib/cli/config-file.ts";
 import type { Environment } from "../../lib/cli/variable.ts";
 import { temporaryFolder } from "../support/folder.ts";
 
-/** What a file with these lines adds to an environment. */
+/** The variables that a file with these lines adds to an environment. */
 function added(lines: readonly string[], env: Environment = {}) {
   using folder = temporaryFolder();
   writeFileSync(join(folder.path, "config"), `${lines.join("\n")}\n`, { mode: 0o600 });
@@ -15,7 +15,7 @@ function added(lines: readonly string[], env: Environment = {}) {
 }
 
 describe("readConfigFile()", () => {
-  test("takes all that tells how the server is talked to, and the host's role", () => {
+  test("reads every variable about the server's address and connection, and the host's role", () => {
     const names = [
       ...[
         "ADDR",
@@ -36,7 +36,7 @@ describe("readConfigFile()", () => {
     expect(added(all.map((name) => `${name}=of ${name}`))).toEqual(variables);
   });
 
-  test("takes nothing else: no token, and nothing that turns TLS off or has code run", () => {
+  test("reads no other variable: no token, none that turns TLS off, none that runs code", () => {
     const others = [
       ...["VAULT_TOKEN", "BAO_TOKEN", "VAULT_TOKEN_FILE", "BAO_TOKEN_FILE", "CREDENTIALS_DIRECTORY", "HOME"],
       ...["NODE_TLS_REJECT_UNAUTHORIZED", "BUN_OPTIONS", "BUN_CONFIG_VERBOSE_FETCH", "NODE_OPTIONS", "PATH"],
@@ -68,7 +68,7 @@ describe("readConfigFile()", () => {
     [{ BAO_CACERT_BYTES: "mine" }, "VAULT_CACERT=theirs"],
     [{ SSL_CERT_FILE: "mine" }, "SSL_CERT_FILE=theirs"],
     [{ BAO_INIT_ROLE: "mine" }, "VAULT_INIT_ROLE=theirs"],
-  ])("leaves it to the environment where that says %j, beside %s", (env, line) => {
+  ])("prefers the environment's %j to the file's %s", (env, line) => {
     expect(added([line, "VAULT_MAX_RETRIES=7"], env)).toEqual({ VAULT_MAX_RETRIES: "7" });
   });
 
@@ -90,11 +90,11 @@ describe("readConfigFile()", () => {
     },
   );
 
-  test("takes one that is empty in the environment, which is as none", () => {
+  test("reads a variable that is empty in the environment, because empty counts as not set", () => {
     expect(added(["VAULT_ADDR=theirs"], { VAULT_ADDR: "", BAO_ADDR: "" })).toEqual({ VAULT_ADDR: "theirs" });
   });
 
-  test("is empty where there is no file, and says why one is not used", () => {
+  test("is empty without a file, and says why an existing file is not used", () => {
     using folder = temporaryFolder();
     const path = join(folder.path, "config");
     expect(readConfigFile(folder.path, {})).toEqual({ path, variables: {} });

@@ -25,7 +25,7 @@ function folderOf(name: string, files: Record<string, string>): string {
   return path;
 }
 
-/** For a server that is asked over TLS, at the default address. */
+/** The settings for a server with TLS, at the default address. */
 function tlsOf(env: Record<string, string>) {
   return serverSettings(env).tls;
 }
@@ -35,7 +35,7 @@ function refusalOf(env: Record<string, string>) {
 }
 
 describe.each(prefixes)("serverSettings() with %s_ variables for TLS", (prefix) => {
-  test("trusts the CA in the file of CACERT alone", () => {
+  test("trusts only the CA in the file of CACERT", () => {
     expect(tlsOf({ [`${prefix}_CACERT`]: one.caFile }).ca).toEqual([one.ca]);
   });
 
@@ -48,17 +48,17 @@ describe.each(prefixes)("serverSettings() with %s_ variables for TLS", (prefix) 
     expect(tlsOf({ [`${prefix}_CAPATH`]: two.caFile }).ca).toEqual([two.ca]);
   });
 
-  test("takes CACERT where both are set", () => {
+  test("prefers CACERT to CAPATH", () => {
     const env = { [`${prefix}_CACERT`]: one.caFile, [`${prefix}_CAPATH`]: two.caFile };
     expect(tlsOf(env).ca).toEqual([one.ca]);
   });
 
-  test("shows the client certificate", () => {
+  test("presents the client certificate", () => {
     const env = { [`${prefix}_CLIENT_CERT`]: one.certFile, [`${prefix}_CLIENT_KEY`]: one.keyFile };
     expect(tlsOf(env)).toMatchObject({ cert: one.cert, key: one.key });
   });
 
-  test("asks for the name of TLS_SERVER_NAME", () => {
+  test("expects the name from TLS_SERVER_NAME", () => {
     expect(tlsOf({ [`${prefix}_TLS_SERVER_NAME`]: "vault.test" }).serverName).toBe("vault.test");
   });
 
@@ -90,7 +90,7 @@ describe.each(prefixes)("serverSettings() with %s_ variables for TLS", (prefix) 
   });
 
   test.each(["CACERT", "CAPATH", "CLIENT_CERT", "CLIENT_KEY"])(
-    "names %s where its file is missing",
+    "names %s if its file is missing",
     async (name) => {
       const missing = join(folder.path, "missing.pem");
       const env = {
@@ -123,7 +123,7 @@ describe.each(prefixes)("serverSettings() with %s_ variables for TLS", (prefix) 
     }
   });
 
-  test("refuses a folder of CAPATH that holds no file, or one that is no certificate", async () => {
+  test("refuses a CAPATH folder without files, or with a file that is not a certificate", async () => {
     const empty = folderOf(`${prefix}-empty`, {});
     expect((await refusalOf({ [`${prefix}_CAPATH`]: empty })).message).toBe(
       `${prefix}_CAPATH names ${empty}, which holds no file`,
@@ -132,7 +132,7 @@ describe.each(prefixes)("serverSettings() with %s_ variables for TLS", (prefix) 
     expect((await refusalOf({ [`${prefix}_CAPATH`]: mixed })).message).toContain(join(mixed, "README"));
   });
 
-  test("looks at none of it for a server without TLS", () => {
+  test("reads none of these files for a server without TLS", () => {
     const missing = "/nonexistent/ca.pem";
     const env = { VAULT_ADDR: "http://127.0.0.1:8200", [`${prefix}_CACERT`]: missing };
     expect(serverSettings(env).tls).toEqual({});
@@ -152,11 +152,11 @@ describe("serverSettings() with no CA named", () => {
     expect(tlsOf({ SSL_CERT_FILE: one.caFile }).ca).toEqual([one.ca]);
   });
 
-  test("takes a CA that is named before SSL_CERT_FILE", () => {
+  test("prefers a named CA to SSL_CERT_FILE", () => {
     expect(tlsOf({ SSL_CERT_FILE: one.caFile, VAULT_CACERT: two.caFile }).ca).toEqual([two.ca]);
   });
 
-  test("does not trust others where SSL_CERT_FILE's is missing", async () => {
+  test("trusts no other CAs if the file of SSL_CERT_FILE is missing", async () => {
     const failure = await refusalOf({ SSL_CERT_FILE: "/nonexistent/ca.pem" });
     expect(failure.message).toContain("SSL_CERT_FILE names, /nonexistent/ca.pem");
     expect(failure.kind).toBe("config");

@@ -25,7 +25,7 @@ describe("variable()", () => {
 });
 
 describe("serverSettings()", () => {
-  test("asks the server on this machine by default, over TLS", () => {
+  test("uses the server on this machine by default, over TLS", () => {
     const settings = serverSettings({});
     expect(settings.address).toBe("https://127.0.0.1:8200");
     expect(settings).not.toHaveProperty("namespace");
@@ -138,7 +138,7 @@ describe("adminToken()", () => {
     expect(failure.hint).toContain("VAULT_TOKEN");
   });
 
-  test("names the file that it can't use, and shows nothing of it", async () => {
+  test("names the file that it can't use, and prints none of its content", async () => {
     writeFileSync(join(home, ".vault-token"), "hvs.one\nhvs.two\n");
     const failure = await failureOf(() => adminToken({ HOME: home }));
     expect(failure.message).toContain(".vault-token");
@@ -146,7 +146,7 @@ describe("adminToken()", () => {
   });
 
   test.each(prefixes)(
-    "fails where %s_TOKEN_FILE names none, rather than to take another token",
+    "fails if %s_TOKEN_FILE names a missing file, and uses no other token",
     async (prefix) => {
       const missing = join(folder.path, "missing");
       const env = { HOME: home, [`${prefix}_TOKEN_FILE`]: missing };
@@ -156,7 +156,7 @@ describe("adminToken()", () => {
     },
   );
 
-  test("never reads the working folder's, not even with an empty HOME", async () => {
+  test("never reads a token from the working folder, not even with an empty HOME", async () => {
     const work = join(folder.path, "work");
     mkdirSync(work);
     writeFileSync(join(work, ".vault-token"), "hvs.planted");
@@ -168,7 +168,7 @@ describe("adminToken()", () => {
       try {
         token = adminToken({ HOME: "" });
       } catch {
-        // The account that the test runs under has none.
+        // The test's user has no such file.
       }
       expect(token).not.toBe("hvs.planted");
     } finally {
@@ -178,7 +178,7 @@ describe("adminToken()", () => {
 });
 
 describe("givenToken()", () => {
-  test("takes no login's", () => {
+  test("ignores the token that a login stored", () => {
     using folder = temporaryFolder();
     writeFileSync(join(folder.path, ".vault-token"), "hvs.login");
     expect(givenToken({ HOME: folder.path })).toBeUndefined();

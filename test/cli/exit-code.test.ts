@@ -27,11 +27,11 @@ describe("failureKindOf()", () => {
     ...(["usage", "data", "unavailable", "internal", "file", "temporary", "permission", "config"] as const),
   ];
 
-  test.each(kinds)("finds %s by the exit code that such a failure ends with", (kind) => {
+  test.each(kinds)("finds %s by the exit code of such a failure", (kind) => {
     expect(failureKindOf(exitCodeOf(new Failure(kind, "it failed")))).toBe(kind);
   });
 
-  test.each([0, 1, 2, 203])("knows no failure that ends with %d", (code) => {
+  test.each([0, 1, 2, 203])("knows no failure with the exit code %d", (code) => {
     expect(failureKindOf(code)).toBeUndefined();
   });
 });

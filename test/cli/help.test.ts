@@ -32,7 +32,7 @@ const page: HelpPage = {
 describe("renderHelp()", () => {
   const section = (text: string, heading: string) => text.split(`\n${heading}`)[1]?.split("\n\n")[0] ?? "";
 
-  test("tells all that a command's data says, flags by their groups", () => {
+  test("shows all of a command's data, with flags in their groups", () => {
     const text = renderHelp(page);
     expect(text.split("\nEnvironment")[0]).toBe(`do-it: does it
 
@@ -63,13 +63,13 @@ Flags:
     expect(told.map(([, code]) => Number(code))).toEqual(ended);
   });
 
-  test("shows arguments that are all given or none as one", () => {
+  test("shows arguments that belong together in one pair of brackets", () => {
     const optional = { type: "positional", required: false } as const;
     const text = renderHelp({ ...page, args: { a: optional, b: optional } });
     expect(text).toContain("\nUsage: do-it [flags] [<a> <b>]\n");
   });
 
-  test("shows a command as it was called, and no other word of the same letters", () => {
+  test("shows a command as it was called, and leaves words that only contain its name", () => {
     const examples = [["X=1 do-it a | do-it b --to ./do-it.txt", "twice"]] as const;
     const text = renderHelp({ ...page, examples }, "tool do");
     expect(text).toStartWith("tool do: does it\n\nUsage: tool do [flags] <path>\n");
@@ -85,7 +85,7 @@ const pages = await Promise.all(
 describe.each(pages)("the help of %s", (name, page) => {
   const flags = Object.entries(page.args).filter(([, { type }]) => type !== "positional");
 
-  test("goes by the command's name", () => {
+  test("has the command's name", () => {
     expect(page.name).toBe(name);
   });
 
@@ -109,7 +109,7 @@ describe.each(pages)("the help of %s", (name, page) => {
     }
   });
 
-  test("has three examples or more, which the command itself takes", () => {
+  test("has at least three examples, and the command accepts them", () => {
     expect(page.examples.length).toBeGreaterThanOrEqual(3);
     for (const [command] of page.examples) {
       const words = typed(command);
@@ -118,10 +118,10 @@ describe.each(pages)("the help of %s", (name, page) => {
     }
   });
 
-  test("shows examples that can be pasted where it is called through vault-helper", () => {
+  test("shows examples that can be pasted when it is called through vault-helper", () => {
     const text = renderHelp(page, `vault-helper ${name}`);
     const shown = text.slice(text.indexOf("\nExamples:"), text.indexOf("\nExit codes:"));
-    // As a shell joins them.
+    // The lines of a command, joined as a shell does.
     const examples = shown.replaceAll(/ \\\n +/g, " ");
     for (const [command] of page.examples) {
       expect(examples).toContain(`  ${command.replace(name, `vault-helper ${name}`)}\n`);
@@ -129,7 +129,7 @@ describe.each(pages)("the help of %s", (name, page) => {
   });
 });
 
-/** The words of the first command of a line, without the variables before it. */
+/** The words of a line's first command, without the variables before it. */
 function typed(line: string): string[] {
   const [command = ""] = line.split(/ (?:[|>&]|2>)/);
   const words = command.split(" ");

@@ -31,7 +31,7 @@ describe("renderMetrics()", () => {
     );
   });
 
-  test("is read by Prometheus as it was meant, whatever a label holds", async () => {
+  test("is read correctly by Prometheus, with any characters in a label", async () => {
     const samples = odd.map((of, value) => ({ labels: { of }, value }));
     const { problems, metrics } = await readAsPrometheus(
       renderMetrics([{ name: "a", help: odd.join(" "), samples }]),
@@ -42,7 +42,7 @@ describe("renderMetrics()", () => {
 });
 
 describe("writeMetrics()", () => {
-  test("puts a file in place that the collector may read, and nothing beside it", () => {
+  test("writes a file that the collector may read, and nothing else", () => {
     using folder = temporaryFolder();
     const path = join(folder.path, "it.prom");
     writeFileSync(path, "old", { mode: 0o600 });
@@ -55,7 +55,7 @@ describe("writeMetrics()", () => {
     expect(readdirSync(folder.path)).toEqual(["it.prom"]);
   });
 
-  test("follows no link: neither at its end nor another user's on the way", async () => {
+  test("follows no link at the end of the path, and no other user's link in it", async () => {
     using folder = temporaryFolder();
     const target = join(folder.path, "target");
     writeFileSync(target, "kept");
@@ -71,7 +71,7 @@ describe("writeMetrics()", () => {
     expect([failure.kind, failure.message]).toEqual(["file", expect.stringContaining("is not followed")]);
   });
 
-  test("says what keeps it from writing", async () => {
+  test("says why it can't write", async () => {
     using folder = temporaryFolder();
     const failure = await failureOf(() => writeMetrics(join(folder.path, "none/it.prom"), ""));
     expect([failure.kind, failure.message]).toEqual([

@@ -2,7 +2,7 @@ import { expect, test } from "bun:test";
 import type { Log } from "../../lib/cli/log.ts";
 import { tellProgress } from "../../lib/cli/progress.ts";
 
-test("tellProgress() is silent for two seconds of each job, then tells each two seconds, and not its end", () => {
+test("tellProgress() says nothing for the first two seconds of a job, then one line every two seconds, and nothing at its end", () => {
   const said: string[] = [];
   const note = (line: string) => said.push(line);
   const log: Log = { level: 1, done() {}, note, debug() {}, error() {} };

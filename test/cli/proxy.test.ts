@@ -20,7 +20,7 @@ describe("proxyFor() with NO_PROXY", () => {
     ["other.test vault.example.com"],
     ["vault.example.com:8200"],
     ["vault.example.com."],
-  ])("%s leaves https://vault.example.com:8200 out", (list) => {
+  ])("%s exempts https://vault.example.com:8200", (list) => {
     expect(isUsed("https://vault.example.com:8200", list)).toBe(false);
     expect(isUsed("https://vault.example.com.:8200", list, "no_proxy")).toBe(false);
   });
@@ -60,17 +60,17 @@ describe("proxyFor() with NO_PROXY", () => {
 });
 
 describe("proxyFor()", () => {
-  test.each(["localhost", "127.0.0.1", "127.1.2.3", "[::1]"])("never finds one for %s", (host) => {
+  test.each(["localhost", "127.0.0.1", "127.1.2.3", "[::1]"])("finds no proxy for %s", (host) => {
     expect(isUsed(`https://${host}:8200`, "")).toBe(false);
   });
 
-  test("takes HTTPS_PROXY and HTTP_PROXY each for its own", () => {
+  test("uses HTTPS_PROXY for https and HTTP_PROXY for http", () => {
     const env = { HTTPS_PROXY: "http://one.test:1", http_proxy: "http://two.test:2" };
     const host = (to: string) => proxyFor(env, new URL(to))?.url.host;
     expect([host("https://vault.test"), host("http://vault.test")]).toEqual(["one.test:1", "two.test:2"]);
   });
 
-  test("finds none where the variable is empty", () => {
+  test("finds no proxy if the variable is empty", () => {
     expect(
       proxyFor({ HTTPS_PROXY: "", VAULT_PROXY_ADDR: "" }, new URL("https://vault.test")),
     ).toBeUndefined();

@@ -12,7 +12,7 @@ const row = (fields: Partial<StatusRow>): StatusRow => ({
 const plain = (text: string) => text;
 
 describe("statusTable()", () => {
-  test("puts the worst first, and of one state what has least life left", () => {
+  test("puts the worst state first, and within a state the row with the least time left", () => {
     const lines = statusTable(
       [
         row({ what: "a" }),
@@ -35,7 +35,7 @@ describe("statusTable()", () => {
     ]);
   });
 
-  test("leaves out facts for which there is no room, and no reason", () => {
+  test("leaves out facts without room, but never a reason", () => {
     const facts = ["f".repeat(40), "g".repeat(40), "h".repeat(10)];
     const [, ok, wrong] = statusTable(
       [row({ facts }), row({ state: "unknown", reasons: ["r".repeat(120)], facts })],
@@ -46,7 +46,7 @@ describe("statusTable()", () => {
     expect(statusTable([row({ facts })], plain, 200)[1]).toEndWith(facts.join(", "));
   });
 
-  test("breaks its last column between words on a terminal, below itself or on lines of its own", () => {
+  test("wraps its last column on a terminal, below itself or on lines of its own", () => {
     const reasons = ["the server does not know it: it expired, was revoked, or is another server's"];
     const rows = [row({ state: "wrong", what: "init token of all", reasons })];
     const lines = statusTable(rows, plain, 80);
@@ -63,7 +63,7 @@ describe("statusTable()", () => {
     expect(statusTable(rows, plain)).toHaveLength(2);
   });
 
-  test("colours the state alone, and what it is told to show it shows", () => {
+  test("colours only the state, and escapes control characters in all cells", () => {
     const paint = painter({ TERM: "xterm" }, true);
     const lines = statusTable(
       [row({ what: "a\u001b[2Jb\n", facts: ["\u202etxt", "wide 日本"] }), row({ state: "wrong" })],

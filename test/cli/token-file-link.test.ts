@@ -9,7 +9,7 @@ const folder = temporaryFolder();
 afterAll(() => folder[Symbol.dispose]());
 const isRoot = process.getuid?.() === 0;
 
-/** A secret as Kubernetes mounts it. */
+/** A secret, in the layout of a Kubernetes mount. */
 function mount(name: string): string {
   const path = join(folder.path, name);
   mkdirSync(join(path, "..2026"), { recursive: true, mode: 0o755 });
@@ -21,8 +21,8 @@ function mount(name: string): string {
 
 const tokenOf = (path: string, name = "VAULT_TOKEN_FILE") => givenToken({ [name]: path });
 
-describe("givenToken() of a link", () => {
-  test("takes the token that our own one leads to", () => {
+describe("givenToken() of a symbolic link", () => {
+  test("reads the token through the user's own link", () => {
     const path = mount("mounted");
     expect(tokenOf(join(path, "token"))).toBe("hvs.mounted");
     symlinkSync(join(path, "token"), join(folder.path, "whole-path"));
@@ -63,7 +63,7 @@ describe("givenToken() of a link", () => {
     expect(failure.kind).toBe("config");
   });
 
-  test.skipIf(!isRoot)("refuses another user's, and one that leads to another user's file", async () => {
+  test.skipIf(!isRoot)("refuses another user's link, and a link to another user's file", async () => {
     const path = mount("foreign");
     symlinkSync("..data/token", join(path, "theirs"));
     lchownSync(join(path, "theirs"), 4242, 4242);

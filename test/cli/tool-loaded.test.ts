@@ -4,7 +4,7 @@ import { snippet } from "../support/snippet.ts";
 
 const root = join(import.meta.dir, "../..");
 
-/** The project's own files that a call of the executable has loaded at its end. */
+/** The project's own files that the executable has loaded by the end of a call. */
 async function loadedBy(...words: string[]): Promise<string[]> {
   const code = `
     const { vaultHelper } = await import(${JSON.stringify(join(root, "scripts/vault-helper.ts"))});
@@ -18,7 +18,7 @@ async function loadedBy(...words: string[]): Promise<string[]> {
   return paths.map((path) => relative(root, path)).filter((path) => !path.startsWith("node_modules/"));
 }
 
-test("a command loads no script but its own, and not what answers for the tool", async () => {
+test("a command loads only its own script, and not the module that answers for the tool", async () => {
   const loaded = await loadedBy("renew-token", "--version");
   expect(loaded.filter((path) => path.startsWith("scripts/")).toSorted()).toEqual([
     "scripts/renew-token.ts",
@@ -26,7 +26,7 @@ test("a command loads no script but its own, and not what answers for the tool",
   ]);
   expect(loaded).not.toContain("lib/cli/tool-answers.ts");
   expect(loaded.filter((path) => /^lib\/(cluster|manifest|server)\//.test(path))).toEqual([]);
-  // It shows that the look at what is loaded would find them.
+  // This shows that loaded files are found.
   expect(await loadedBy("help")).toEqual(
     expect.arrayContaining(["scripts/issue-cert.ts", "lib/cli/tool-answers.ts"]),
   );

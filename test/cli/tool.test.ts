@@ -12,7 +12,7 @@ const { commands, aliases, groups } = vaultHelper;
 const tool = (...words: string[]) => runScript("vault-helper", words);
 
 describe("vault-helper", () => {
-  test("without a word tells on standard error what there is, and exits with 64", async () => {
+  test("without a word shows its help on standard error, and exits with 64", async () => {
     const { code, stdout, stderr } = await tool();
     expect([code, stdout]).toEqual([64, ""]);
     expect(stderr).toBe((await tool("--help")).stdout);
@@ -56,7 +56,7 @@ describe("vault-helper", () => {
     expect(told.map((line) => line.trim().split(/ +/))).toEqual(wanted);
   });
 
-  test("has no line in its help that a terminal breaks", async () => {
+  test("has no line in its help that is too long for a terminal", async () => {
     const lines = (await tool("--help")).stdout.split("\n");
     expect(Math.max(...lines.map((line) => line.length))).toBeLessThanOrEqual(100);
   });
@@ -68,7 +68,7 @@ const names = [
 ];
 
 describe.each(names)("vault-helper %s", (name) => {
-  test("has its own help, which names it so that it can be pasted", async () => {
+  test("has its own help, with lines that can be pasted", async () => {
     const { code, stdout } = await tool(name, "--help");
     expect(code).toBe(0);
     expect(stdout).toStartWith(`vault-helper ${name}: `);
@@ -85,7 +85,7 @@ describe.each(names)("vault-helper %s", (name) => {
     }
   });
 
-  test("names itself in errors of its command line", async () => {
+  test("names itself in messages about its command line", async () => {
     const { code, stdout, stderr } = await tool(name, "--nothing-like-it");
     expect([code, stdout]).toEqual([64, ""]);
     expect(stderr).toBe(
@@ -94,9 +94,9 @@ describe.each(names)("vault-helper %s", (name) => {
   });
 });
 
-describe("help and version, in each form that a switch has,", () => {
+describe("help and version, in each form of a boolean flag,", () => {
   test.each([[["--help=true"]], [["-h=1"]], [["-hl2"]], [["-l2", "-h"]]])(
-    "%j shows the help, and nothing is done",
+    "%j shows the help and does nothing",
     async (words) => {
       using folder = temporaryFolder();
       const { stdout } = await tool("renew-token", "--help");
@@ -106,7 +106,7 @@ describe("help and version, in each form that a switch has,", () => {
   );
 
   test.each([[["--version=true"]], [["-v=T"]], [["-vl2"]]])(
-    "%j shows the version, and nothing is done",
+    "%j shows the version and does nothing",
     async (words) => {
       using folder = temporaryFolder();
       const stdout = `vault-helper renew-token ${version}\n`;
@@ -115,7 +115,7 @@ describe("help and version, in each form that a switch has,", () => {
     },
   );
 
-  test("that are turned off are not asked for", async () => {
+  test("are not shown when turned off", async () => {
     using folder = temporaryFolder();
     const { code } = await tool("renew-token", "-p", folder.path, "--help=false", "--version=0");
     expect(code).toBe(77);
@@ -137,7 +137,7 @@ describe("flags before the command", () => {
     expect(stderr).toContain(folder.path);
   });
 
-  test("may be any of any command: no word is taken for another", async () => {
+  test("may be any flag of any command, without confusing its value with the command", async () => {
     const flags = (await Promise.all(Object.values(commands).map((load) => load()))).flatMap(({ page }) =>
       Object.entries(page.args).filter(([, { type }]) => type !== "positional"),
     );
@@ -155,13 +155,13 @@ describe("flags before the command", () => {
     }
   });
 
-  test("end at --, after which no word is a command", async () => {
+  test("end at --, and no word after it is a command", async () => {
     const { code, stderr } = await tool("--log-level=2", "--", "renew-token");
     expect([code, stderr]).toEqual([64, "vault-helper: a command is missing\n  see vault-helper --help\n"]);
   });
 });
 
-describe("a word that is no command", () => {
+describe("a word that is not a command", () => {
   test.each([
     [["isue-cert"], "did you mean issue-cert? see vault-helper --help"],
     [["crt", "a", "b", "c"], "did you mean cert? see vault-helper --help"],
@@ -179,7 +179,7 @@ describe("a word that is no command", () => {
     expect(stderr).toEndWith(`\n  ${hint}\n`);
   });
 
-  test("is not told where it may be a token", async () => {
+  test("is not printed if it may be a token", async () => {
     for (const token of [
       "hvs.CAESIJ3jvbGZKZzlmQ",
       "s.short",
@@ -194,13 +194,13 @@ describe("a word that is no command", () => {
     }
   });
 
-  test("is told so that a terminal acts on none of it", async () => {
+  test("is printed without control characters", async () => {
     const { stderr } = await tool("a\u001b[2Jb");
     expect(stderr).toBe('vault-helper: there is no command "a\\u001b[2Jb"\n  see vault-helper --help\n');
   });
 });
 
-describe("the name that the executable is called by", () => {
+describe("the name by which the executable is called", () => {
   const callAs = async (name: string, ...words: string[]) => {
     using folder = temporaryFolder();
     const path = join(folder.path, name);
@@ -209,18 +209,18 @@ describe("the name that the executable is called by", () => {
     return { code: exitCode, text: stdout.toString() + stderr.toString() };
   };
 
-  test.each(Object.keys(commands))("%s is that command", async (name) => {
+  test.each(Object.keys(commands))("%s runs that command", async (name) => {
     const { code, text } = await callAs(name, "--help");
     expect(code).toBe(0);
     expect(text).toContain(`\nUsage: ${name} [flags]`);
   });
 
-  test("is that command's even where its first word names another", async () => {
+  test("goes before a first word that names another command", async () => {
     const { code, text } = await callAs("renew-token", "version");
     expect([code, text]).toEqual([64, "renew-token: it takes no arguments\n  see renew-token --help\n"]);
   });
 
-  test("is the tool's where it is no command's", async () => {
+  test("is the tool's if it is not a command's", async () => {
     expect((await callAs("vault-helper-1.0", "version")).text).toBe(`vault-helper ${version}\n`);
     expect((await callAs("constructor", "version")).text).toBe(`vault-helper ${version}\n`);
   });

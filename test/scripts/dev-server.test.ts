@@ -29,7 +29,7 @@ interface Ready {
 
 interface Dev extends Disposable {
   readonly child: Bun.Subprocess<"ignore", "pipe", "pipe">;
-  /** Once it is ready. */
+  /** Resolves once it is ready. */
   readonly ready: Ready;
 }
 
@@ -63,12 +63,12 @@ function variablesIn(file: string): Readonly<Record<string, string>> {
 
 const isGone = ({ pid, tokensFile }: Ready) => !isRunning(pid) && !existsSync(tokensFile);
 
-/** A service manager's ear, in Perl: the runtime has no such socket. */
+/** A service manager that listens for notifications. In Perl, because the runtime has no datagram sockets. */
 const listener = `
   socket(S, AF_UNIX, SOCK_DGRAM, 0); my $name = $ARGV[0] =~ s/^@/\\0/r; bind(S, pack_sockaddr_un($name)) or die;
   $| = 1; print "listening\\n"; recv(S, $message, 100, 0); print "$message\\n";`;
 
-/** Our own, and theirs. */
+/** A process's own children, and theirs. */
 function descendantsOf(pid: number): number[] {
   const children = readFileSync(`/proc/${pid}/task/${pid}/children`, "utf8")
     .trim()
@@ -78,14 +78,14 @@ function descendantsOf(pid: number): number[] {
 }
 
 describe("dev-server", () => {
-  test("tells an init token of any characters to a shell, which runs none of them", async () => {
+  test("writes an init token with any characters so that a shell reads it and runs none of it", async () => {
     using dev = await start(["-o", "it's;exit;$(exit)"]);
     const { tokensFile } = dev.ready;
     const shell = Bun.spawnSync(["sh", "-c", `. ${tokensFile}; printf %s "$INIT_TOKEN_WORKER"`]);
     expect([shell.stdout.toString(), shell.stderr.toString()]).toEqual(["it's;exit;$(exit)", ""]);
   });
 
-  test("has a cluster set up, tells its tokens in a file of mode 0600, and ends with 0", async () => {
+  test("has a cluster set up, writes its tokens to a file of mode 0600, and ends with 0", async () => {
     using dev = await start(["-l", "2", "-o", "chosen-init-token"], {
       VAULT_DEV_ROOT_TOKEN_ID: "chosen-root",
     });
@@ -150,7 +150,7 @@ describe("dev-server", () => {
     },
   );
 
-  test("ends with 0 when it is told to before it is ready", async () => {
+  test("ends with 0 when a signal comes before it is ready", async () => {
     const command = [await scriptPath("dev-server"), "-t", String(freePort()), "demo"];
     const env = { PATH: process.env.PATH ?? "", ...serverEnv };
     const child = Bun.spawn(command, { env, stdin: "ignore", stdout: "pipe", stderr: "pipe" });
@@ -161,7 +161,7 @@ describe("dev-server", () => {
     await until(() => !started.some(isRunning));
   });
 
-  test("leaves nothing when a service manager ends all of its processes at once, and notes that it can't be told", async () => {
+  test("leaves nothing when a service manager kills all its processes at once, and notes that it can't notify it", async () => {
     using dev = await start([], { NOTIFY_SOCKET: "/nonexistent/notify" });
     for (const pid of [...descendantsOf(dev.child.pid), dev.child.pid]) process.kill(pid, "SIGTERM");
     expect(await dev.child.exited).toBe(0);
@@ -193,7 +193,7 @@ describe("dev-server", () => {
     await until(() => isGone(ready) && !isRunning(own ?? 0));
   });
 
-  test("tells when the server ends by itself", async () => {
+  test("says so when the server ends by itself", async () => {
     using dev = await start();
     process.kill(dev.ready.pid, "SIGKILL");
     expect(await dev.child.exited).toBe(ExitCode.unavailable);
@@ -201,7 +201,7 @@ describe("dev-server", () => {
     expect(existsSync(dev.ready.tokensFile)).toBe(false);
   });
 
-  test("outlives its time limit once it is ready", async () => {
+  test("runs beyond its time limit once it is ready", async () => {
     const seconds = 12;
     const began = performance.now();
     using dev = await start(["--timeout", `${seconds}s`]);
@@ -227,7 +227,7 @@ describe("dev-server refuses, in one sentence,", () => {
     );
   });
 
-  test("to go without a server, and builds none as an executable", async () => {
+  test("to run without a server, and as an executable builds none", async () => {
     using folder = temporaryFolder();
     mkdirSync(join(folder.path, "bin"));
     const run = await runScript("dev-server", ["demo"], {
@@ -253,7 +253,7 @@ describe("dev-server refuses, in one sentence,", () => {
     expect(run.stderr).toContain(sentence);
   });
 
-  test("a tokens' file where something is already, which it would remove", async () => {
+  test("a tokens file that exists already, because it would remove it", async () => {
     using folder = temporaryFolder();
     const file = join(folder.path, "mine");
     writeFileSync(file, "mine");
@@ -264,7 +264,7 @@ describe("dev-server refuses, in one sentence,", () => {
   });
 });
 
-test("no executable holds the folder that it was built in", async () => {
+test("no executable contains the path of its build folder", async () => {
   const folder = dirname(dirname(await scriptPath("dev-server")));
   const executable = readFileSync(await scriptPath("dev-server"));
   expect(executable.includes(folder)).toBe(false);

@@ -11,7 +11,7 @@ afterAll(() => cluster[Symbol.asyncDispose]());
 
 const kubelet = ["demo/pki/k8s/sign/kubelet", "system:node:a"] as const;
 
-/** Every command of a host that asks the server, with a call of it. */
+/** Every host command that asks the server, with an example call. */
 const commands: Readonly<Record<string, (host: Host) => readonly [script: string, ...args: string[]]>> = {
   "renew-token": () => ["renew-token"],
   "issue-cert": ({ destination }) => ["issue-cert", ...kubelet, destination],
@@ -25,7 +25,7 @@ const commands: Readonly<Record<string, (host: Host) => readonly [script: string
   "read-secret": () => ["read-secret", "demo/secrets/service-accounts"],
 };
 
-/** A host whose variables are in its configuration alone, and whose init token waits. */
+/** A host with variables only in its configuration, and with an init token. */
 async function configuredHost(...more: readonly string[]) {
   const host = startHost(cluster.address);
   const file = join(host.config, "config");
@@ -44,7 +44,7 @@ async function configuredHost(...more: readonly string[]) {
   return Object.assign(host, { file, call });
 }
 
-/** The paths by which tokens were made. */
+/** The paths of requests that made tokens. */
 function createdBy({ relay }: Host): string[] {
   return relay.passed.map(({ path }) => path).filter((path) => path.startsWith("auth/token/create"));
 }
@@ -52,7 +52,7 @@ function createdBy({ relay }: Host): string[] {
 const names = Object.keys(commands);
 
 describe.each(names)("%s", (name) => {
-  test("goes by the host's configuration, server and role, with no variable in its environment", async () => {
+  test("takes server and role from the host's configuration, with no variable in its environment", async () => {
     await using host = await configuredHost();
     const { code, stderr } = await host.call(name);
     expect([code, stderr]).toEqual([
@@ -63,7 +63,7 @@ describe.each(names)("%s", (name) => {
     expect(existsSync(join(host.config, "init-token"))).toBe(false);
   });
 
-  test("goes by its environment first, as the Go tool's units give it", async () => {
+  test("prefers its environment, as the Go tool's units set it", async () => {
     await using host = await configuredHost("VAULT_ADDR=http://127.0.0.1:1", "BAO_INIT_ROLE=demo-etcd");
     const { code } = await host.call(name, {
       VAULT_ADDR: host.relay.address,
@@ -73,7 +73,7 @@ describe.each(names)("%s", (name) => {
     expect(createdBy(host)).toEqual(["auth/token/create/demo-master"]);
   });
 
-  test("takes no token from it", async () => {
+  test("takes no token from the configuration", async () => {
     await using host = await configuredHost(
       `VAULT_TOKEN=${cluster.rootToken}`,
       "BAO_TOKEN=x",
@@ -86,7 +86,7 @@ describe.each(names)("%s", (name) => {
   const wrong: ReadonlyArray<readonly [what: string, spoil: (file: string) => void, words: string]> = [
     ["that others can write", (file) => chmodSync(file, 0o620), "can be written by others"],
     ["of another user", (file) => chownSync(file, 65534, 0), "can be written by others"],
-    ["that is no text", (file) => writeFileSync(file, "VAULT_ADDR=\xff\0", "latin1"), "is not UTF-8"],
+    ["that is not a text", (file) => writeFileSync(file, "VAULT_ADDR=\xff\0", "latin1"), "is not UTF-8"],
     [
       "that is a folder",
       (file) => {
@@ -104,24 +104,27 @@ describe.each(names)("%s", (name) => {
       "leads to no file",
     ],
   ];
-  test.each(wrong)("ends with 78 for one %s, asks nobody, and changes nothing", async (_, spoil, words) => {
-    await using host = await configuredHost();
-    spoil(host.file);
-    const { code, stderr } = await host.call(name, {
-      VAULT_ADDR: host.relay.address,
-      VAULT_INIT_ROLE: "demo-master",
-    });
-    expect([code, stderr]).toEqual([78, expect.stringContaining(`${host.file} `)]);
-    expect(stderr).toContain(words);
-    expect(host.relay.passed).toEqual([]);
-    expect([existsSync(join(host.config, "init-token")), existsSync(`${host.destination}.pem`)]).toEqual([
-      true,
-      false,
-    ]);
-  });
+  test.each(wrong)(
+    "ends with 78 for a configuration %s, asks no server, and changes nothing",
+    async (_, spoil, words) => {
+      await using host = await configuredHost();
+      spoil(host.file);
+      const { code, stderr } = await host.call(name, {
+        VAULT_ADDR: host.relay.address,
+        VAULT_INIT_ROLE: "demo-master",
+      });
+      expect([code, stderr]).toEqual([78, expect.stringContaining(`${host.file} `)]);
+      expect(stderr).toContain(words);
+      expect(host.relay.passed).toEqual([]);
+      expect([existsSync(join(host.config, "init-token")), existsSync(`${host.destination}.pem`)]).toEqual([
+        true,
+        false,
+      ]);
+    },
+  );
 });
 
-test("a configuration that is root's own link is read", async () => {
+test("a configuration that is root's own symbolic link is read", async () => {
   await using host = await configuredHost();
   mkdirSync(join(host.path, "default"), { mode: 0o755 });
   await Bun.$`mv ${host.file} ${join(host.path, "default/vault-helper")}`;
@@ -129,7 +132,7 @@ test("a configuration that is root's own link is read", async () => {
   expect((await host.call("renew-token")).code).toBe(0);
 });
 
-test("one that this user may not read is passed over: it is another's", async () => {
+test("a configuration that this user may not read is ignored, because it belongs to another user", async () => {
   await using host = await configuredHost();
   for (const path of [host.path, host.config]) chmodSync(path, 0o755);
   const args = ["--config-path", host.config, ...(commands["read-secret"]?.(host) ?? []).slice(1)];
@@ -139,7 +142,7 @@ test("one that this user may not read is passed over: it is another's", async ()
   expect(JSON.parse(stdout).data.key).toBeString();
 });
 
-test("what asks no server reads none: hooks, and a look at what is due", async () => {
+test("commands that ask no server read no configuration: hooks only, and --check", async () => {
   await using host = await configuredHost();
   chmodSync(host.file, 0o666);
   const [script, ...args] = ["issue-cert", "-p", host.config, "--config-dir", join(host.path, "certs.d")];

@@ -28,7 +28,7 @@ async function stored(role: string): Promise<unknown> {
 }
 
 describe("write-roles --init-token-file", () => {
-  test("takes init tokens from files and from standard input, and shows none of them", async () => {
+  test("takes init tokens from files and from standard input, and prints none of them", async () => {
     const [worker, etcd] = [file("worker", "worker-secret\n"), file("etcd", "  etcd-secret")];
     const flags = ["--init-token-file", `worker=${worker},etcd=${etcd}`, "--init-token-file=all=-", "-l2"];
     const command = ["sh", "-c", 'echo all-secret | "$0" "$@"', await scriptPath("write-roles"), ...flags];
@@ -76,14 +76,14 @@ describe("write-roles --init-token-file", () => {
     expect(relay.passed).toEqual([]);
   });
 
-  test("refuses an init token that is on the command line, too", async () => {
+  test("refuses an init token that is also on the command line", async () => {
     const path = file("again", "again-secret");
     const { code, stderr } = await write("--init-token-worker=x", `--init-token-file=worker=${path}`);
     expect(stderr).toContain("--init-token-worker and --init-token-file worker=… can't be used together");
     expect(code).toBe(64);
   });
 
-  test("shows none where the runtime itself ends for want of /proc", async () => {
+  test("prints none when the runtime itself fails without /proc", async () => {
     const path = file("proc", "proc-secret");
     const words = 'mount -t tmpfs none /proc && exec "$@"';
     const unshare = ["unshare", process.getuid?.() === 0 ? "-m" : "-rm", "sh", "-c", words, "sh"];
@@ -93,7 +93,7 @@ describe("write-roles --init-token-file", () => {
   });
 });
 
-test("setup takes --init-token-file, too", async () => {
+test("setup takes --init-token-file as well", async () => {
   const path = file("setup", "master-secret");
   const args = ["setup", "--init-token-file", `master=${path}`, "whole"];
   expect(await runScript("vault-helper", args, { env })).toMatchObject({ code: 0 });

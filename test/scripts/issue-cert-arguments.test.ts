@@ -7,12 +7,12 @@ import { startRelay } from "../support/relay.ts";
 import { runScript, scriptPath } from "../support/script.ts";
 import { until } from "../support/wait.ts";
 
-// Nobody is asked: it need not lead to a server.
+// No server is asked, so the address need not lead to one.
 const relay = startRelay("http://127.0.0.1:1");
 afterAll(() => relay[Symbol.asyncDispose]());
 const env = { VAULT_ADDR: relay.address, VAULT_TOKEN: "not sent to anybody" };
 
-/** Runs in an empty folder, and expects that it stays empty and that nothing is sent. */
+/** Runs a command in an empty folder, and expects that it leaves nothing there and sends nothing. */
 async function refused(script: string, args: readonly string[]) {
   using folder = temporaryFolder();
   const run = await runScript(script, args, { env: { ...env, HOME: folder.path }, cwd: folder.path });
@@ -29,7 +29,7 @@ describe("issue-cert refuses with 64, and does nothing, for", () => {
   const cases: ReadonlyArray<readonly [name: string, args: readonly string[], words: string]> = [
     ["no argument", [], "<sign-path> <common-name> <destination> "],
     ["one argument missing", [path, "kubelet"], "<destination> "],
-    ["one too many", [...good, "more"], "there is one argument too many, after <destination>"],
+    ["one argument too many", [...good, "more"], "there is one argument too many, after <destination>"],
     ["an empty one", [path, "", "ssl/kubelet"], "<common-name> is empty"],
     ["an unknown flag", ["--nothing", ...good], "there is no flag --nothing"],
     ["an unknown letter", ["-z", ...good], "there is no flag -z"],
@@ -37,38 +37,38 @@ describe("issue-cert refuses with 64, and does nothing, for", () => {
     ["another spelling", ["--keyType=ec", ...good], "there is no flag --keyType"],
     ["a negated flag", ["--no-force", ...good], "there is no flag --no-force"],
     ["a flag given twice", ["-t", "ec", "--key-type", "rsa", ...good], "--key-type is given twice"],
-    ["a switch given twice", ["--force", "--force", ...good], "--force is given twice"],
+    ["a boolean flag given twice", ["--force", "--force", ...good], "--force is given twice"],
     ["a flag without a value", [...good, "-o"], "-o needs a value"],
     ["an empty value", ["--owner=", ...good], "--owner needs a value"],
     ["an empty value after it", ["--owner", "", ...good], "--owner needs a value"],
     ["a flag in a value's place", ["--owner", "--force", ...good], "--owner needs a value"],
-    ["a switch with a value", ["--force=yes", ...good], "--force takes true or false"],
+    ["a boolean flag with a wrong value", ["--force=yes", ...good], "--force takes true or false"],
     ["a flag after --", ["--", ...good, "--force"], "there is one argument too many, after <destination>"],
-    ["a key type that there is none of", ["-t", "dsa", ...good], "there is no key type dsa"],
+    ["an unknown key type", ["-t", "dsa", ...good], "there is no key type dsa"],
     [
       "a key size that there is none of",
       ["-t", "ec", "-b", "512", ...good],
       "there is no ec key of 512 bits",
     ],
-    [
-      "an owner that there is none of",
-      ["-o", "nobody-has-this-name", ...good],
-      'there is no user "nobody-has-this-name"',
-    ],
-    ["a path that is none", ["demo//sign", "kubelet", "x"], '"demo//sign" is not a path in Vault'],
+    ["an unknown owner", ["-o", "nobody-has-this-name", ...good], 'there is no user "nobody-has-this-name"'],
+    ["an invalid path", ["demo//sign", "kubelet", "x"], '"demo//sign" is not a path in Vault'],
     ["a path upwards", ["demo/../sys/seal", "kubelet", "x"], "is not a path in Vault"],
-    ["a destination that is none", [path, "kubelet", "ssl/.."], "can't be a certificate's destination"],
-    ["one among another's sets", [path, "kubelet", "ssl/.a.set/b"], "/ssl/.a.set is where the files of one"],
-    ["a common name that is none", [path, "a\nb", "x"], '"a\\nb" can\'t be the common name'],
-    ["a host name that is none", ["-s", "a,,b", ...good], '"" can\'t be the host name'],
-    ["an address that is none", ["-i", "10.0.0.0/8", ...good], '"10.0.0.0/8" can\'t be the IP address'],
-    ["an organisation that is none", ["-n", "a,", ...good], '"" can\'t be the organisation'],
+    ["an invalid destination", [path, "kubelet", "ssl/.."], "can't be a certificate's destination"],
+    [
+      "a destination among another one's sets",
+      [path, "kubelet", "ssl/.a.set/b"],
+      "/ssl/.a.set is where the files of one",
+    ],
+    ["an invalid common name", [path, "a\nb", "x"], '"a\\nb" can\'t be the common name'],
+    ["an invalid host name", ["-s", "a,,b", ...good], '"" can\'t be the host name'],
+    ["an invalid address", ["-i", "10.0.0.0/8", ...good], '"10.0.0.0/8" can\'t be the IP address'],
+    ["an invalid organisation", ["-n", "a,", ...good], '"" can\'t be the organisation'],
     ["a folder as a destination", [path, "kubelet", "ssl/"], "can't be a certificate's destination"],
     ["the working folder as a destination", [path, "kubelet", "."], "can't be a certificate's destination"],
     ["a time limit without a unit", ["--timeout", "5", ...good], '"5" is not a duration'],
-    ["no time", ["--timeout", "0s", ...good], "--timeout 0s is out of range"],
-    ["more time than a timer holds", ["--timeout", "30d", ...good], "--timeout 30d is out of range"],
-    ["a log level that there is none of", ["-l", "3", ...good], '"3" is not a log level'],
+    ["a time limit of zero", ["--timeout", "0s", ...good], "--timeout 0s is out of range"],
+    ["a time limit that overflows a timer", ["--timeout", "30d", ...good], "--timeout 30d is out of range"],
+    ["an unknown log level", ["-l", "3", ...good], '"3" is not a log level'],
   ];
   test.each(cases)("%s", async (_name, args, words) => {
     const { code, stderr } = await refused("issue-cert", args);

@@ -54,13 +54,13 @@ describe("issue-cert with an intermediate CA", () => {
     });
   });
 
-  test("shows the intermediate with the certificate, and with --ca-chain trusts the root", async () => {
+  test("presents the intermediate with the certificate, and trusts the root with --ca-chain", async () => {
     await using host = await startWorker();
     expect((await issueAs(host, sign, "--ca-chain")).code).toBe(0);
     expect(subjects(`${host.destination}.pem`)).toEqual([commonName, "Mid CA"]);
     expect(subjects(`${host.destination}-ca.pem`)).toEqual(["Mid CA", "Top CA"]);
     await expectMatching(host);
-    // What a client that trusts the root alone does with what the server shows.
+    // Whether a client that trusts only the root accepts what the server presents.
     const root = join(host.path, "root.pem");
     await Bun.write(root, readCertificates(host.read(`${host.destination}-ca.pem`), "it")[1]?.pem ?? "");
     expect(
@@ -76,7 +76,7 @@ describe("issue-cert with an intermediate CA", () => {
     expect((await issueAs(host, sign, "--ca-chain", "--if-due")).stdout).toContain("is not due");
   });
 
-  test("without --ca-chain trusts the signer alone", async () => {
+  test("trusts only the signing CA without --ca-chain", async () => {
     await using host = await startWorker();
     expect((await issueAs(host, sign)).code).toBe(0);
     expect(subjects(`${host.destination}-ca.pem`)).toEqual(["Mid CA"]);
@@ -92,7 +92,7 @@ describe("issue-cert with a CA that is signed twice", () => {
     const { imported_issuers: ids } = await read(`${path}/issuers/import/bundle`, { pem_bundle: pem });
     return String(Array.isArray(ids) ? ids[0] : "");
   };
-  /** Whether somebody who trusts one root takes what a host shows, by one of the CA's certificates. */
+  /** Whether a client that trusts one root accepts what a host presents, through one of the CA's certificates. */
   const expectTrusted = async (host: Host, root: unknown, intermediate: number) => {
     const shown = readCertificates(host.read(`${host.destination}.pem`), "it");
     const files = [join(host.path, "root.pem"), join(host.path, "shown.pem")] as const;
@@ -102,7 +102,7 @@ describe("issue-cert with a CA that is signed twice", () => {
     expect(openssl(verify)).toContain(": OK");
   };
 
-  test("by two roots, with a chain by hand, shows both certificates, and settles", async () => {
+  test("by two roots, with a chain configured by hand, presents both certificates, and is not issued again", async () => {
     const roots = ["root-a", "root-b"] as const;
     await mount("cross");
     const asked = await read("cross/intermediate/generate/internal", { common_name: "Int" });
@@ -135,7 +135,7 @@ describe("issue-cert with a CA that is signed twice", () => {
     expect(again).toMatchObject({ code: 0, stdout: expect.stringContaining("is not due") });
   });
 
-  test("by the CA before it shows the certificate that leads there, and no other", async () => {
+  test("by the previous CA presents the certificate that leads there, and no other", async () => {
     await mount("next");
     await cluster.write("next/roles/any", role);
     const old = await read("next/root/generate/internal", { common_name: "the CA", ttl: "80000h" });

@@ -14,7 +14,7 @@ import { startCluster } from "../support/cluster-server.ts";
 import { startHost } from "../support/host.ts";
 import { opensslRsaKey } from "../support/openssl.ts";
 
-// Who may read a key, and for how long that is so.
+// Who may read a key, and how long that stays so.
 
 const cluster = await startCluster();
 afterAll(() => cluster[Symbol.asyncDispose]());
@@ -42,7 +42,7 @@ function recordOf(destination: string): string {
 }
 
 describe("issue-cert --key-mode", () => {
-  test("lets the group read the key, at each issue from then on", async () => {
+  test("lets the group read the key, for every certificate from then on", async () => {
     await using host = await start();
     expect(await host.issue("--key-mode", "0640", ...asGroup)).toMatchObject({ code: 0, stderr: "" });
     expect(keyOf(host.destination)).toBe("640 group");
@@ -53,7 +53,7 @@ describe("issue-cert --key-mode", () => {
     }
   });
 
-  test("is put right where it was changed by hand, in either direction", async () => {
+  test("is restored after a change by hand, in either direction", async () => {
     await using host = await start();
     await host.issue("--key-mode=640", ...asGroup);
     for (const mode of [0o644, 0o600, 0o400]) {
@@ -65,7 +65,7 @@ describe("issue-cert --key-mode", () => {
     }
   });
 
-  test("changes a key that is not due, without a new certificate, and is remembered", async () => {
+  test("changes a key without a new certificate if none is due, and is remembered", async () => {
     await using host = await start();
     await host.issue(...asGroup);
     expect(keyOf(host.destination)).toBe("600 group");
@@ -74,7 +74,7 @@ describe("issue-cert --key-mode", () => {
       ["0640", "640 group"],
       ["0400", "400 group"],
       ["0440", "440 group"],
-      // What its owner may do is not added.
+      // The owner's right to write comes back.
       ["0640", "640 group"],
     ] as const) {
       const { code, stdout } = await host.issue("--if-due", "--key-mode", mode);
@@ -99,14 +99,14 @@ describe("issue-cert --key-mode", () => {
     },
   );
 
-  test("does not go with manifests, which say it", async () => {
+  test("can't be used with manifests, which have a field for it", async () => {
     await using host = await startManifestHost(cluster);
     expect(await host.issue("--key-mode", "0640")).toMatchObject({ code: 64 });
   });
 });
 
 describe("issue-cert without --key-mode", () => {
-  test("takes a plain key's mode from its group, and says so", async () => {
+  test("takes a plain key away from its group, and says so", async () => {
     await using host = await start();
     mkdirSync(dirname(host.destination));
     const key = `${host.destination}-key.pem`;
@@ -119,7 +119,7 @@ describe("issue-cert without --key-mode", () => {
     expect(await host.issue()).toMatchObject({ code: 0, stderr: "" });
   });
 
-  test("keeps such a key readable with it", async () => {
+  test("keeps such a key readable with the flag", async () => {
     await using host = await start();
     mkdirSync(dirname(host.destination));
     const key = `${host.destination}-key.pem`;
@@ -129,7 +129,7 @@ describe("issue-cert without --key-mode", () => {
     expect(keyOf(host.destination)).toBe("640 group");
   });
 
-  test("goes by no mode that a record of another version holds, but by one that a key may have", async () => {
+  test("accepts only modes that a key may have from a record of another version", async () => {
     await using host = await start();
     await host.issue(...asGroup);
     const path = recordOf(host.destination);
@@ -144,7 +144,7 @@ describe("issue-cert without --key-mode", () => {
 });
 
 describe("key_mode of a manifest", () => {
-  test("holds at each issue, and the default does where it is taken out", async () => {
+  test("applies to every certificate, and the default applies again when it is removed", async () => {
     await using host = await startManifestHost(cluster);
     const owner = `owner = "${process.getuid?.()}"\ngroup = "${group}"\n`;
     host.write("a", `${owner}key_mode = "0640"`);
@@ -163,7 +163,7 @@ describe("key_mode of a manifest", () => {
 });
 
 describe("status", () => {
-  test("finds a key that its group may read as it was asked for", async () => {
+  test("accepts a key that its group may read if that was asked for", async () => {
     await using host = await start();
     await host.issue("--key-mode", "0640", ...asGroup);
     const look = async () =>

@@ -9,7 +9,7 @@ afterAll(() => cluster[Symbol.asyncDispose]());
 
 const slow = ["pkijs", "asn1js", "@noble/curves", "yaml", "bun:sqlite"];
 
-/** Runs a script as its executable does, and tells which packages it had loaded at its end. */
+/** Runs a script like its executable does. @returns the packages that were loaded by its end */
 async function loadedBy(host: Host, file: string, name: string, args: readonly string[]): Promise<string[]> {
   const code = `
     const { ${name} } = await import(${JSON.stringify(join(import.meta.dir, "../../scripts", file))});
@@ -27,12 +27,12 @@ async function loadedBy(host: Host, file: string, name: string, args: readonly s
   return slow.filter((it) => paths.some((path) => path === it || path.includes(`/node_modules/${it}/`)));
 }
 
-test("a renewal, and a wish for what is fresh, load nothing that is slow; an issue does", async () => {
+test("a token renewal and a certificate that is not due load nothing slow; issuing does", async () => {
   await using host = startHost(cluster.address);
   host.put("token", await cluster.hostToken("worker"));
   const args = ["demo/pki/k8s/sign/kubelet", "system:node:a", host.destination];
   expect(await loadedBy(host, "renew-token.ts", "renewToken", [])).toEqual([]);
-  // It shows that the look at what is loaded would find it.
+  // This shows that loaded packages are found.
   expect(await loadedBy(host, "issue-cert.ts", "issueCert", args)).toEqual(["asn1js"]);
   const words = [...args, `${host.path}/kube/config`];
   expect(await loadedBy(host, "write-kubeconfig.ts", "writeKubeconfig", words)).toContain("yaml");

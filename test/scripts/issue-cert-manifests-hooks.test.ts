@@ -12,7 +12,7 @@ afterAll(() => cluster[Symbol.asyncDispose]());
 
 const signed = (host: ManifestHost) => host.relay.passed.filter(({ path }) => path === signPath).length;
 
-/** Fails unless the key that stands is the certificate's, as openssl sees it. */
+/** Fails unless the present key belongs to the certificate, according to openssl. */
 const checkMatch = `key=$(openssl pkey -in "$VAULT_HELPER_KEY" -pubout) || exit 1
   cert=$(openssl x509 -in "$VAULT_HELPER_CERTIFICATE" -pubkey -noout) || exit 2
   openssl verify -CAfile "$VAULT_HELPER_CA" "$VAULT_HELPER_CERTIFICATE" > /dev/null || exit 3
@@ -39,7 +39,7 @@ describe("a hook", () => {
     ).toEqual(["certificate key ca", "certificate key", "certificate"]);
   });
 
-  test("knows no token, and has its output in the log", async () => {
+  test("gets no token, and its output goes to the log", async () => {
     await using host = await startManifestHost(cluster);
     host.write("a", host.onChange("env; echo to error >&2"));
     const { code, stdout, stderr } = await host.run("issue-cert", ["--config-dir", host.certs], {
@@ -53,7 +53,7 @@ describe("a hook", () => {
     expect(stderr).not.toMatch(/_TOKEN|_ADDR|INIT_ROLE/);
   });
 
-  test("that fails has each run end with 75, without a new certificate, until it succeeds", async () => {
+  test("that fails makes every run end with 75, without a new certificate, until it succeeds", async () => {
     await using host = await startManifestHost(cluster);
     const flag = join(host.path, "flag");
     host.write("a", host.onChange(`echo a >> $1; test -e ${flag}`));
@@ -73,7 +73,7 @@ describe("a hook", () => {
     expect([signed(host), host.logged().length]).toEqual([2, 5]);
   });
 
-  test("that hangs is ended, and is not forgotten", async () => {
+  test("that hangs is killed, and stays pending", async () => {
     await using host = await startManifestHost(cluster);
     host.write("a", `hook_timeout = "500ms"\n${host.onChange("sleep 1000 & echo $! >> $1; wait")}`);
     for (let time = 0; time < 2; time++) {
@@ -85,7 +85,7 @@ describe("a hook", () => {
     await until(() => !pids.some(isRunning));
   });
 
-  test("is ended by the run's own time limit, which starts no other, and both run at the next", async () => {
+  test("is killed at the run's time limit, no other is started, and the next run does both", async () => {
     await using host = await startManifestHost(cluster);
     host.write("a", host.onChange("echo a >> $1; sleep 1000"));
     host.write("b", host.onChange("echo b >> $1"));
@@ -96,7 +96,7 @@ describe("a hook", () => {
     expect([signed(host), host.logged()]).toEqual([2, ["a", "again", "b"]]);
   });
 
-  test("left by a run before runs though the server is away", async () => {
+  test("left pending by an earlier run runs while the server is away", async () => {
     let isAway = false;
     await using host = await startManifestHost(cluster, () =>
       isAway ? Response.json({ errors: [] }, { status: 503 }) : undefined,
@@ -110,7 +110,7 @@ describe("a hook", () => {
 });
 
 describe("issue-cert --hooks", () => {
-  test("later leaves them, and only runs them, without a server", async () => {
+  test("later leaves hooks pending, and only runs them, without a server", async () => {
     await using host = await startManifestHost(cluster);
     host.write("a", host.onChange("echo a >> $1"));
     const later = await host.issue("--hooks", "later");
@@ -122,7 +122,7 @@ describe("issue-cert --hooks", () => {
     expect(host.logged()).toEqual(["a"]);
   });
 
-  test("only issues nothing that is due", async () => {
+  test("only issues no certificate that is due", async () => {
     await using host = await startManifestHost(cluster);
     host.write("a", host.onChange("echo a >> $1"));
     expect(await host.issue("--hooks", "only")).toEqual({ code: 0, stdout: "", stderr: "" });
@@ -131,7 +131,7 @@ describe("issue-cert --hooks", () => {
 });
 
 describe("units", () => {
-  /** In a mount namespace of its own, where a stand-in for systemctl is the first on the path that hooks have. */
+  /** Runs in its own mount namespace, with a stand-in for systemctl first on the hooks' path. */
   async function issueWithSystemctl(
     host: ManifestHost,
     script: string,
@@ -146,7 +146,7 @@ describe("units", () => {
     return { code, said: stdout + stderr };
   }
 
-  test("that several certificates name are acted on once, and restarted where one asks for that", async () => {
+  test("that several certificates name are reloaded once, or restarted if one asks for that", async () => {
     await using host = await startManifestHost(cluster);
     host.write("a", 'reload = ["etcd.service", "shared.service"]');
     host.write("b", 'reload = ["etcd.service"]\nrestart = ["b@1.service"]');
@@ -166,7 +166,7 @@ describe("units", () => {
     expect(said).toContain("restart shared.service (for a, c): done\n");
   });
 
-  test("are acted on again after a command that had failed, once it has succeeded", async () => {
+  test("are restarted again once a command that had failed has succeeded", async () => {
     await using host = await startManifestHost(cluster);
     const [flag, log] = [join(host.path, "flag"), join(host.path, "hook.log")];
     host.write("a", `reload = ["a.service"]\n${host.onChange(`echo a >> $1; test -e ${flag}`)}`);
@@ -180,16 +180,16 @@ describe("units", () => {
     expect(codes).toEqual([75, 75, 75, 0, 0]);
     expect(host.logged()).toEqual([
       ...["a", "b", "a.service", "b.service"],
-      // As long as it fails, its unit is left alone.
+      // As long as the command fails, its unit is not touched.
       "a",
-      // Its unit fails now, and is what is left.
+      // Its unit fails now, and is the only pending hook.
       ...["a", "a.service"],
       "a.service",
     ]);
     expect(signed(host)).toBe(2);
   });
 
-  test("that fail are acted on again for all that name them, and the others are not", async () => {
+  test("that fail are tried again for all certificates that name them, and others are not", async () => {
     await using host = await startManifestHost(cluster);
     host.write("a", 'reload = ["etcd.service", "fine.service"]');
     host.write("b", 'restart = ["etcd.service"]');
@@ -208,11 +208,11 @@ describe("units", () => {
     ]);
   });
 
-  test("that there are not are noted once, and keep nothing pending", async () => {
+  test("that don't exist are noted once, and keep nothing pending", async () => {
     await using host = await startManifestHost(cluster);
     const log = join(host.path, "hook.log");
     host.write("a", 'reload = ["none.service", "tmpl@.service"]\nrestart = ["init.scope", "fails.service"]');
-    // As systemctl ends, and what it says then.
+    // systemctl's exit code and message.
     const systemctl = `echo "$3" >> ${log}; echo "systemctl on $3" >&2
       case $3 in none.service) exit 5;; init.scope) exit 3;; *) exit 1;; esac`;
     const { code, said } = await issueWithSystemctl(host, systemctl);
@@ -236,7 +236,7 @@ describe("units", () => {
 });
 
 describe("a run that is cut off", () => {
-  /** Traced, and killed at a call if one is given. */
+  /** Runs it traced, and kills it at a call if one is given. */
   async function traced(host: ManifestHost, killAt?: Call) {
     const command = [
       await scriptPath("issue-cert"),
@@ -253,7 +253,7 @@ describe("a run that is cut off", () => {
   const indexOf = (calls: readonly Call[], name: string, path: RegExp) =>
     calls.findIndex((call) => call.name === name && path.test(call.target ?? call.path ?? ""));
 
-  test("has noted what is pending, durably, before the switch", async () => {
+  test("has durably noted what is pending before the switch", async () => {
     await using host = await startManifestHost(cluster);
     host.write("a", host.onChange("true"));
     const { code, calls } = await traced(host);
@@ -271,7 +271,7 @@ describe("a run that is cut off", () => {
     expect(order).not.toContain(-1);
   });
 
-  test("between the switch and the hook has it run at the next, without a new certificate", async () => {
+  test("between the switch and the hook makes the next run do the hook, without a new certificate", async () => {
     await using host = await startManifestHost(cluster);
     host.write("a", host.onChange("echo run >> $1"));
     const { calls } = await traced(host);
@@ -287,7 +287,7 @@ describe("a run that is cut off", () => {
     expect([signed(other), other.logged()]).toEqual([1, ["run"]]);
   });
 
-  test("by SIGKILL while a hook runs has it run again, without a new certificate", async () => {
+  test("by SIGKILL while a hook runs makes the next run do it again, without a new certificate", async () => {
     await using host = await startManifestHost(cluster);
     const child = await startWithHook(host);
     child.kill("SIGKILL");
@@ -312,7 +312,7 @@ describe("a run that is cut off", () => {
   });
 });
 
-/** A run whose hook, told in the log by its process id, does not end. */
+/** A run with a hook that does not end, and whose process id is in the log. */
 async function startWithHook(host: ManifestHost) {
   host.write("a", host.onChange("echo $$ >> $1; exec sleep 1000"));
   const child = Bun.spawn([await scriptPath("issue-cert"), "-p", host.config, "--config-dir", host.certs], {
@@ -325,7 +325,7 @@ async function startWithHook(host: ManifestHost) {
   return child;
 }
 
-/** The next run has the hook run, and no new certificate. */
+/** Expects that the next run does the hook, without a new certificate. */
 async function expectHookAgain(host: ManifestHost): Promise<void> {
   host.write("a", host.onChange("echo again >> $1"));
   expect((await host.issue()).code).toBe(0);

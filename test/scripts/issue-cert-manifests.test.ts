@@ -13,7 +13,7 @@ afterAll(() => cluster[Symbol.asyncDispose]());
 const renewal = "auth/token/renew-self";
 
 describe("issue-cert --config-dir", () => {
-  test("renews the token once and issues all that is due; then asks for nothing more, touches nothing, says nothing", async () => {
+  test("renews the token once and issues everything due; then requests nothing more, touches nothing, says nothing", async () => {
     await using host = await startManifestHost(cluster);
     for (const name of ["a", "b", "c", "d"])
       host.write(name, host.onChange('echo "$VAULT_HELPER_NAME" >> $1'));
@@ -41,7 +41,7 @@ describe("issue-cert --config-dir", () => {
     expect(treeOf(host.path)).toEqual(before);
   });
 
-  test("issues one that is due, and leaves the others as they are", async () => {
+  test("issues a certificate that is due, and leaves the others alone", async () => {
     await using host = await startManifestHost(cluster);
     for (const name of ["a", "b"]) host.write(name, host.onChange('echo "$VAULT_HELPER_NAME" >> $1'));
     await host.issue();
@@ -57,7 +57,7 @@ describe("issue-cert --config-dir", () => {
     expect(host.logged()).toEqual(["a", "b", "b"]);
   });
 
-  test("keeps its connection: one when nothing is due, and no more than certificates when all are", async () => {
+  test("reuses its connection: one if nothing is due, and at most one for each certificate if all are", async () => {
     await using host = await startManifestHost(cluster);
     await using proxy = await startCountingProxy(cluster.address);
     const run = () => host.run("issue-cert", ["--config-dir", host.certs], { VAULT_ADDR: proxy.address });
@@ -71,7 +71,7 @@ describe("issue-cert --config-dir", () => {
     expect(proxy.takeConnections()).toBe(1);
   });
 
-  test("tells of each broken manifest with its place, does the others, and ends with the worst code", async () => {
+  test("reports each broken manifest with its place, does the others, and ends with the worst code", async () => {
     await using host = await startManifestHost(cluster);
     host.write("a");
     host.write("b", "nothing = 1");
@@ -108,7 +108,7 @@ describe("issue-cert --config-dir", () => {
       'destination = "ssl/b"',
       "destination has to be an absolute path, since units have",
     ],
-    ["a key type that there is not", 'key_type = "dsa"', "key_type has to be one of rsa, ec, ed25519"],
+    ["an unknown key type", 'key_type = "dsa"', "key_type has to be one of rsa, ec, ed25519"],
     ["a window that never opens", 'window = "Sun 02:00-02:00"', "window is wrong: the window "],
     [
       "a hook that can't be run",
@@ -142,7 +142,7 @@ describe("issue-cert --config-dir", () => {
     expect(hint).not.toStartWith("issue-cert");
   });
 
-  test("ends with the code of the one that fails, where the manifests are right", async () => {
+  test("ends with the code of the certificate that fails, if all manifests are valid", async () => {
     await using host = await startManifestHost(cluster);
     host.write("a");
     host.write("b", 'sign_path = "demo/pki/k8s/sign/admin"');
@@ -159,7 +159,7 @@ describe("issue-cert --config-dir", () => {
     expect((await host.issue("-l", "0")).stderr).toContain("b.toml:4: nothing");
   });
 
-  test("tells until when one waits for its window, and does so without a sound from the server", async () => {
+  test("says until when a certificate waits for its window, without asking the server", async () => {
     await using host = await startManifestHost(cluster);
     host.write("a");
     await host.issue();
@@ -174,7 +174,7 @@ describe("issue-cert --config-dir", () => {
     expect(host.relay.passed.map(({ path }) => path)).toEqual([renewal]);
   });
 
-  test("tells a machine all as one JSON object", async () => {
+  test("prints everything as one JSON object with --json", async () => {
     await using host = await startManifestHost(cluster);
     host.write("a", host.onChange("exit 0"));
     host.write("b", 'sign_path = "demo/pki/k8s/sign/admin"');
@@ -205,7 +205,7 @@ describe("issue-cert --config-dir", () => {
     ]);
   });
 
-  test("refuses a folder that others can write in, and asks nobody", async () => {
+  test("refuses a folder that others can write to, and asks no server", async () => {
     await using host = await startManifestHost(cluster);
     host.write("a");
     chmodSync(host.certs, 0o777);
@@ -219,7 +219,7 @@ describe("issue-cert --config-dir", () => {
 });
 
 describe("issue-cert --config", () => {
-  test("does the same for one file, whatever its name", async () => {
+  test("does the same for one file of any name", async () => {
     await using host = await startManifestHost(cluster);
     host.write("a");
     host.write("b");
@@ -240,7 +240,7 @@ describe("issue-cert --config", () => {
 });
 
 describe("issue-cert --check", () => {
-  test("asks no server, touches nothing, and exits with 2 while something is due", async () => {
+  test("asks no server, touches nothing, and exits with 2 if something is due", async () => {
     await using host = await startManifestHost(cluster);
     host.write("a");
     host.write("b", 'renew = "always"');
@@ -258,7 +258,7 @@ describe("issue-cert --check", () => {
     expect(await host.issue("--check")).toEqual({ code: 0, stdout: "", stderr: "" });
   });
 
-  test("tells the hooks that are still to run", async () => {
+  test("lists pending hooks", async () => {
     await using host = await startManifestHost(cluster);
     host.write("a", 'reload = "etcd.service"');
     host.write("b", 'reload = "etcd.service"');
@@ -267,7 +267,7 @@ describe("issue-cert --check", () => {
     expect([check.code, check.stdout]).toEqual([2, "reload etcd.service (for a, b): pending\n"]);
   });
 
-  test("ends with the code of what is broken, and tells a machine all", async () => {
+  test("ends with the code of a broken manifest, and prints everything with --json", async () => {
     await using host = await startManifestHost(cluster);
     host.write("a");
     host.write("b", "nothing = 1");

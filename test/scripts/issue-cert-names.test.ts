@@ -5,7 +5,7 @@ import { startCluster } from "../support/cluster-server.ts";
 import { startHost } from "../support/host.ts";
 import { openssl } from "../support/openssl.ts";
 
-// Names that a server would sign as they are, and no client would find.
+// Names that a server would sign unchanged, but that no client would accept.
 
 const cluster = await startCluster();
 afterAll(() => cluster[Symbol.asyncDispose]());
@@ -23,8 +23,8 @@ function namesIn(destination: string): string {
   return openssl(["x509", "-in", `${destination}.pem`, ...shown]);
 }
 
-describe("issue-cert puts right", () => {
-  test("a host name with a dot at its end, once for a host that has it from before", async () => {
+describe("issue-cert corrects", () => {
+  test("a host name with a final dot, once for a host that already had it", async () => {
     await using host = await hostOf("etcd");
     const run = async () =>
       await host.run("issue-cert", ["--if-due", "-s", "b.example.com.", member, "a.", host.destination]);
@@ -37,7 +37,7 @@ describe("issue-cert puts right", () => {
     expect((await run()).stdout).toContain("is not due");
   });
 
-  test("an address as common name, which is an IP SAN too", async () => {
+  test("an address as common name, which also becomes an IP SAN", async () => {
     await using host = await hostOf("etcd");
     expect(await host.run("issue-cert", [member, "10.0.0.5", host.destination])).toMatchObject({ code: 0 });
     expect(namesIn(host.destination)).toContain("IP Address:10.0.0.5");
@@ -51,7 +51,7 @@ describe("issue-cert puts right", () => {
   });
 });
 
-test("issue-cert takes a node's name of 63 characters, and notes that it is long", async () => {
+test("issue-cert accepts a node's name of 63 characters, and notes that it is long", async () => {
   await using host = await hostOf("worker");
   const name = `system:node:${"n".repeat(51)}.example.com.`;
   const args = ["--if-due", node, name, host.destination];
@@ -62,7 +62,7 @@ test("issue-cert takes a node's name of 63 characters, and notes that it is long
   expect(await host.run("issue-cert", args)).toMatchObject({ code: 0, stderr: "" });
 });
 
-test("issue-cert refuses an e-mail address as a host name, and asks nothing", async () => {
+test("issue-cert refuses an e-mail address as a host name, and sends nothing", async () => {
   await using host = await hostOf("etcd");
   const run = await host.run("issue-cert", ["-s", "ops@example.com", member, "a", host.destination]);
   expect(run.stderr).toContain('"ops@example.com" can\'t be the host name of a certificate');

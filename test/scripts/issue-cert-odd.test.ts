@@ -41,7 +41,7 @@ describe("issue-cert on files that somebody copied", () => {
   });
 });
 
-test("issue-cert --if-due takes --ca-chain that was added, or left out, for a change", async () => {
+test("issue-cert --if-due issues again when --ca-chain is added or left out", async () => {
   await using host = await hostWithToken();
   const run = async (...flags: string[]) =>
     (await host.run("issue-cert", ["--if-due", ...flags, sign, "kubelet", host.destination])).stdout;
@@ -51,7 +51,7 @@ test("issue-cert --if-due takes --ca-chain that was added, or left out, for a ch
   expect(await run()).toContain("issued (the CA file is to hold the signer alone)");
 });
 
-test("issue-cert says so when the role does not take an organisation, and is done with it", async () => {
+test("issue-cert notes when the role does not grant an organisation, and succeeds", async () => {
   await using host = await hostWithToken();
   const args = ["--if-due", "-n", "mine,system:nodes", sign, "kubelet", host.destination];
   const first = await host.run("issue-cert", args);
@@ -94,11 +94,11 @@ test("renew-token with another role's init token names VAULT_INIT_ROLE", async (
   rmSync(join(host.config, "init-token"));
 });
 
-describe("issue-cert where a file is mounted by itself", () => {
+describe("issue-cert onto a file that is a mount point", () => {
   test.each(["kubelet-key.pem", "kubelet.pem", "kubelet-ca.pem"])("names the mount: %s", async (name) => {
     await using host = await hostWithToken();
     expect((await host.run("issue-cert", [sign, "kubelet", host.destination])).code).toBe(0);
-    // Plain files, as a container's volume has them.
+    // Plain files, as on a container's volume.
     const ssl = join(host.path, "ssl");
     const plain = join(host.path, "plain");
     execFileSync("cp", ["-rL", ssl, plain]);

@@ -5,7 +5,7 @@ import { startManifestHost } from "../manifest/certs.ts";
 import { startCluster } from "../support/cluster-server.ts";
 import { runCommand, scriptPath } from "../support/script.ts";
 
-// A hard limit of open files, which many containers have. What is worked on at one time has to fit in it.
+// Many containers have a hard limit of open files. The work done at one time has to fit in it.
 
 const cluster = await startCluster();
 afterAll(() => cluster[Symbol.asyncDispose]());
@@ -18,13 +18,13 @@ describe.each([
 ])(
   "%d manifests on a host that may have %d files open, each in another user's folder: %p",
   (count, limit, isOthers) => {
-    test("are all issued by one run, which runs the hook of each", async () => {
+    test("are all issued by one run, which also runs every hook", async () => {
       await using host = await startManifestHost(cluster);
       const names = Array.from({ length: count }, (_, i) => `c${i}`);
       for (const name of names) {
         const destination = isOthers ? `${host.path}/others/${name}/it` : host.destinationOf(name);
         mkdirSync(dirname(destination), { recursive: true, mode: 0o755 });
-        // A folder that somebody else can replace what is in it has to be held open.
+        // A folder in which another user can replace files has to be held open.
         if (isOthers) chownSync(dirname(destination), 65534, 65534);
         host.write(
           name,

@@ -9,7 +9,7 @@ import { commonName, issue, kubelet, startWorkerOf } from "./worker.ts";
 const cluster = await startCluster();
 afterAll(() => cluster[Symbol.asyncDispose]());
 
-test("a certificate that is right needs nothing written: what can't be is a note", async () => {
+test("a valid certificate needs no write, and a write that fails is only a note", async () => {
   await using host = await startWorkerOf(cluster);
   expect((await issue(host)).code).toBe(0);
   const { destination } = host;
@@ -23,6 +23,6 @@ test("a certificate that is right needs nothing written: what can't be is a note
   const notes = run.stderr.split("\n").filter((line) => line.includes("the file system is read-only"));
   expect(new Set(notes).size).toBe(2);
   expect(modeOf(`${destination.replace(/([^/]+)$/, ".$1.set/current/key.pem")}`)).toBe("644");
-  // Where it can be, it is done.
+  // If the write is possible, it is done.
   expect((await issue(host, "--if-due")).stderr).toContain("has its owner and mode set again");
 });

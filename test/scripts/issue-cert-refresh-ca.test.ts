@@ -14,13 +14,13 @@ afterAll(() => cluster[Symbol.asyncDispose]());
 const admin = { VAULT_TOKEN: cluster.rootToken };
 const run = (host: ManifestHost, ...args: string[]) => host.run("issue-cert", args, admin);
 const manifests = (host: ManifestHost, ...args: string[]) => run(host, "--config-dir", host.certs, ...args);
-/** But the question for the server's time, which the renewal of a host's own token answers else. */
+/** The requests without the one for the server's time, which the renewal of the host token would answer otherwise. */
 const asked = (host: ManifestHost) =>
   host.relay.passed
     .map(({ method, path }) => `${method} ${path}`)
     .filter((it) => it !== "GET sys/seal-status");
 
-/** A host with certificates `a` and `b` of one mount, issued a moment ago. */
+/** A host with certificates `a` and `b` from one mount, just issued. */
 async function freshHost(fields = "") {
   const mount = await makeMount(cluster);
   const host = await startManifestHost(cluster);
@@ -30,7 +30,7 @@ async function freshHost(fields = "") {
   return Object.assign(host, mount);
 }
 
-/** All but the times of what only says when the CA was looked at. */
+/** Everything except the times of the file that records when the CA was checked. */
 const standing = (host: ManifestHost) =>
   Object.entries(treeOf(host.path)).filter(([name]) => !/\.set(\/ca-checked)?$/.test(name));
 
@@ -38,7 +38,7 @@ const verify = (destination: string) =>
   openssl(["verify", "-CAfile", `${destination}-ca.pem`, `${destination}.pem`]);
 
 describe("issue-cert --refresh-ca with manifests", () => {
-  test("asks once for each mount, and leaves all as it is where the CA is the same", async () => {
+  test("asks once for each mount, and changes nothing if the CA is the same", async () => {
     await using host = await freshHost();
     const before = standing(host);
     expect(await manifests(host, "--refresh-ca")).toEqual({ code: 0, stdout: "", stderr: "" });
@@ -46,7 +46,7 @@ describe("issue-cert --refresh-ca with manifests", () => {
     expect(standing(host)).toEqual(before);
   });
 
-  test("has another CA's certificates issued at once, which a run without it leaves", async () => {
+  test("issues certificates from a new CA at once, which a run without the flag does not", async () => {
     await using host = await freshHost();
     await host.replaceCa();
     expect(await manifests(host)).toEqual({ code: 0, stdout: "", stderr: "" });
@@ -60,7 +60,7 @@ describe("issue-cert --refresh-ca with manifests", () => {
     expect(asked(host)).toEqual([`GET ${host.mount}/issuer/default/json`]);
   });
 
-  test("puts a CA's new certificate in place without one for the host, and has its hooks run", async () => {
+  test("writes a CA's new certificate without a new one for the host, and runs the hooks", async () => {
     await using host = await startManifestHost(cluster);
     const { sign, reissueCa } = await makeMount(cluster);
     host.write("a", `sign_path = "${sign}"\n${host.onChange('echo "$VAULT_HELPER_CHANGED" >> $1')}`);
@@ -74,7 +74,7 @@ describe("issue-cert --refresh-ca with manifests", () => {
     expect(host.logged()).toEqual(["certificate key ca", "ca"]);
   });
 
-  test("asks for none before its window, and says when that is", async () => {
+  test("requests no certificate before its window, and says when that opens", async () => {
     const { window, opens } = closedWindow();
     await using host = await freshHost(`window = "${window}"`);
     await host.replaceCa();
@@ -110,7 +110,7 @@ describe("issue-cert --refresh-ca with manifests", () => {
 });
 
 describe("issue-cert --if-due --refresh-ca", () => {
-  /** A call for a certificate of its own, which has been issued. */
+  /** A host with a certificate from a direct call. */
   async function directHost() {
     const mount = await makeMount(cluster);
     const host = await startManifestHost(cluster);
@@ -121,7 +121,7 @@ describe("issue-cert --if-due --refresh-ca", () => {
     return Object.assign(host, mount, { words, wish });
   }
 
-  test("takes another CA, which a call without it does not look at", async () => {
+  test("issues from a new CA, which a call without the flag does not check", async () => {
     await using host = await directHost();
     await host.replaceCa();
     expect((await host.wish()).stdout).toContain(".pem is not due");
@@ -131,7 +131,7 @@ describe("issue-cert --if-due --refresh-ca", () => {
     verify(host.destination);
   });
 
-  test("takes another CA where the Go tool's plain files stand, and leaves those where it is the same", async () => {
+  test("issues from a new CA over the Go tool's plain files, and leaves those alone if the CA is the same", async () => {
     await using host = await directHost();
     const names = ["-key.pem", ".pem", "-ca.pem"].map((suffix) => host.destination + suffix);
     const plain = names.map((name) => [name, host.read(name)] as const);
@@ -146,7 +146,7 @@ describe("issue-cert --if-due --refresh-ca", () => {
     verify(host.destination);
   });
 
-  test("takes a CA's new certificate alone, in a kubeconfig, too", async () => {
+  test("writes only a CA's new certificate, also in a kubeconfig", async () => {
     await using host = await directHost();
     const kubeconfig = join(host.path, "kubeconfig");
     const write = (...flags: string[]) =>
@@ -163,7 +163,7 @@ describe("issue-cert --if-due --refresh-ca", () => {
   });
 
   test.each([[[]], [["--force"]], [["--if-due", "--force"]]])(
-    "is refused where a new one is issued in any case: %j",
+    "is refused if a new certificate is always issued: %j",
     async (flags) => {
       await using host = await directHost();
       const { code, stderr } = await run(host, "--refresh-ca", ...flags, ...host.words);

@@ -12,7 +12,7 @@ afterAll(() => cluster[Symbol.asyncDispose]());
 const startWorker = (fault?: Fault) => startWorkerOf(cluster, fault);
 const issueAs = (host: Host, path: string, ...more: string[]) => issueAsAdmin(cluster, host, path, ...more);
 
-describe("issue-cert says in one sentence why not, and leaves what stands:", () => {
+describe("issue-cert says in one sentence why it fails, and changes nothing, for", () => {
   const cases: ReadonlyArray<
     readonly [name: string, args: (host: Host) => readonly string[], code: number, words: string]
   > = [
@@ -47,10 +47,10 @@ describe("issue-cert says in one sentence why not, and leaves what stands:", () 
   });
 
   test.each([
-    ["a role that is not there", "demo/pki/k8s/sign/nothing", 78, "unknown role: nothing"],
-    ["a mount that is not there", "other/pki/k8s/sign/kubelet", 78, "no handler for route"],
+    ["a role that does not exist", "demo/pki/k8s/sign/nothing", 78, "unknown role: nothing"],
+    ["a mount that does not exist", "other/pki/k8s/sign/kubelet", 78, "no handler for route"],
     ["a mount without a CA", "bare/sign/any", 78, "no default issuer"],
-    ["an issuer that is not there", "idle/issuer/gone/sign/any", 78, "the role's issuer_ref"],
+    ["an issuer that does not exist", "idle/issuer/gone/sign/any", 78, "the role's issuer_ref"],
     ["an issuer that may not sign", "idle/sign/any", 78, "give it the usage issuing-certificates"],
   ])("%s", async (_name, path, code, words) => {
     for (const mount of ["bare", "idle"]) {
@@ -69,7 +69,7 @@ describe("issue-cert says in one sentence why not, and leaves what stands:", () 
     expect(run.stderr).toContain(words);
   });
 
-  test("a name that the CA's name constraints exclude, for good", async () => {
+  test("a name that the CA's name constraints exclude, with no retry", async () => {
     await cluster.write("sys/mounts/narrow", { type: "pki" });
     const constraint = { permitted_dns_domains: "example.com" };
     await cluster.write("narrow/root/generate/internal", { common_name: "CA", ttl: "700h", ...constraint });
@@ -87,7 +87,7 @@ describe("issue-cert says in one sentence why not, and leaves what stands:", () 
     expect(stderr).not.toContain("again");
   });
 
-  test("a role that is not there or not for this host, with the paths that this host may use", async () => {
+  test("a role that does not exist or is not for this host, with the paths that this host may use", async () => {
     await cluster.write("sys/policies/acl/further", {
       policy:
         'path "demo/pki/k8s/sign/ingress" { capabilities = ["update"] }\n' +
@@ -123,7 +123,7 @@ describe("issue-cert says in one sentence why not, and leaves what stands:", () 
     }
   });
 
-  test("a parameter that a rule refuses as that, with no word of other paths", async () => {
+  test("a parameter that a rule refuses, without naming other paths", async () => {
     await cluster.write("sys/policies/acl/narrow", {
       policy: `path "${kubelet}" { capabilities = ["update"]\n allowed_parameters = { "csr" = [] } }`,
     });
@@ -134,7 +134,7 @@ describe("issue-cert says in one sentence why not, and leaves what stands:", () 
     expect([run.code, run.stderr]).toEqual([77, expect.not.stringContaining("this host may")]);
   });
 
-  test("a role that is not there where the server does not tell the paths", async () => {
+  test("a role that does not exist, if the server does not list the paths", async () => {
     await using host = await startWorker(({ path }) =>
       path.startsWith("sys/internal/ui/") ? Response.json({ errors: [] }, { status: 404 }) : undefined,
     );

@@ -10,7 +10,7 @@ import { scriptPath } from "../support/script.ts";
 const cluster = await startCluster();
 afterAll(() => cluster[Symbol.asyncDispose]());
 
-/** How often a run opens one of the three files of `a`. */
+/** How often a run opens one of `a`'s three files. */
 async function opened(host: ManifestHost): Promise<number> {
   const command = [await scriptPath("issue-cert"), "-p", host.config, "--config-dir", host.certs];
   const run = await trace(command, { env: host.env, folder: join(host.path, "ssl") });
@@ -26,10 +26,10 @@ async function issued(): Promise<ManifestHost> {
   return host;
 }
 
-/** Through the link that services read. */
+/** A file through the link that services read. */
 const fileOf = (host: ManifestHost, suffix: string) => realpathSync(host.destinationOf("a") + suffix);
 
-describe("issue-cert --config-dir, of a certificate that is not due", () => {
+describe("issue-cert --config-dir with a certificate that is not due", () => {
   test("opens none of its files", async () => {
     await using host = await issued();
     expect(await opened(host)).toBe(0);
@@ -51,14 +51,11 @@ describe("issue-cert --config-dir, of a certificate that is not due", () => {
       },
     ],
   ];
-  test.each(harmless)(
-    "reads it where it is not as it was put there, and leaves it: %s",
-    async (_, change) => {
-      await using host = await issued();
-      change(host);
-      expect(await opened(host)).toBe(3);
-    },
-  );
+  test.each(harmless)("reads it if it is not as it was written, and leaves it: %s", async (_, change) => {
+    await using host = await issued();
+    change(host);
+    expect(await opened(host)).toBe(3);
+  });
 
   const broken: ReadonlyArray<readonly [name: string, change: (host: ManifestHost) => void, says: string]> = [
     [
@@ -80,14 +77,14 @@ describe("issue-cert --config-dir, of a certificate that is not due", () => {
     expect(await opened(host)).toBe(0);
   });
 
-  test("takes from a mode what is too wide", async () => {
+  test("narrows a mode that is too wide", async () => {
     await using host = await issued();
     chmodSync(fileOf(host, "-key.pem"), 0o644);
     expect((await host.issue()).stderr).toContain("a-key.pem has its owner and mode set again");
   });
 });
 
-/** Turns the letters in the middle of a PEM file's content around. */
+/** Reverses the letters in the middle of a PEM file. */
 function spoil(path: string): void {
   const text = readFileSync(path, "utf8");
   const [start, end] = [text.length / 2 - 100, text.length / 2 + 100].map(Math.floor);

@@ -20,7 +20,7 @@ const startWorker = (fault?: Fault) => startWorkerOf(cluster, fault);
 const issueAs = (host: Host, path: string, ...more: string[]) => issueAsAdmin(cluster, host, path, ...more);
 
 describe("issue-cert", () => {
-  test("issues, issues again on an order, and not on a wish", async () => {
+  test("issues, issues again without --if-due, and not with it", async () => {
     await using host = await startWorker();
     const first = await issue(host);
     expect(first).toEqual({
@@ -70,7 +70,7 @@ describe("issue-cert", () => {
     await expectMatching(host);
   });
 
-  test("takes names, addresses and organisations, comma-separated and given again", async () => {
+  test("takes names, addresses and organisations, comma-separated and repeated", async () => {
     await using host = await startWorker();
     const names = [
       "-s",
@@ -97,13 +97,13 @@ describe("issue-cert", () => {
     }
   });
 
-  test("does not issue each day for an organisation that the role does not grant", async () => {
+  test("does not issue every day for an organisation that the role does not grant", async () => {
     await using host = await startWorker();
     expect((await issue(host, "--if-due", "-n", "not-granted")).stdout).toContain("issued");
     expect((await issue(host, "--if-due", "-n", "not-granted")).stdout).toContain("is not due");
   });
 
-  test("gives the files to whom they are for, by name and number", async () => {
+  test("gives the files to their owner and group, by name and number", async () => {
     await using host = await startWorker();
     expect((await issue(host, "-o", "daemon", "-g", "4321")).code).toBe(0);
     for (const path of [...Object.values(certificatePaths(host.destination)), dirname(host.destination)]) {
@@ -114,7 +114,7 @@ describe("issue-cert", () => {
     expect((statSync(`${host.destination}-key.pem`).mode & 0o777).toString(8)).toBe("600");
   });
 
-  test("tells a machine as JSON", async () => {
+  test("prints the outcome as JSON with --json", async () => {
     await using host = await startWorker();
     const issued = JSON.parse((await issue(host, "--json")).stdout);
     const [leaf] = readCertificates(host.read(`${host.destination}.pem`), "it");
@@ -135,7 +135,7 @@ describe("issue-cert", () => {
     });
   });
 
-  test("trades the init token first, on a host that has no other", async () => {
+  test("exchanges the init token first, on a host that has no other token", async () => {
     await using host = startHost(cluster.address);
     host.put("init-token", await cluster.initToken("worker"));
     expect((await issue(host)).code).toBe(0);
@@ -148,19 +148,16 @@ describe("issue-cert", () => {
     await expectMatching(host);
   });
 
-  test.each(["..", ".etcd.set/a"])(
-    "keeps the init token for what can't be a destination: %s",
-    async (path) => {
-      await using host = startHost(cluster.address);
-      host.put("init-token", await cluster.initToken("worker"));
-      const before = treeOf(host.path);
-      const { code } = await host.run("issue-cert", [kubelet, commonName, `${host.path}/ssl/${path}`]);
-      expect([code, host.relay.passed]).toEqual([64, []]);
-      expect(treeOf(host.path)).toEqual(before);
-    },
-  );
+  test.each(["..", ".etcd.set/a"])("keeps the init token after an invalid destination: %s", async (path) => {
+    await using host = startHost(cluster.address);
+    host.put("init-token", await cluster.initToken("worker"));
+    const before = treeOf(host.path);
+    const { code } = await host.run("issue-cert", [kubelet, commonName, `${host.path}/ssl/${path}`]);
+    expect([code, host.relay.passed]).toEqual([64, []]);
+    expect(treeOf(host.path)).toEqual(before);
+  });
 
-  test("issues when the one that stands has expired, with --if-due", async () => {
+  test("issues with --if-due when the present certificate has expired", async () => {
     const role = {
       allow_any_name: true,
       enforce_hostnames: false,
@@ -178,7 +175,7 @@ describe("issue-cert", () => {
     expect(again.stdout).toContain(`${host.destination}.pem issued (it has expired): `);
   });
 
-  test("goes by the server's clock, which the renewal of the token has told", async () => {
+  test("goes by the server's clock, known from the renewal of the token", async () => {
     let daysAhead = 0;
     await using host = await startWorker(async (_seen, _number, pass) => {
       const answer = await pass();
@@ -196,7 +193,7 @@ describe("issue-cert", () => {
     );
   });
 
-  test("twice at once for one destination: both end well, and the files belong together", async () => {
+  test("runs twice at once for one destination: both succeed, and the files belong together", async () => {
     await using host = await startWorker(async ({ path }) => {
       if (path === kubelet) await Bun.sleep(200);
       return undefined;
@@ -233,7 +230,7 @@ describe("issue-cert, seen by the system,", () => {
     };
   }
 
-  test("opens one connection and sends three requests to issue, and one where it is not due", async () => {
+  test("opens one connection and sends three requests to issue, and one if it is not due", async () => {
     await using host = await startWorker();
     const issued = await traced(host);
     const requests = ["auth/token/renew-self", kubelet, "demo/pki/k8s/issuer/default/json"];
@@ -248,7 +245,7 @@ describe("issue-cert, seen by the system,", () => {
     expect(writes.map(({ line }) => line)).toEqual([]);
   });
 
-  test("never has a key under a wider mode than 0600, nor content before its mode", async () => {
+  test("never has a key with a wider mode than 0600, nor content before the mode is set", async () => {
     await using host = await startWorker();
     const { calls } = await traced(host, "-t", "rsa");
     const onKeys = calls.filter(({ path }) => path?.endsWith("/key.pem"));

@@ -3,7 +3,7 @@ import { temporaryFolder } from "../support/folder.ts";
 import { runScript, scriptPath } from "../support/script.ts";
 import { startScripted } from "../support/scripted.ts";
 
-/** A command line for each command that is right and finds no server, no token or no folder, and its exit code. */
+/** For each command, a valid command line that fails for want of a server, a token or a folder, and its exit code. */
 const failing: ReadonlyArray<readonly [words: readonly string[], code: number]> = [
   [["setup", "demo"], 75],
   [["setup-mounts", "demo"], 75],
@@ -43,7 +43,7 @@ const nobody = {
   VAULT_BINARY: "/nonexistent",
 };
 
-/** Runs it with `--json`, and looks that both streams say the same of its failure. */
+/** Runs it with `--json`, and checks that both streams report the same failure. */
 async function failureOf(words: readonly string[], env: Readonly<Record<string, string>>) {
   using folder = temporaryFolder();
   const config = ["-p", folder.path].filter(() => /^(renew|issue|write-k|read|cert)/.test(words[0] ?? ""));
@@ -64,19 +64,19 @@ async function failureOf(words: readonly string[], env: Readonly<Record<string, 
 }
 
 describe("--json of a command that fails", () => {
-  test.each(failing)("%j gives one object with sentence, hint and exit code (%d)", async (words, code) => {
+  test.each(failing)("%j prints one object with message, hint and exit code (%d)", async (words, code) => {
     const { VAULT_TOKEN: _, ...none } = nobody;
     expect((await failureOf(words, code === 77 ? none : nobody)).exitCode).toBe(code);
   });
 
   test.each(wrongWords.map((words) => [words] as const))(
-    "%j gives that of a wrong command line",
+    "%j prints the failure of a wrong command line",
     async (words) => {
       expect((await failureOf(words, nobody)).exitCode).toBe(64);
     },
   );
 
-  test("gives it whatever spelling asked for it, and nothing where it is turned off or a value", async () => {
+  test("prints it for every spelling of the flag, and not if that is turned off or a value", async () => {
     for (const flag of ["--json", "--json=true", "--json=1"]) {
       const { stdout } = await runScript("setup-mounts", [flag, "--no-such-flag"], { env: nobody });
       expect(JSON.parse(stdout)).toMatchObject({ error: { exitCode: 64 } });
@@ -89,7 +89,7 @@ describe("--json of a command that fails", () => {
     }
   });
 
-  test("gives the code of a run that was ended by a signal", async () => {
+  test("prints the code of a run that was ended by a signal", async () => {
     await using silent = startScripted(() => new Promise(() => {}));
     using folder = temporaryFolder();
     const child = Bun.spawn([await scriptPath("vault-helper"), "status", "--json", "demo"], {
@@ -105,7 +105,7 @@ describe("--json of a command that fails", () => {
     expect(JSON.parse(stdout).error).toMatchObject({ exitCode: 143, hint: null });
   });
 
-  test("leaves what nobody may see on a terminal out of the object, as an escape", async () => {
+  test("escapes control characters in the object", async () => {
     const { stdout } = await runScript(
       "issue-cert",
       ["--json", "--config", "/nonexistent/\u009b2J\u202e.toml"],

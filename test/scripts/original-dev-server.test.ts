@@ -6,7 +6,7 @@ import { until } from "../support/wait.ts";
 
 const ids = { etcd: "init-token-etcd", master: "init-token-master", worker: "init-token-worker" };
 
-/** A port that was free a moment ago. */
+/** A port that was free just now. */
 function freePort(): number {
   using listener = Bun.listen({ hostname: "127.0.0.1", port: 0, socket: { data() {} } });
   return listener.port;

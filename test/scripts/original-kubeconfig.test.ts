@@ -46,7 +46,7 @@ describe.each(called)("%s", (called) => {
     expect(contexts).toMatchObject([{ context: { cluster: "test", namespace: "kube-system" } }]);
   });
 
-  test.each([["foo"], ["bar"]])("for the role %s that no one has is refused", async (sign) => {
+  test.each([["foo"], ["bar"]])("for the unknown role %s is refused", async (sign) => {
     const words = [`test/pki/k8s/sign/${sign}`, sign, "/var/none/test", "/var/none/config"];
     expect((await kubeconfig(...words)).code).not.toBe(0);
     expect([host.rights("/var/none/test.pem"), host.rights("/var/none/config")]).toEqual([
@@ -56,7 +56,7 @@ describe.each(called)("%s", (called) => {
   });
 
   test.each([[[]], [["admin", "/var/x"]], [["admin", "/var/x", "/var/y", "surplus"]]])(
-    "with the words %j is wrong",
+    "with the arguments %j is refused",
     async (words) => {
       expect((await kubeconfig("test/pki/k8s/sign/admin", ...words)).code).not.toBe(0);
     },

@@ -16,7 +16,7 @@ describe.each([["vault-helper read"], ["vault-helper read-secret"], ["read-secre
   afterAll(() => host[Symbol.dispose]());
   const read = (...words: string[]) => host.run([...called.split(" "), ...words], cluster.env());
 
-  test("tells the whole answer as JSON", async () => {
+  test("prints the whole answer as JSON", async () => {
     const { code, stdout } = await read(key, "--init-role=test-all");
     expect(code).toBe(0);
     const answer = JSON.parse(stdout);
@@ -38,7 +38,7 @@ describe.each([["vault-helper read"], ["vault-helper read-secret"], ["read-secre
   });
 
   test.each([[[]], [[key, "surplus"]], [[key, "-f", "nothing"]], [["test/secrets/nothing"]]])(
-    "%j is wrong",
+    "%j is refused",
     async (words) => {
       const { code, stdout } = await read(...words);
       expect([code === 0, stdout]).toEqual([false, ""]);
@@ -47,7 +47,7 @@ describe.each([["vault-helper read"], ["vault-helper read-secret"], ["read-secre
 });
 
 describe.each(["etcd", "master", "worker", "all"] as const)("a host %s reads", (role) => {
-  test("what its role may, and no init token", async () => {
+  test("what its role may read, and no init token", async () => {
     using host = await cluster.host(role);
     const codes = await Promise.all(
       ["service-accounts", ...["all", "etcd", "master", "worker"].map((it) => `init_token_${it}`)].map(
@@ -61,7 +61,7 @@ describe.each(["etcd", "master", "worker", "all"] as const)("a host %s reads", (
   });
 });
 
-test("a master of Tarmak's has its secrets by their units", async () => {
+test("a Tarmak master reads its secrets with Tarmak's units", async () => {
   using host = await cluster.host("master");
   for (const wanted of secrets) {
     for (const run of ["first", "again"]) {

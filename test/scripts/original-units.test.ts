@@ -7,19 +7,19 @@ import { startOldCluster } from "../original/server.ts";
 import { certificates, certificateUnit, tokenRenewal } from "../original/units.ts";
 import { opensslRsaKey } from "../support/openssl.ts";
 
-// Hosts as Tarmak left them go on with /opt/bin/vault-helper replaced, and nothing else.
+// Tarmak's hosts go on working if only /opt/bin/vault-helper is replaced.
 
 const cluster = await startOldCluster();
 afterAll(() => cluster[Symbol.asyncDispose]());
 
-describe.each(["etcd", "master", "worker"] as const)("a host of Tarmak's, %s,", (role) => {
+describe.each(["etcd", "master", "worker"] as const)("a Tarmak host, %s,", (role) => {
   let host: OldHost;
   beforeAll(async () => {
     host = await cluster.host(role);
   });
   afterAll(() => host[Symbol.dispose]());
 
-  test("trades its init token by its unit, and renews the day after", async () => {
+  test("exchanges its init token with Tarmak's unit, and renews the token the day after", async () => {
     for (const how of ["init token exchanged for a host token", "token renewed"]) {
       const { code, stdout } = await host.start(tokenRenewal);
       expect([code, stdout]).toEqual([0, expect.stringContaining(how)]);
@@ -30,7 +30,7 @@ describe.each(["etcd", "master", "worker"] as const)("a host of Tarmak's, %s,", 
     ]);
   });
 
-  test("has each of its certificates by its unit, a new one each day with the key that is there", async () => {
+  test("gets every certificate with Tarmak's units, a new one each day with the existing key", async () => {
     for (const wanted of certificates[role]) {
       const first = await host.start(certificateUnit(wanted));
       expect([wanted.name, first.code, first.stderr]).toEqual([wanted.name, 0, ""]);
@@ -42,11 +42,11 @@ describe.each(["etcd", "master", "worker"] as const)("a host of Tarmak's, %s,", 
     }
   }, 120_000);
 
-  test("keeps the key that the Go tool made, and gets a new one where Puppet took it away", async () => {
+  test("keeps the key that the Go tool made, and makes a new one if Puppet removed it", async () => {
     const [wanted] = certificates[role];
     const path = `${wanted.base}-key.pem`;
     const key = createPrivateKey(opensslRsaKey(2048)).export({ type: "pkcs1", format: "pem" }).toString();
-    // Plain files, of the user whose they are, the certificate not yet of this key.
+    // Plain files of the service's user. The certificate is not yet for this key.
     const left = [
       ["-key.pem", key, 0o600],
       [".pem", host.read(`${wanted.base}.pem`), 0o644],
@@ -61,13 +61,13 @@ describe.each(["etcd", "master", "worker"] as const)("a host of Tarmak's, %s,", 
     expect((await host.start(certificateUnit(wanted))).code).toBe(0);
     expect(host.read(path)).toBe(key);
     expectCertificate(host, wanted);
-    // Its module does so whenever the unit's text changes: rm -rf NAME-key.pem NAME-csr.pem
+    // Puppet's module does this whenever the unit's text changes: rm -rf NAME-key.pem NAME-csr.pem
     rmSync(host.outside(path));
     expect((await host.start(certificateUnit(wanted))).code).toBe(0);
     expectCertificate(host, wanted);
   });
 
-  test("may not have another role's", async () => {
+  test("may not get another role's certificate", async () => {
     const other = certificates[role === "etcd" ? "worker" : "etcd"][0];
     const { code, stderr } = await host.start(certificateUnit({ ...other, base: "/var/other" }));
     expect([code, stderr]).toEqual([77, expect.stringContaining("permission denied")]);
@@ -75,7 +75,7 @@ describe.each(["etcd", "master", "worker"] as const)("a host of Tarmak's, %s,", 
   });
 });
 
-test("a host that was given a token and no role renews it by the same unit", async () => {
+test("a host with a token but no role renews it with the same unit", async () => {
   using first = await cluster.host("worker");
   await first.start(tokenRenewal);
   using host = await cluster.host("worker", { initToken: undefined, initRole: undefined });

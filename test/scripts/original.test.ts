@@ -3,14 +3,14 @@ import { certificateOf, expectCertificate, type OldHost } from "../original/host
 import { startOldCluster } from "../original/server.ts";
 import { tokenRenewal } from "../original/units.ts";
 
-// The Go tool's users type this, and its units run it: each call of its README and of its own tests.
+// Every call from the Go tool's README and from its own tests: its users type them, and its units run them.
 
 const cluster = await startOldCluster();
 afterAll(() => cluster[Symbol.asyncDispose]());
 const { admin, env } = cluster;
 
 describe("setup", () => {
-  test("takes the ids of the init tokens, as the Go tool's tests give them", () => {
+  test("takes the ids of init tokens as the Go tool's tests give them", () => {
     expect(cluster.setUp).toMatchObject({ code: 0, stderr: "" });
   });
 
@@ -27,7 +27,7 @@ describe("setup", () => {
     60_000,
   );
 
-  test("without a cluster is wrong", async () => {
+  test("without a cluster is refused", async () => {
     expect((await admin("setup")).code).not.toBe(0);
   });
 });
@@ -42,7 +42,7 @@ describe.each([["vault-helper renew-token"], ["renew-token"]])("%s", (called) =>
     [["-rtest-master", "-l0", "--config-path=/etc/vault"], ""],
     [[], "test-master"],
     [["--init-role="], "test-master"],
-  ])("%j with VAULT_INIT_ROLE %j trades the init token, then renews", async (flags, variable) => {
+  ])("%j with VAULT_INIT_ROLE %j exchanges the init token, then renews", async (flags, variable) => {
     using host = await cluster.host("master", { initRole: undefined });
     for (let time = 0; time < 2; time++) {
       const { code, stdout, stderr } = await host.run([...command, ...flags], env(variable));
@@ -62,7 +62,7 @@ describe.each([["vault-helper renew-token"], ["renew-token"]])("%s", (called) =>
     expect(host.rights("/etc/vault/token")).toBeUndefined();
   });
 
-  test("with its README's --init_role is refused, as it was, and told the right one", async () => {
+  test("with the README's --init_role is refused as before, with a hint", async () => {
     using host = await cluster.host("master", { initRole: undefined });
     const { code, stderr } = await host.run([...command, "--init_role=cluster-name-master"], env());
     expect([code, stderr]).toEqual([
@@ -71,7 +71,7 @@ describe.each([["vault-helper renew-token"], ["renew-token"]])("%s", (called) =>
     ]);
   });
 
-  test("finds its flags before its name, too", async () => {
+  test("accepts flags before its name", async () => {
     using host = await cluster.host("etcd", { initRole: undefined });
     const words = ["vault-helper", "-l", "2", "--init-role=test-etcd", "renew-token"];
     expect((await host.run(words, env(""))).code).toBe(0);
@@ -116,7 +116,7 @@ describe.each([["vault-helper cert"], ["vault-helper issue-cert"], ["issue-cert"
   });
 
   test.each(["admin", "kubelet"])(
-    "%s is refused what its role does not sign, and nothing is left",
+    "%s is refused what its role does not sign, and leaves no file",
     async (sign) => {
       const { code, stdout } = await cert(
         sign,
@@ -131,7 +131,7 @@ describe.each([["vault-helper cert"], ["vault-helper issue-cert"], ["issue-cert"
     },
   );
 
-  test("takes every letter, empty lists, and a path of the working folder", async () => {
+  test("takes every short flag, empty lists, and a path in the working folder", async () => {
     const letters = ["-b", "2048", "-tRSA", "-i=10.0.0.1,10.0.0.2", "-i", "10.0.0.3", "-s", "a,b", "-n", "o"];
     const rights = ["-o=837", "-g", "0", "-p/etc/vault", "-r", "test-all", "-l", "2"];
     const { code } = await cert("kube-apiserver", "k8s", "tmp/letters", ...letters, ...rights);
@@ -148,21 +148,21 @@ describe.each([["vault-helper cert"], ["vault-helper issue-cert"], ["issue-cert"
     expect(certificateOf(host, "/tmp/letters").subjectAltName ?? "").not.toContain("IP");
   });
 
-  test("beside the tokens, as its README has it", async () => {
+  test("in the folder of the tokens, as the README has it", async () => {
     const { code } = await cert("kube-apiserver", "k8s", "/etc/vault/name");
     expect(code).toBe(0);
     expect(host.rights("/etc/vault/name-key.pem")).toBe("0600 0:0");
   });
 
   test.each([[[]], [["k8s"]], [["k8s", "/tmp/x", "surplus"]]])(
-    "with the words %j is wrong",
+    "with the arguments %j is refused",
     async (words) => {
       expect((await cert("kube-apiserver", ...words)).code).not.toBe(0);
     },
   );
 });
 
-test("version tells a name and a version, as Tarmak looks for", async () => {
+test("version prints a name and a version, as Tarmak expects", async () => {
   using host = await cluster.host("all");
   const { code, stdout } = await host.run(["/opt/bin/vault-helper", "version"]);
   expect([code, stdout]).toEqual([0, expect.stringMatching(/^vault-helper \d+\.\d+\.\d+\n$/)]);

@@ -8,14 +8,14 @@ import { runCommand, scriptPath } from "../support/script.ts";
 const cluster = await startCluster();
 afterAll(() => cluster[Symbol.asyncDispose]());
 
-/** Runs a command line of the tool with its standard output led elsewhere; its own exit code, and not the reader's. */
+/** Runs the tool with its standard output redirected. @returns its own exit code, not the reader's */
 async function led(where: string, words: readonly string[], env: Readonly<Record<string, string>> = {}) {
   const tool = await scriptPath("vault-helper");
   const shell = ["bash", "-c", `"$@" ${where}; exit "\${PIPESTATUS[0]}"`, "bash"];
   return await runCommand([...shell, tool, ...words], { env });
 }
 
-/** @param called as its lines start */
+/** @param called how the command was called: its messages start with it */
 const full = (called: string) => `${called}: can't write to /dev/stdout: the disk is full (ENOSPC)\n`;
 
 describe("standard output on a full disk", () => {
@@ -31,7 +31,7 @@ describe("standard output on a full disk", () => {
     expect(await led("> /dev/full", words)).toEqual({ code: 73, stdout: "", stderr: full(called) });
   });
 
-  test("leaves the work of a run done, and an error that it ends with as it is", async () => {
+  test("leaves a run's work done, and an error of its own unchanged", async () => {
     await using host = await startManifestHost(cluster);
     host.write("etcd");
     const issue = ["issue-cert", "--config-path", host.config, "--config-dir", host.certs];
@@ -46,7 +46,7 @@ describe("standard output on a full disk", () => {
     expect(host.file("other.pem")).toStartWith("-----BEGIN CERTIFICATE-----");
   });
 
-  test("is nothing to a run that says nothing", async () => {
+  test("does not matter to a run that prints nothing", async () => {
     await using host = await startManifestHost(cluster);
     const renew = ["renew-token", "-l0", "--config-path", host.config];
     expect(await led("> /dev/full", renew, host.env)).toEqual({ code: 0, stdout: "", stderr: "" });
@@ -60,7 +60,7 @@ describe("a reader that has gone", () => {
     [["status", "--offline", "-p", "/nonexistent"], 1],
     [["status", "--offline", "-p", "/nonexistent", "--json"], 1],
   ])("is nothing to %j, which ends as it would have", async (words, code) => {
-    // Written to once nobody reads it any more.
+    // The write comes when nobody reads any more.
     using folder = temporaryFolder();
     const gone = join(folder.path, "gone");
     const reader = `> >(exec < /dev/null; touch ${gone})`;

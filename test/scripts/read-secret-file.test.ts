@@ -27,7 +27,7 @@ afterAll(() => cluster[Symbol.asyncDispose]());
 const path = "demo/secrets/service-accounts";
 const content = "not asked for";
 
-/** A host with a token that may read the secret, and a folder for its file. */
+/** A host with a token that may read the secret, and with a folder for its file. */
 async function newHost(): Promise<Host> {
   const host = startHost(cluster.address);
   host.put("token", await cluster.hostToken("master"));
@@ -43,7 +43,7 @@ const ownerOf = (file: string) => {
 };
 
 describe("read-secret --dest-path", () => {
-  test("writes a field as it is, with mode 0600, and leaves it when it is the same", async () => {
+  test("writes a field unchanged, with mode 0600, and leaves the file alone if it is the same", async () => {
     await using host = await newHost();
     const file = fileOf(host);
     const first = await read(host, "-f", "key");
@@ -56,7 +56,7 @@ describe("read-secret --dest-path", () => {
     expect(JSON.parse(stdout)).toEqual({ outcome: "unchanged", destination: file });
   });
 
-  test("writes the whole answer without a line feed at its end, and leaves it though its id is another", async () => {
+  test("writes the whole answer without a final line feed, and leaves the file alone if only the id differs", async () => {
     await using host = await newHost();
     const { stdout } = await read(host, "--json");
     expect(JSON.parse(stdout)).toEqual({ outcome: "written", destination: fileOf(host) });
@@ -69,7 +69,7 @@ describe("read-secret --dest-path", () => {
     expect(readFileSync(fileOf(host), "utf8")).toContain("2764800");
   });
 
-  test("mends a mode that is too wide and an owner that is another, and leaves none of the old file open to others", async () => {
+  test("fixes a wide mode and a wrong owner, without leaving the old content open to others", async () => {
     await using host = await newHost();
     const file = fileOf(host);
     await read(host, "-f", "key", "-o", "65534", "-g", "65534");
@@ -77,7 +77,7 @@ describe("read-secret --dest-path", () => {
     chmodSync(file, 0o644);
     expect((await read(host, "-f", "key", "-o", "65534", "-g", "65534")).stdout).toContain("written");
     expect([ownerOf(file), modeOf(file)]).toEqual([stranger, "600"]);
-    // Without an owner it is the running user's, as it was with the Go tool.
+    // Without --owner it belongs to the running user, as with the Go tool.
     await read(host, "-f", "key");
     expect(ownerOf(file)).toEqual({ uid: 0, gid: 0 });
     chownSync(file, 65534, 0);
@@ -85,7 +85,7 @@ describe("read-secret --dest-path", () => {
     expect(ownerOf(file)).toEqual({ uid: 0, gid: 0 });
   });
 
-  test("gives nobody another file's owner, by a hard link in its place", async () => {
+  test("changes no other file's owner through a hard link in its place", async () => {
     await using host = await newHost();
     const other = join(host.path, "others");
     writeFileSync(other, content, { mode: 0o644 });
@@ -95,7 +95,7 @@ describe("read-secret --dest-path", () => {
     expect(ownerOf(fileOf(host))).toEqual(stranger);
   });
 
-  test("gives the file its mode and owner before its content, and the name once it is on the disk", async () => {
+  test("sets mode and owner before the content, and the name once it is on disk", async () => {
     await using host = await newHost();
     const command = [await scriptPath("read-secret"), "-f", "key", "-p", host.config, "-d", fileOf(host)];
     const { calls } = await trace([...command, "-o", "65534", "-g", "65534", path], {
@@ -107,7 +107,7 @@ describe("read-secret --dest-path", () => {
     expect(names.slice(made, made + 6)).toEqual(["openat", "fchmod", "fchown", "write", "fsync", "close"]);
   });
 
-  test("removes what a killed run left, and not what another has under way", async () => {
+  test("removes a killed run's temporary file, and not a running one's", async () => {
     await using host = await newHost();
     const [old, fresh] = ["0123456789ab", "ba9876543210"].map((id) =>
       join(host.path, `files/.key.pem.tmp-${id}`),
@@ -118,7 +118,7 @@ describe("read-secret --dest-path", () => {
     expect(readdirSync(join(host.path, "files")).sort()).toEqual([".key.pem.tmp-ba9876543210", "key.pem"]);
   });
 
-  test("keeps the old file when the secret can't be had", async () => {
+  test("keeps the old file when the secret can't be read", async () => {
     await using host = await newHost();
     await read(host, "-f", "key");
     const tree = treeOf(join(host.path, "files"));

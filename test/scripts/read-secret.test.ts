@@ -8,7 +8,7 @@ const cluster = await startCluster();
 afterAll(() => cluster[Symbol.asyncDispose]());
 
 const path = "demo/secrets/odd";
-/** Written as they stand here: a JSON library of ours would write some numbers otherwise. */
+/** As text, because JSON.stringify would write some numbers differently. */
 const odd = `{"text":"a<b>&c \\u00df\\n","last":"no line feed","empty":"","nul":"a\\u0000b","binary":"AAEC/w==",
   "truth":true,"lie":false,"big":12345678901234567890,"point":1.0,"power":1e3,"small":-7,
   "object":{"inner":"inner-secret"},"list":["list-secret",2],"null":null}`;
@@ -22,7 +22,7 @@ async function put(at: string, body: string): Promise<void> {
   if (!response.ok) throw new Error(await response.text());
 }
 
-/** A token of a policy with one rule, as narrow as a host's. */
+/** A token with a policy of one rule, as narrow as a host's. */
 async function tokenFor(readable: string): Promise<string> {
   const { admin } = cluster;
   const name = `read-${Bun.hash(readable)}`;
@@ -54,7 +54,7 @@ beforeAll(async () => {
 });
 
 describe("read-secret", () => {
-  test("gives the whole answer as the Go tool did: its fields, their order, tabs, and numbers to the letter", async () => {
+  test("prints the whole answer like the Go tool: fields, order, tabs, and numbers exactly", async () => {
     await using host = startHost(cluster.address);
     host.put("token", await cluster.hostToken("master"));
     const { code, stdout, stderr } = await host.run("read-secret", ["demo/secrets/service-accounts"]);
@@ -102,7 +102,7 @@ describe("read-secret", () => {
     expect(await asAdmin(host, "--json", "-f", field, path)).toEqual({ code: 0, stdout: json, stderr: "" });
   });
 
-  test("names the fields that are there for one that is not, and shows none of their values", async () => {
+  test("names the existing fields if one is missing, and prints none of their values", async () => {
     await using host = startHost(cluster.address);
     for (const field of ["txt", "constructor"]) {
       const { code, stdout, stderr } = await asAdmin(host, "-l", "2", "-f", field, path);
@@ -126,7 +126,7 @@ describe("read-secret", () => {
     expect((await asAdmin(host, "no-mount/none")).stderr).toContain("nothing is mounted at that path");
   });
 
-  test("keeps the host's token first, and has what its role may read and no more", async () => {
+  test("renews the host token first, and reads what its role may read and no more", async () => {
     await using host = startHost(cluster.address);
     host.put("init-token", await cluster.initToken("worker"));
     const run = await host.run("read-secret", ["-f", "init_token", "demo/secrets/init_token_worker"]);
@@ -157,7 +157,7 @@ describe("read-secret of kv version 2", () => {
   const [plain, data] = ["secret/deep/app", "secret/data/deep/app"];
   const note = `read-secret: ${plain} is in a mount of kv version 2, and was read at ${data}: use that path\n`;
 
-  test("takes the plain path, with a note, with the rights of a host", async () => {
+  test("accepts the plain path, with a note, with a host's rights", async () => {
     await using host = startHost(cluster.address);
     host.put("token", await tokenFor(data));
     const field = await host.run("read-secret", ["-f", "password", plain]);
@@ -170,12 +170,12 @@ describe("read-secret of kv version 2", () => {
     });
   });
 
-  test("takes the plain path of an admin, who may read any and finds nothing there", async () => {
+  test("accepts the plain path from an admin, who may read every path and finds nothing there", async () => {
     await using host = startHost(cluster.address);
     expect(await asAdmin(host, "-f", "port", plain)).toEqual({ code: 0, stdout: "5432", stderr: note });
   });
 
-  test("takes the path of the API, with one request and without a note", async () => {
+  test("accepts the API's path, with one request and without a note", async () => {
     await using host = startHost(cluster.address);
     const run = await asAdmin(host, "-f", "password", data);
     expect(run).toEqual({ code: 0, stdout: "v2-secret", stderr: "" });
@@ -196,13 +196,13 @@ describe("read-secret of kv version 2", () => {
     );
   });
 
-  test("asks one request for a secret of version 1", async () => {
+  test("sends one request for a secret of version 1", async () => {
     await using host = startHost(cluster.address);
     await asAdmin(host, "-f", "small", path);
     expect(host.relay.passed).toEqual([{ method: "GET", path }]);
   });
 
-  test("does not take a secret of version 1 for a version, whatever its fields are called", async () => {
+  test("does not mistake a secret of version 1 for one of version 2, with any field names", async () => {
     await using host = startHost(cluster.address);
     await put("plain/twins", '{"data":{"a":"1"},"metadata":"text"}');
     expect((await asAdmin(host, "-f", "metadata", "plain/twins")).stdout).toBe("text");

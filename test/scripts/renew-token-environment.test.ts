@@ -8,7 +8,7 @@ import { runScript } from "../support/script.ts";
 const cluster = await startCluster();
 afterAll(() => cluster[Symbol.asyncDispose]());
 
-/** Code of another's, that leaves a mark when it is run, and a working folder that asks for it. */
+/** Foreign code that leaves a mark when it runs, and a working folder that asks for it. */
 async function hostile(): Promise<Host & { readonly marks: () => boolean; readonly probe: string }> {
   const host = startHost(cluster.address);
   host.put("token", await cluster.hostToken("worker"));
@@ -34,8 +34,8 @@ function argsOf(host: Host, script: (typeof scripts)[number]): string[] {
     : [...args, "demo/pki/k8s/sign/kubelet", "system:node:a", host.destination];
 }
 
-describe.each(scripts)("%s as it is compiled", (script) => {
-  test("runs nothing and reads nothing of its working folder", async () => {
+describe.each(scripts)("%s, compiled,", (script) => {
+  test("runs and reads nothing from its working folder", async () => {
     await using host = await hostile();
     const run = await runScript(script, argsOf(host, script), { env: host.env, cwd: host.path });
     expect([run.code, run.stderr]).toEqual([0, ""]);
@@ -43,7 +43,7 @@ describe.each(scripts)("%s as it is compiled", (script) => {
     expect(host.relay.passed[0]?.path).toBe("auth/token/renew-self");
   });
 
-  test("takes no address from a .env file where none is set", async () => {
+  test("takes no address from a .env file", async () => {
     await using host = await hostile();
     writeFileSync(join(host.path, ".env"), `VAULT_ADDR=${host.relay.address}\n`);
     const env = { VAULT_MAX_RETRIES: "0" };
@@ -68,7 +68,7 @@ describe.each(scripts)("%s as it is compiled", (script) => {
 });
 
 describe("the probe", () => {
-  test("leaves its mark in the runtime itself, by bunfig.toml and by BUN_OPTIONS", async () => {
+  test("leaves its mark with the plain runtime, through bunfig.toml and BUN_OPTIONS", async () => {
     for (const [env, cwd] of [
       [{}, (host: Host) => host.path],
       [{ BUN_OPTIONS: "PROBE" }, () => "/"],

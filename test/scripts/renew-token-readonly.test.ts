@@ -10,7 +10,7 @@ import { kubelet, startWorkerOf } from "./worker.ts";
 const cluster = await startCluster();
 afterAll(() => cluster[Symbol.asyncDispose]());
 
-/** With the folder of the host's tokens mounted read-only, for this one command. */
+/** Runs one command with the folder of the host's tokens mounted read-only. */
 async function runReadOnly(host: Host, script: string, ...args: string[]) {
   const words = 'mount --bind "$1" "$1" && mount -o remount,bind,ro "$1" && shift && exec "$@"';
   const unshare = ["unshare", "--mount", "--propagation", "private", "sh", "-c", words, "-", host.config];
@@ -18,8 +18,8 @@ async function runReadOnly(host: Host, script: string, ...args: string[]) {
   return await runCommand([...unshare, ...command], { env: host.env });
 }
 
-describe("in a folder of tokens that is read-only", () => {
-  test("a token whose file others may read is renewed, and used, with a word of it", async () => {
+describe("in a read-only folder of tokens", () => {
+  test("a token whose file others may read is renewed and used, with a note", async () => {
     await using host = await startWorkerOf(cluster);
     const token = join(host.config, "token");
     chmodSync(token, 0o644);
@@ -30,11 +30,11 @@ describe("in a folder of tokens that is read-only", () => {
     const issued = await runReadOnly(host, "issue-cert", kubelet, "system:node:a", host.destination);
     expect(issued).toMatchObject({ code: 0, stderr: `issue-cert: ${words}` });
     expect(modeOf(token)).toBe("644");
-    // Where it can be, it is narrowed.
+    // If the mode can be narrowed, it is.
     expect((await host.run("renew-token")).stderr).toContain("its mode is 0600 now");
   });
 
-  test("an init token that is left over from a trade stays, and the token is renewed", async () => {
+  test("an init token left over from an exchange stays, and the token is renewed", async () => {
     await using host = await startWorkerOf(cluster);
     host.put("init-token", await cluster.initToken("worker"));
     const path = join(host.config, "init-token");
@@ -46,11 +46,11 @@ describe("in a folder of tokens that is read-only", () => {
     expect(existsSync(path)).toBe(false);
   });
 
-  test("a trade keeps the init token, since the host's own can't be stored", async () => {
+  test("an exchange keeps the init token, because the host token can't be stored", async () => {
     await using host = startHost(cluster.address);
     host.put("init-token", await cluster.initToken("worker"));
-    const traded = await runReadOnly(host, "renew-token");
-    expect([traded.code, traded.stderr]).toEqual([73, expect.stringContaining("and was revoked")]);
+    const exchanged = await runReadOnly(host, "renew-token");
+    expect([exchanged.code, exchanged.stderr]).toEqual([73, expect.stringContaining("and was revoked")]);
     expect((await host.run("renew-token")).stdout).toContain("init token exchanged");
   });
 });

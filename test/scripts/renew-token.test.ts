@@ -17,12 +17,12 @@ const initToken = (path: string) => join(path, "init-token");
 const gotToken = /^renew-token: the init token was exchanged for a host token, accessor \w+\n$/;
 
 describe("renew-token", () => {
-  test("trades the init token, then renews, and prints neither token", async () => {
+  test("exchanges the init token, then renews, and prints neither token", async () => {
     await using host = startHost(cluster.address);
     const init = await cluster.initToken("worker");
     host.put("init-token", `${init}\n`);
-    const traded = await host.run("renew-token");
-    expect(traded).toEqual({
+    const exchanged = await host.run("renew-token");
+    expect(exchanged).toEqual({
       code: 0,
       stdout: expect.stringMatching(/^init token exchanged for a host token, 5y left\n$/),
       stderr: expect.stringMatching(gotToken),
@@ -36,11 +36,11 @@ describe("renew-token", () => {
     expect(renewed.code).toBe(0);
     expect(renewed.stdout).toBe("token renewed, 5y left\n");
     for (const secret of [own, init]) {
-      expect(traded.stdout + traded.stderr + renewed.stdout + renewed.stderr).not.toContain(secret);
+      expect(exchanged.stdout + exchanged.stderr + renewed.stdout + renewed.stderr).not.toContain(secret);
     }
   });
 
-  test("gives a machine the same as JSON, without the token", async () => {
+  test("prints the same as JSON, without the token", async () => {
     await using host = startHost(cluster.address);
     host.put("token", await cluster.hostToken("worker"));
     const { stdout, code } = await host.run("renew-token", ["--json"]);
@@ -89,21 +89,21 @@ describe("renew-token", () => {
   test.each([
     ["another role's init token", 77, "permission denied", "demo-master"],
     ["no role", 78, "the init token's role is not set", ""],
-    ["a role that is not there", 77, "permission denied", "other-worker"],
+    ["a role that does not exist", 77, "permission denied", "other-worker"],
   ])("with %s ends with %d and keeps the init token", async (_name, code, words, role) => {
     await using host = startHost(cluster.address);
     host.put("init-token", await cluster.initToken("worker"));
     const run = await host.run("renew-token", [], { VAULT_INIT_ROLE: role });
     expect(run.code).toBe(code);
     expect(run.stdout).toBe("");
-    // One sentence, and what to do about it on a line of its own.
+    // One sentence, and a hint on its own line.
     expect(run.stderr).toMatch(/^renew-token: [^\n]+\n {2}[^\n]+\n$/);
     expect(run.stderr).toContain(words);
     expect(existsSync(initToken(host.config))).toBe(true);
     expect(existsSync(token(host.config))).toBe(false);
   });
 
-  test("ends with 75 while nobody listens, and leaves all as it is", async () => {
+  test("ends with 75 while no server listens, and changes nothing", async () => {
     await using host = startHost(cluster.address);
     host.put("token", "hvs.some-token");
     host.put("init-token", "hvs.some-init-token");
@@ -114,7 +114,7 @@ describe("renew-token", () => {
     expect(treeOf(host.config)).toEqual(before);
   });
 
-  test("ends with 77 where it may not read the token, and trades nothing", async () => {
+  test("ends with 77 if it may not read the token, and exchanges nothing", async () => {
     await using host = startHost(cluster.address);
     host.put("token", "hvs.unread");
     host.put("init-token", await cluster.initToken("worker"));
@@ -135,7 +135,7 @@ describe("renew-token", () => {
     expect(host.relay.passed).toEqual([]);
   });
 
-  test("twice at once with one init token makes one token, and both end well", async () => {
+  test("run twice at once with one init token makes one token, and both succeed", async () => {
     await using host = startHost(cluster.address, async ({ path }) => {
       if (path.startsWith("auth/token/create")) await Bun.sleep(300);
       return undefined;
@@ -151,7 +151,7 @@ describe("renew-token", () => {
     expect((await lookupSelf(cluster.admin, host.read(token(host.config)).trim())).renewable).toBe(true);
   });
 
-  test("keeps the token in a place that it can't write to, where it only has to renew", async () => {
+  test("renews the token in a folder that it can't write to", async () => {
     await using host = startHost(cluster.address);
     host.put("token", await cluster.hostToken("worker"));
     chmodSync(host.config, 0o500);
@@ -186,14 +186,14 @@ describe("renew-token, seen by the system,", () => {
     expect([run.code, run.stdout]).toEqual([0, "token renewed, 5y left\n"]);
     expect(run.calls.filter(({ name }) => name === "connect")).toHaveLength(1);
     expect(host.relay.passed).toEqual([{ method: "POST", path: "auth/token/renew-self" }]);
-    // And it opens what it reads and nothing more of the host's.
+    // It opens only those of the host's files that it needs.
     const opened = run.calls
       .filter(({ name, failed, line }) => name === "openat" && !failed && !line.includes("O_DIRECTORY"))
       .map(({ path }) => path);
     expect(new Set(opened)).toEqual(new Set([token(host.config)]));
   });
 
-  test("opens one connection, and asks what the init token is before it is traded", async () => {
+  test("opens one connection, and looks up the init token before the exchange", async () => {
     await using host = startHost(cluster.address);
     host.put("init-token", await cluster.initToken("worker"));
     const command = [await scriptPath("renew-token"), "--config-path", host.config];
@@ -204,7 +204,7 @@ describe("renew-token, seen by the system,", () => {
       "sys/wrapping/lookup",
       "auth/token/create/demo-worker",
     ]);
-    // The token is on the disk under its name before the init token goes.
+    // The token is on disk under its name before the init token is removed.
     const steps = run.calls.filter(
       ({ name, path }) => /^(rename|unlink|fsync)/.test(name) && path !== undefined,
     );

@@ -12,7 +12,7 @@ const foreign = makeCa(folder.path, "foreign");
 const leaf = makeLeaf(folder.path, "leaf", ca);
 afterAll(() => folder[Symbol.dispose]());
 
-/** As some load balancers: it refuses the handshake of a client that offers HTTP/1.1 alone. */
+/** Like some load balancers, it refuses the handshake of a client that offers only HTTP/1.1. */
 async function start(status = 200) {
   const seen: string[] = [];
   const { cert, key } = leaf;
@@ -39,13 +39,13 @@ async function read(address: string, caFile: string): Promise<ScriptResult> {
 }
 
 describe("a server that speaks HTTP/2 alone", () => {
-  test("is asked by HTTP/2", async () => {
+  test("is asked over HTTP/2", async () => {
     await using server = await start();
     expect(await read(server.address, ca.file)).toEqual({ code: 0, stdout: "yes", stderr: "" });
     expect(server.seen).toEqual(["GET /v1/kv/a hvs.secret"]);
   });
 
-  test("renews a host's token", async () => {
+  test("renews a host token", async () => {
     await using server = await start();
     writeFileSync(join(folder.path, "token"), "hvs.secret", { mode: 0o600 });
     const env = { VAULT_ADDR: server.address, VAULT_CACERT: ca.file };
@@ -53,7 +53,7 @@ describe("a server that speaks HTTP/2 alone", () => {
     expect(server.seen).toContain("POST /v1/auth/token/renew-self hvs.secret");
   });
 
-  test("is believed for its certificate, as any other", async () => {
+  test("is trusted for its certificate, like any other", async () => {
     await using server = await start();
     const { code, stderr } = await read(server.address, foreign.file);
     expect([code, stderr]).toEqual([69, expect.stringContaining('its issuer is "CN=ca"')]);
@@ -62,7 +62,7 @@ describe("a server that speaks HTTP/2 alone", () => {
     expect(server.seen).toEqual([]);
   });
 
-  test("is understood where it refuses", async () => {
+  test("has its refusals understood", async () => {
     await using server = await start(404);
     const { code, stderr } = await read(server.address, ca.file);
     expect([code, stderr]).toEqual([69, expect.stringContaining("nothing is stored at kv/a")]);

@@ -6,7 +6,7 @@ import { temporaryFolder } from "../support/folder.ts";
 import { runScript, type ScriptResult } from "../support/script.ts";
 import { startScripted } from "../support/scripted.ts";
 
-// What is a proxy's fault, and not the server's.
+// Faults of a proxy that are not the server's.
 
 const folder = temporaryFolder();
 const ca = makeCa(folder.path, "ca");
@@ -26,7 +26,7 @@ interface Asked {
   readonly user: string | undefined;
 }
 
-/** Leads each tunnel to the server, or answers with this status. */
+/** A proxy that connects each tunnel to the server, or answers with this status. */
 async function startProxy(status = 200) {
   const asked: Asked[] = [];
   const see = ({ method, url, headers }: IncomingMessage) => {
@@ -79,7 +79,7 @@ const yes = { code: 0, stdout: "yes", stderr: "" };
 
 describe.concurrent("a proxy is the one of", () => {
   test.each(["HTTPS_PROXY", "https_proxy", "VAULT_PROXY_ADDR", "VAULT_HTTP_PROXY", "BAO_PROXY_ADDR"])(
-    "%s, with its user and password",
+    "%s, with user and password",
     async (name) => {
       await using proxy = await startProxy();
       expect(await read({ [name]: proxy.address.replace("//", `//${encoded}@`) })).toEqual(yes);
@@ -97,7 +97,7 @@ describe.concurrent("a proxy is the one of", () => {
     expect(right.asked).toHaveLength(2);
   });
 
-  test("VAULT_PROXY_ADDR whatever NO_PROXY says, and for this machine, too", async () => {
+  test("VAULT_PROXY_ADDR regardless of NO_PROXY, and for this machine as well", async () => {
     await using proxy = await startProxy();
     const env = {
       VAULT_PROXY_ADDR: proxy.address,
@@ -130,14 +130,14 @@ const refused: ReadonlyArray<readonly [what: string, status: number, code: numbe
 ];
 
 describe.concurrent("a proxy that", () => {
-  test.each([...refused])("%s is named, and the server is not blamed", async (_what, status, exit, says) => {
+  test.each([...refused])("%s is named instead of the server", async (_what, status, exit, says) => {
     await using proxy = await startProxy(status);
     const { code, stderr } = await read({ HTTPS_PROXY: proxy.address });
     expect(stderr).toContain(`the proxy ${proxy.host} (HTTPS_PROXY) ${says}`);
     expect(code).toBe(exit);
   });
 
-  test("wants a password is named for plain HTTP, too", async () => {
+  test("wants a password is named for plain HTTP as well", async () => {
     await using proxy = await startProxy(407);
     const env = { VAULT_ADDR: "http://vault.test:8200", VAULT_PROXY_ADDR: proxy.address };
     const { code, stderr } = await read(env);
@@ -147,7 +147,7 @@ describe.concurrent("a proxy that", () => {
     expect(code).toBe(78);
   });
 
-  test("refuses the password is told without it", async () => {
+  test("refuses the password is reported without it", async () => {
     await using proxy = await startProxy(407);
     const { code, stderr } = await read({
       HTTPS_PROXY: proxy.address.replace("//", `//${encoded}@`),
@@ -183,7 +183,7 @@ describe.concurrent("a proxy that", () => {
     expect(await read({ HTTPS_PROXY: address, VAULT_ADDR: server.address })).toEqual(yes);
   });
 
-  test("speaks TLS by a certificate that is not believed is named beside the server", async () => {
+  test("has an untrusted TLS certificate is named besides the server", async () => {
     const { code, stderr } = await read({ HTTPS_PROXY: server.address, VAULT_CACERT: foreign.file });
     expect(stderr).toContain(
       `or the proxy ${new URL(server.address).host} (HTTPS_PROXY) itself, shows a certificate`,
@@ -191,7 +191,7 @@ describe.concurrent("a proxy that", () => {
     expect(code).toBe(69);
   });
 
-  test("is on the way to a server that is not believed is told, with the issuer shown", async () => {
+  test("leads to an untrusted server is named, with the issuer of the certificate", async () => {
     await using proxy = await startProxy();
     const { code, stderr } = await read({ HTTPS_PROXY: proxy.address, VAULT_CACERT: foreign.file });
     expect(stderr).toContain(`through the proxy ${proxy.host} (HTTPS_PROXY)`);

@@ -7,7 +7,7 @@ import { openssl } from "../support/openssl.ts";
 import { runScript, type ScriptResult } from "../support/script.ts";
 import { type ScriptedServer, startScripted } from "../support/scripted.ts";
 
-// Which server is believed, by what the environment names.
+// Which servers are trusted, by the CAs that the environment names.
 
 const folder = temporaryFolder();
 const root = makeCa(folder.path, "root");
@@ -75,7 +75,7 @@ describe.concurrent("a CA file", () => {
 
   test.each([
     [
-      "in DER",
+      "encoded as DER",
       Uint8Array.from(Buffer.from(root.cert.replace(/-----.*|\s/g, ""), "base64")),
       "looks like DER",
     ],
@@ -110,7 +110,7 @@ describe.concurrent("a certificate that is named", () => {
     expect(await read({ SSL_CERT_FILE: file })).toMatchObject(yes);
   });
 
-  test("is trusted without its chain, and a self-signed one that is no CA", async () => {
+  test("is trusted without its chain, and so is a self-signed one that is not a CA", async () => {
     await using bare = serve(leaf);
     expect(await read({ VAULT_CACERT: intermediate.file }, bare)).toMatchObject(yes);
     const own = makeLeaf(folder.path, "own");
@@ -167,7 +167,7 @@ describe.concurrent("a refusal of the server's certificate", () => {
     expect(stderr).not.toContain("set VAULT_CACERT");
   });
 
-  test("advises to name a CA where none is named", async () => {
+  test("advises naming a CA if none is named", async () => {
     const { stderr } = await read({});
     expect(stderr).toContain('its issuer is "CN=intermediate"; trusted here: the system\'s store');
     expect(stderr).toContain("set VAULT_CACERT to the CA's file");
@@ -192,7 +192,7 @@ describe.concurrent("a refusal of the server's certificate", () => {
     );
   });
 
-  test("names the name that was asked for, and those that it has", async () => {
+  test("names the expected name, and those in the certificate", async () => {
     const { stderr } = await read({ VAULT_CACERT: root.file, VAULT_TLS_SERVER_NAME: "vault.test" });
     expect(stderr).toContain('another name than VAULT_TLS_SERVER_NAME "vault.test"');
     expect(stderr).toContain("127.0.0.1");
@@ -251,7 +251,7 @@ describe.concurrent("VAULT_ADDR", () => {
     expect(code).toBe(78);
   });
 
-  test("shows no password of an address that is none", async () => {
+  test("prints no password from an invalid address", async () => {
     const { stderr } = await read({ VAULT_ADDR: "https://user:s3cret@127.0.0.1:99999" });
     expect(stderr).toContain("is not the address of a server");
     expect(stderr).not.toContain("s3cret");
@@ -259,7 +259,7 @@ describe.concurrent("VAULT_ADDR", () => {
 });
 
 describe.concurrent("a folder of CAs", () => {
-  test("may have folders in it, and links that lead round", async () => {
+  test("may have folders in it, and links that lead in circles", async () => {
     const path = folderOf("nested", {});
     folderOf("nested/below", { "root.pem": root.cert });
     symlinkSync(path, join(path, "round"));
@@ -267,7 +267,7 @@ describe.concurrent("a folder of CAs", () => {
     expect(await read({ VAULT_CAPATH: path })).toMatchObject({ ...yes, stderr: "" });
   });
 
-  test("is refused by the name of a link in it that leads nowhere", async () => {
+  test("is refused for a broken link in it, by the link's name", async () => {
     for (const [name, target] of [
       ["gone.pem", "/nowhere"],
       ["self.pem", "self.pem"],
@@ -280,7 +280,7 @@ describe.concurrent("a folder of CAs", () => {
     }
   });
 
-  test("leaves out what is no CA in a folder below, and says so", async () => {
+  test("leaves out files in sub-folders that are no CAs, and says so", async () => {
     const path = folderOf("others", { "root.pem": root.cert });
     const java = folderOf("others/java", { cacerts: "\xfe\xed\xfe\xed" });
     const { stderr, ...outcome } = await read({ VAULT_CAPATH: path });
@@ -304,7 +304,7 @@ describe.concurrent("a client certificate", () => {
 
   test.each([
     [
-      "whose key is another's",
+      "whose key belongs to another certificate",
       leaf.cert,
       root.key,
       "does not belong to the certificate in VAULT_CLIENT_CERT",
@@ -338,7 +338,7 @@ describe.concurrent("a client certificate", () => {
     expect(code).toBe(78);
   });
 
-  test("is used however its files are written", async () => {
+  test("is used with any layout of its files", async () => {
     const env = {
       VAULT_CLIENT_CERT: file("client.crt", `\ufeff${leaf.cert}`),
       VAULT_CLIENT_KEY: file("client.key", `note\n${leaf.key.replaceAll("\n", "\r\n")}`),

@@ -7,7 +7,7 @@ import { modeOf } from "../support/tree.ts";
 import { findings, mend, startHostWithOne } from "./status-host.ts";
 import { issueAsAdmin, kubelet, startWorkerOf } from "./worker.ts";
 
-// In a folder with the setgid bit each new folder gets its group, and the bit.
+// In a folder with the setgid bit, new folders get its group and the bit.
 
 const cluster = await startCluster();
 afterAll(() => cluster[Symbol.asyncDispose]());
@@ -21,7 +21,7 @@ function makeSetgid(path: string): void {
 }
 
 describe("a folder with the setgid bit", () => {
-  test("has certificates that others can read, and keys that they can't", async () => {
+  test("has certificates that others can read, and keys that they can't read", async () => {
     await using host = await startWorkerOf(cluster);
     chmodSync(host.path, 0o755);
     makeSetgid(join(host.path, "ssl"));
@@ -36,7 +36,7 @@ describe("a folder with the setgid bit", () => {
     }
   });
 
-  test("gets folders for certificates and kubeconfigs that their owner can enter", async () => {
+  test("gets folders that the owner of certificates and kubeconfigs can enter", async () => {
     await using host = await startWorkerOf(cluster);
     chmodSync(host.path, 0o755);
     makeSetgid(join(host.path, "shared"));
@@ -78,7 +78,7 @@ describe("a certificate that only root can read", () => {
     expect((await host.issue()).stderr).toContain("has its owner and mode set again");
     expect([modeOf(folder), readFileAs(user, `${path}.pem`)]).toEqual(["755", host.read(`${path}.pem`)]);
     expect(await findings(host)).toMatchObject({ code: 0, told: [] });
-    // What an admin has narrowed to a group is left so.
+    // A mode that an admin has narrowed to a group stays.
     chmodSync(folder, 0o750);
     expect([await findings(host), (await host.issue()).stderr, modeOf(folder)]).toMatchObject([
       { code: 0 },
@@ -87,7 +87,7 @@ describe("a certificate that only root can read", () => {
     ]);
   });
 
-  test("since its folder is another user's is told with what helps, and no folder is given away", async () => {
+  test("because its folder is another user's is reported with a fix, and no folder changes its owner", async () => {
     await using host = await startHostWithOne(cluster, `owner = "${user}"\ngroup = "${user}"`);
     const folder = join(host.destinationOf("etcd"), "..");
     expect((await findings(host)).code).toBe(0);
@@ -104,7 +104,7 @@ describe("a certificate that only root can read", () => {
     });
     expect((await host.issue()).code).toBe(0);
     expect([modeOf(folder), statSync(folder).uid]).toEqual(["2700", 0]);
-    // A folder above is told of only where the last release could have left it.
+    // A folder further up is reported only if the last release could have made it so.
     chownSync(folder, user, user);
     chmodSync(folder, 0o750);
     chmodSync(host.path, 0o700);
@@ -113,7 +113,7 @@ describe("a certificate that only root can read", () => {
     expect((await findings(host)).told[0]).toContain(`can't enter ${host.path}, whose mode is 2700`);
   });
 
-  test("since its files are another user's is told, and mended by the next run", async () => {
+  test("because its files are another user's is reported, and fixed by the next run", async () => {
     await using host = await startHostWithOne(cluster, `owner = "${user}"\ngroup = "${user}"`);
     const key = `${host.destinationOf("etcd")}-key.pem`;
     chownSync(key, 0, 0);

@@ -48,14 +48,14 @@ describe("a cluster that the original set up", () => {
     ...tokenRoles.map(({ path }) => path),
   ];
 
-  /** A token of a host, made as hosts make theirs, with what they may ask for beside. */
+  /** A host token, made as hosts do it, with further parameters. */
   async function tokenOf(role: string, asked = {}) {
     const init = String((await storedTokens(admin, "golden"))[role]);
     const { auth } = await admin.as(init).write(`auth/token/create/golden-${role}`, asked);
     return admin.as(String(fields(auth).client_token));
   }
 
-  /** When a certificate of `admin` ends that a host asks for, to 2040 if it can be. */
+  /** The year in which an `admin` certificate ends if a host asks for one until 2040. */
   async function endOf(host: typeof admin, more = {}): Promise<number> {
     const csr = openssl(["req", "-new", "-key", "/dev/stdin", "-subj", "/CN=admin"], opensslRsaKey(2048));
     const asked = { csr, common_name: "admin", ...more };
@@ -69,15 +69,15 @@ describe("a cluster that the original set up", () => {
     master = await tokenOf("master");
   });
 
-  test("stands as the golden file has it", async () => {
+  test("is as the golden file has it", async () => {
     expect(await readObjects(admin, "golden", original)).toEqual(original);
   });
 
-  test("has mounts and CAs with nothing to change", async () => {
+  test("has mounts and CAs that need no change", async () => {
     expect(await planOf("setup-mounts")).toEqual([]);
   });
 
-  test("has PKI roles whose key types are to change, rights to be narrowed, and nothing else", async () => {
+  test("has PKI roles whose key types change, rights that are narrowed, and no other change", async () => {
     const change = (path: string) => ({
       action: "update",
       kind: "PKI role",
@@ -111,13 +111,13 @@ describe("a cluster that the original set up", () => {
     expect(lines.filter((it) => it.startsWith("  - "))).toEqual([]);
   });
 
-  test("lets a host have certificates that outlive its roles, and tokens that nobody can revoke", async () => {
+  test("lets a host get certificates that outlive its roles' limits, and tokens that nobody can revoke", async () => {
     expect(await endOf(master, { not_after: "2040-01-01T00:00:00Z" })).toBe(2040);
     const batch = await tokenOf("worker", { type: "batch" });
     expect(await batch.find("auth/token/lookup-self")).toMatchObject({ type: "batch", accessor: "" });
   });
 
-  test("carries on with its secrets, tokens and CAs once adopted", async () => {
+  test("keeps its secrets, tokens and CAs once adopted", async () => {
     const kept = () => Promise.all([...secrets, ...caPaths].map((path) => admin.find(path)));
     const caPaths = Object.keys(original.pki_roles).map((mount) => `golden/pki/${mount}/cert/ca`);
     const before = await kept();
@@ -129,14 +129,14 @@ describe("a cluster that the original set up", () => {
     expect(writes.toSorted()).toEqual([...roles, ...writesOfRights, ...renewals].toSorted());
     expect(await readObjects(admin, "golden", wanted)).toEqual({
       ...wanted,
-      // Untouched, else: Go's null for an empty list among them.
+      // Everything else is untouched, even Go's null for an empty list.
       token_roles: mapValues(original.token_roles, (role) => ({ ...role, token_type: "service" })),
     });
     expect(await kept()).toEqual(before);
     expect(await planOf("write-roles")).toEqual([]);
   });
 
-  test("shows what goes again of a policy that a hand has widened", async () => {
+  test("shows what is removed again from a policy that somebody has widened", async () => {
     const path = "sys/policies/acl/golden/worker";
     const policy = String((await admin.find(path)).policy);
     const wide = policy.replace(/ +allowed_parameters.*\n/, "").replace('"update"', '"update", "delete"');
@@ -153,7 +153,7 @@ describe("a cluster that the original set up", () => {
     expect(await planOf("write-roles")).toEqual([]);
   });
 
-  test("lets its hosts have neither once adopted, and what they asked for before as they did", async () => {
+  test("lets its hosts get neither once adopted, and everything else as before", async () => {
     const year = new Date().getUTCFullYear();
     await expect(endOf(master, { not_after: "2040-01-01T00:00:00Z" })).rejects.toThrow("403");
     expect(await endOf(master, { alt_names: "", ip_sans: "" })).toBeLessThanOrEqual(year + 1);
@@ -165,14 +165,14 @@ describe("a cluster that the original set up", () => {
   });
 });
 
-describe("a mount that stands in the way", () => {
+describe("a mount at a path that set-up needs", () => {
   const paths = ["pki/etcd-k8s", "pki/etcd-overlay", "pki/k8s", "pki/k8s-api-proxy", "secrets"];
   const others = [
     { type: "transit", name: "transit" },
     { type: "kv", options: { version: "2" }, name: "kv version 2" },
   ];
   test.each(paths.flatMap((path) => others.map((other) => [path, other] as const)))(
-    "at %s stops setup-mounts before it changes anything: %o",
+    "at %s stops setup-mounts before any change: %o",
     async (path, { name, ...mount }) => {
       const id = `way-${path.replace("/", "-")}-${mount.type}`;
       await admin.write(`sys/mounts/${id}/${path}`, mount);
@@ -190,7 +190,7 @@ describe("a mount that stands in the way", () => {
     },
   );
 
-  test("of kv version 1 is taken for the generic one", async () => {
+  test("of kv version 1 counts as a generic one", async () => {
     const mount = { type: "kv", options: { version: "1" }, description: "Kubernetes kv-one secrets" };
     await admin.write("sys/mounts/kv-one/secrets", mount);
     for (const script of ["setup-mounts", "write-roles"]) {

@@ -9,14 +9,14 @@ const { server, relay } = await relayedServer();
 const admin = api(server.address, server.rootToken);
 const env = { VAULT_ADDR: relay.address, VAULT_TOKEN: server.rootToken };
 
-/** A run of a script, and the paths that it wrote to. */
+/** Runs a script. @returns its output and the paths that it wrote to */
 async function watch(script: string, ...args: string[]): Promise<ScriptResult & { writes: string[] }> {
   relay.reset();
   const result = await runScript(script, args, { env });
   return { ...result, writes: relay.writes().map(({ path }) => path) };
 }
 
-/** The changes of a plan in JSON, which holds all that a person is told and more. */
+/** The changes of a plan in JSON, which has everything that people are shown and more. */
 function changesOf({ stdout }: ScriptResult): ReadonlyArray<{ action: string; kind: string; path: string }> {
   return JSON.parse(stdout).changes;
 }
@@ -36,7 +36,7 @@ describe("a second run", () => {
     });
   });
 
-  test("of write-roles renews the init tokens alone, and says so", async () => {
+  test("of write-roles only renews the init tokens, and says so", async () => {
     expect(await watch("write-roles", "again")).toEqual({
       code: 0,
       stdout: [
@@ -48,7 +48,7 @@ describe("a second run", () => {
     });
   });
 
-  test("renews an init token in truth", async () => {
+  test("really renews an init token", async () => {
     const { init_token: token } = await admin.find("again/secrets/init_token_worker");
     const renewedAt = async () =>
       Number((await admin.as(String(token)).find("auth/token/lookup-self")).last_renewal_time);
@@ -58,7 +58,7 @@ describe("a second run", () => {
     expect(await renewedAt()).toBeGreaterThan(before);
   });
 
-  test("in JSON is an empty plan with the renewals", async () => {
+  test("with --json prints an empty plan with the renewals", async () => {
     const { stdout } = await watch("write-roles", "--json", "again");
     expect(JSON.parse(stdout)).toEqual({
       cluster: "again",
@@ -70,7 +70,7 @@ describe("a second run", () => {
   });
 
   test.each(["setup-mounts", "write-roles"])(
-    "of %s --check exits with 0 and writes nothing",
+    "of %s with --check exits with 0 and writes nothing",
     async (script) => {
       const { code, stdout, writes } = await watch(script, "--check", "again");
       expect({ code, writes }).toEqual({ code: 0, writes: [] });
@@ -79,8 +79,8 @@ describe("a second run", () => {
   );
 });
 
-describe("a look at", () => {
-  /** The looks write nothing and foretell what the run does; gives the names of its changes. */
+describe("a dry run or a check of", () => {
+  /** Expects that the dry run and the check write nothing and predict what the run does. @returns its changes' names */
   async function foretell(script: string, id: string): Promise<readonly string[]> {
     const dry = await watch(script, "--dry-run", id);
     expect({ code: dry.code, stderr: dry.stderr, writes: dry.writes }).toEqual({
@@ -115,7 +115,7 @@ describe("a look at", () => {
     expect(await foretell("write-roles", "fresh")).toHaveLength(32);
   }, 20_000);
 
-  test("one that stands in part shows what is missing and what differs", async () => {
+  test("a cluster that exists in part shows what is missing and what differs", async () => {
     await admin.remove("fresh/pki/k8s/root");
     await admin.write("sys/mounts/fresh/secrets/tune", { description: "mine" });
     expect(await foretell("setup-mounts", "fresh")).toEqual([
@@ -133,7 +133,7 @@ describe("a look at", () => {
     ]);
   });
 
-  test("a cluster in both ways at once is refused", async () => {
+  test("a cluster with both flags at once is refused", async () => {
     const { code, stderr, writes } = await watch("setup-mounts", "--check", "--dry-run", "fresh");
     expect({ code, writes }).toEqual({ code: 64, writes: [] });
     expect(stderr).toStartWith("setup-mounts: --dry-run and --check can't be used together\n");

@@ -14,7 +14,7 @@ const admin = api(server.address, server.rootToken);
 const env = { VAULT_ADDR: relay.address, VAULT_TOKEN: server.rootToken };
 const tool = "vault-helper";
 
-/** A run of one of the tool's commands, in the folder of the files; and how many writes it sent. */
+/** Runs one of the tool's commands in the folder of the files. @returns its output and how many writes it sent */
 async function say(...args: readonly string[]) {
   relay.reset();
   const result = await runScript(tool, args, { env, cwd: folder.path });
@@ -57,7 +57,7 @@ describe("a set-up with --config", () => {
   });
 
   test.each(["setup-mounts", "write-roles", "setup"])(
-    "is what %s goes on as without it, and says so",
+    "still counts in a later run of %s without it, which says so",
     async (half) => {
       const { code, stdout, stderr, writes } = await say(half, "filed");
       expect({ code, stderr, writes }).toEqual({
@@ -72,7 +72,7 @@ describe("a set-up with --config", () => {
     },
   );
 
-  test("is foretold by a dry run, a check and JSON, with what it deletes", async () => {
+  test("is predicted by a dry run, a check and JSON, with its deletions", async () => {
     write("less.toml", 'max_validity_components = "60d"\n');
     const lines = [
       "delete PKI role filed/pki/k8s/roles/ingress",
@@ -106,7 +106,7 @@ describe("a set-up with --config", () => {
     await say("write-roles", "--config=cluster.toml");
   });
 
-  test("refuses a flag that says other than the file, given or stored, before anything is changed", async () => {
+  test("refuses a flag that contradicts the given or stored file, before anything is changed", async () => {
     const cases = [
       [["--config=cluster.toml"], "cluster.toml"],
       [["filed"], "secret filed/secrets/cluster-file-mounts"],
@@ -123,7 +123,7 @@ describe("a set-up with --config", () => {
     }
   });
 
-  test("is ended by --narrow: what then stands is a cluster without one, compared whole", async () => {
+  test("is undone by --narrow: the cluster is then the same as one without a file", async () => {
     const look = await say("setup", "--narrow", "--check", "filed");
     expect({ code: look.code, stderr: look.stderr, writes: look.writes }).toEqual({
       code: 2,
@@ -139,7 +139,7 @@ describe("a set-up with --config", () => {
   });
 });
 
-describe("a file that can't be taken is told before the server is asked:", () => {
+describe("a file that can't be used is reported before the server is asked:", () => {
   test.each<readonly [string, string, readonly string[], number, string]>([
     ["that is missing", "", ["--config=nowhere.toml", "demo"], 78, "there is no file nowhere.toml"],
     ["a folder", "", ["--config=folder", "demo"], 65, "folder is not a plain file"],
@@ -185,7 +185,7 @@ describe("a file that can't be taken is told before the server is asked:", () =>
     }
   });
 
-  test("one that everybody may write", async () => {
+  test("one that is writable by everyone", async () => {
     write("open.toml", 'id = "demo"');
     chmodSync(join(folder.path, "open.toml"), 0o666);
     expect(await say("setup", "--config=open.toml")).toMatchObject({

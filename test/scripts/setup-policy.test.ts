@@ -20,12 +20,12 @@ describe("--print-policy", () => {
     expect(JSON.parse(json.stdout)).toEqual({ cluster: "demo", policy });
   });
 
-  test("stands before the command as well, and is no value of a flag", async () => {
+  test("may stand before the command, and is not read as a flag's value", async () => {
     const { code, stdout } = await runScript("vault-helper", ["--print-policy", "setup", "demo"]);
     expect([code, stdout]).toEqual([0, setupPolicy(cluster, ["mounts", "roles"])]);
   });
 
-  test("is of the cluster's own id, and refuses one that can't be", async () => {
+  test("names the cluster's id, and an invalid id is refused", async () => {
     const { stdout } = await runScript("setup-mounts", ["--print-policy", "other"]);
     expect(stdout).toContain('path "sys/mounts/other/pki/k8s" {');
     expect(stdout).not.toContain("demo");

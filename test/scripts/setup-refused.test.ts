@@ -24,7 +24,7 @@ describe("write-roles before setup-mounts", () => {
     expect(relay.passed).toEqual([{ method: "GET", path: "sys/mounts" }]);
   });
 
-  test("names the one mount that is missing, dry or not", async () => {
+  test("names the one missing mount, with and without --dry-run", async () => {
     for (const path of [...pki("part").slice(1)]) await admin.write(`sys/mounts/${path}`, { type: "pki" });
     await admin.write("sys/mounts/part/secrets", { type: "generic" });
     for (const flag of ["--dry-run", "--check", "--json"]) {
@@ -57,7 +57,7 @@ describe.each(["setup-mounts", "write-roles"])("%s", (script) => {
     expect(relay.passed).toEqual([]);
   });
 
-  test("wants an admin's token before it asks the server", async () => {
+  test("needs an admin's token before it asks the server", async () => {
     relay.reset();
     const { code, stderr } = await runScript(script, ["demo"], { env: { VAULT_ADDR: relay.address } });
     expect(code).toBe(77);
@@ -80,7 +80,7 @@ describe("write-roles --init-token-worker", () => {
     },
   );
 
-  test("that differs from the stored one ends with both places named, and neither id", async () => {
+  test("that differs from the stored one is refused with both places named, and neither id", async () => {
     await runScript("setup-mounts", ["flag"], { env });
     await runScript("write-roles", ["flag", "--init-token-worker=stored-secret"], { env });
     relay.reset();
@@ -107,7 +107,7 @@ describe("a set-up that is forbidden one write", () => {
     return { ...env, VAULT_TOKEN: String(Object(auth).client_token) };
   };
 
-  test("says so before it changes anything, and shows the plan all the same", async () => {
+  test("says so before it changes anything, and still shows the plan", async () => {
     const limited = await tokenOf(allBut);
     for (const [script, words] of [
       ["vault-helper", ["setup", "denied"]],
@@ -131,7 +131,7 @@ describe("a set-up that is forbidden one write", () => {
     expect([code, stdout]).toEqual([0, expect.stringContaining("create policy denied/worker\n")]);
   });
 
-  test("ends with a sentence and what to grant where the server does not say what it may, and what was done before stands", async () => {
+  test("ends with a message and what to grant if the server does not list its rights, and keeps the changes made before", async () => {
     await runScript("setup-mounts", ["denied"], { env });
     const limited = await tokenOf(`${allBut}path "sys/capabilities-self" { capabilities = ["deny"] }\n`);
 

@@ -9,7 +9,7 @@ const admin = api(server.address, server.rootToken);
 const env = { VAULT_ADDR: relay.address, VAULT_TOKEN: server.rootToken };
 const id = async (role: string) => String((await admin.find(`demo/secrets/init_token_${role}`)).init_token);
 
-/** The changes that a rotation is. */
+/** The changes of a rotation. */
 const lines = [
   "delete init token demo-worker",
   'update init token\'s id demo/secrets/init_token_worker: init_token "the one that ends" -> "a new one"',
@@ -21,7 +21,7 @@ describe("--rotate-init-token", () => {
     await runScript("vault-helper", ["setup", "demo"], { env });
   }, 60_000);
 
-  test("shows what it would do, and does it, without a word of either id", async () => {
+  test("shows what it would do, does it, and prints neither id", async () => {
     const args = ["--rotate-init-token", "worker", "demo"];
     const old = await id("worker");
     relay.reset();
@@ -45,7 +45,7 @@ describe("--rotate-init-token", () => {
     expect(said).not.toContain(await id("worker"));
   }, 20_000);
 
-  test("is repeated for more host roles, and taken by setup, too", async () => {
+  test("may be repeated for more host roles, and works with setup as well", async () => {
     const before = await Promise.all(["etcd", "master", "worker", "all"].map(id));
     const args = ["setup", "demo", "--rotate-init-token=etcd", "--rotate-init-token=all", "--json"];
     const { code, stdout } = await runScript("vault-helper", args, { env });

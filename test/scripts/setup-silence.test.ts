@@ -11,7 +11,7 @@ const { server, relay } = await relayedServer((...args) => fault?.(...args));
 const admin = api(server.address, server.rootToken);
 const env = { VAULT_ADDR: relay.address, VAULT_TOKEN: server.rootToken, VAULT_MAX_RETRIES: "1" };
 
-/** All that scripts of this file printed. */
+/** Everything that scripts in this file printed. */
 const printed: string[] = [];
 
 async function say(script: string, ...args: string[]): Promise<ScriptResult> {
@@ -20,7 +20,7 @@ async function say(script: string, ...args: string[]): Promise<ScriptResult> {
   return result;
 }
 
-/** The lines of a PEM that tell something: any of them printed would be too much. */
+/** The lines of a PEM text that hold secrets: none of them may be printed. */
 function lines(text: unknown): string[] {
   return String(text)
     .split("\n")
@@ -38,12 +38,12 @@ const chosen = randomUUID();
 const another = randomUUID();
 
 describe("setup-mounts and write-roles at log level 2", () => {
-  test("tell no secret, whatever they do and however it ends", async () => {
+  test("print no secret, in any run and with any outcome", async () => {
     const codes: number[] = [];
     const run = async (...words: [string, ...string[]]) => codes.push((await say(...words)).code);
     const secrets = [server.rootToken, chosen, another];
 
-    // Fresh, again, looked at; for people and for machines.
+    // A first run, a second run, a check; for people and for machines.
     for (const more of [[], ["--json"], ["--dry-run"], ["--check", "--json"]]) {
       await run("setup-mounts", "silent", ...more);
       await run("write-roles", "silent", `--init-token-worker=${chosen}`, ...more);
@@ -51,7 +51,7 @@ describe("setup-mounts and write-roles at log level 2", () => {
     expect(codes).toEqual(Array(8).fill(0));
     secrets.push(...(await secretsOf("silent")));
 
-    // A flag that disagrees; a token for something else; one for two roles.
+    // A flag that contradicts; a token for something else; one token for two roles.
     await run("write-roles", "silent", `--init-token-worker=${another}`);
     await admin.write("auth/token/create-orphan", { id: another, policies: ["another"] });
     await admin.remove("silent/secrets/init_token_etcd");
@@ -59,7 +59,7 @@ describe("setup-mounts and write-roles at log level 2", () => {
     await run("write-roles", "silent", `--init-token-etcd=${another}`, `--init-token-all=${another}`);
     expect(codes.splice(0)).toEqual([...Array(8).fill(0), 78, 78, 64]);
 
-    // Each write that carries a secret fails, in the ways that a server or a proxy has.
+    // Every write with a secret fails, in the ways of servers and proxies.
     for (const path of ["service-accounts", "encryption-config", "init_token_etcd"]) {
       await admin.remove(`silent/secrets/${path}`);
       for (const answer of failures) {
@@ -78,7 +78,7 @@ describe("setup-mounts and write-roles at log level 2", () => {
     secrets.push(...(await secretsOf("silent")));
 
     const all = printed.join("\n");
-    // They did speak.
+    // The scripts did print something.
     expect(all).toContain("POST silent/secrets/service-accounts");
     expect(all).toContain("create init token's id silent/secrets/init_token_etcd");
     expect(secrets.length).toBeGreaterThan(80);

@@ -13,11 +13,11 @@ const ignore = () => {};
 const create = async (change: Change) =>
   change.action === "create" ? await change.resource.create(admin) : undefined;
 
-test("a plan that another run has overtaken makes no second CA, and changes no secret", async () => {
+test("a plan overtaken by another run makes no second CA, and changes no secret", async () => {
   const cluster = defineCluster("late");
   const late = await planMounts(admin, cluster);
   await (await planMounts(admin, cluster)).apply(ignore);
-  // The mounts stand by now, and the late one stops at the first of them; its CAs are what matters here.
+  // The mounts exist by now, and the late run stops at the first of them. Only the CAs matter here.
   await Promise.all(
     late.changes.map((change) => (change.resource.kind === "CA" ? create(change) : undefined)),
   );
@@ -58,7 +58,7 @@ test.each(["sys", "auth", "identity"])(
   },
 );
 
-test("an answer for a machine that can't be written is no success", async () => {
+test("a run whose JSON output can't be written is no success", async () => {
   const env = { VAULT_ADDR: server.address, VAULT_TOKEN: server.rootToken };
   const command = `exec "${await scriptPath("setup-mounts")}" --json --dry-run full > /dev/full`;
   const child = Bun.spawn(["sh", "-c", command], { env, stdout: "ignore", stderr: "pipe" });

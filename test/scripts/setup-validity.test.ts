@@ -28,7 +28,7 @@ async function setUp(id: string, mountFlags: readonly string[], roleFlags: reado
   ]);
 }
 
-/** What a cluster of 10 years, 90 days and 7 days is. */
+/** The objects of a cluster with validities of 10 years, 90 days and 7 days. */
 async function wantedShortLived(id: string): Promise<ClusterObjects> {
   const wanted = wantedObjects(id, await storedTokens(admin, id));
   const ttls = { default_lease_ttl: 3650 * day, max_lease_ttl: 3650 * day };
@@ -78,12 +78,12 @@ describe("setup-mounts and write-roles with other validities", () => {
     expect(await caDays(`${id}/pki/k8s`)).toBeCloseTo(3650, 1);
   });
 
-  test("leave a cluster beside it alone, whose name the other's starts with", async () => {
+  test("leave a cluster alone whose name is the beginning of theirs", async () => {
     expect(before).toEqual(neighbour);
     expect(await readObjects(admin, "short", neighbour)).toEqual(before);
   });
 
-  test("change what stands to another validity, save the CA", async () => {
+  test("change everything to another validity, except for the CA", async () => {
     const shown = await runScript("write-roles", ["--dry-run", "--max-validity-components=7d", "short"], {
       env,
     });
@@ -110,7 +110,7 @@ describe("setup-mounts and write-roles with other validities", () => {
   });
 });
 
-describe("a validity that can't be", () => {
+describe("an impossible validity", () => {
   test.each([
     ["setup-mounts", "--max-validity-ca=", "--max-validity-ca needs a value"],
     ["setup-mounts", "--max-validity-ca=10", '"10" is not a duration'],
@@ -124,7 +124,7 @@ describe("a validity that can't be", () => {
     ["write-roles", "--max-validity-components=7 d", '"7 d" is not a duration'],
     ["write-roles", "--max-validity-ca=10y", "there is no flag --max-validity-ca"],
   ])("%s %s is refused before the server is asked", async (script, flag, sentence) => {
-    // Nobody listens there: asking would end with another code.
+    // No server listens there, so a request would end with another code.
     const { code, stdout, stderr } = await runScript(script, ["bad", flag], {
       env: { VAULT_ADDR: "http://127.0.0.1:1", VAULT_TOKEN: "x" },
     });

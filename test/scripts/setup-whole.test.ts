@@ -31,20 +31,20 @@ describe("setup, on a server without the cluster", () => {
     expect(await readObjects(admin, "golden", wanted)).toEqual(wanted);
   });
 
-  test("tells both halves as one", () => {
+  test("reports both halves as one", () => {
     expect(lines(made)).toHaveLength(43);
     expect(lines(made).at(0)).toStartWith("update auth tuning auth/token: max_lease_ttl ");
     expect(lines(made).at(-2)).toStartWith("create init token ");
     expect(lines(made).at(-1)).toBe("golden: 42 changes (41 created, 1 updated)");
   });
 
-  test("shows beforehand what it made, though no mount was there to look into", () => {
+  test("predicts what it makes, even with no mount to look into", () => {
     expect(dry).toMatchObject({ code: 0, stderr: "" });
     expect(lines(dry).slice(0, -1)).toEqual(lines(made).slice(0, -1));
     expect(lines(dry).at(-1)).toBe("golden: 42 changes (41 created, 1 updated) to make; nothing was changed");
   });
 
-  test("exits with 2 where it is to check, and tells a machine the same plan", () => {
+  test("exits with 2 with --check, and prints the same plan with --json", () => {
     expect(check).toMatchObject({ code: 2, stderr: "" });
     expect(lines(check)).toEqual(lines(dry));
     expect([json.code, json.stderr]).toEqual([0, ""]);
@@ -58,7 +58,7 @@ describe("setup, on a server without the cluster", () => {
     );
   });
 
-  test("finds nothing to do the second time, and renews the init tokens", async () => {
+  test("finds nothing to change the second time, and renews the init tokens", async () => {
     const again = await setup("golden", ...tokenFlags);
     expect(again).toMatchObject({ code: 0, stderr: "" });
     expect(lines(again)).toEqual([
@@ -68,22 +68,22 @@ describe("setup, on a server without the cluster", () => {
     expect((await setup("golden", "--check")).code).toBe(0);
   });
 
-  test("leaves nothing for either half to do", async () => {
+  test("leaves nothing to do for either half", async () => {
     for (const half of ["setup-mounts", "write-roles"]) {
       expect((await runScript(half, ["golden", "--check"], { env })).code).toBe(0);
     }
   });
 });
 
-describe("setup, where a part stands,", () => {
-  test("makes the other: mounts alone", async () => {
+describe("setup, if a part exists,", () => {
+  test("makes the other part: mounts only", async () => {
     await runScript("setup-mounts", ["half"], { env });
     const { code, stdout } = await setup("half", "--dry-run");
     expect([code, stdout]).toEqual([0, expect.stringMatching(/^create PKI role half\/pki\//)]);
     expect(stdout).not.toContain("mount");
   });
 
-  test("makes the other: one mount is missing, of what is in the others nothing is told", async () => {
+  test("makes the other part: one mount is missing, and the contents of the others are not shown", async () => {
     await setup("parts");
     await admin.remove("sys/mounts/parts/pki/k8s-api-proxy");
     const { code, stdout } = await setup("parts");
@@ -96,7 +96,7 @@ describe("setup, where a part stands,", () => {
     expect(stdout).toContain("\nparts: 3 changes (3 created, 0 updated)\n");
   }, 60_000);
 
-  test("changes nothing where one half can't be: another init token, another type of mount", async () => {
+  test("changes nothing if one half is impossible: another init token, another type of mount", async () => {
     await runScript("setup-mounts", ["stuck"], { env });
     await runScript("write-roles", ["stuck", "--init-token-etcd=stuck-etcd"], { env });
     await admin.remove("sys/mounts/stuck/pki/k8s");

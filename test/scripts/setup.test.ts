@@ -23,7 +23,7 @@ describe("setup-mounts and write-roles", () => {
     expect(await readObjects(admin, "golden", wanted)).toEqual(wanted);
   });
 
-  test("tell each change in a line, then their number", () => {
+  test("print each change in a line, then their number", () => {
     expect(mounts).toMatchObject({ code: 0, stderr: "" });
     expect(mounts.stdout.trimEnd().split("\n")).toEqual([
       "update auth tuning auth/token: max_lease_ttl 32d -> 5y",
@@ -48,7 +48,7 @@ describe("setup-mounts and write-roles", () => {
 
 describe("the CA of a mount", () => {
   test.each(["etcd-k8s", "etcd-overlay", "k8s", "k8s-api-proxy"])(
-    "%s is the one that the original makes",
+    "%s is the same as the original's",
     async (name) => {
       const mount = `golden/pki/${name}`;
       const issuers = await admin.list(`${mount}/issuers`);

@@ -16,7 +16,7 @@ beforeAll(async () => {
 });
 afterAll(() => server[Symbol.asyncDispose]());
 
-/** The table's cells, without the times; and the last line by itself. */
+/** The table's cells without times, and the last line. */
 async function status(...args: readonly string[]) {
   const { code, stdout, stderr } = await runScript("status", ["demo", ...args], { env });
   const lines = stdout.trimEnd().split("\n");
@@ -37,10 +37,10 @@ const issuer = (name: string, longest: string) =>
 const none = (role: string) => `ok | tokens of demo-${role} | none`;
 
 describe("status CLUSTER", () => {
-  test("that is well tells each thing in a line, what ends first at the top, and ends with 0", async () => {
+  test("of a healthy cluster shows each thing in a line, the first to expire at the top, and ends with 0", async () => {
     const { rows, ...told } = await status();
     expect(told).toEqual({ code: 0, stderr: "", summary: "demo: 15 ok" });
-    // Made within the same seconds, and the server tells whole ones.
+    // Made within the same second, and the server reports whole seconds.
     const tokens = [
       ...["all", "etcd", "master", "worker"].map((role) => `ok | init token ${role}`),
       "ok | tokens of demo-worker | 2; the first to expire",
@@ -60,7 +60,7 @@ describe("status CLUSTER", () => {
     ]);
   });
 
-  test("tells a machine the same, with null for what is not there", async () => {
+  test("prints the same with --json, with null for what does not exist", async () => {
     const { code, stdout } = await runScript("status", ["demo", "--json"], { env });
     const answer = JSON.parse(stdout);
     expect(code).toBe(0);
@@ -92,7 +92,7 @@ describe("status CLUSTER", () => {
     expect(answer.mounts[0].issuers[0].notAfter).toMatch(/^20\d\d-.*Z$/);
   });
 
-  test("compares it with a file that is given, which tells its id, too", async () => {
+  test("compares the cluster with a given file, which also names it", async () => {
     using folder = temporaryFolder();
     const file = join(folder.path, "cluster.toml");
     writeFileSync(file, 'id = "demo"\nmax_validity_components = "7d"\n', { mode: 0o600 });
@@ -103,7 +103,7 @@ describe("status CLUSTER", () => {
     expect(stdout).toEndWith(`demo: 1 due, 14 ok; to fix it: write-roles --config ${file} demo\n`);
   });
 
-  test("that was set up with flags is as they said where they are given, and is not without them", async () => {
+  test("of a cluster that was set up with flags finds nothing to change with the same flags, and does without", async () => {
     const flags = [
       "--max-validity-ca",
       "10y",
@@ -137,7 +137,7 @@ describe("status CLUSTER", () => {
   }, 60_000);
 
   test.each(["--max-validity-ca", "--max-validity-admin", "--max-validity-components"])(
-    "%s is not about a host",
+    "%s is not for a host",
     async (flag) => {
       const { code, stdout, stderr } = await runScript("status", ["--offline", `${flag}=1y`]);
       expect({ code, stdout, told: stderr.split("\n")[0] }).toEqual({
@@ -148,7 +148,7 @@ describe("status CLUSTER", () => {
     },
   );
 
-  test("with something due says so first, what mends it last, and ends with 2", async () => {
+  test("with something due shows it first, its fix last, and ends with 2", async () => {
     const admin = api(server.address, server.rootToken);
     await admin.write("demo/pki/k8s/root/rotate/internal", {
       common_name: "next",
@@ -169,7 +169,7 @@ describe("status CLUSTER", () => {
     expect(rows).toContain("ok | issuer demo/pki/k8s | no role signs with it");
   });
 
-  test("with something wrong ends with 1, whatever is due beside it", async () => {
+  test("with something wrong ends with 1, even if something else is due", async () => {
     const admin = api(server.address, server.rootToken);
     await admin.write("auth/token/revoke", { token: await server.initToken("all") });
     const { code, rows, summary } = await status();

@@ -11,7 +11,7 @@ import { treeOf } from "../support/tree.ts";
 const cluster = await startCluster();
 afterAll(() => cluster[Symbol.asyncDispose]());
 
-/** A host of which the variables are in its file alone. */
+/** A host with variables only in its file. */
 async function configuredHost(...more: readonly string[]) {
   const host = await startManifestHost(cluster);
   const file = join(host.config, "config");
@@ -36,7 +36,7 @@ async function configuredHost(...more: readonly string[]) {
 const serverOf = (stdout: string) => JSON.parse(stdout).server;
 
 describe("status by hand", () => {
-  test("asks the server that the units ask, and changes nothing", async () => {
+  test("asks the same server as the units, and changes nothing", async () => {
     await using host = await configuredHost();
     const before = treeOf(host.path);
     const { code, stdout, stderr } = await host.status();
@@ -48,7 +48,7 @@ describe("status by hand", () => {
     expect(debug.stderr).toContain(`status: ${host.file} gives VAULT_ADDR, VAULT_INIT_ROLE\n`);
   });
 
-  test("goes by its own environment first", async () => {
+  test("prefers its own environment", async () => {
     await using host = await configuredHost();
     host.put("BAO_ADDR=http://127.0.0.1:1");
     const { code, stdout } = await host.status(["--json"], { VAULT_ADDR: host.relay.address });
@@ -56,7 +56,7 @@ describe("status by hand", () => {
     expect(serverOf((await host.status(["--json"])).stdout).address).toBe("http://127.0.0.1:1");
   });
 
-  test("goes by way of the units' proxy", async () => {
+  test("uses the units' proxy", async () => {
     await using host = await configuredHost();
     await using proxy = startScripted(() => Response.json({ errors: ["by the proxy"] }, { status: 403 }));
     host.put("VAULT_ADDR=http://vault.test:8200", `HTTP_PROXY=${proxy.address}`);
@@ -64,7 +64,7 @@ describe("status by hand", () => {
     expect(proxy.seen.map(({ headers }) => headers.get("host"))).toContain("vault.test:8200");
   });
 
-  test("says that whoever answers is trusted, where the file wants that", async () => {
+  test("warns that any server is trusted if the file says so", async () => {
     await using host = await configuredHost();
     host.put("VAULT_ADDR=https://127.0.0.1:1", "VAULT_SKIP_VERIFY=true", "NODE_TLS_REJECT_UNAUTHORIZED=0");
     expect((await host.status()).stderr).toContain(
@@ -74,7 +74,7 @@ describe("status by hand", () => {
     expect((await host.status()).stderr).toBe("");
   });
 
-  test("tells commands that mend what is wrong, which work as they stand there", async () => {
+  test("suggests commands that fix what is wrong, and they work when pasted", async () => {
     await using host = await configuredHost();
     rmSync(join(host.config, "token"));
     host.put("VAULT_INIT_ROLE=demo-worker", `VAULT_ADDR='${host.relay.address}'`);
@@ -96,7 +96,7 @@ describe("status by hand", () => {
     expect((await host.status()).code).toBe(0);
   });
 
-  test("names the call that runs the hooks that are left", async () => {
+  test("names the command that runs pending hooks", async () => {
     await using host = await configuredHost();
     host.write("etcd", `san_hosts = ["hooked"]\n${host.onChange("true")}`);
     await host.issue("--hooks", "later");
@@ -106,14 +106,14 @@ describe("status by hand", () => {
   });
 });
 
-describe("status does not go by a file", () => {
+describe("status does not use a file", () => {
   const refused: ReadonlyArray<
     readonly [name: string, spoil: (host: ManifestHost & { file: string }) => void, reason: string]
   > = [
     ["that others may write", ({ file }) => chmodSync(file, 0o666), "can be written by others"],
-    ["that is no text", ({ file }) => writeFileSync(file, "VAULT_ADDR=\0"), "is not UTF-8"],
+    ["that is not a text", ({ file }) => writeFileSync(file, "VAULT_ADDR=\0"), "is not UTF-8"],
   ];
-  test.each(refused)("%s, and says so as what is wrong", async (_, spoil, reason) => {
+  test.each(refused)("%s, and reports it as wrong", async (_, spoil, reason) => {
     await using host = await configuredHost();
     spoil(host);
     const { code, stdout } = await host.status(["--json"], { VAULT_ADDR: host.relay.address });
@@ -126,7 +126,7 @@ describe("status does not go by a file", () => {
     expect(host.relay.passed.length).toBeGreaterThan(0);
   });
 
-  test("that this user may not read, and says that it is run as root", async () => {
+  test("that this user may not read, and says to run it as root", async () => {
     await using host = await configuredHost();
     chmodSync(host.path, 0o755);
     chmodSync(host.config, 0o755);
@@ -141,7 +141,7 @@ describe("status does not go by a file", () => {
     ]);
   });
 
-  test("in a folder of manifests' own, or for a cluster", async () => {
+  test("in a folder of manifests, or for a cluster", async () => {
     await using host = await configuredHost();
     writeFileSync(join(host.certs, "config"), "VAULT_ADDR=http://127.0.0.1:1\n");
     expect((await host.status()).code).toBe(0);

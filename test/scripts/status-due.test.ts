@@ -11,7 +11,7 @@ import { ask, findings, issueAll, mend, startHostWithOne } from "./status-host.t
 const cluster = await startCluster();
 afterAll(() => cluster[Symbol.asyncDispose]());
 
-/** Any role's certificate may be had with it. */
+/** A token that may get certificates of every role. */
 const admin = { VAULT_TOKEN: cluster.rootToken };
 const issue = (host: ManifestHost, ...args: string[]) => issueAll(cluster, host, ...args);
 const hostWithOne = (fields?: string, fault?: Fault) => startHostWithOne(cluster, fields, fault);
@@ -19,8 +19,8 @@ const hostWithOne = (fields?: string, fault?: Fault) => startHostWithOne(cluster
 describe("status ends with 2 for", () => {
   const short = async (ttl = "25s") => (await makeMount(cluster, ttl)).sign;
 
-  test("a certificate that is past its time", async () => {
-    // It begins half a minute before it is signed, so more than half of its life is over at once.
+  test("a certificate that is due", async () => {
+    // It begins half a minute before it is signed, so more than half of its lifetime is over at once.
     await using host = await hostWithOne(`sign_path = "${await short()}"`);
     const { code, told, all } = await findings(host);
     expect({ code, told }).toEqual({
@@ -36,7 +36,7 @@ describe("status ends with 2 for", () => {
     );
   });
 
-  test("one of a direct call, and names the call", async () => {
+  test("a certificate of a direct call, and names the call", async () => {
     await using host = await startManifestHost(cluster);
     const sign = await short("14s");
     const call = ["-s", "a.example,b.example", "-i", "127.0.0.1", sign, "it's", join(host.path, "ssl/it")];
@@ -49,7 +49,7 @@ describe("status ends with 2 for", () => {
     });
   });
 
-  test("another CA on the server, which is looked at again after a week", async () => {
+  test("a new CA on the server, which is checked again after a week", async () => {
     const { sign, replaceCa, reissueCa } = await makeMount(cluster);
     await using host = await hostWithOne(`sign_path = "${sign}"`);
     await reissueCa();
@@ -74,7 +74,7 @@ describe("status ends with 2 for", () => {
     host.write("etcd", `sign_path = "${sign}"\nwindow = "${window}"`);
     expect((await findings(host)).all.certificates[0].mend).toBe(null);
     host.write("etcd", `sign_path = "${sign}"`);
-    // One command does all: what is due, the hooks that are left, and the CA.
+    // One command does everything: due certificates, pending hooks, and the CA.
     host.write("other", `san_hosts = ["one"]\n${host.onChange("true")}`);
     await issue(host, "--hooks", "later");
     host.write("other", `san_hosts = ["another"]\n${host.onChange("true")}`);
@@ -84,7 +84,7 @@ describe("status ends with 2 for", () => {
     expect(await findings(host)).toMatchObject({ code: 0, told: [] });
   });
 
-  test("another CA on the server, and with 0 for a role that names another issuer itself", async () => {
+  test("a new CA on the server, and with 0 for a role that names another issuer itself", async () => {
     const { mount, sign, addIssuer, pin, replaceCa } = await makeMount(cluster);
     await pin(await addIssuer());
     await using host = await hostWithOne(`sign_path = "${sign}"`);
@@ -99,7 +99,7 @@ describe("status ends with 2 for", () => {
     expect(await findings(host)).toMatchObject(isSame);
   });
 
-  test("another CA on the server of a direct call, which the call that is named takes", async () => {
+  test("a new CA on the server for a direct call, which the suggested call fetches", async () => {
     const { sign, reissueCa } = await makeMount(cluster);
     await using host = await startManifestHost(cluster);
     const direct = join(host.path, "ssl/it");
@@ -138,7 +138,7 @@ describe("status ends with 2 for", () => {
     expect((await findings(host)).code).toBe(1);
   });
 
-  test("a token that the server does not know, where an init token waits", async () => {
+  test("a token that the server does not know, if an init token waits", async () => {
     await using host = await hostWithOne();
     host.put("token", "hvs.nobody-knows-it");
     host.put("init-token", await cluster.initToken("worker"));
@@ -151,7 +151,7 @@ describe("status ends with 2 for", () => {
     });
   });
 
-  test("a token near its end", async () => {
+  test("a token near its expiry", async () => {
     await using host = await hostWithOne();
     const made = Object(
       await cluster.write("auth/token/create-orphan", { ttl: "1h", policies: ["default"] }),
@@ -178,7 +178,7 @@ describe("status ends with 2 for", () => {
     expect((await findings(host)).code).toBe(0);
   });
 
-  test("a hook that is still to run", async () => {
+  test("a pending hook", async () => {
     await using host = await startManifestHost(cluster);
     host.write("etcd", host.onChange("exit 1"));
     await issue(host, "--hooks", "later");
@@ -194,7 +194,7 @@ describe("status ends with 2 for", () => {
     );
   });
 
-  test("what is asked for and is not so", async () => {
+  test("a certificate that is not as requested", async () => {
     await using host = await hostWithOne();
     host.write("etcd", 'key_type = "rsa"\nsan_hosts = ["new.example"]');
     const { code, told } = await findings(host);

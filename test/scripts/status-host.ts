@@ -1,7 +1,7 @@
 import { type ManifestHost, startManifestHost } from "../manifest/certs.ts";
 import type { ClusterServer } from "../support/cluster-server.ts";
 
-/** Has all that the host's manifests ask for issued, with a token that may use every role. */
+/** Issues all certificates of the host's manifests, with a token that may use every role. */
 export async function issueAll(cluster: ClusterServer, host: ManifestHost, ...args: string[]): Promise<void> {
   const issued = await host.run("issue-cert", ["--config-dir", host.certs, ...args], {
     VAULT_TOKEN: cluster.rootToken,
@@ -12,7 +12,7 @@ export async function issueAll(cluster: ClusterServer, host: ManifestHost, ...ar
 export const ask = (host: ManifestHost, ...args: string[]) =>
   host.run("status", ["--config-dir", host.certs, ...args]);
 
-/** What it says, in a few words a thing: `wrong certificate etcd: it has expired`. */
+/** The findings in short, such as `wrong certificate etcd: it has expired`. */
 export async function findings(host: ManifestHost, ...args: string[]) {
   const { code, stdout } = await ask(host, "--json", ...args);
   const all = JSON.parse(stdout);
@@ -28,7 +28,7 @@ export async function findings(host: ManifestHost, ...args: string[]) {
   return { code, told, all };
 }
 
-/** What has issued what is due: with this host's own configuration directory, which is not the usual one. */
+/** The command that issues what is due, with this host's configuration folder, which is not the default one. */
 export const mend = (host: ManifestHost) =>
   `issue-cert --config-path ${host.config} --config-dir ${host.certs}`;
 

@@ -7,7 +7,7 @@ import { readAsPrometheus } from "../metrics/prometheus.ts";
 import { type ClusterServer, startCluster } from "../support/cluster-server.ts";
 import { modeOf } from "../support/tree.ts";
 
-// What machines read: fields and metrics that they may rely on.
+// What machines read: JSON fields and metrics that they may rely on.
 
 let cluster: ClusterServer;
 let host: ManifestHost;
@@ -34,7 +34,7 @@ const number = expect.any(Number);
 const finding = (state: string, ...reasons: string[]) => ({ state, reasons, mend: null });
 
 describe("status --json", () => {
-  test("has these fields, and none that goes or changes later", async () => {
+  test("has these fields, which stay and keep their meaning", async () => {
     const all = JSON.parse((await status("--json")).stdout);
     const issued = {
       ...finding("ok"),
@@ -122,7 +122,7 @@ describe("status --json", () => {
 });
 
 describe("status --prometheus", () => {
-  test("writes metrics that Prometheus has nothing against, with what --json says", async () => {
+  test("writes metrics that Prometheus accepts, with the same values as --json", async () => {
     const path = join(host.path, "host.prom");
     const { code, stdout, stderr } = await status("--json", "--prometheus", path);
     expect([code, stderr, modeOf(path)]).toEqual([1, "", "644"]);
@@ -167,7 +167,7 @@ describe("status --prometheus", () => {
     ]);
   }, 300_000);
 
-  test("says nothing of a server that was not asked", async () => {
+  test("has no metric of a server that was not asked", async () => {
     const path = join(host.path, "offline.prom");
     await status("--offline", "--prometheus", path);
     const text = readFileSync(path, "utf8");
@@ -175,7 +175,7 @@ describe("status --prometheus", () => {
     expect(text).toContain('vault_helper_token_status{state="unknown"} 1\n');
   });
 
-  test("ends with 73 where the file can't be written, and with nothing told", async () => {
+  test("ends with 73 if the file can't be written, and prints nothing", async () => {
     const path = join(host.path, "none/host.prom");
     const { code, stdout, stderr } = await status("--prometheus", path);
     expect({ code, stdout, stderr }).toEqual({

@@ -7,7 +7,7 @@ import { type DemoServer, startDemoServer } from "../machine/server.ts";
 import { temporaryFolder } from "../support/folder.ts";
 import { runScript, type ScriptResult } from "../support/script.ts";
 
-// Servers that can't be asked, and users who may not look: what can be told is, all the same.
+// Servers that can't be asked, and users without rights: everything else is still reported.
 
 let demo: DemoServer;
 const folder = temporaryFolder();
@@ -38,23 +38,23 @@ afterAll(async () => {
 
 const status = (...more: string[]) => runScript("status", [...args, ...more], { env: env() });
 
-/** What it says of these, state and reasons. */
+/** The state and reasons of these findings. */
 function told({ stdout }: ScriptResult, ...names: string[]) {
   const all = JSON.parse(stdout);
   return names.map((name) => [name, all[name].state, ...all[name].reasons]);
 }
 
-/** The certificate's files tell enough by themselves. */
+/** The finding of the certificate, which needs only its files. */
 const fresh = [
   expect.objectContaining({ state: "ok", reasons: [], keyMatches: true, caOnServer: "unknown" }),
 ];
 
 describe("status", () => {
-  test("ends with 0 while all is well", async () => {
+  test("ends with 0 if all is well", async () => {
     expect(await status()).toMatchObject({ code: 0, stderr: "" });
   });
 
-  test("ends with 1 where the server is sealed, says so once, and tells the rest", async () => {
+  test("ends with 1 if the server is sealed, says so once, and shows the rest", async () => {
     await demo.server.seal();
     try {
       const run = await status("--json");
@@ -76,7 +76,7 @@ describe("status", () => {
     }
   });
 
-  test("ends with 1 where the server is away, and with 0 when it is back", async () => {
+  test("ends with 1 while the server is away, and with 0 when it is back", async () => {
     await demo.server.stop();
     try {
       const run = await status("--json");
@@ -94,7 +94,7 @@ describe("status", () => {
     expect((await status()).code).toBe(0);
   }, 60_000);
 
-  test("says as one thing what another user may not read, and tells the rest", async () => {
+  test("reports everything that another user may not read in one line, and shows the rest", async () => {
     chmodSync(folder.path, 0o755);
     chmodSync(at("ssl"), 0o755);
     const run = await runAsStranger("status", [...args, "--json"], env());

@@ -7,7 +7,7 @@ import { runScript } from "../support/script.ts";
 
 const hour = 3600;
 const day = 24 * hour;
-/** How long ago each host renewed its token, by its name; a server's clock can't be turned back. */
+/** Pretends for each host, by name, how long ago it renewed its token: a server's clock can't be turned back. */
 const renewedAgo = new Map<string, number>();
 let server: ClusterServer;
 let relay: Relay;
@@ -21,7 +21,7 @@ beforeAll(async () => {
     const host = typeof data.meta === "object" && data.meta !== null ? String(fields(data.meta).host) : "";
     const ago = renewedAgo.get(host);
     const then = Math.floor(Date.now() / 1000) - (ago ?? 0);
-    // One that was never renewed has its making alone.
+    // A token that was never renewed has only its creation time.
     const times = host === "new" ? { creation_time: then } : { last_renewal_time: then };
     return Response.json({ ...answer, data: ago === undefined ? data : { ...data, ...times } });
   });
@@ -42,8 +42,8 @@ async function status(...args: string[]) {
   return await runScript("vault-helper", ["status", ...args, "demo"], { env });
 }
 
-describe("status CLUSTER tells of hosts that don't renew their tokens", () => {
-  test("none where each has within three days, whatever it is called", async () => {
+describe("status CLUSTER reports hosts that don't renew their tokens:", () => {
+  test("none if each has within three days, with any name", async () => {
     for (const [host, ago] of [
       ["today", hour],
       ["new", 2 * day],
@@ -57,8 +57,8 @@ describe("status CLUSTER tells of hosts that don't renew their tokens", () => {
     expect(silentHosts).toEqual({ count: 0, unnamed: 0, latest: [] });
   });
 
-  test("counts them, names those of late with when it was, and leaves the exit code as it is", async () => {
-    // The server tells whole seconds.
+  test("counts them, names the latest with their time, and keeps the exit code", async () => {
+    // The server reports whole seconds.
     await makeHost("node-b", 4 * day + 60);
     await makeHost("node-a", 10 * day + 60, "etcd");
     await makeHost(undefined, 30 * day);
@@ -87,7 +87,7 @@ describe("status CLUSTER tells of hosts that don't renew their tokens", () => {
     expect(ago / 1000).toBeWithin(4 * day, 4 * day + 120);
   });
 
-  test("names the twenty latest, and none so that a terminal acts on it", async () => {
+  test("names the twenty latest, without control characters", async () => {
     for (let i = 0; i < 25; i++) await makeHost(`many-${i}`, 5 * day + i * hour);
     await makeHost("\u001b[2Jevil\u202e\nok  all is well", 3 * day + hour);
     await makeHost("x".repeat(500), 3 * day + 2 * hour);
@@ -109,11 +109,11 @@ describe("status CLUSTER tells of hosts that don't renew their tokens", () => {
     expect(JSON.parse(json).silentHosts.latest[0].host).toBe("\u001b[2Jevil\u202e\nok  all is well");
   });
 
-  test("looks at a few tokens at one time, each once", async () => {
+  test("looks up a few tokens at a time, each once", async () => {
     relay.reset();
     await status();
     const looked = relay.passed.filter(({ path }) => path === "auth/token/lookup-accessor");
-    // Those of hosts, four init tokens, and the root token.
+    // The host tokens, four init tokens, and the root token.
     expect(looked).toHaveLength(35 + 4 + 1);
   });
 });

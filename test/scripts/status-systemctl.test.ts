@@ -4,12 +4,12 @@ import { join } from "node:path";
 import { temporaryFolder } from "../support/folder.ts";
 import { runCommand, scriptPath } from "../support/script.ts";
 
-test("status tells the rest where systemctl hangs and heeds no signal", async () => {
+test("status shows the rest if systemctl hangs and ignores signals", async () => {
   using folder = temporaryFolder();
   const systemctl = join(folder.path, "systemctl");
   writeFileSync(systemctl, "#!/bin/sh\ntrap '' TERM\nsleep 30\nsleep 30\n");
   chmodSync(systemctl, 0o755);
-  // A host of its own, as far as systemd goes: found before the real one, and seen by nobody else.
+  // In its own mount namespace, a stand-in for systemctl is found before the real one.
   const host = `
     mount -t tmpfs none /run && mkdir -p /run/systemd/system &&
     mount -t tmpfs none /usr/sbin && install -m 0755 ${systemctl} /usr/sbin/ &&

@@ -30,7 +30,7 @@ describe("status ends with 1 for", () => {
 
   test.each([
     ["the key of another", "-key.pem", foreignKey, "the key belongs to another certificate"],
-    ["a key that is none", "-key.pem", "nothing", "the key holds no private key in PEM"],
+    ["a broken key", "-key.pem", "nothing", "the key holds no private key in PEM"],
     ["a broken certificate", ".pem", "nothing", "the certificate file holds no certificate in PEM"],
     ["the CA of another", "-ca.pem", createCa().pem, "the CA file's CA did not sign it"],
   ])("%s", async (_, suffix, content, reason) => {
@@ -40,7 +40,7 @@ describe("status ends with 1 for", () => {
     expect({ code, told }).toEqual({ code: 1, told: [`wrong certificate etcd: ${reason}`] });
   });
 
-  test("a token that is good for a number of requests, of which each look takes one", async () => {
+  test("a token with a limited number of requests, of which each status uses one", async () => {
     await using host = await hostWithOne();
     const made = Object(
       await cluster.write("auth/token/create", { num_uses: 3, ttl: "1h", policies: ["default"] }),
@@ -79,7 +79,7 @@ describe("status ends with 1 for", () => {
     expect({ code, told }).toEqual({ code: 1, told: [`wrong token: ${reason}`] });
   });
 
-  test("a clock that is not the server's, and judges by the server's", async () => {
+  test("a clock that differs from the server's, and judges by the server's", async () => {
     let aheadMs = 86_400_000;
     await using host = await hostWithOne(
       "",
@@ -101,7 +101,7 @@ describe("status ends with 1 for", () => {
     expect((await findings(host)).code).toBe(0);
   });
 
-  test("manifests that can't be used, and tells of the others", async () => {
+  test("manifests that can't be used, and shows the others", async () => {
     await using host = await hostWithOne();
     writeFileSync(join(host.certs, "broken.toml"), "sign_path = 1\n");
     const { code, told, all } = await findings(host);
@@ -112,7 +112,7 @@ describe("status ends with 1 for", () => {
     expect(all.certificates.length).toBe(1);
   });
 
-  test("a folder of manifests that is not there, is empty, or is anybody's", async () => {
+  test("a folder of manifests that is missing, empty, or open to everyone", async () => {
     await using host = await startManifestHost(cluster);
     expect((await findings(host)).told).toEqual([expect.stringContaining("holds no manifest (*.toml)")]);
     chmodSync(host.certs, 0o777);
@@ -122,7 +122,7 @@ describe("status ends with 1 for", () => {
     expect({ code, told }).toEqual({ code: 1, told: [expect.stringContaining("no such file or folder")] });
   });
 
-  test("settings of the server that can't be right, and tells the rest", async () => {
+  test("impossible settings for the server, and shows the rest", async () => {
     await using host = await hostWithOne();
     const { code, stdout } = await host.run("status", ["--config-dir", host.certs, "--json"], {
       VAULT_ADDR: "ftp://here",
@@ -138,7 +138,7 @@ describe("status ends with 1 for", () => {
     });
   });
 
-  test("a place that is another's", async () => {
+  test("a destination that belongs to another user", async () => {
     await using host = await startManifestHost(cluster);
     host.write("etcd");
     mkdirSync(join(host.path, "ssl/.etcd.set"), { recursive: true });

@@ -14,13 +14,13 @@ import { ask, findings, issueAll, startHostWithOne } from "./status-host.ts";
 const cluster = await startCluster();
 afterAll(() => cluster[Symbol.asyncDispose]());
 
-/** Any role's certificate may be had with it. */
+/** A token that may get certificates of every role. */
 const admin = { VAULT_TOKEN: cluster.rootToken };
 const issue = (host: ManifestHost, ...args: string[]) => issueAll(cluster, host, ...args);
 const hostWithOne = (fields?: string, fault?: Fault) => startHostWithOne(cluster, fields, fault);
 
-describe("status of a host that is well", () => {
-  test("tells each thing in a line, ends with 0, and changes nothing", async () => {
+describe("status of a healthy host", () => {
+  test("shows each thing in a line, ends with 0, and changes nothing", async () => {
     await using host = await startManifestHost(cluster);
     host.write("etcd", 'san_hosts = ["localhost"]\nip_sans = ["127.0.0.1", "fd00::1"]');
     await issue(host);
@@ -50,7 +50,7 @@ describe("status of a host that is well", () => {
     ]);
   });
 
-  test("prints nothing at log level 0, and asks nobody with --offline", async () => {
+  test("prints nothing at log level 0, and asks no server with --offline", async () => {
     await using host = await hostWithOne();
     expect(await ask(host, "-l", "0")).toEqual({ code: 0, stdout: "", stderr: "" });
     host.relay.reset();
@@ -62,7 +62,7 @@ describe("status of a host that is well", () => {
     expect(host.relay.passed).toEqual([]);
   });
 
-  test("asks once for the token, once for each mount, all over one connection", async () => {
+  test("asks once about the token, once for each mount, all over one connection", async () => {
     await using host = await startManifestHost(cluster);
     await using proxy = await startCountingProxy(cluster.address);
     const { sign } = await makeMount(cluster);
@@ -78,14 +78,14 @@ describe("status of a host that is well", () => {
     expect(proxy.takeConnections()).toBe(1);
   }, 60_000);
 
-  test("without any certificate says how one of a direct call is named", async () => {
+  test("without any certificate says how to name one of a direct call", async () => {
     await using host = await startManifestHost(cluster);
     const { code, stdout } = await host.run("status");
     expect(code).toBe(0);
     expect(stdout).toContain("3 ok; no certificate found: name those of direct calls with --destination");
   });
 
-  test("that has nothing of ours says that it is not set up, until something is there", async () => {
+  test("without any of our files says that the host is not set up, until one is there", async () => {
     await using host = await startManifestHost(cluster);
     const nothing = (name: string) => join(host.path, name);
     const flags = ["--config-path", nothing("vault"), "--config-dir"];
@@ -118,7 +118,7 @@ describe("status of a host that is well", () => {
     }
   });
 
-  test("tells of the certificates of direct calls, too, once each", async () => {
+  test("includes the certificates of direct calls, once each", async () => {
     await using host = await hostWithOne();
     const direct = join(host.path, "direct/proxy");
     const call = ["demo/pki/k8s/sign/kube-proxy", "system:kube-proxy", direct];
@@ -140,7 +140,7 @@ describe("status of a host that is well", () => {
   });
 });
 
-test("status ends with 0 for a certificate that waits for its window, and tells when that is", async () => {
+test("status ends with 0 for a certificate that waits for its window, and shows when that opens", async () => {
   const { window, opens } = closedWindow();
   await using host = await hostWithOne();
   host.write("etcd", `san_hosts = ["new.example"]\nwindow = "${window}"`);
@@ -154,7 +154,7 @@ test("status ends with 0 for a certificate that waits for its window, and tells 
   expect((await host.issue("--check")).code).toBe(0);
 });
 
-test("status ends with 0 for a certificate that is renewed at each run, and says so", async () => {
+test("status ends with 0 for a certificate that every run renews, and says so", async () => {
   await using host = await hostWithOne('renew = "always"');
   expect(await findings(host)).toMatchObject({
     code: 0,
@@ -162,7 +162,7 @@ test("status ends with 0 for a certificate that is renewed at each run, and says
   });
 });
 
-describe("status refuses before it asks anybody", () => {
+describe("status refuses before it asks the server", () => {
   test.each([
     [["--destination", "."], "can't be a certificate's destination"],
     [["--prometheus", "/tmp/metrics"], "does not end in .prom"],

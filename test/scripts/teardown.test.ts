@@ -45,7 +45,7 @@ const rest = [
 ];
 const reading = ["auth/token/lookup-accessor", "sys/capabilities-self"];
 
-/** Runs it; gives what it printed, and what it changed in the server. */
+/** Runs it. @returns its output, and how many writes it sent */
 async function run(...args: readonly string[]) {
   relay.reset();
   const { code, stdout, stderr } = await runScript("teardown", args, { env });
@@ -54,7 +54,7 @@ async function run(...args: readonly string[]) {
 }
 
 describe("teardown", () => {
-  test("--dry-run shows what would go and what goes with it, and removes nothing", async () => {
+  test("--dry-run shows what would be removed with its contents, and removes nothing", async () => {
     expect(await run("--dry-run", "demo")).toMatchObject({
       code: 0,
       lines: [...plan, `leave ${hosts}`, leftHosts, ...rest],
@@ -63,10 +63,10 @@ describe("teardown", () => {
     });
   });
 
-  test("is vault-helper's command, too, and so is the status of what it would take", async () => {
+  test("is a command of vault-helper, and so is the status of what it would remove", async () => {
     const plan = await runScript("teardown", ["--dry-run", "demo"], { env });
     expect(await runScript("vault-helper", ["teardown", "--dry-run", "demo"], { env })).toEqual(plan);
-    // State and thing: the life that is left differs from one second to the next.
+    // Only state and thing: the time left changes every second.
     const things = async (executable: string, ...words: readonly string[]) => {
       const { code, stdout } = await runScript(executable, words, { env });
       const lines = stdout.trimEnd().split("\n").slice(0, -1);
@@ -77,7 +77,7 @@ describe("teardown", () => {
     expect(await things("vault-helper", "status", "demo")).toEqual(stands);
   });
 
-  test("without the id once more shows the same, removes nothing and says what is missing", async () => {
+  test("without the second id shows the same, removes nothing and says what is missing", async () => {
     const { stdout } = await run("--dry-run", "demo");
     expect(await run("demo")).toMatchObject({
       code: 64,
@@ -104,7 +104,7 @@ describe("teardown", () => {
     expect(relay.passed).toEqual([]);
   });
 
-  test("--json tells a machine the same, with the code beside it", async () => {
+  test("--json prints the same, with the exit code", async () => {
     const { code, stdout, stderr, writes } = await run("--json", "demo");
     expect({ code, writes }).toEqual({ code: 64, writes: 0 });
     expect(stderr).toStartWith("teardown: nothing was removed");
@@ -125,7 +125,7 @@ describe("teardown", () => {
     });
   });
 
-  test("shows what others wrote in the server, and lets none of it write on the terminal", async () => {
+  test("shows texts from others without control characters", async () => {
     const admin = api(server.address, server.rootToken);
     const place = "demo/secrets/init_token_worker";
     const stored = await admin.find(place);
@@ -148,7 +148,7 @@ describe("teardown", () => {
     expect(stderr).toEndWith(": HTTP 400, no\ufffd[2J\n");
   });
 
-  test("that is refused on the way says how far it came", async () => {
+  test("that is refused halfway says how far it got", async () => {
     const failing = startRelay(server.address, ({ method, path }) =>
       method === "DELETE" && path === "sys/policies/acl/demo/all-creator"
         ? Response.json({ errors: ["no"] }, { status: 400 })
@@ -172,8 +172,8 @@ describe("teardown", () => {
     });
   });
 
-  test("that is told to stop while the server removes a mount waits for that, says so, and stops then", async () => {
-    // Policies are all that this one has to remove before.
+  test("that gets a signal while the server removes a mount waits for that, says so, and then stops", async () => {
+    // Before the mount, it has only policies to remove.
     const path = "demo/pki/k8s-api-proxy";
     let stop = () => {};
     const slow = startRelay(server.address, async ({ method, path: asked }) => {
@@ -202,11 +202,11 @@ describe("teardown", () => {
     ]);
   });
 
-  test("--yes --revoke-hosts goes on, tells each, and ends hosts' tokens", async () => {
+  test("--yes --revoke-hosts goes on, prints each removal, and revokes host tokens", async () => {
     const { code, lines, stderr } = await run("--yes", "demo", "--revoke-hosts", "demo");
     expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
     const left = plan.slice(17);
-    // Without what was removed before, the columns are narrower.
+    // Without the objects that are gone, the columns are narrower.
     expect(lines.map((line) => line.replace(/ {2,}/g, "  "))).toEqual([
       ...left.map((line) => line.replace(/ {2,}/g, "  ")),
       `revoke ${hosts}`,
@@ -221,7 +221,7 @@ describe("teardown", () => {
     expect(JSON.stringify([mounts, policies, tokenRoles, tokens])).not.toContain("demo");
   });
 
-  test("of what is gone says so, whatever is asked for", async () => {
+  test("of a cluster that is gone says so, with any flags", async () => {
     const said = { code: 0, stdout: "demo: nothing from set-up is there\n", stderr: "", writes: 0 };
     for (const args of [["demo"], ["--dry-run", "demo"], ["--yes", "demo", "--revoke-hosts", "demo"]]) {
       expect(await run(...args)).toMatchObject(said);
@@ -229,7 +229,7 @@ describe("teardown", () => {
     expect(await run("--log-level=0", "--yes", "demo", "demo")).toMatchObject({ ...said, stdout: "" });
   });
 
-  test("that is refused at a token of a host tells how many were ended", async () => {
+  test("that is refused at a host token says how many were revoked", async () => {
     const admin = api(server.address, server.rootToken);
     await admin.write("auth/token/roles/demo-worker", { allowed_policies: ["demo/worker"] });
     for (const _ of [1, 2]) await admin.write("auth/token/create/demo-worker", {});
@@ -240,7 +240,7 @@ describe("teardown", () => {
       if (path !== "auth/token/revoke-accessor") return undefined;
       if (++count === 1) {
         const answer = await pass();
-        // Once the command has it.
+        // After the command has read it.
         setTimeout(resolve, 500);
         return answer;
       }

@@ -7,7 +7,7 @@ import { runCommand, scriptPath } from "../support/script.ts";
 const cluster = await startCluster();
 afterAll(() => cluster[Symbol.asyncDispose]());
 
-/** What a command prints on a terminal of 80 columns, in lines. */
+/** The lines that a command prints on a terminal of 80 columns. */
 async function onTerminal(...words: string[]): Promise<readonly string[]> {
   using folder = temporaryFolder();
   const env = { VAULT_ADDR: cluster.address, VAULT_TOKEN: cluster.rootToken, TERM: "xterm" };
@@ -35,15 +35,15 @@ const commands = [
 ];
 
 describe("a terminal of 80 columns", () => {
-  test.each(commands.map((words) => [words]))("has no line of %j broken inside a word", async (words) => {
+  test.each(commands.map((words) => [words]))("breaks no line of %j inside a word", async (words) => {
     const lines = await onTerminal(...words);
     expect(lines.length).toBeGreaterThan(4);
     const long = lines.filter((it) => Bun.stringWidth(it) > 80);
-    // A word that is longer than a line stands alone.
+    // A word that is longer than a line has its own line.
     expect(long.filter((it) => it.trim().includes(" "))).toEqual([]);
   });
 
-  test("shows the same words as a file has, and a file has no line broken", async () => {
+  test("shows the same words as a file gets, and a file gets no broken lines", async () => {
     const words = ["setup", "--dry-run", "--max-validity-components", "7d", "demo"];
     const env = { VAULT_ADDR: cluster.address, VAULT_TOKEN: cluster.rootToken };
     const { stdout } = await runCommand([await scriptPath("vault-helper"), ...words], { env });

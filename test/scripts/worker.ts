@@ -10,7 +10,7 @@ import type { Fault } from "../support/relay.ts";
 export const kubelet = "demo/pki/k8s/sign/kubelet";
 export const commonName = "system:node:worker-1";
 
-/** A host that has its token. */
+/** A worker with its host token. */
 export async function startWorkerOf(cluster: ClusterServer, fault?: Fault): Promise<Host> {
   const host = startHost(cluster.address, fault);
   host.put("token", await cluster.hostToken("worker"));
@@ -20,7 +20,7 @@ export async function startWorkerOf(cluster: ClusterServer, fault?: Fault): Prom
 export const issue = (host: Host, ...flags: string[]) =>
   host.run("issue-cert", [...flags, kubelet, commonName, host.destination]);
 
-/** As an admin, who may use every path. */
+/** The variables of an admin, who may use every path. */
 export const issueAsAdmin = (cluster: ClusterServer, host: Host, path: string, ...more: string[]) =>
   host.run("issue-cert", [path, commonName, host.destination, ...more], { VAULT_TOKEN: cluster.rootToken });
 

@@ -27,7 +27,7 @@ function hold({ kubeconfig }: Master): Promise<Disposable> {
 }
 
 describe("write-kubeconfig, with others in the file or at work,", () => {
-  test("keeps what else is in it with --merge, and whoever's current context", async () => {
+  test("keeps foreign entries with --merge, and the current context", async () => {
     await using host = await startMaster(cluster);
     const others = `# mine\nkind: Config\ncurrent-context: other\ncontexts:\n- name: other\n  context: {cluster: other, user: o}\nusers:\n- name: o\n  user: {token: 007} # keep\n`;
     put(host, others);
@@ -57,14 +57,14 @@ describe("write-kubeconfig, with others in the file or at work,", () => {
     expect(new Set(users.map((it: { user: object }) => JSON.stringify(it.user))).size).toBe(4);
   });
 
-  test("shows the certificate that stands, after several runs at once for the same", async () => {
+  test("holds the present certificate after several concurrent runs for the same", async () => {
     await using host = await startMaster(cluster);
     const runs = await Promise.all(["--force", "-tec", "-trsa", "--if-due"].map((flag) => write(host, flag)));
     expect(runs.map(({ code, stderr }) => [code, stderr])).toEqual(runs.map(() => [0, ""]));
     expectEmbedded(host);
   });
 
-  test("waits for a run that holds the kubeconfig, and gives up in its time", async () => {
+  test("waits for a run that holds the kubeconfig, and gives up at its time limit", async () => {
     await using host = await startMaster(cluster);
     await written(host);
     using _ = await hold(host);
@@ -75,7 +75,7 @@ describe("write-kubeconfig, with others in the file or at work,", () => {
     });
   });
 
-  test("shows no key beside another key's certificate, which a change in between could leave", async () => {
+  test("holds no key with another key's certificate, which a change in between could leave", async () => {
     await using host = await startMaster(cluster);
     await written(host);
     const [certificate, kubeconfig] = [host.read(`${host.destination}.pem`), host.read(host.kubeconfig)];

@@ -18,7 +18,7 @@ import { treeOf } from "../support/tree.ts";
 const cluster = await startCluster();
 afterAll(() => cluster[Symbol.asyncDispose]());
 
-/** Refused before anything is asked or changed, in one sentence. */
+/** Expects a refusal in one sentence, before anything is sent or changed. */
 async function expectRefused(host: Master, args: readonly string[], code: number, sentence: string) {
   const before = treeOf(host.path);
   const run = await host.run("write-kubeconfig", args);
@@ -38,13 +38,13 @@ describe("write-kubeconfig refuses, before it asks or changes anything,", () => 
       "can't be the address of an API server",
     ],
     ["a server with a query", ["--server", "https://a/?b"], "can't be the address of an API server"],
-    ["a server that is none", ["--server", "https://a:99999"], "can't be the address of an API server"],
-    ["a namespace that is none", ["--namespace", "A_b"], '"A_b" can\'t be a namespace'],
-    ["a cluster's name that is none", ["--cluster-name", "a\nb"], '--cluster-name "a\\nb" can\'t be a name'],
-    ["a user's name that is none", ["--user-name", " "], '--user-name " " can\'t be a name'],
-    ["a context's name that is none", ["--context", "a\u200b"], "can't be a name in a kubeconfig"],
-    ["a key type that there is none of", ["-t", "dsa"], "there is no key type dsa"],
-    ["an owner that there is none of", ["-o", "nobody-has-this-name"], "there is no user"],
+    ["an invalid server", ["--server", "https://a:99999"], "can't be the address of an API server"],
+    ["an invalid namespace", ["--namespace", "A_b"], '"A_b" can\'t be a namespace'],
+    ["an invalid cluster name", ["--cluster-name", "a\nb"], '--cluster-name "a\\nb" can\'t be a name'],
+    ["an invalid user name", ["--user-name", " "], '--user-name " " can\'t be a name'],
+    ["an invalid context name", ["--context", "a\u200b"], "can't be a name in a kubeconfig"],
+    ["an unknown key type", ["-t", "dsa"], "there is no key type dsa"],
+    ["an unknown owner", ["-o", "nobody-has-this-name"], "there is no user"],
     ["a manifest", ["--config", "a.toml"], "there is no flag --config"],
   ];
   test.each(bad)("%s", async (_name, flags, sentence) => {
@@ -71,7 +71,7 @@ describe("write-kubeconfig refuses, before it asks or changes anything,", () => 
   });
 
   test.each(["https://me:canary@a:6443", "https://canary@a:6443", "https://:canary@a:6443"])(
-    "a user or a password in the server's address, without a word of it: %s",
+    "a user or a password in the server's address, without printing it: %s",
     async (server) => {
       await using host = await startMaster(cluster);
       const run = await write(host, "--server", server);
@@ -92,7 +92,7 @@ describe("write-kubeconfig refuses, before it asks or changes anything,", () => 
     await expectRefused(host, [signPath, commonName, host.destination, path], 64, sentence);
   });
 
-  test("the key's path by another name of its folder", async () => {
+  test("the key's path through another name of its folder", async () => {
     await using host = await startMaster(cluster);
     await written(host);
     symlinkSync(dirname(host.destination), join(host.path, "link"));
@@ -139,7 +139,7 @@ describe("write-kubeconfig refuses, before it asks or changes anything,", () => 
       `users: [${[..."abcdefg"].map((name) => `{name: ${name}}`).join(", ")}]`,
       "holds what this run would not: user a, user b, user c, user d, 3 more",
     ],
-    ["no YAML", "a: b: c", "is not a kubeconfig: line 1 is not YAML"],
+    ["broken YAML", "a: b: c", "is not a kubeconfig: line 1 is not YAML"],
     ["something else", "a: 1", "is not a kubeconfig: it is not of kind Config, version v1"],
   ];
   test.each(kept)("a file that holds %s", async (_name, text, sentence) => {
@@ -159,7 +159,7 @@ describe("write-kubeconfig refuses, before it asks or changes anything,", () => 
     );
   });
 
-  test("a file of 60,000 users without working on it, with --merge", async () => {
+  test("a file of 60,000 users without processing it, with --merge", async () => {
     await using host = await startMaster(cluster);
     put(
       host,
@@ -169,7 +169,7 @@ describe("write-kubeconfig refuses, before it asks or changes anything,", () => 
     await expectRefused(host, ["--merge", ...words(host)], 65, sentence);
   });
 
-  test("no more work on a long one when the time is over", async () => {
+  test("to go on with a long file when the time is over", async () => {
     await using host = await startMaster(cluster);
     put(host, `users:\n${Array.from({ length: 9_000 }, (_, i) => `- name: u${i}\n  user: x\n`).join("")}`);
     await expectRefused(host, ["--merge", "--timeout", "50ms", ...words(host)], 75, "the time limit");
@@ -181,7 +181,7 @@ describe("write-kubeconfig refuses, before it asks or changes anything,", () => 
     await expectRefused(host, words(host), 65, "is longer than");
   });
 
-  test("a file of another user's, unless it is to be theirs", async () => {
+  test("another user's file, unless it should belong to that user", async () => {
     await using host = await startMaster(cluster);
     put(host, "");
     chownSync(host.kubeconfig, 1234, 1234);
@@ -190,7 +190,7 @@ describe("write-kubeconfig refuses, before it asks or changes anything,", () => 
     expectEmbedded(host);
   });
 
-  test("a symbolic link, whosever it is", async () => {
+  test("a symbolic link of any user", async () => {
     await using host = await startMaster(cluster);
     put(host, "");
     const target = join(host.path, "elsewhere");
@@ -220,7 +220,7 @@ describe("write-kubeconfig refuses, before it asks or changes anything,", () => 
     );
   });
 
-  test("a folder, and a file in a file's place", async () => {
+  test("a folder in the kubeconfig's place, and a file in its folder's place", async () => {
     await using host = await startMaster(cluster);
     mkdirSync(host.kubeconfig, { recursive: true });
     await expectRefused(host, words(host), 65, "is not a plain file");
@@ -230,7 +230,7 @@ describe("write-kubeconfig refuses, before it asks or changes anything,", () => 
   });
 });
 
-test("a kubeconfig whose certificate is refused is not made", async () => {
+test("no kubeconfig is written if its certificate is refused", async () => {
   await using host = await startMaster(cluster);
   const args = ["demo/pki/k8s/sign/none", commonName, host.destination, host.kubeconfig];
   const run = await host.run("write-kubeconfig", args);

@@ -47,7 +47,7 @@ describe("write-kubeconfig", () => {
     expect([modeOf(host.kubeconfig), modeOf(dirname(host.kubeconfig))]).toEqual(["600", "750"]);
   });
 
-  test("answers to the Go tool's name and call, and goes on with its file", async () => {
+  test("works with the Go tool's name and arguments, and goes on with its file", async () => {
     await using host = await startMaster(cluster);
     put(
       host,
@@ -70,7 +70,7 @@ describe("write-kubeconfig", () => {
     expect(modeOf(host.kubeconfig)).toBe("600");
   });
 
-  test("follows an order with a new certificate, and a wish for what is fresh with nothing", async () => {
+  test("issues a new certificate without --if-due, and nothing with it", async () => {
     await using host = await startMaster(cluster);
     await written(host);
     const before = treeOf(host.path);
@@ -110,7 +110,7 @@ describe("write-kubeconfig", () => {
     expect(host.read(`${host.destination}.pem`)).toBe(serial);
   });
 
-  test("names paths with --no-embed, which a renewal leaves as they are", async () => {
+  test("names paths with --no-embed, and a renewal leaves them alone", async () => {
     await using host = await startMaster(cluster);
     const paths = {
       "client-certificate": `${host.destination}.pem`,
@@ -127,7 +127,7 @@ describe("write-kubeconfig", () => {
     expectEmbedded(host);
   });
 
-  test("names paths from the root where they are given from the working folder", async () => {
+  test("names absolute paths if relative ones are given", async () => {
     await using host = await startMaster(cluster);
     const run = await host.run("write-kubeconfig", [
       "--no-embed",
@@ -154,7 +154,7 @@ describe("write-kubeconfig", () => {
     expect(await written(host, ...flags)).toMatchObject({ clusters: [{ cluster: { server: api } }] });
   });
 
-  test("names user and context as the cluster where they have no name of their own", async () => {
+  test("names user and context after the cluster by default", async () => {
     await using host = await startMaster(cluster);
     const made = await written(host, "--cluster-name", "c");
     expect(made).toMatchObject({
@@ -164,7 +164,7 @@ describe("write-kubeconfig", () => {
     });
   });
 
-  test("asks for the certificate as issue-cert does", async () => {
+  test("requests the certificate like issue-cert", async () => {
     await using host = await startMaster(cluster);
     const path = "demo/pki/etcd-k8s/sign/server";
     const flags = ["-s", "a.example.com", "-i", "10.0.0.1", "-t", "ed25519", "--ca-chain"];
@@ -177,7 +177,7 @@ describe("write-kubeconfig", () => {
     expectEmbedded(host);
   });
 
-  test("gives both to their owner and group, and new folders, too", async () => {
+  test("gives both files and new folders to their owner and group", async () => {
     await using host = await startMaster(cluster);
     await written(host, "-o", "1234", "-g", "1235");
     for (const path of [host.kubeconfig, dirname(host.kubeconfig), `${host.destination}-key.pem`]) {
@@ -185,12 +185,12 @@ describe("write-kubeconfig", () => {
       expect([uid, gid]).toEqual([1234, 1235]);
     }
     expect(modeOf(host.kubeconfig)).toBe("600");
-    // Theirs is not ours to give to somebody else.
+    // A folder of another user must not change its owner.
     expect((await write(host, "-o", "1236", "-g", "1236", "--if-due")).code).toBe(77);
     expect(statSync(host.kubeconfig).uid).toBe(1234);
   });
 
-  test("keeps the group of root's file, and gives it another on demand", async () => {
+  test("keeps the group of root's file, and changes it on demand", async () => {
     await using host = await startMaster(cluster);
     await written(host);
     chownSync(host.kubeconfig, 0, 1235);
@@ -200,7 +200,7 @@ describe("write-kubeconfig", () => {
     expect([statSync(host.kubeconfig).uid, statSync(host.kubeconfig).gid]).toEqual([0, 1236]);
   });
 
-  test("tells a machine what came of it, without what is secret", async () => {
+  test("prints the outcome as JSON with --json, without secrets", async () => {
     await using host = await startMaster(cluster);
     const json = JSON.parse((await write(host, "--json", "--server", api)).stdout);
     expect(json).toMatchObject({
@@ -217,7 +217,7 @@ describe("write-kubeconfig", () => {
     expect(again).toMatchObject({ outcome: "not due", kubeconfig: { written: false, server: api } });
   });
 
-  test("has it narrow from its first byte, whole at each moment, and on the disk", async () => {
+  test("writes the file with a narrow mode from the first byte, never half written, and durably", async () => {
     await using host = await startMaster(cluster);
     await written(host);
     const command = [await scriptPath("write-kubeconfig"), "-p", host.config, ...words(host)];
@@ -240,7 +240,7 @@ describe("write-kubeconfig", () => {
     );
   });
 
-  test("keeps a password in the API server's address, and from its output", async () => {
+  test("keeps a password in the API server's address, and does not print it", async () => {
     await using host = await startMaster(cluster);
     const server = "https://somebody:canary-password@api.example.com:6443";
     put(host, `kind: Config\nclusters:\n- name: demo\n  cluster:\n    server: ${server}\n`);

@@ -11,7 +11,7 @@ export interface CertificateFiles {
   readonly key: string;
 }
 
-/** A CA made for this, and a certificate of it for a server or a client on 127.0.0.1, in a folder that exists. */
+/** Makes a CA and a certificate from it for a server or a client on 127.0.0.1, in an existing folder. */
 export function makeCertificates(folder: string, name: string): CertificateFiles {
   const file = (suffix: string) => join(folder, `${name}-${suffix}`);
   const [caFile, caKey, certFile, keyFile] = [

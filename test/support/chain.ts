@@ -6,21 +6,21 @@ export interface Identity {
   /** PEM. */
   readonly cert: string;
   readonly key: string;
-  /** Of `cert` alone. */
+  /** The text of `cert` only. */
   readonly file: string;
   readonly keyFile: string;
 }
 
 interface Wanted {
   readonly signer?: Identity;
-  /** Lines of an openssl section of extensions. */
+  /** The lines of an openssl section with extensions. */
   readonly extensions: readonly string[];
   readonly days?: number;
 }
 
 const ca = ["basicConstraints=critical,CA:TRUE", "keyUsage=critical,keyCertSign"];
 
-/** Makes a CA; of itself where no signer is given. */
+/** Makes a CA, self-signed if no signer is given. */
 export function makeCa(folder: string, name: string, signer?: Identity): Identity {
   return makeIdentity(folder, name, { extensions: ca, ...(signer && { signer }) });
 }
@@ -30,7 +30,7 @@ export function makeLeaf(folder: string, name: string, signer?: Identity, san = 
   return makeIdentity(folder, name, { extensions: [`subjectAltName=${san}`], ...(signer && { signer }) });
 }
 
-/** A key and its certificate, in a folder that exists. */
+/** Makes a key and its certificate, in an existing folder. */
 export function makeIdentity(
   folder: string,
   name: string,

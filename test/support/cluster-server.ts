@@ -5,14 +5,14 @@ import { createVaultClient, type VaultClient } from "../../lib/vault/client.ts";
 import { readSecret, writeSecret } from "../../lib/vault/kv.ts";
 import { createFromRole } from "../../lib/vault/token.ts";
 
-/** A real server with a cluster set up in it, for what runs on a host. */
+/** A real server with a cluster set up in it, for tests of a host's commands. */
 export interface ClusterServer extends AsyncDisposable {
   readonly address: string;
-  /** With the root token. */
+  /** A client with the root token. */
   readonly admin: VaultClient;
   readonly rootToken: string;
   initToken(role: HostRole): Promise<string>;
-  /** A token as a host of that role has it. */
+  /** Makes a host token of that role. */
   hostToken(role: HostRole): Promise<string>;
   /** Writes with the root token. */
   write(path: string, body: object): Promise<unknown>;
@@ -41,11 +41,11 @@ export async function startCluster(id = "demo"): Promise<ClusterServer> {
   };
 }
 
-/** A cluster as set-up makes it. */
+/** Sets up a cluster. */
 export async function setUpCluster(admin: VaultClient, id: string): Promise<void> {
   const cluster = defineCluster(id);
   await (await planMounts(admin, cluster)).apply(() => {});
-  // To make this RSA key takes longer than all the rest, and no host asks for it here.
+  // Making this RSA key takes longer than everything else, and no test of a host needs it.
   await writeSecret(admin, `${id}/secrets/service-accounts`, { key: "not asked for" });
   await (await planRoles(admin, cluster)).apply(() => {});
 }

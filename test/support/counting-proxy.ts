@@ -1,6 +1,6 @@
 import { connect, createServer, type Socket } from "node:net";
 
-/** Passes bytes on to a server, and counts the connections that it takes for that. */
+/** Passes bytes on to a server, and counts the connections. */
 export async function startCountingProxy(upstream: string) {
   const { hostname, port } = new URL(upstream);
   const sockets = new Set<Socket>();
@@ -21,7 +21,7 @@ export async function startCountingProxy(upstream: string) {
   const at = server.address();
   return {
     address: `http://127.0.0.1:${typeof at === "object" && at !== null ? at.port : 0}`,
-    /** Since the last call. */
+    /** The number of connections since the last call. */
     takeConnections(): number {
       const count = connections;
       connections = 0;

@@ -1,6 +1,6 @@
 import { Failure } from "../../lib/failure.ts";
 
-/** The Failure that a call ends with; anything else that it throws, or no throw at all, fails the test. */
+/** The Failure that a call throws. The test fails if it throws anything else or nothing. */
 export async function failureOf(call: () => unknown): Promise<Failure> {
   try {
     await call();

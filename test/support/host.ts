@@ -7,15 +7,15 @@ import { runScript, type ScriptResult } from "./script.ts";
 /** A host: a folder for its files, and a relay between it and the server. */
 export interface Host extends AsyncDisposable {
   readonly path: string;
-  /** The configuration directory. */
+  /** The configuration folder. */
   readonly config: string;
-  /** For a certificate's files. */
+  /** The destination of a certificate. */
   readonly destination: string;
   readonly relay: Relay;
   readonly env: Readonly<Record<string, string>>;
   put(name: "token" | "init-token", content: string): void;
   read(path: string): string;
-  /** Runs an executable with this host's configuration directory. */
+  /** Runs an executable with this host's configuration folder. */
   run(
     script: string,
     args?: readonly string[],

@@ -1,4 +1,4 @@
-/** As much of JSON Schema as ours use. */
+/** The part of JSON Schema that our schemas use. */
 export interface Schema {
   readonly type?: string;
   readonly anyOf?: readonly Schema[];
@@ -14,7 +14,7 @@ export interface Schema {
 const known = ["$schema", "title", "description", "examples", "type", "anyOf", "items", "enum"];
 const more = ["minLength", "minItems", "required", "properties", "additionalProperties"];
 
-/** What of a value a schema does not allow. */
+/** The paths in a value that a schema does not allow. */
 export function faults(schema: Schema, value: unknown, at = ""): string[] {
   const unknown = Object.keys(schema).filter((word) => ![...known, ...more].includes(word));
   if (unknown.length > 0) throw new Error(`this check does not know ${unknown}`);

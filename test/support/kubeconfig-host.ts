@@ -9,7 +9,7 @@ export const signPath = "demo/pki/k8s/sign/kube-scheduler";
 export const commonName = "system:kube-scheduler";
 export const api = "https://api.example.com:6443";
 
-/** A master that has its token, and the path of its kubeconfig, whose folder is missing. */
+/** A master with its host token, and the path of its kubeconfig, whose folder is missing. */
 export async function startMaster(cluster: ClusterServer) {
   const host = startHost(cluster.address);
   host.put("token", await cluster.hostToken("master"));
@@ -28,7 +28,7 @@ export async function written(host: Master, ...flags: string[]) {
   return parse(host.read(host.kubeconfig));
 }
 
-/** What the certificate's three files hold, as a kubeconfig embeds it. */
+/** The content of the certificate's three files, as a kubeconfig embeds it. */
 export function dataOf(host: Master) {
   const data = (suffix: string) => Buffer.from(host.read(host.destination + suffix)).toString("base64");
   return { ca: data("-ca.pem"), certificate: data(".pem"), key: data("-key.pem") };
@@ -43,7 +43,7 @@ export function expectEmbedded(host: Master, kubeconfig = parse(host.read(host.k
   });
 }
 
-/** What it would have kept. */
+/** Writes the kubeconfig that is there before a run. */
 export function put(host: Master, text: string, mode = 0o600) {
   mkdirSync(dirname(host.kubeconfig), { recursive: true });
   writeFileSync(host.kubeconfig, text);

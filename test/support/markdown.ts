@@ -6,7 +6,7 @@ export function section(text: string, heading: string): string {
   return found;
 }
 
-/** The indented blocks of a Markdown text, without their indent: what a reader is to paste. */
+/** The indented blocks of a Markdown text, without their indent. Readers paste them. */
 export function blocks(text: string): readonly string[] {
   return (text.match(/(?:^ {4}.*\n)+/gm) ?? []).map((block) => block.replaceAll(/^ {4}/gm, ""));
 }

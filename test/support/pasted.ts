@@ -6,12 +6,12 @@ import { temporaryFolder } from "./folder.ts";
 import { blocks } from "./markdown.ts";
 import { runCommand } from "./script.ts";
 
-/** The blocks of a page that a reader pastes into a shell: the indented ones, but for synopses. */
+/** The blocks of a page that a reader pastes into a shell: the indented ones, except for synopses. */
 export function commandBlocks(path: string): string[] {
   return blocks(readFileSync(join(ROOT, path), "utf8")).filter((block) => !block.includes("[flags]"));
 }
 
-/** Programs that a block may call beside ours. What one prints is the last line here. */
+/** Programs besides ours that a block may call. The last line of each is its output. */
 const others: Readonly<Record<string, string>> = {
   hostname: "node-1.example.com",
   vault: "",
@@ -22,10 +22,10 @@ const others: Readonly<Record<string, string>> = {
 };
 
 /**
- * Runs a block in a real shell, in an empty folder, with programs in the place of ours that only note their words.
+ * Runs a block in a real shell, in an empty folder. Stand-ins for our programs only note their arguments.
  *
  * @returns the words of each call, the program's name first
- * @throws where the shell ends with another code than 0: for a syntax that is wrong, or a program that is not there
+ * @throws if the shell does not exit with 0, for example after a syntax error or for a missing program
  */
 export async function callsIn(block: string): Promise<string[][]> {
   using folder = temporaryFolder();

@@ -1,6 +1,6 @@
 import type { Meaning } from "../../lib/vault/meaning.ts";
 
-/** A refusal as a server sent it. */
+/** A refusal, word for word as a server sent it. */
 export interface Said {
   readonly status: number;
   readonly errors: readonly string[];
@@ -9,13 +9,13 @@ export interface Said {
 export interface Recorded {
   readonly vault: Said;
   readonly openbao: Said;
-  /** What lib/vault takes both for. */
+  /** The meaning that lib/vault sees in both. */
   readonly meaning?: Meaning;
-  /** And that of OpenBao, where it is another. */
+  /** OpenBao's answer, if it differs. */
   readonly openbaoMeaning?: Meaning;
 }
 
-/** The servers that this was recorded from, by the version that `sys/health` tells. */
+/** The servers that this was recorded from, with the version from `sys/health`. */
 export const recordedVersions = { vault: "1.21.0", openbao: "2.6.2" } as const;
 
 function both(status: number, ...errors: readonly string[]): Pick<Recorded, "vault" | "openbao"> {
@@ -32,7 +32,7 @@ const unknown: Recorded = { ...bare, vault: invalid, meaning: "unknownToken", op
 
 /**
  * Refusals of both servers, word for word, with TIME in the place of times. They were copied from servers in dev mode,
- * on 27 November 2026. test/vault/recorded.test.ts brings each about again, and compares.
+ * on 27 November 2026. test/vault/recorded.test.ts provokes each of them again, and compares.
  */
 export const recorded = {
   "a renewal with an unknown token": unknown,

@@ -1,6 +1,6 @@
 import type { Server } from "bun";
 
-/** A request that passed, in the words of the API. */
+/** A request that passed, in the API's terms. */
 interface Passed {
   readonly method: string;
   /** Below `/v1/`, unescaped, without its query. */
@@ -10,14 +10,14 @@ interface Passed {
 export interface Relay {
   readonly address: string;
   readonly passed: readonly Passed[];
-  /** Those that may change something in the server. */
+  /** The requests that may change something in the server. */
   writes(): readonly Passed[];
-  /** Forgets what passed so far. */
+  /** Forgets the requests so far. */
   reset(): void;
   [Symbol.asyncDispose](): Promise<void>;
 }
 
-/** What is asked for by a POST, and changes nothing. */
+/** Paths of POST requests that change nothing. */
 const looks = ["auth/token/lookup", "sys/capabilities-self"];
 
 /** Whether a request may change something in the server. */
@@ -26,8 +26,8 @@ export function isWrite({ method, path }: Passed): boolean {
 }
 
 /**
- * A fault to play in a request's place or after it; undefined lets it through. `pass` sends the request on: call it
- * first to have the server act, and then lose its answer. Its signal has the server see that nobody waits any more.
+ * A fault to play instead of a request or after it; undefined lets the request through. `pass` sends it on: call it
+ * first to let the server act, and then lose its answer. Its signal tells the server that nobody waits any more.
  */
 export type Fault = (
   request: Passed,
@@ -35,7 +35,7 @@ export type Fault = (
   pass: (signal?: AbortSignal) => Promise<Response>,
 ) => Response | undefined | Promise<Response | undefined>;
 
-/** Has the server's clock seem to be ahead of this host's, or behind it, by the time that its answers tell. */
+/** Makes the server's clock seem ahead of this host's, or behind it, by changing the time in its answers. */
 export function movedClock(aheadMs: () => number): Fault {
   return async (_request, _number, pass) => {
     const answer = await pass();
@@ -45,7 +45,7 @@ export function movedClock(aheadMs: () => number): Fault {
   };
 }
 
-/** Stands before a real server, and sees (or spoils) what a client sends it. */
+/** Stands in front of a real server, and records or spoils the requests. */
 export function startRelay(upstream: string, fault?: Fault): Relay {
   const passed: Passed[] = [];
   const server: Server<undefined> = Bun.serve({

@@ -7,11 +7,11 @@ export interface ChildRequest {
   readonly address: string;
   readonly token: string;
   readonly ca?: readonly string[];
-  /** Beside PATH, the whole environment: what a runtime reads at its start. */
+  /** The environment besides PATH, with variables that a runtime reads when it starts. */
   readonly env?: Readonly<Record<string, string>>;
 }
 
-/** Reads `sys/mounts` in a process of its own: what it prints is "done", or the error's sentence. */
+/** Reads `sys/mounts` in a child process, which prints "done" or the error's message. */
 export async function requestInChild({ address, token, ca = [], env = {} }: ChildRequest) {
   const options = JSON.stringify({ address, token, tls: { ca }, maxRetries: 0, requestTimeoutMs: 5_000 });
   const request = JSON.stringify({ method: "GET", path: "sys/mounts", capability: "read", repeatable: true });

@@ -8,7 +8,7 @@ export interface ScriptResult {
 }
 
 export interface ScriptOptions {
-  /** The whole environment: nothing of the test's own gets in, so no VAULT_TOKEN of a developer's does. */
+  /** The whole environment. Nothing of the test's own gets in, such as a developer's VAULT_TOKEN. */
   readonly env?: Readonly<Record<string, string>>;
   readonly cwd?: string;
 }

@@ -1,6 +1,6 @@
 import { createServer, type Socket } from "node:net";
 
-/** A request as it came. */
+/** A request that arrived. */
 export interface Seen {
   readonly method: string;
   /** With its query. */
@@ -14,7 +14,7 @@ export interface ScriptedServer extends AsyncDisposable {
   readonly seen: readonly Seen[];
 }
 
-/** Answers as the test says: only for what a real server can't be made to say. */
+/** A server with scripted answers. Only for answers that no real server can be made to give. */
 export function startScripted(
   answer: (seen: Seen, number: number) => Response | Promise<Response>,
   tls?: { readonly cert: string; readonly key: string },
@@ -48,7 +48,7 @@ export interface RawServer extends AsyncDisposable {
   readonly address: string;
   readonly connections: number;
   readonly requests: number;
-  /** Connections that the other end, or we, have ended. */
+  /** Connections that either end has closed. */
   readonly closed: number;
 }
 
@@ -57,7 +57,7 @@ export interface RawAnswers {
   onRequest?(socket: Socket, number: number, text: string): void;
 }
 
-/** Speaks bytes: for answers that break off, drip or never come, and to count connections. */
+/** A server that sends raw bytes, for answers that break off, drip or never come. It counts connections. */
 export async function startRaw(answers: RawAnswers): Promise<RawServer> {
   const sockets = new Set<Socket>();
   let [connections, requests, closed] = [0, 0, 0];

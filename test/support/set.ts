@@ -4,17 +4,17 @@ import type { Names } from "../../lib/x509/names.ts";
 import { temporaryFolder } from "./folder.ts";
 import { openssl, opensslEcKey } from "./openssl.ts";
 
-/** A CA of our own, for sets that no server has to have made. */
+/** A CA for certificate sets that need no server. */
 export interface TestCa {
   readonly pem: string;
   readonly key: string;
-  /** A certificate for a key, 30 days long. */
+  /** Signs a certificate for a key, valid for 30 days. */
   sign(key: string, names: Partial<Names> & { readonly commonName: string }, days?: number): string;
 }
 
 /**
- * @param parent who signs it; itself, else
- * @param key that it has already, as another certificate of the same CA
+ * @param parent the signer; without it, self-signed
+ * @param key its key, if this is another certificate of an existing CA
  */
 export function createCa(subject = "/CN=test CA", parent?: TestCa, key = opensslEcKey("P-256")): TestCa {
   using folder = temporaryFolder();

@@ -20,7 +20,7 @@ function describe(path: string): string {
   return stats.isFile() ? `${about} ${Bun.hash(readFileSync(path))}` : about;
 }
 
-/** A file's mode as one types it: `600`. */
+/** A file's mode as people type it, such as `600`. */
 export function modeOf(path: string): string {
   return (lstatSync(path).mode & 0o7777).toString(8);
 }

@@ -17,7 +17,7 @@ const key = opensslEcKey("P-256");
 const files = { key, certificate: ca.sign(key, { commonName: "it" }), ca: ca.pem, request: "{}" };
 const signal = new AbortController().signal;
 
-/** A folder with certificates whose change is to be acted on, and a shell to do it. */
+/** A folder with changed certificates, and shell commands as their hooks. */
 function host() {
   const folder = temporaryFolder();
   const path = (name: string) => join(folder.path, name);
@@ -26,9 +26,9 @@ function host() {
   return {
     path,
     lines,
-    /** A command that runs a shell's words; `$1` is the log. */
+    /** A command that runs a shell script; `$1` is the log. */
     shell: (words: string): string[] => ["/bin/sh", "-c", words, "hook", log],
-    /** What the commands have written to the log. */
+    /** The lines that the commands have written to the log. */
     logged: () => (existsSync(log) ? readFileSync(log, "utf8").trimEnd().split("\n") : []),
     manifest(commands: readonly string[][], more = "", name = "etcd"): Manifest {
       const text = `sign_path = "demo/pki/etcd-k8s/sign/server"
@@ -53,7 +53,7 @@ async function change(
 }
 
 describe("runPendingHooks()", () => {
-  test("runs nothing where nothing was issued, or nothing has changed since", async () => {
+  test("runs nothing if nothing was issued, or nothing has changed since", async () => {
     using it = host();
     const manifest = it.manifest([it.shell("echo run >> $1")]);
     expect(await it.run(manifest)).toEqual({ results: [], failures: [] });
@@ -76,7 +76,7 @@ describe("runPendingHooks()", () => {
     expect(it.logged()).toEqual(["a", "b"]);
   });
 
-  test("hands arguments over as they are, with no shell to read them", async () => {
+  test("passes arguments unchanged, without a shell", async () => {
     using it = host();
     const words = ["; touch stray", "$HOME", "*", "a b", "`id`", "-n"];
     const manifest = it.manifest([["/usr/bin/printf", "<%s>\\n", ...words]]);
@@ -86,7 +86,7 @@ describe("runPendingHooks()", () => {
     expect(existsSync("stray")).toBe(false);
   });
 
-  test("tells name, paths, serial number and what has changed, and nothing of its own environment", async () => {
+  test("passes name, paths, serial number and changes, and nothing of its own environment", async () => {
     using it = host();
     const manifest = it.manifest([["/usr/bin/env"]]);
     await change(manifest, ["certificate", "key"]);
@@ -108,7 +108,7 @@ describe("runPendingHooks()", () => {
     ]);
   });
 
-  test("tells of all that has changed since it last succeeded", async () => {
+  test("passes everything that has changed since it last succeeded", async () => {
     using it = host();
     const manifest = it.manifest([it.shell('echo "$VAULT_HELPER_CHANGED" >> $1')]);
     await change(manifest, ["certificate"]);
@@ -117,7 +117,7 @@ describe("runPendingHooks()", () => {
     expect(it.logged()).toEqual(["certificate ca"]);
   });
 
-  test("runs what failed again, and what succeeded not, until all have", async () => {
+  test("runs failed hooks again, and others not, until all have succeeded", async () => {
     using it = host();
     const flag = it.path("flag");
     const manifest = it.manifest([
@@ -136,7 +136,7 @@ describe("runPendingHooks()", () => {
     expect(it.logged()).toEqual(["first", "second", "third", "second", "second"]);
   });
 
-  test("runs all again for the next change", async () => {
+  test("runs all hooks again for the next change", async () => {
     using it = host();
     const manifest = it.manifest([it.shell("echo a >> $1"), it.shell("echo b >> $1; exit 1")]);
     await change(manifest);
@@ -146,7 +146,7 @@ describe("runPendingHooks()", () => {
     expect(it.logged()).toEqual(["a", "b", "a", "b"]);
   });
 
-  test("takes two commands for two that read alike", async () => {
+  test("keeps two commands apart that look the same", async () => {
     using it = host();
     const [one, two] = [it.path("a b"), it.path("a")];
     for (const path of [one, two]) writeFileSync(path, "#!/bin/sh\nexit $#\n", { mode: 0o755 });
@@ -159,7 +159,7 @@ describe("runPendingHooks()", () => {
     expect((await it.run(manifest)).results.map(({ failure }) => failure)).toEqual(["it ended with 1"]);
   });
 
-  test("runs a command that is written twice once, and one of two certificates for each", async () => {
+  test("runs a repeated command once, and a command of two certificates for each of them", async () => {
     using it = host();
     const command = it.shell('echo "$VAULT_HELPER_NAME" >> $1');
     const [a, b] = [it.manifest([command, command], "", "a"), it.manifest([command], "", "b")];
@@ -169,7 +169,7 @@ describe("runPendingHooks()", () => {
     expect(it.logged()).toEqual(["a", "b"]);
   });
 
-  test("forgets a hook that is in the manifest no more", async () => {
+  test("forgets a hook that is no longer in the manifest", async () => {
     using it = host();
     const manifest = it.manifest([it.shell("exit 1")]);
     await change(manifest);
@@ -180,7 +180,7 @@ describe("runPendingHooks()", () => {
 });
 
 describe("a hook that", () => {
-  test("takes too long is ended with all that it started, and runs again", async () => {
+  test("takes too long is killed with everything it started, and runs again", async () => {
     using it = host();
     const words = "sleep 1000 & echo $! >> $1; wait";
     const manifest = it.manifest([it.shell(words)], 'hook_timeout = "300ms"');
@@ -194,7 +194,7 @@ describe("a hook that", () => {
     await until(() => !pids.some(isRunning));
   });
 
-  test("leaves a service running that keeps its output open is not waited for, and the service lives", async () => {
+  test("leaves a service running that keeps its output open is not waited for, and the service goes on", async () => {
     using it = host();
     const manifest = it.manifest([it.shell("sleep 1000 & echo $! >> $1; echo started")]);
     await change(manifest);
@@ -209,7 +209,7 @@ describe("a hook that", () => {
     }
   });
 
-  test("is too late, and whose child left its group, does not hold the run", async () => {
+  test("takes too long, with a child that has left its group, does not hold up the run", async () => {
     using it = host();
     const words = "setsid sh -c 'echo $$ >> $0; exec sleep 1000' $1";
     const manifest = it.manifest([it.shell(words)], 'hook_timeout = "500ms"');
@@ -219,14 +219,14 @@ describe("a hook that", () => {
     process.kill(Number(it.logged()[0]));
   });
 
-  test("is killed says by what", async () => {
+  test("is killed names the signal", async () => {
     using it = host();
     const manifest = it.manifest([it.shell("kill -SEGV $$")]);
     await change(manifest);
     expect((await it.run(manifest)).results.map(({ failure }) => failure)).toEqual(["it ended with SIGSEGV"]);
   });
 
-  test("can't be started any more says why, and runs again", async () => {
+  test("can no longer be started says why, and runs again", async () => {
     using it = host();
     const program = it.path("hook");
     writeFileSync(program, "#!/bin/sh\necho back\n", { mode: 0o755 });
@@ -240,7 +240,7 @@ describe("a hook that", () => {
     expect(it.lines).toEqual(["back"]);
   });
 
-  test("is no program stops itself alone, says so, and runs again", async () => {
+  test("is not a program stops no other hook, says so, and runs again", async () => {
     using it = host();
     const program = it.path("hook");
     writeFileSync(program, "echo without a first line that names a shell\n", { mode: 0o755 });
@@ -254,7 +254,7 @@ describe("a hook that", () => {
     expect([it.lines, it.logged()]).toEqual([["back"], ["run"]]);
   });
 
-  test("prints has each of its lines told, whole and safe for a terminal", async () => {
+  test("prints has each line passed on, whole and safe for a terminal", async () => {
     using it = host();
     const words = `printf 'one\\n\\ntw'; sleep 0.1; printf 'o\\n'; printf '\\033[31mred\\n' >&2; head -c 1000000 /dev/zero | tr '\\0' x; printf end`;
     const manifest = it.manifest([it.shell(words)]);
@@ -268,7 +268,7 @@ describe("a hook that", () => {
 });
 
 describe("a run of hooks that", () => {
-  test("is stopped ends the one that runs, starts no other, and leaves both pending", async () => {
+  test("is stopped kills the running hook, starts no other, and leaves both pending", async () => {
     using it = host();
     const manifest = it.manifest([it.shell("echo a >> $1; sleep 1000"), it.shell("echo b >> $1")]);
     await change(manifest);
@@ -284,7 +284,7 @@ describe("a run of hooks that", () => {
     expect(pendingHooks([manifest]).length).toBe(2);
   });
 
-  test("meets another run lets it act, and does not act again", async () => {
+  test("meets another run lets it do the hooks, and does not repeat them", async () => {
     using it = host();
     const manifest = it.manifest([it.shell("echo run >> $1; sleep 0.3")]);
     await change(manifest);
@@ -293,7 +293,7 @@ describe("a run of hooks that", () => {
     expect(it.logged()).toEqual(["run"]);
   });
 
-  test("is overtaken by the next change does not take that for acted on", async () => {
+  test("is overtaken by the next change leaves that pending", async () => {
     using it = host();
     const manifest = it.manifest([it.shell("echo run >> $1; sleep 0.3")]);
     await change(manifest);
@@ -306,7 +306,7 @@ describe("a run of hooks that", () => {
     expect(it.logged()).toEqual(["run", "run"]);
   });
 
-  test("finds one destination that is not ours acts on the others", async () => {
+  test("finds a foreign destination does the others", async () => {
     using it = host();
     const [bad, good] = [it.manifest([], "", "bad"), it.manifest([it.shell("echo run >> $1")], "", "good")];
     await change(good);
@@ -317,7 +317,7 @@ describe("a run of hooks that", () => {
   });
 
   test.each(["not JSON", "null", '{"id": 1}', ""])(
-    "finds the note broken (%j) acts as if all had changed",
+    "finds broken notes (%j) acts as if everything had changed",
     async (text) => {
       using it = host();
       const manifest = it.manifest([it.shell('echo "$VAULT_HELPER_CHANGED" >> $1')]);
@@ -329,7 +329,7 @@ describe("a run of hooks that", () => {
     },
   );
 
-  test("finds hooks noted as done that the manifest does not have drops their names", async () => {
+  test("finds notes on hooks that the manifest does not have drops them", async () => {
     using it = host();
     const [good, bad] = [it.shell("echo good >> $1"), it.shell("exit 1")];
     const manifest = it.manifest([good, bad]);
@@ -345,10 +345,10 @@ describe("a run of hooks that", () => {
     expect(it.logged()).toEqual(["good"]);
   });
 
-  test("can't note what it did says so", async () => {
+  test("can't write its notes says so", async () => {
     using it = host();
     const note = it.path("ssl/.etcd.set/pending");
-    // In the place of the note, so that none can be put there: what rename(2) refuses even to root.
+    // A folder in the place of the notes: rename(2) refuses to replace it, even for root.
     const manifest = it.manifest([it.shell(`rm ${note}; mkdir ${note} ${note}/full`)]);
     await change(manifest);
     const { results, failures } = await it.run(manifest);

@@ -7,7 +7,7 @@ import { readUnits } from "../../lib/tasks/host-units.ts";
 
 type Shown = ReadonlyArray<Readonly<Record<string, string>>>;
 
-/** As `systemctl show` of systemd 252 prints it. */
+/** A unit as `systemctl show` of systemd 252 prints it. */
 function show(...units: Shown): string {
   return units
     .map(
@@ -66,7 +66,7 @@ function statuses(...all: Shown) {
 const failed = { ...service, Result: "exit-code", ExecMainStatus: "77", ActiveState: "failed" };
 
 describe("unitStatuses()", () => {
-  test("tells a timer with its service, and when both ran", () => {
+  test("reports a timer with its service, and when both ran", () => {
     expect(statuses(timer, service)).toEqual([
       {
         unit: "cert.timer",
@@ -114,7 +114,7 @@ describe("unitStatuses()", () => {
       "journalctl --unit cert.service",
     ],
     [
-      "of one that ran too long",
+      "of a service that ran too long",
       timer,
       { ...failed, Result: "timeout" },
       "wrong",
@@ -122,7 +122,7 @@ describe("unitStatuses()", () => {
       "journalctl --unit cert.service",
     ],
     [
-      "of one that is tried again",
+      "of a service that will be tried again",
       timer,
       { ...failed, ExecMainStatus: "75", ActiveState: "activating" },
       "due",
@@ -130,7 +130,7 @@ describe("unitStatuses()", () => {
       undefined,
     ],
     [
-      "of one that is tried again when its delay has passed",
+      "of a service that waits for its retry",
       timer,
       { ...failed, ExecMainStatus: "75", ActiveState: "inactive", Job: "13764" },
       "due",
@@ -138,14 +138,14 @@ describe("unitStatuses()", () => {
       undefined,
     ],
     [
-      "of a broken file",
+      "with a broken file",
       timer,
       { ...service, LoadState: "bad-setting" },
       "wrong",
       ["its file is broken (bad-setting)"],
       undefined,
     ],
-  ])("tells a timer %s", (_, first, second, state, reasons, mend) => {
+  ])("reports a timer %s", (_, first, second, state, reasons, mend) => {
     const [found, ...others] = statuses(first, second);
     expect([found?.state, found?.reasons, found?.fix && actionText(found.fix)]).toEqual([
       state,
@@ -155,7 +155,7 @@ describe("unitStatuses()", () => {
     expect(others).toEqual([]);
   });
 
-  test("leaves out units that are not there, and hooks that are well", () => {
+  test("leaves out units that are not installed, and hooks that have not failed", () => {
     const hooks = { ...service, Id: "cert-hooks.service" };
     const missing = { Id: "cert.timer", LoadState: "not-found", ActiveState: "inactive" };
     const one = { ...service, Id: "cert@etcd.service" };
@@ -203,7 +203,7 @@ describe("a manifest that no enabled timer runs is wrong", () => {
       [`cert.timer: it is not enabled: nothing renews etcd, peer: ${enable} cert.timer`],
     ],
     [
-      "one of them by a timer of its own",
+      "one of them run by its own timer",
       [{ ...timer, ...off }, service, etcdTimer, etcdService, { ...renewal, ...off }],
       [`cert.timer: it is not enabled: nothing renews peer: ${enable} cert.timer`],
     ],
@@ -276,12 +276,12 @@ describe("a manifest that no enabled timer runs is wrong", () => {
   test.each<[string, Shown, Readonly<Record<string, string>>]>([
     ["cert.timer", [timer, service, { ...renewal, ...off }], { etcd: "cert.timer", peer: "cert.timer" }],
     [
-      "a timer that its image enables",
+      "a timer that the image enables",
       [{ ...timer, UnitFileState: "static", WantedBy: "timers.target" }, service],
       { etcd: "cert.timer", peer: "cert.timer" },
     ],
     [
-      "a timer of the host's own, with a folder that ends with a slash",
+      "the host's own timer, with a folder that ends with a slash",
       [
         { ...timer, Id: "mine.timer", Unit: "nightly.service" },
         {
@@ -293,7 +293,7 @@ describe("a manifest that no enabled timer runs is wrong", () => {
       { etcd: "mine.timer", peer: "mine.timer" },
     ],
     [
-      "a script of the host's own in cert.service",
+      "the host's own script in cert.service",
       [timer, run("/usr/local/sbin/renew-all")],
       {
         etcd: "cert.timer",
@@ -321,20 +321,20 @@ describe("a manifest that no enabled timer runs is wrong", () => {
     expect(found.unrun).toEqual([]);
   });
 
-  test("and a host without manifests needs no timer", () => {
+  test("but a host without manifests needs no timer", () => {
     const units = show({ ...timer, ...off }, service, { ...renewal, ...off }, renewalService);
     expect(judge(units).units.map(({ state }) => state)).toEqual(["ok", "ok"]);
     expect(judge(show({ ...timer, ...missing }, { ...renewal, ...missing })).units).toEqual([]);
   });
 
-  test("many of them are told in one line", () => {
+  test("and many of them are reported in one line", () => {
     const many = Array.from({ length: 20 }, (_, at) => manifestOf(`n${at}`));
     const [found] = judge(show({ ...timer, ...off }, service), { manifests: many }).units;
     expect(found?.reasons).toEqual(["it is not enabled: nothing renews n0, n1, n2 and 17 more"]);
   });
 });
 
-test("a failed service whose cause is gone is to be started", () => {
+test("a failed service whose cause is fixed should be started", () => {
   const found = judge(show(timer, failed), {
     isCauseGone: ({ unit, exitCode, at }) =>
       unit.id === "cert.service" && exitCode === 77 && at?.toISOString() === "2026-11-24T10:15:02.000Z",

@@ -9,7 +9,7 @@ import { modeOf, treeOf } from "../support/tree.ts";
 const cluster = await startCluster();
 afterAll(() => cluster[Symbol.asyncDispose]());
 
-/** A host whose service manager keeps an init token for the unit. */
+/** A host whose service manager passes an init token to the unit. */
 function newHost(content: string) {
   const host = startHost(cluster.address);
   const folder = join(host.path, "credentials");
@@ -24,7 +24,7 @@ const created = "auth/token/create/demo-worker";
 const paths = (host: Host) => host.relay.writes().map(({ path }) => path);
 
 describe("renew-token with the credential init-token", () => {
-  test("trades it, leaves it as it is, and does not use it while the token lives", async () => {
+  test("exchanges it, leaves it in place, and does not use it while the token works", async () => {
     const { host, credential, renew } = newHost(`${await cluster.initToken("worker")}\n`);
     await using _ = host;
     const tree = treeOf(join(host.path, "credentials"));
@@ -37,7 +37,7 @@ describe("renew-token with the credential init-token", () => {
     expect(treeOf(join(host.path, "credentials"))).toEqual(tree);
   });
 
-  test("trades it again when the server no longer knows the token", async () => {
+  test("exchanges it again when the server no longer knows the token", async () => {
     const { host, renew } = newHost(await cluster.initToken("worker"));
     await using _ = host;
     await renew();
@@ -49,7 +49,7 @@ describe("renew-token with the credential init-token", () => {
   });
 
   test.each(["", "\n"])(
-    "trades it where the init token's file holds %j, and leaves that file",
+    "exchanges it if the init token's file holds %j, and leaves that file",
     async (content) => {
       const { host, renew } = newHost(await cluster.initToken("worker"));
       await using _ = host;
@@ -59,7 +59,7 @@ describe("renew-token with the credential init-token", () => {
     },
   );
 
-  test("does not use it where the file holds an init token, and removes that file", async () => {
+  test("does not use it if the file holds an init token, and removes that file", async () => {
     const { host, renew } = newHost("not a token that anybody knows");
     await using _ = host;
     host.put("init-token", await cluster.initToken("worker"));
@@ -67,7 +67,7 @@ describe("renew-token with the credential init-token", () => {
     expect(existsSync(join(host.config, "init-token"))).toBe(false);
   });
 
-  test("takes one that its group may read: so it is for a unit with a user of its own", async () => {
+  test("accepts one that its group may read, as in a unit with its own user", async () => {
     const { host, credential, renew } = newHost(await cluster.initToken("worker"));
     await using _ = host;
     chmodSync(credential, 0o440);
@@ -77,7 +77,7 @@ describe("renew-token with the credential init-token", () => {
     expect(modeOf(credential)).toBe("440");
   });
 
-  test("names both places when there is none in either", async () => {
+  test("names both places when neither has a token", async () => {
     const { host, credential, renew } = newHost("");
     await using _ = host;
     const { code, stderr } = await renew();
@@ -87,7 +87,7 @@ describe("renew-token with the credential init-token", () => {
     expect(stderr).toContain(`put it at ${file} with mode 0600, or into the unit's credential init-token,`);
   });
 
-  test("names it when the server does not know it, and when it is another role's", async () => {
+  test("names it when the server does not know it, and when it is for another role", async () => {
     for (const [content, words] of [
       ["hvs.unknown", "the server does not know the init token in"],
       [await cluster.initToken("etcd"), "may be for another role"],
@@ -101,7 +101,7 @@ describe("renew-token with the credential init-token", () => {
     }
   });
 
-  test("has the other commands of a host trade it, too", async () => {
+  test("is exchanged by the other host commands as well", async () => {
     const { host, credential } = newHost(await cluster.initToken("master"));
     await using _ = host;
     const env = { CREDENTIALS_DIRECTORY: join(credential, ".."), VAULT_INIT_ROLE: "demo-master" };

@@ -10,7 +10,7 @@ afterAll(() => cluster[Symbol.asyncDispose]());
 const host = (files: Readonly<Record<string, string>>, fault?: Fault) => tokenHost(cluster, files, fault);
 const policies = ["default", "demo/worker"];
 
-/** A token that wraps what the server answers to a request. */
+/** A token that wraps the server's answer to a request. */
 async function wrappedAnswer(method: "GET" | "POST", path: string, ttl = "60s"): Promise<string> {
   const response = await fetch(`${cluster.address}/v1/${path}`, {
     method,
@@ -26,14 +26,14 @@ async function unwrapped(token: string): Promise<number> {
 }
 
 describe("keepHostToken() with a batch token", () => {
-  test("tells how long it lives, as of any that can't be renewed", async () => {
+  test("reports how long it is valid, like any token that can't be renewed", async () => {
     await using it = host({ token: await madeToken(cluster, { type: "batch", policies, ttl: "2h" }) });
     const kept = await it.keep();
     expect([kept.how, it.notes]).toEqual(["not renewable", []]);
     expect(kept.ttlSeconds).toBeWithin(7100, 7201);
   });
 
-  test("that has ended trades the init token", async () => {
+  test("that has expired exchanges the init token", async () => {
     const token = await madeToken(cluster, { type: "batch", policies, ttl: "1s" });
     await using it = host({ token, "init-token": await cluster.initToken("worker") });
     await Bun.sleep(2100);
@@ -41,8 +41,8 @@ describe("keepHostToken() with a batch token", () => {
   });
 });
 
-describe("keepHostToken() with a token that is good for a number of requests", () => {
-  test("renews it, and says that it will be used up", async () => {
+describe("keepHostToken() with a token that is limited to a number of requests", () => {
+  test("renews it, and notes that it will be used up", async () => {
     await using it = host({ token: await madeToken(cluster, { num_uses: 3, policies, ttl: "2h" }) });
     expect((await it.keep()).how).toBe("renewed");
     expect((await it.keep()).how).toBe("renewed");
@@ -51,7 +51,7 @@ describe("keepHostToken() with a token that is good for a number of requests", (
     expect((await failureOf(() => it.keep())).kind).toBe("permission");
   });
 
-  test("takes one whose last request this was for one that is gone, and trades the init token", async () => {
+  test("counts a token as gone after its last request, and exchanges the init token", async () => {
     const token = await madeToken(cluster, { num_uses: 1, policies, ttl: "2h" });
     await using alone = host({ token });
     const failure = await failureOf(() => alone.keep());
@@ -82,12 +82,12 @@ describe("keepHostToken() with a wrapping token as the init token", () => {
     }
     expect(treeOf(it.path)).toEqual(before);
     expect(await unwrapped(token)).toBe(200);
-    // Once it is unwrapped it is like any token that nobody knows.
+    // After unwrapping, it is an unknown token.
     const failure = await failureOf(() => it.keep());
     expect(failure.message).toContain("does not know the init token");
   });
 
-  test("trades an init token where nobody may ask what it is", async () => {
+  test("exchanges an init token if its lookup is forbidden", async () => {
     await using it = host({ "init-token": await cluster.initToken("worker") }, ({ path }) =>
       path === "sys/wrapping/lookup" ? Response.json({ errors: ["no"] }, { status: 403 }) : undefined,
     );

@@ -8,7 +8,7 @@ import type { Fault } from "../support/relay.ts";
 import { treeOf } from "../support/tree.ts";
 import { revokedToken, tokenHost } from "./token-host.ts";
 
-// A real server, with what OpenBao answers to a token that it does not know.
+// A real server, with OpenBao's answers for an unknown token.
 
 const cluster = await startCluster();
 afterAll(() => cluster[Symbol.asyncDispose]());
@@ -21,7 +21,7 @@ const mountsUnknown = recorded["any look at the mounts with an unknown token"].o
 const page = () =>
   new Response("<html>Forbidden</html>", { status: 403, headers: { "Content-Type": "text/html" } });
 
-/** Refuses these paths so; the server answers all others. */
+/** Refuses these paths like that; the server answers all others. */
 function openbao(says: Readonly<Record<string, Said | (() => Response)>>): Fault {
   return ({ path }) => {
     const said = says[path];
@@ -34,8 +34,8 @@ async function host(fault: Fault, files: Readonly<Record<string, string>> = {}) 
   return tokenHost(cluster, { token: await revokedToken(cluster), "init-token": init, ...files }, fault);
 }
 
-describe("keepHostToken() with a token that OpenBao knows no more", () => {
-  test("asks whether it does, and trades the init token", async () => {
+describe("keepHostToken() with a token that OpenBao no longer knows", () => {
+  test("checks that, and exchanges the init token", async () => {
     await using it = await host(openbao({ [renew]: unknown, [look]: mountsUnknown }));
     const kept = await it.keep();
     expect(kept.how).toBe("exchanged");
@@ -50,7 +50,7 @@ describe("keepHostToken() with a token that OpenBao knows no more", () => {
     ]);
   });
 
-  test("says so where there is no init token", async () => {
+  test("says so if there is no init token", async () => {
     await using it = await host(openbao({ [renew]: unknown, [look]: mountsUnknown }), { "init-token": "" });
     const failure = await failureOf(() => it.keep());
     expect(failure.kind).toBe("permission");
@@ -80,10 +80,10 @@ describe("keepHostToken() with a token that OpenBao knows no more", () => {
     expect(treeOf(it.path)).toEqual(before);
   });
 
-  test("keeps one that it knows, and that may not renew itself", async () => {
+  test("keeps a token that it knows and that may not renew itself", async () => {
     for (const [said, requests] of [
       [recorded["a renewal that no policy grants"].openbao, [renew]],
-      // Whatever it says no more of: the server tells that it knows the token.
+      // The server's answer shows that it knows the token.
       [unknown, [renew, look]],
     ] as const) {
       const token = await cluster.hostToken("worker");

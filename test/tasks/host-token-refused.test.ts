@@ -18,7 +18,7 @@ const tellsUnknown = await tellsUnknownTokens(cluster.admin);
 
 const host = (files: Readonly<Record<string, string>>, fault?: Fault) => tokenHost(cluster, files, fault);
 
-describe("keepHostToken() without a token of use says so, and changes nothing:", () => {
+describe("keepHostToken() without a usable token says so, and changes nothing:", () => {
   interface Case {
     readonly name: string;
     readonly files: () => Promise<Record<string, string>>;
@@ -113,13 +113,13 @@ describe("keepHostToken() without a token of use says so, and changes nothing:",
     expect(failure.message).toContain(words.replaceAll("DIR", it.path));
     expect(failure.message).not.toMatch(/\bs\.[A-Za-z0-9]{10}|hvs\.[A-Za-z0-9]{10}/);
     expect(failure.hint).toBeString();
-    // But for the folder's own times.
+    // Except for the folder's own times.
     const after = Object.entries(treeOf(it.path)).filter(([name]) => name !== ".");
     expect(after).toEqual(before.filter(([name]) => name !== "."));
   });
 
   test.each(["token", "init-token"])(
-    "a %s that belongs to another user, who could choose it for us",
+    "a %s that belongs to another user, who could choose its content",
     async (name) => {
       await using it = host({ [name]: await init() });
       chownSync(it.at(name), 4321, 0);
@@ -141,7 +141,7 @@ describe("keepHostToken() without a token of use says so, and changes nothing:",
 });
 
 describe("keepHostToken() when the new token can't be stored", () => {
-  /** The server makes the token, and then there is a folder where it should go. */
+  /** The server makes the token, and then a folder stands in its file's place. */
   const blockStore =
     (path: string, more?: Fault): Fault =>
     async (seen, number, pass) => {
@@ -151,7 +151,7 @@ describe("keepHostToken() when the new token can't be stored", () => {
       return answer;
     };
 
-  test("gives it back, names it by its accessor, and keeps the init token", async () => {
+  test("revokes it, names its accessor, and keeps the init token", async () => {
     let made = "";
     const folder: { path: string } = { path: "" };
     await using it = host({ "init-token": await cluster.initToken("worker") }, async (seen, number, pass) => {
@@ -180,7 +180,7 @@ describe("keepHostToken() when the new token can't be stored", () => {
     expect(readdirSync(it.path).filter((name) => name.includes("tmp"))).toEqual([]);
   });
 
-  test("names it for an admin where it can't be given back either", async () => {
+  test("names its accessor for an admin if it can't be revoked either", async () => {
     const folder: { path: string } = { path: "" };
     await using it = host({ "init-token": await cluster.initToken("worker") }, (seen, number, pass) =>
       blockStore(folder.path, () => Response.json({ errors: ["internal error"] }, { status: 400 }))(
@@ -201,7 +201,7 @@ describe("keepHostToken() when the new token can't be stored", () => {
 });
 
 describe("keepHostToken() while the server can't serve", () => {
-  test("tries again later, and never trades for a token that may still be good", async () => {
+  test("fails for now, and never exchanges while the host token may still work", async () => {
     const files = {
       token: await cluster.hostToken("worker"),
       "init-token": await cluster.initToken("worker"),
@@ -216,7 +216,7 @@ describe("keepHostToken() while the server can't serve", () => {
     expect(treeOf(it.path)).toEqual(before);
   });
 
-  test("does not take a policy's refusal for an unknown token", async () => {
+  test("does not mistake a policy's refusal for an unknown token", async () => {
     const token = await madeToken(cluster, { ttl: "1h", policies: ["demo/worker"], no_default_policy: true });
     await using it = host({ token, "init-token": await cluster.initToken("worker") });
     const failure = await failureOf(() => it.keep());
@@ -225,9 +225,9 @@ describe("keepHostToken() while the server can't serve", () => {
     expect(existsSync(it.at("init-token"))).toBe(true);
   });
 
-  // OpenBao says the same of both tokens, whatever it is asked; see recorded.ts.
+  // OpenBao gives the same answer for both tokens, to every request; see recorded.ts.
   test.skipIf(!tellsUnknown)(
-    "does not take a token that is bound to other addresses for an unknown one",
+    "does not mistake a token bound to other addresses for an unknown one",
     async () => {
       await cluster.write("auth/token/roles/bound", { token_bound_cidrs: "192.0.2.1/32", period: 3600 });
       const { token } = await createFromRole(cluster.admin, "bound", cluster.rootToken);
@@ -240,7 +240,7 @@ describe("keepHostToken() while the server can't serve", () => {
     },
   );
 
-  test("does not repeat a trade whose answer was lost", async () => {
+  test("does not repeat an exchange whose answer was lost", async () => {
     await using it = host(
       { "init-token": await cluster.initToken("worker") },
       async ({ path }, _number, pass) => {

@@ -35,7 +35,7 @@ describe("keepHostToken() with a token that the server knows", () => {
     expect(it.notes).toEqual([]);
   });
 
-  test.each(["\n", "\r\n", "  \n\n"])("takes it with %j behind it", async (end) => {
+  test.each(["\n", "\r\n", "  \n\n"])("reads it with %j after it", async (end) => {
     await using it = host({ token: `${await cluster.hostToken("worker")}${end}` });
     expect((await it.keep()).how).toBe("renewed");
   });
@@ -67,7 +67,7 @@ describe("keepHostToken() with a token that the server knows", () => {
     ]);
   });
 
-  test("removes an init token that is older: the trade was stopped before it could", async () => {
+  test("removes an older init token, which a stopped exchange has left", async () => {
     await using it = host({ "init-token": "left over", token: await cluster.hostToken("worker") });
     utimesSync(it.at("init-token"), 1000, 1000);
     await it.keep();
@@ -82,7 +82,7 @@ describe("keepHostToken() with a token that the server knows", () => {
     expect(readFileSync(it.at("init-token"), "utf8")).toBe("an admin's");
   });
 
-  test("tells one that can't be renewed by its life, and keeps an init token beside it", async () => {
+  test("reports the lifetime of one that can't be renewed, and keeps an init token beside it", async () => {
     const token = await madeToken(cluster, { ttl: "2h", renewable: false, policies: ["default"] });
     await using it = host({ "init-token": await cluster.initToken("worker"), token });
     const kept = await it.keep();
@@ -96,20 +96,20 @@ describe("keepHostToken() with a token that the server knows", () => {
     expect(it.stored()).toBe(token);
   });
 
-  test("takes a token that never expires for what it is", async () => {
+  test("accepts a token that never expires", async () => {
     await using it = host({ token: cluster.rootToken });
     expect(await it.keep()).toMatchObject({ how: "not renewable", ttlSeconds: 0 });
   });
 });
 
-describe("keepHostToken() trades the init token", () => {
+describe("keepHostToken() exchanges the init token", () => {
   const without: ReadonlyArray<readonly [string, () => Promise<Record<string, string>>]> = [
     ["there is no token", async () => ({})],
     ["the token file is empty", async () => ({ token: "" })],
     ["the token file is blank", async () => ({ token: " \n" })],
     ["the server knows the token no more", async () => ({ token: await revokedToken(cluster) })],
   ];
-  test.each(without)("where %s", async (_name, files) => {
+  test.each(without)("if %s", async (_name, files) => {
     await using it = host({ ...(await files()), "init-token": `${await cluster.initToken("worker")}\n` });
     const kept = await it.keep();
     expect(kept).toMatchObject({ how: "exchanged", ttlSeconds: fiveYears });
@@ -118,11 +118,11 @@ describe("keepHostToken() trades the init token", () => {
     expect(readdirSync(it.path).sort()).toEqual(["token"]);
     expect((await lookupSelf(cluster.admin, kept.token)).policies).toEqual(["default", "demo/worker"]);
     expect(it.relay.passed.filter(({ path }) => path.startsWith("auth/token/create"))).toHaveLength(1);
-    // And then it is like any other.
+    // From then on it is like any other token.
     expect(await it.keep()).toMatchObject({ how: "renewed", token: kept.token });
   });
 
-  test("stores the token before the init token goes: one that can't be removed costs no token", async () => {
+  test("stores the token before it removes the init token, so a failed removal loses no token", async () => {
     const folder: { path: string } = { path: "" };
     const init = await cluster.initToken("worker");
     await using it = host({ "init-token": init }, async (seen, _number, pass) => {
@@ -138,7 +138,7 @@ describe("keepHostToken() trades the init token", () => {
     const words = `can't remove the init token ${it.at("init-token")}`;
     expect(it.notes.at(-1)).toStartWith(words);
     expect(await isAlive(cluster, it.stored().trim())).toBe(true);
-    // Each run tries again, and says so.
+    // Every run tries again, and says so.
     expect((await it.keep()).how).toBe("renewed");
     expect(it.notes.at(-1)).toStartWith(words);
     rmSync(it.at("init-token"), { recursive: true });
@@ -146,7 +146,7 @@ describe("keepHostToken() trades the init token", () => {
     expect([(await it.keep()).how, it.notes]).toEqual(["renewed", []]);
   });
 
-  test("removes what a killed run left of the token file", async () => {
+  test("removes a killed run's temporary files", async () => {
     await using it = host({
       "init-token": await cluster.initToken("worker"),
       ".token.tmp-0123456789ab": "half a tok",
@@ -156,7 +156,7 @@ describe("keepHostToken() trades the init token", () => {
     expect(readdirSync(it.path).sort()).toEqual([".token.tmp-mine", "token"]);
   });
 
-  test("once, when several want to at one moment", async () => {
+  test("once, for several concurrent runs", async () => {
     await using it = host({ "init-token": await cluster.initToken("worker") }, async (seen) => {
       if (seen.path.startsWith("auth/token/create")) await Bun.sleep(200);
       return undefined;

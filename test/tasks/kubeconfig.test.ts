@@ -22,7 +22,7 @@ const api = "https://api.example.com:6443";
 const put = (text: string, more: Partial<Access> = {}) =>
   readKubeconfig(text, "f").put({ ...access, ...more });
 
-/** The text that it becomes. */
+/** The changed text. */
 function changed(text: string, more: Partial<Access> = {}): string {
   const { text: after } = put(text, more);
   if (after === undefined) throw new Error("nothing has changed");
@@ -50,7 +50,7 @@ users:
   name: demo
 `;
 
-/** As the Go tool wrote it, with Vault's own address. */
+/** A kubeconfig from the Go tool, with Vault's own address. */
 const goTools = `current-context: demo
 apiVersion: v1
 kind: Config
@@ -73,7 +73,7 @@ users:
     client-key-data: b2xk
 `;
 
-describe("readKubeconfig() begins one", () => {
+describe("readKubeconfig() makes a kubeconfig", () => {
   test.each(["", "\n", "# a comment\n", "{}", "---\n", "null\n", "kind: Config\n"])("from %j", (text) => {
     expect(parse(changed(text))).toEqual(parse(fresh));
     expect(put(text).server).toBe("https://127.0.0.1:6443");
@@ -86,7 +86,7 @@ describe("readKubeconfig() begins one", () => {
     const made = parse(changed("", { credentials, server: api }));
     expect(made.clusters[0].cluster).toEqual({ "certificate-authority": "/a-ca.pem", server: api });
     expect(made.users[0].user).toEqual({ "client-certificate": "/a.pem", "client-key": "/a-key.pem" });
-    // And back: none of the old ones is left beside the new.
+    // And back: no old field is left beside the new ones.
     expect(parse(changed(fresh, { credentials, server: api }))).toEqual(made);
     expect(parse(changed(changed("", { credentials })))).toEqual(parse(fresh));
   });
@@ -139,14 +139,14 @@ describe("readKubeconfig() changes what is ours:", () => {
     expect(parse(changed(goTools))).toEqual(parse(fresh));
   });
 
-  test("the server, kept where it is another than Vault, unless one is given", () => {
+  test("the server, unless it is not Vault's address and no other is given", () => {
     const mended = goTools.replace("https://vault.example.com:8200", api);
     expect(put(mended).server).toBe(api);
     expect(put(mended, { server: "https://other:1" }).server).toBe("https://other:1");
     expect(put(goTools.replace(":8200", ":8200/v1/")).server).toBe("https://127.0.0.1:6443");
   });
 
-  test("what would contradict it", () => {
+  test("fields that contradict ours", () => {
     const text = fresh.replace("    server:", "    insecure-skip-tls-verify: true\n    server:");
     expect(readKubeconfig(text, "f").foreignParts(names)).toEqual([]);
     expect(changed(text)).toBe(fresh);
@@ -157,7 +157,7 @@ describe("readKubeconfig() changes what is ours:", () => {
     expect(parse(changed(text))).toEqual(parse(fresh));
   });
 
-  test("a current context that is not there", () => {
+  test("a current context that does not exist", () => {
     expect(changed(fresh.replace("current-context: demo", "current-context: gone"))).toBe(fresh);
     expect(changed(fresh.replace("current-context: demo\n", 'current-context: ""\n'))).toContain(
       "context: demo\n",
@@ -198,8 +198,8 @@ extensions:
         text
 `;
 
-describe("readKubeconfig() beside what is not ours", () => {
-  test("names each of it", () => {
+describe("readKubeconfig() with foreign parts", () => {
+  test("names each of them", () => {
     expect(readKubeconfig(others, "f").foreignParts(names)).toEqual([
       "cluster other",
       "context other",
@@ -211,7 +211,7 @@ describe("readKubeconfig() beside what is not ours", () => {
     ]);
   });
 
-  test("keeps it to the letter, with its comments and its order", () => {
+  test("keeps them exactly, with comments and order", () => {
     const lines = changed(others).split("\n");
     const kept = others.split("\n").filter((line) => !line.includes("server: https://api"));
     let from = 0;
@@ -233,7 +233,7 @@ describe("readKubeconfig() beside what is not ours", () => {
     expect(put(changed(others)).text).toBeUndefined();
   });
 
-  test("leaves JSON JSON", () => {
+  test("keeps JSON as JSON", () => {
     const text = JSON.stringify({
       ...parse(fresh),
       clusters: [],
@@ -256,7 +256,7 @@ describe("readKubeconfig() beside what is not ours", () => {
       "aliases of aliases",
       `${[..."bcdefghij"].reduce((text, it, i) => `${text}${it}: &${it} [${"*x,".replace("x", "abcdefghij"[i] ?? "").repeat(9)}]\n`, "a: &a [1]\n")}`,
     ],
-  ])("refuses %s, of which one can't be changed without the other", async (_name, text) => {
+  ])("refuses %s, where a change of one would change the other", async (_name, text) => {
     const failure = await failureOf(() => put(`kind: Config\n${text}`));
     expect(failure.kind).toBe("data");
     expect(failure.message).toBe("f can't be changed without changing other entries in it");
@@ -283,7 +283,7 @@ describe("readKubeconfig() beside what is not ours", () => {
           extensions: [{ name: "a", extension }],
         };
         const json = JSON.stringify(before, undefined, spaced ? 2 : undefined);
-        // The runtime's sign for what is not UTF-8.
+        // The runtime's replacement for invalid UTF-8.
         if (
           /\ufffd|[\ud800-\udfff]/.test(JSON.stringify(before).replace(/[\ud800-\udbff][\udc00-\udfff]/g, ""))
         )
@@ -306,12 +306,12 @@ describe("readKubeconfig() refuses", () => {
     ["a list", "- 1\n", "it holds no fields"],
     ["a word", "secret\n", "it holds no fields"],
     ["a certificate", "-----BEGIN CERTIFICATE-----\nMIIB\n", "it holds no fields"],
-    ["clusters that are no list", "clusters: {}\n", "its clusters are not a list"],
+    ["clusters that are not a list", "clusters: {}\n", "its clusters are not a list"],
     ["entries that are none", "users:\n- a\n", "one of its users has no name"],
     ["a nameless entry", "contexts:\n- context: {}\n", "one of its contexts has no name"],
     ["two of one name", "users:\n- name: a\n- name: a\n", 'it has two users "a"'],
     ["what is not YAML", "kind: Config\na: [\n", "line 3 is not YAML"],
-    ["a field that is there twice", "kind: Config\nkind: Config\n", "line 2 repeats a field"],
+    ["a repeated field", "kind: Config\nkind: Config\n", "line 2 repeats a field"],
     ["two documents", "kind: Config\n---\nkind: Config\n", "line 2 is not YAML"],
     ["what is not UTF-8", "kind: Config\na: \ufffd\n", "it is not UTF-8"],
     [
@@ -336,16 +336,16 @@ describe("readKubeconfig() refuses", () => {
     expect(failure.message).toBe(`f is not a kubeconfig: ${why}`);
   });
 
-  test("broken YAML without a word of it", async () => {
+  test("broken YAML without quoting it", async () => {
     const failure = await failureOf(() => readKubeconfig("token: hvs.secret: x: [\n", "f"));
     expect(failure.message + failure.hint + String(failure.cause)).not.toContain("hvs");
   });
 });
 
-describe("a kubeconfig as long as may be", () => {
+describe("a kubeconfig of the greatest length", () => {
   const lines = (count: number, line: (i: number) => string) =>
     Array.from({ length: count }, (_, i) => line(i)).join("");
-  // Each takes a second of CPU, and took up to half a minute when each field was compared with each.
+  // Each takes a second of CPU. It took up to half a minute when every field was compared with every other.
   test.each([
     ["users", `users:\n${lines(9_000, (i) => `- name: u${i}\n  user: {}\n`).slice(0, -1)}\n`],
     ["fields", `users: []\n${lines(19_000, (i) => `f${i}: 1\n`)}`],
@@ -363,7 +363,7 @@ describe("a kubeconfig as long as may be", () => {
     expect(printed).toContain("certificate-authority-data");
   });
 
-  test("is not worked on when the time is over", async () => {
+  test("is not processed when the time is over", async () => {
     let steps = 0;
     const checkTime = () => {
       if (++steps > 2) throw new Error("no time");

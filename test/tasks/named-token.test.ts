@@ -24,57 +24,57 @@ async function displayName(accessor: string): Promise<unknown> {
   return answer.object("data").fields.display_name;
 }
 
-/** Trades an init token; gives the requests that it took and what the server has of the new token. */
-async function trade(initToken: string, fault?: Fault) {
+/** Exchanges an init token. @returns the requests, and what the server stores about the new token */
+async function exchange(initToken: string, fault?: Fault) {
   await using it = tokenHost(cluster, { "init-token": initToken }, fault);
   const { how, accessor } = await it.keep();
   expect({ how, isLeft: existsSync(it.at("init-token")) }).toEqual({ how: "exchanged", isLeft: false });
   return {
-    // The first asks what the init token is.
+    // The first request looks up the init token.
     passed: it.relay.passed.slice(1),
     host: (await lookupAccessor(cluster.admin, accessor))?.host,
     displayName: await displayName(accessor),
   };
 }
 
-describe("a host's new token", () => {
-  test("carries the host's name, by one request", async () => {
-    expect(await trade(await cluster.initToken("worker"))).toEqual({
+describe("a new host token", () => {
+  test("has the host's name, after one request", async () => {
+    expect(await exchange(await cluster.initToken("worker"))).toEqual({
       passed: [creation],
       host: name,
       displayName: `token-${name.replaceAll(/[^a-zA-Z0-9-]/g, "-")}`,
     });
   });
 
-  test("carries it where the cluster is the Go tool's still, whose policy limits no parameter", async () => {
+  test("has the host's name with the Go tool's policy, which limits no parameter", async () => {
     await cluster.write("sys/policies/acl/go-tool", {
       policy: 'path "auth/token/create/demo-worker" { capabilities = ["create", "read", "update"] }',
     });
-    expect((await trade(await madeToken(cluster, { policies: ["go-tool"] }))).host).toBe(name);
+    expect((await exchange(await madeToken(cluster, { policies: ["go-tool"] }))).host).toBe(name);
   });
 
   test.each([
     ["no parameter", '"" = []'],
     ["a name, and nothing else", '"display_name" = []'],
-  ])("is had without a name where a policy takes %s", async (_, allowed) => {
+  ])("is made without a name if a policy allows %s", async (_, allowed) => {
     await cluster.write("sys/policies/acl/narrow", {
       policy: `path "auth/token/create/demo-worker" { capabilities = ["update"]\n allowed_parameters = { ${allowed} } }`,
     });
-    const made = await trade(await madeToken(cluster, { policies: ["narrow"] }));
+    const made = await exchange(await madeToken(cluster, { policies: ["narrow"] }));
     expect(made).toEqual({ passed: [creation, creation], host: undefined, displayName: "token" });
   });
 
   test.each([400, 403, 422])(
-    "is had without a name from a server that refuses one with %d",
+    "is made without a name by a server that refuses one with %d",
     async (status) => {
-      const made = await trade(await cluster.initToken("worker"), (_, number) =>
+      const made = await exchange(await cluster.initToken("worker"), (_, number) =>
         number === 2 ? Response.json({ errors: ["1 error occurred: no meta here"] }, { status }) : undefined,
       );
       expect(made).toEqual({ passed: [creation, creation], host: undefined, displayName: "token" });
     },
   );
 
-  test("is asked for once where the init token is unknown, or the server can't answer now", async () => {
+  test("is requested once if the init token is unknown or the server can't answer now", async () => {
     const sealed: Fault = ({ path }) =>
       path === creation.path ? Response.json({ errors: ["sealed"] }, { status: 503 }) : undefined;
     for (const [initToken, fault] of [

@@ -5,7 +5,7 @@ import { judgeNeeds } from "../../lib/tasks/host-status-sandbox.ts";
 import { unitOf, withUnitHint } from "../../lib/tasks/own-unit.ts";
 import { type Look, reach, readSandbox, settingsFor } from "../../lib/tasks/sandbox.ts";
 
-/** A host's files: links with their targets, and what is missing; all else is there. */
+/** A host's files: links with their targets, and missing paths. All others exist. */
 function host(links: Readonly<Record<string, string>> = {}, missing: readonly string[] = []): Look {
   let looks = 0;
   return (path) => {
@@ -18,7 +18,7 @@ function host(links: Readonly<Record<string, string>> = {}, missing: readonly st
 }
 
 const root = "/var/lib/vault-helper/root";
-/** As systemctl of systemd 252 shows them. */
+/** Properties as systemctl of systemd 252 shows them. */
 const network = {
   RootDirectory: root,
   BindPaths:
@@ -43,7 +43,7 @@ function accessOf(properties: Readonly<Record<string, string>>, path: string, lo
   return sandbox === undefined ? undefined : reach(sandbox, path, look).access;
 }
 
-describe("a unit with a root of its own", () => {
+describe("a unit with its own root", () => {
   test.each([
     ["/etc/kubernetes/ssl", "write"],
     ["/etc/kubernetes/ssl/deep/er", "write"],
@@ -59,8 +59,8 @@ describe("a unit with a root of its own", () => {
     ["/root/tls", "none"],
     ["/tmp/tls", "none"],
     ["/", "none"],
-  ])("gets at %s to %s", (path, access) => {
-    // What is left of mount points in the root is nobody's.
+  ])("can access %s: %s", (path, access) => {
+    // Empty mount points in the root count for nothing.
     expect(accessOf(network, path)).toBe(access as "none");
   });
 
@@ -95,7 +95,7 @@ describe("a unit with a root of its own", () => {
     expect(accessOf({ ...network, ...more }, path)).toBe(access as "none");
   });
 
-  test("does not have what is optional and missing", () => {
+  test("does not have optional paths that are missing", () => {
     const look = host({}, ["/etc/kubernetes/ssl", "/etc/kubernetes"]);
     expect(accessOf(network, "/etc/kubernetes/ssl", look)).toBe("none");
     expect(readSandbox(network, look)?.missing).toEqual(["/etc/kubernetes/ssl"]);
@@ -130,28 +130,28 @@ describe("a unit with the host's root", () => {
     ["/srv/tls", "read"],
     ["/root/bin/hook", "none"],
     ["/tmp/x", "none"],
-  ])("gets at %s to %s", (path, access) => {
+  ])("can access %s: %s", (path, access) => {
     expect(accessOf(hooks, path)).toBe(access as "none");
   });
 
-  test("may make what is missing in a folder that it can write to, and no other", () => {
+  test("may make a missing path only in a folder that it can write to", () => {
     const look = host({}, ["/run/new", "/srv/new"]);
     expect(accessOf(hooks, "/run/new/web", look)).toBe("write");
     expect(accessOf(hooks, "/srv/new/web", look)).toBe("none");
   });
 
-  test("and no sandbox gets at all", () => {
+  test("without a sandbox can access everything", () => {
     expect(accessOf({}, "/srv/tls")).toBe("write");
     expect(accessOf({ ProtectSystem: "full" }, "/etc/kubernetes/ssl")).toBe("read");
     expect(accessOf({ ProtectSystem: "full" }, "/srv/tls")).toBe("write");
   });
 });
 
-test("a unit with an image of its own is not judged", () => {
+test("a unit with its own image is not judged", () => {
   expect(accessOf({ RootImage: "/srv/image.raw" }, "/srv/tls")).toBe(undefined);
 });
 
-test("a drop-in has what lets the units at a path", () => {
+test("a drop-in has the settings that allow a path", () => {
   const sandboxes = [network, hooks].flatMap((one) => readSandbox(one, host()) ?? []);
   const settings = (path: string) => settingsFor(sandboxes, path, "write");
   expect(settings("/srv/tls")).toEqual(["BindPaths=/srv/tls"]);
@@ -160,7 +160,7 @@ test("a drop-in has what lets the units at a path", () => {
   expect(settingsFor(sandboxes, "/srv/ca.pem", "read")).toEqual(["BindReadOnlyPaths=/srv/ca.pem"]);
 });
 
-test("a finding names each unit once, and all that need one path together", () => {
+test("a finding names each unit once, and all needs of one path together", () => {
   const look = host();
   const sandboxes = new Map(
     Object.entries({ "cert.service": network, "cert-hooks.service": hooks }).flatMap(([name, one]) => {
@@ -206,7 +206,7 @@ describe("the hint of a run in a unit", () => {
     expect(unitOf(groups)).toBe(unit);
   });
 
-  test("names the unit, the folder and the drop-in where the folder is out of the sandbox", () => {
+  test("names the unit, the folder and the drop-in if the sandbox does not allow the folder", () => {
     const { message, hint, kind } = withUnitHint(error("EROFS"), "/srv/tls", inCert);
     expect([kind, message]).toEqual([
       "file",
@@ -220,7 +220,7 @@ describe("the hint of a run in a unit", () => {
     expect(instance.hint).toContain("give cert@web.service and cert-hooks@web.service the drop-in");
   });
 
-  test("is not given for another fault, another file, or by hand", () => {
+  test("is not given for another fault, another file, or a run by hand", () => {
     for (const failure of [error("ENOSPC"), error("EACCES"), new Failure("data", "/srv/tls")])
       expect(withUnitHint(failure, "/srv/tls", inCert)).toBe(failure);
     const failure = error("EROFS");

@@ -7,7 +7,7 @@ import type { ClusterServer } from "../support/cluster-server.ts";
 import { temporaryFolder } from "../support/folder.ts";
 import { type Fault, startRelay } from "../support/relay.ts";
 
-/** A configuration directory, and what stands between it and the server. */
+/** A configuration folder, with a relay in front of the server. */
 export function tokenHost(cluster: ClusterServer, files: Readonly<Record<string, string>>, fault?: Fault) {
   const folder = temporaryFolder();
   const relay = startRelay(cluster.address, fault);

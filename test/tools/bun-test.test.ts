@@ -25,13 +25,13 @@ async function countOf(files: Record<string, string>, ...args: string[]) {
   return { ...result, output };
 }
 
-test("a run in which all passed is good", async () => {
+test("a run is good if all tests passed", async () => {
   const result = await countOf({ a: GOOD, b: GOOD });
   expect(result).toMatchObject({ passed: 2, failed: 0, skipped: 0, isGood: true });
   expect(result.output).toContain("(pass) good");
 });
 
-test("a run in which some were skipped is good, and counts them", async () => {
+test("a run with skipped tests is good, and counts them", async () => {
   const result = await countOf({ a: GOOD, b: `${GOOD}${SKIPPED}` });
   expect(result).toMatchObject({ passed: 2, failed: 0, skipped: 2, isGood: true });
   expect(result.output).toContain("(skip) not here > one");

@@ -21,7 +21,7 @@ beforeAll(async () => {
 });
 afterAll(() => folder[Symbol.dispose]());
 
-/** As bash splits a line that is being typed: `=` is a word of its own. */
+/** Splits a line as bash does while it is being typed: `=` is a word of its own. */
 async function bash(line: string): Promise<string[]> {
   const script = `. "$0"; cd "$1"; shift; COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); COMP_TYPE=9
     compopt() { :; }
@@ -43,7 +43,7 @@ async function fish(line: string): Promise<string[]> {
     .sort();
 }
 
-/** In a terminal of its own, since its completions work nowhere else: what is offered is caught. */
+/** Runs zsh in a terminal, because its completions work nowhere else, and collects what is offered. */
 async function zsh(line: string): Promise<string[]> {
   const inside = `autoload -Uz compinit; compinit -u -D -d ${at("dump")}
     zstyle ':completion:*' completer _complete; zstyle ':completion:*' verbose no
@@ -69,24 +69,24 @@ async function zsh(line: string): Promise<string[]> {
 }
 
 describe.each(Object.entries({ bash, fish, zsh }))("in %s", (shell, complete) => {
-  test("the tool's words are its commands and their other names", async () => {
+  test("the tool's words are its commands and aliases", async () => {
     expect(await complete("vault-helper ")).toEqual(words);
   });
 
-  test("a flag is found by its beginning, by either name of the command and by a link's", async () => {
+  test("a flag is completed from its beginning, for both names of a command and for its link", async () => {
     for (const command of ["vault-helper issue-cert", "vault-helper cert", "issue-cert"]) {
       expect(await complete(`${command} --key-`)).toEqual(["--key-bit-size", "--key-mode", "--key-type"]);
     }
   });
 
-  test("a choice is offered, after the flag and after its letter", async () => {
+  test("choices are offered after a flag, and after its short form", async () => {
     for (const flag of ["--key-type", "-t"]) {
       expect(await complete(`issue-cert ${flag} `)).toEqual(["ec", "ed25519", "rsa"]);
     }
     expect(await complete("vault-helper cert --hooks ")).toEqual(["later", "now", "only"]);
   });
 
-  test("files, folders and users are offered where they are meant", async () => {
+  test("files, folders and users are offered for flags that take them", async () => {
     const files = await complete("issue-cert --config ");
     expect(files.map((it) => it.replace(/\/$/, ""))).toEqual(["a-file.toml", "a-folder"]);
     const folders = await complete("renew-token --config-path a-");
@@ -94,11 +94,11 @@ describe.each(Object.entries({ bash, fish, zsh }))("in %s", (shell, complete) =>
     expect(await complete("vault-helper cert --owner roo")).toEqual(["root"]);
   });
 
-  test("nothing is offered for a value that only its writer knows", async () => {
+  test("nothing is offered for a free value", async () => {
     expect(await complete("issue-cert --san-hosts ")).toEqual([]);
   });
 
-  test("words as general as status are left to whom they belong, but for ours behind the tool's name", async () => {
+  test("a word as general as status is completed only after the tool's name", async () => {
     expect(await complete("vault-helper status --off")).toEqual(["--offline"]);
     const { bash, zsh } = await completions();
     const claimed = `${bash}${zsh}`.match(/^(#compdef|complete -F) .*/gm) ?? [];
@@ -107,7 +107,7 @@ describe.each(Object.entries({ bash, fish, zsh }))("in %s", (shell, complete) =>
   });
 
   if (shell === "fish") {
-    test("no file takes the place of one that fish has for its own status", async () => {
+    test("no completion file replaces fish's own one for status", async () => {
       expect([...(await completions()).fish.keys()].sort()).toEqual([
         ...["issue-cert", "read-secret", "renew-token", "setup-mounts"],
         ...["vault-helper", "write-kubeconfig", "write-roles"],
@@ -116,7 +116,7 @@ describe.each(Object.entries({ bash, fish, zsh }))("in %s", (shell, complete) =>
   }
 
   if (shell === "bash") {
-    test("a value is found after =", async () => {
+    test("a value is completed after =", async () => {
       expect(await complete("issue-cert --key-type=")).toEqual(["ec", "ed25519", "rsa"]);
       expect(await complete("vault-helper cert --key-type=e")).toEqual(["ec", "ed25519"]);
     });

@@ -6,7 +6,7 @@ import { ROOT } from "../../tools/main.ts";
 import { temporaryFolder } from "../support/folder.ts";
 import { until } from "../support/wait.ts";
 
-/** Runs the demo with a folder for all that is temporary, which has to be empty in the end. */
+/** Runs the demo with its own folder for temporary files, which has to be empty at the end. */
 async function demo(env: Readonly<Record<string, string>>, kill?: NodeJS.Signals) {
   using folder = temporaryFolder();
   const { path, kind } = await resolveServerBinary();
@@ -16,7 +16,7 @@ async function demo(env: Readonly<Record<string, string>>, kill?: NodeJS.Signals
       HOME: folder.path,
       TMPDIR: folder.path,
       [kind === "bao" ? "BAO_BINARY" : "VAULT_BINARY"]: path,
-      // A developer's own server and token, which it must not go to.
+      // A developer's own server and token, which the demo must not use.
       VAULT_ADDR: "http://127.0.0.1:1",
       VAULT_TOKEN: "somebody-elses",
       ...env,
@@ -30,12 +30,12 @@ async function demo(env: Readonly<Record<string, string>>, kill?: NodeJS.Signals
     child.kill(kill);
   }
   const [stdout, stderr, code] = await Promise.all([child.stdout.text(), child.stderr.text(), child.exited]);
-  // The server's keeper removes what is its own, a moment later.
+  // The server's keeper removes its files a moment later.
   await until(() => readdirSync(folder.path).every((name) => !name.startsWith("vault-helper-")));
   return { stdout, stderr, code };
 }
 
-test("the demo tells its story to the end, and leaves nothing behind", async () => {
+test("the demo runs to its end, and leaves nothing behind", async () => {
   const { stdout, code } = await demo({});
   expect(code).toBe(0);
   expect(stdout.trimStart()).toStartWith("This demo writes only to a temporary folder, /");

@@ -11,11 +11,11 @@ import { temporaryFolder } from "../support/folder.ts";
 const pages = await generatedPages();
 const commands = await commandPages();
 
-test.each([...pages])("%s is what its data makes (else: npm run format)", (path, text) => {
+test.each([...pages])("%s is up to date with its data (else: npm run format)", (path, text) => {
   expect(readFileSync(join(ROOT, path), "utf8")).toBe(text);
 });
 
-test("only pages that differ are written", async () => {
+test("writes only pages that differ", async () => {
   using folder = temporaryFolder();
   mkdirSync(join(folder.path, "docs"));
   expect(await writeGeneratedPages(folder.path)).toEqual([...pages.keys()]);
@@ -41,7 +41,7 @@ test.each(commands.map((command) => [command.page.name, command] as const))(
       if (short !== undefined) expect(section).toContain(`, \`${short}\` | `);
       expect(section).toContain(prose(argument.description ?? "").replaceAll("|", "\\|"));
     }
-    // As a shell joins the lines of a command.
+    // The lines of a command, joined as a shell does.
     const joined = section.replaceAll(/ \\\n +/g, " ");
     for (const [example] of page.examples)
       expect(joined).toContain(example.replace(name, `vault-helper ${name}`));

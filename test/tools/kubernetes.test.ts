@@ -13,7 +13,7 @@ import { runCommand, runScript, scriptPath } from "../support/script.ts";
 const folder = temporaryFolder();
 afterAll(() => folder[Symbol.dispose]());
 
-/** Cells of a table of the page, by the heading above it; code without its backticks. */
+/** The cells of the page's table below a heading, without backticks. */
 function rows(heading: string): string[][] {
   const [, section = ""] = kubernetesPage().split(`\n## ${heading}\n`);
   const lines = (section.split("\n## ")[0] ?? "").split("\n").filter((line) => line.startsWith("| "));
@@ -35,7 +35,7 @@ const signPaths = rows("Sign paths").map(([path, names = "", , , roles = ""]) =>
 describe("the page on Kubernetes", () => {
   const cluster = defineCluster("demo");
 
-  test("has each sign path of a cluster, and a component that uses it", () => {
+  test("has every sign path of a cluster, and a component that uses it", () => {
     const all = pkiRoles(cluster).map(({ path }) => path.replace("/roles/", "/sign/"));
     expect(signPaths.map(({ path }) => path)).toEqual(all);
     const used = uses.map(({ path }) => `demo/${path}`);
@@ -45,7 +45,7 @@ describe("the page on Kubernetes", () => {
     expect(used.filter((path) => path.includes("/sign/") && !all.includes(path))).toEqual([]);
   });
 
-  test("says of a kubelet what its role in the server says", () => {
+  test("says about a kubelet what its role in the server allows", () => {
     expect(rows("Sign paths").find(([path]) => plain(path) === "demo/pki/k8s/sign/kubelet")).toEqual([
       "`demo/pki/k8s/sign/kubelet`",
       "`kubelet`, `system:node`, `system:node:*`, `*.compute.internal`, `*.ec2.internal`, names below these, no IP address",
@@ -113,10 +113,10 @@ describe("on a real server", () => {
     },
   );
 
-  test("the commands of the page run as they are pasted", async () => {
+  test("the page's commands run when they are pasted", async () => {
     const dist = join(await scriptPath("vault-helper"), "..");
     for (const block of commandBlocks("docs/kubernetes.md")) {
-      // Not in the folders of this machine.
+      // Not into this machine's folders.
       const commands = block.replaceAll(/ \/etc\//g, ` ${folder.path}/etc/`);
       expect(commands).not.toBe(block);
       const { code, stderr } = await runCommand(["/bin/bash", "-ec", commands], {

@@ -19,15 +19,15 @@ beforeAll(async () => {
 });
 afterAll(() => folder[Symbol.dispose]());
 
-/** A page as it is read, without its margins. */
+/** A page as its reader sees it, without margins. */
 async function shown(name: string): Promise<string> {
   const text = await output(["mandoc", "-T", "utf8", "-O", "width=200", join(folder.path, name)]);
-  // Bold and italic as a printer made them: a letter, a step back, and the letter again.
+  // Bold and italic are printed as on paper: a letter, a backspace, and the letter again.
   return text.replaceAll(/.[\b]/g, "").replaceAll(/\s+/g, " ");
 }
 
 describe("man pages", () => {
-  test("are one for the tool and one for each command, and each other name is a link", () => {
+  test("are one for the tool and one for each command, and other names are links", () => {
     const names = commands.map(({ page }) => `vault-helper-${page.name}.1`);
     expect([...man.pages.keys()].sort()).toEqual(["vault-helper.1", ...names].sort());
     for (const name of packagedLinkNames()) expect(man.links.get(`${name}.1`)).toBe(`vault-helper-${name}.1`);
@@ -35,12 +35,12 @@ describe("man pages", () => {
     for (const target of man.links.values()) expect(man.pages.has(target)).toBe(true);
   });
 
-  test("have nothing that mandoc's check finds", async () => {
+  test("pass mandoc's check", async () => {
     const paths = [...man.pages.keys()].map((name) => join(folder.path, name));
     expect(await output(["mandoc", "-T", "lint", "-W", "all", ...paths])).toBe("");
   });
 
-  test("would be found wanting", () => {
+  test("fail mandoc's check when they are broken", () => {
     const path = join(folder.path, "wrong.1");
     writeFileSync(path, man.pages.get("vault-helper.1")?.replace(".SH SYNOPSIS", ".SYNOPSIS") ?? "");
     expect(Bun.spawnSync(["mandoc", "-T", "lint", path]).stdout.toString()).toContain("unknown macro");
@@ -64,7 +64,7 @@ describe("man pages", () => {
     },
   );
 
-  test("of the tool has every command", async () => {
+  test("list every command on the tool's page", async () => {
     const text = await shown("vault-helper.1");
     for (const { page, words } of commands) {
       expect(text).toContain(`${words.join(", ")} ${page.description}`);

@@ -59,13 +59,13 @@ describeBooted("the Debian package, on a machine,", () => {
   const states = async (ask: string) =>
     (await host.run("systemctl", ask, ...timers)).stdout.trim().split("\n");
 
-  test("installs by apt, without anything else from anywhere", async () => {
+  test("installs by apt, without any other package", async () => {
     await apt("install", "/root/vault-helper.deb");
     expect(await host.output("dpkg-query", "-W", "vault-helper")).toBe(`vault-helper\t${version}`);
     expect(await host.output("dpkg", "--verify", "vault-helper")).toBe("");
   });
 
-  test("has one executable, by each of its names", async () => {
+  test("has one executable with several names", async () => {
     const names = ["vault-helper", ...packagedLinkNames()];
     const inodes = names.map((name) => statSync(`${host.disk}/usr/bin/${name}`).ino);
     expect(new Set(inodes).size).toBe(1);
@@ -74,14 +74,14 @@ describeBooted("the Debian package, on a machine,", () => {
       expect(await host.output(name, "--version")).toBe(`${name} ${version}`);
   });
 
-  test("keeps /etc/vault to root", () => {
+  test("makes /etc/vault accessible to root only", () => {
     for (const path of ["/etc/vault", "/etc/vault/certs.d"]) {
       const { mode, uid, gid } = statSync(host.disk + path);
       expect([path, (mode & 0o7777).toString(8), uid, gid]).toEqual([path, "700", 0, 0]);
     }
   });
 
-  test("brings units of which systemd-analyze verify says nothing, and enables none", async () => {
+  test("brings units that pass systemd-analyze verify, and enables none", async () => {
     const units = unitFiles().map((name) => name.replace("@.", "@etcd."));
     expect(
       await host.run("systemd-analyze", "verify", "--recursive-errors=yes", "--man=no", ...units),
@@ -94,7 +94,7 @@ describeBooted("the Debian package, on a machine,", () => {
     expect(await states("is-active")).toEqual(["inactive", "inactive", "inactive"]);
   });
 
-  test("is upgraded under timers that go on", async () => {
+  test("is upgraded while timers go on", async () => {
     writeFileSync(`${host.disk}/etc/vault/token`, "of a test\n", { mode: 0o600 });
     await host.output("systemctl", "--quiet", "enable", "--now", ...timers);
     await apt("install", "/root/next.deb");
@@ -130,7 +130,7 @@ describeBooted("the Debian package, on a machine,", () => {
       await until(async () => (await host.show("cert.service", "SubState")) === "start");
       const after = await pids();
       expect(after[0]).not.toBe(before[0]);
-      // No timer of its own runs.
+      // None of its own timers runs.
       expect(await host.show("cert@other.service", "SubState")).toBe("dead");
       await host.output("sh", "-c", `rm -r ${folders.join(" ")} && systemctl daemon-reload`);
       await host.output("systemctl", "stop", ...running);
@@ -138,7 +138,7 @@ describeBooted("the Debian package, on a machine,", () => {
     minute,
   );
 
-  test("is removed with all that it brought and was started, and leaves the host's token", async () => {
+  test("is removed with all that it brought and started, and leaves the host token", async () => {
     const brought = (await host.output("dpkg", "-L", "vault-helper")).split("\n");
     expect(brought.length).toBeGreaterThan(40);
     await using _ = await longDelays(host);
@@ -162,7 +162,7 @@ describeBooted("the Debian package, on a machine,", () => {
     expect(wants(host)).toEqual([]);
   });
 
-  test("leaves alone, when it goes, units of its names that the administrator wrote", async () => {
+  test("leaves units of the same names that an administrator wrote when it is removed", async () => {
     await apt("install", "/root/vault-helper.deb");
     const own = `${host.disk}/etc/systemd/system/token-renewal`;
     writeFileSync(`${own}.service`, "[Service]\nExecStart=/bin/true\n");
@@ -174,7 +174,7 @@ describeBooted("the Debian package, on a machine,", () => {
     expect(wants(host)).toEqual(["token-renewal.timer"]);
   });
 
-  test("is purged, and takes /etc/vault where that is empty", async () => {
+  test("is purged with /etc/vault if that is empty", async () => {
     await apt("install", "/root/vault-helper.deb");
     await host.output("rm", "/etc/vault/token");
     await apt("purge", "vault-helper");
@@ -182,12 +182,12 @@ describeBooted("the Debian package, on a machine,", () => {
     expect((await host.run("dpkg-query", "-W", "vault-helper")).code).toBe(1);
   });
 
-  test("as an rpm is installed, found whole and removed", async () => {
-    // Its database does not bear the way by /proc.
+  test("is installed, verified and removed as an rpm", async () => {
+    // Its database can't be opened through /proc.
     const [, keeper = "", disk] = /^\/proc\/(\d+)\/root(.*)$/.exec(host.disk) ?? [];
     const here = ["nsenter", "-t", keeper, "-m", "rpm", `--root=${disk}`, "--dbpath=/var/lib/rpm"];
     const rpm = async (...words: string[]) => await output([...here, "--force-debian", ...words]);
-    // rpm's own records are the only ones that it knows.
+    // rpm knows only its own records.
     await rpm("--install", "--nodeps", join(folder, `vault-helper-${version}-1.${ours?.rpm}.rpm`));
     expect(await rpm("--verify", "--nodeps", "vault-helper")).toBe("");
     expect(await host.output("issue-cert", "--version")).toBe(`issue-cert ${version}`);
@@ -204,7 +204,7 @@ describeBooted("the Debian package, on a machine,", () => {
   });
 });
 
-/** Has every start of ours wait, as one does that is tried again, until it is disposed of. */
+/** Makes every start of our units wait, as a retry does, until it is disposed of. */
 async function longDelays(host: Machine): Promise<AsyncDisposable> {
   const folder = "/run/systemd/system/retry-delay@.service.d";
   const text = "[Service]\\nExecStart=\\nExecStart=/bin/sleep 600\\n";
@@ -221,14 +221,14 @@ function isFolder(host: Machine, path: string): boolean {
   return lstatSync(host.disk + path).isDirectory();
 }
 
-/** Our timers that a target wants. */
+/** Our timers that some target wants. */
 function wants(host: Machine): string[] {
   return readdirSync(`${host.disk}/etc/systemd/system/timers.target.wants`).filter((name) =>
     /^(cert|token-renewal)/.test(name),
   );
 }
 
-/** The same package with a later version, and a unit that says so. */
+/** The same package with a higher version, and a unit that has it in its text. */
 async function nextVersion(deb: string, folder: string): Promise<string> {
   const script = `dpkg-deb --raw-extract "$0" "$1/next"
     sed -i "s/^Version: .*/Version: $2/" "$1/next/DEBIAN/control"

@@ -19,7 +19,7 @@ const repository = "https://git.example.com/team/vault-helper";
 const nobody = { maintainer: undefined, repository: undefined };
 
 describe("releaseOrigin()", () => {
-  test("takes what the environment says, and nothing for none", () => {
+  test("reads the environment, and counts an empty variable as not set", () => {
     expect(releaseOrigin({})).toEqual({ ...nobody, signingKey: undefined });
     expect(
       releaseOrigin({ RELEASE_MAINTAINER: "", RELEASE_REPOSITORY: "", RELEASE_SIGNING_KEY: "" }),
@@ -56,7 +56,7 @@ describe("releaseOrigin()", () => {
   });
 });
 
-/** Packages with one small file, and what each says of its origin. */
+/** Packages with one small file, and their fields about the origin. */
 async function packagesOf(origin: Pick<Origin, "maintainer" | "repository">) {
   using folder = temporaryFolder();
   const [target] = targets;
@@ -87,11 +87,11 @@ test("packages name the maintainer and the repository of their release", async (
   });
 });
 
-test("packages of nobody name nobody, and no address", async () => {
+test("packages without a maintainer name none, and no address", async () => {
   expect(await packagesOf(nobody)).toEqual({ deb: ["not named", ""], rpm: ["(none)", "(none)"] });
 });
 
-test("the list of what is compiled in names the repository", async () => {
+test("the SBOM names the repository", async () => {
   const own = async (origin: Pick<Origin, "repository">) =>
     JSON.parse(await sbom(1e9, origin)).metadata.component;
   expect(await own({ repository })).toMatchObject({
@@ -102,7 +102,7 @@ test("the list of what is compiled in names the repository", async () => {
 });
 
 describe("a signature", () => {
-  test("is good for its file and its key alone, by the commands of SECURITY.md", async () => {
+  test("is valid only for its file and its key, by the commands of SECURITY.md", async () => {
     using folder = temporaryFolder();
     const at = (name: string) => join(folder.path, name);
     for (const name of ["key", "other"]) {

@@ -6,7 +6,7 @@ import { output } from "./released.ts";
 
 const isRoot = process.getuid?.() === 0;
 
-test.skipIf(!isRoot)("a release has its commit's time, also from the clone of another user", async () => {
+test.skipIf(!isRoot)("a release has its commit's time, even from another user's clone", async () => {
   using folder = temporaryFolder();
   const git = async (...words: string[]) => await output(["git", "-C", folder.path, ...words]);
   await git("init", "--quiet");

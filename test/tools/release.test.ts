@@ -19,7 +19,7 @@ const artefacts = {
   "linux-arm64": [`linux-arm64.tar.gz`, `_${version}_arm64.deb`, `-1.aarch64.rpm`],
 } as const;
 
-/** `npm run release` in a copy of the clone, by a builder with habits of their own. */
+/** Runs `npm run release` in a copy of the clone, for a builder with an unusual environment. */
 async function release(name: string, habits: { umask: string; step: number; env: object }): Promise<string> {
   const clone = join(work.path, name);
   copyClone(clone);
@@ -42,7 +42,7 @@ const origin = {
 const key = join(work.path, "key");
 
 beforeAll(async () => {
-  // With this user's own settings of npm.
+  // With this user's own npm settings.
   for (const target of targets) await runtimeOf(target);
   first = await release("clone", { umask: "022", step: 1, env: { ...origin, TZ: "UTC" } });
   await output(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "", "-f", key]);
@@ -55,12 +55,12 @@ beforeAll(async () => {
 }, 10 * minute);
 afterAll(() => work[Symbol.dispose]());
 
-/** Where an artefact is unpacked. */
+/** The folder that an artefact is unpacked to. */
 function folderOf(name: string): string {
   return join(work.path, name);
 }
 
-/** The folder of the artefact whose name ends so. */
+/** The unpacked folder of the artefact whose name has that ending. */
 function unpacked(end: string): string {
   const name = readdirSync(first).find((it) => it.endsWith(end));
   if (name === undefined) throw new Error(`there is no artefact …${end}`);
@@ -68,7 +68,7 @@ function unpacked(end: string): string {
 }
 
 describe("npm run release", () => {
-  test("makes archives and packages for both kinds of machine, and their checksums", async () => {
+  test("makes archives and packages for both CPU types, and their checksums", async () => {
     expect(readdirSync(first).sort()).toEqual([
       "SHA256SUMS",
       `vault-helper-${version}-1.aarch64.rpm`,
@@ -87,7 +87,7 @@ describe("npm run release", () => {
     );
   });
 
-  test("gives the same bytes in another folder, home, time zone, with another umask and other times", () => {
+  test("gives the same bytes in another folder, home and time zone, with another umask and other file times", () => {
     const sums = (folder: string) => readFileSync(join(folder, "SHA256SUMS"), "utf8");
     expect(sums(second)).toBe(sums(first));
   });
@@ -115,7 +115,7 @@ describe("npm run release", () => {
     expect(readdirSync(join(first, "..")).sort()).toEqual(["release"]);
   });
 
-  test("says no path of the builder's machine", () => {
+  test("contains no path of the builder's machine", () => {
     const paths = [work.path, ROOT, cache];
     const told: string[] = [];
     for (const end of Object.values(artefacts).flat()) {
@@ -134,7 +134,7 @@ describe("npm run release", () => {
 });
 
 describe.each(Object.entries(artefacts))("%s", (target, [archive, deb, rpm]) => {
-  test("has an executable for its own kind of CPU, with glibc", () => {
+  test("has an executable for its CPU type, with glibc", () => {
     const elf = readFileSync(join(unpacked(archive), "bin/vault-helper"));
     expect(elf.subarray(0, 4).toString("latin1")).toBe("\x7fELF");
     expect(elf.readUInt16LE(18)).toBe(target === "linux-x64" ? 62 : 183);
@@ -153,7 +153,7 @@ describe.each(Object.entries(artefacts))("%s", (target, [archive, deb, rpm]) => 
     expect(statSync(join(folder, "vault-helper")).mode & 0o7777).toBe(0o755);
   });
 
-  test("has the same in its deb and its rpm, and that executable is the archive's", () => {
+  test("has the same files in its deb and its rpm, with the archive's executable", () => {
     const alike = (end: string) =>
       [...filesOf(unpacked(end))]
         .filter(([path]) => !path.endsWith("/copyright"))
@@ -164,7 +164,7 @@ describe.each(Object.entries(artefacts))("%s", (target, [archive, deb, rpm]) => 
     expect(filesOf(join(unpacked(deb), "usr/bin"))).toEqual(own);
   });
 
-  test("takes no general name in its deb and its rpm, and none of a completion anywhere", () => {
+  test("has no general name in its deb and its rpm, and no general completion anywhere", () => {
     const general = /(^|\/)(setup|status|teardown|dev-server)(\.1(\.gz)?|\.fish)?$/;
     for (const end of [archive, deb, rpm]) {
       const found = [...filesOf(unpacked(end)).keys()].filter((path) => general.test(path));
@@ -172,7 +172,7 @@ describe.each(Object.entries(artefacts))("%s", (target, [archive, deb, rpm]) => 
     }
   });
 
-  test("has units that start what the package brings", () => {
+  test("has units that start the package's own executable", () => {
     const folder = join(unpacked(deb), "usr/lib/systemd/system");
     expect(readdirSync(folder).sort()).toEqual(
       readdirSync(join(ROOT, "units"))
@@ -189,7 +189,7 @@ describe.each(Object.entries(artefacts))("%s", (target, [archive, deb, rpm]) => 
     expect(others.toSorted()).toEqual(["/bin/sh", "/bin/systemctl"]);
   });
 
-  test("belongs to root, and keeps /etc/vault to it", async () => {
+  test("belongs to root, with /etc/vault for root only", async () => {
     const lists = [
       await output(["dpkg-deb", "--contents", join(first, `vault-helper${deb}`)]),
       await output(["rpm", "-qlvp", join(first, `vault-helper-${version}${rpm}`)]),
@@ -210,17 +210,17 @@ describe("a release", () => {
   const archive = () => unpacked("linux-x64.tar.gz");
   const read = (path: string) => readFileSync(join(archive(), path), "utf8");
 
-  test("has every page of the documentation, where README.md links to it", () => {
+  test("has every page of the documentation where README.md links to it", () => {
     const pages = readdirSync(join(ROOT, "docs")).sort();
     expect(readdirSync(join(archive(), "docs")).sort()).toEqual(pages);
     expect(readdirSync(join(unpacked("amd64.deb"), "usr/share/doc/vault-helper/docs")).sort()).toEqual(pages);
   });
 
-  test("runs where it was unpacked", async () => {
+  test("runs in the folder where it was unpacked", async () => {
     expect(await output([join(archive(), "bin/issue-cert"), "--version"])).toBe(`issue-cert ${version}\n`);
   });
 
-  test("lists exactly what is compiled in: the runtime's packages of package-lock.json, and Bun", () => {
+  test("lists exactly what is compiled in: the shipped packages of package-lock.json, and Bun", () => {
     const { packages } = JSON.parse(readFileSync(join(ROOT, "package-lock.json"), "utf8"));
     const locked: ReadonlyArray<readonly [string, { version: string; dev?: boolean }]> =
       Object.entries(packages);
@@ -246,7 +246,7 @@ describe("a release", () => {
   });
 });
 
-test("a time that is none is refused, and nothing is made", async () => {
+test("an invalid time is refused, and nothing is made", async () => {
   const clone = join(first, "../..");
   const before = statSync(join(first, "SHA256SUMS")).mtimeMs;
   const run = Bun.spawn(["node", "tools/run.mjs", "tools/release.ts"], {

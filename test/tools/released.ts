@@ -3,7 +3,7 @@ import { cpSync, lstatSync, mkdirSync, readdirSync, readFileSync, readlinkSync, 
 import { join } from "node:path";
 import { ROOT } from "../../tools/main.ts";
 
-/** Runs a command to its end; gives what it prints. */
+/** Runs a command to its end. @returns its standard output */
 export async function output(command: readonly string[], options: { cwd?: string; env?: object } = {}) {
   const child = Bun.spawn([...command], {
     cwd: options.cwd ?? "/",
@@ -17,7 +17,7 @@ export async function output(command: readonly string[], options: { cwd?: string
   return stdout;
 }
 
-/** A copy of the clone that git knows nothing of, as an archive of the sources gives it; with its node_modules. */
+/** A copy of the clone without git, like an unpacked source archive, but with its node_modules. */
 export function copyClone(folder: string): void {
   mkdirSync(folder);
   for (const name of readdirSync(ROOT)) {
@@ -26,13 +26,13 @@ export function copyClone(folder: string): void {
   }
 }
 
-/** Gives files a time each, in their order or against it. */
+/** Gives each file its own time, in ascending or descending order. */
 export function setTimes(folder: string, step: number): void {
   const paths = [...new Bun.Glob("{lib,scripts,tools,units}/**/*").scanSync(folder)].sort();
   for (const [i, path] of paths.entries()) utimesSync(join(folder, path), 1e9 + i * step, 1e9 + i * step);
 }
 
-/** What an archive or a package unpacks to. */
+/** Unpacks an archive or a package. */
 export async function unpack(archive: string, folder: string): Promise<void> {
   mkdirSync(folder);
   if (archive.endsWith(".deb")) await output(["dpkg-deb", "--extract", archive, folder]);
@@ -41,7 +41,7 @@ export async function unpack(archive: string, folder: string): Promise<void> {
   } else await output(["tar", "-xzf", archive, "-C", folder, "--strip-components=1"]);
 }
 
-/** Each path of a folder, with its mode and what tells its content; folders only where they are told apart. */
+/** Every path in a folder, with its mode and a fingerprint of its content. Folders only if they are told apart. */
 export function filesOf(folder: string): Map<string, string> {
   const digests = new Map<number, string>();
   const entries = readdirSync(folder, { recursive: true, withFileTypes: true });

@@ -6,7 +6,7 @@ import { until } from "../support/wait.ts";
 
 const RUN = resolve(import.meta.dir, "../../tools/run.mjs");
 
-/** An npm that takes a moment, notes that it was called, and installs a Bun that says its arguments. */
+/** A stand-in for npm that takes a moment, notes each call, and installs a Bun that prints its arguments. */
 const NPM = `#!/bin/sh
 echo "$*" >> npm-calls
 sleep 0.5
@@ -52,7 +52,7 @@ function npmCalls(): string[] {
   return existsSync(file) ? readFileSync(file, "utf8").trim().split("\n") : [];
 }
 
-test("installs what is missing, once, and again when the lock file changes", async () => {
+test("installs missing packages once, and again when the lock file changes", async () => {
   const first = await run("tools/test.ts", "some words");
   expect(first).toEqual({
     stdout: "bun tools/test.ts some words\n",
@@ -69,20 +69,20 @@ test("installs what is missing, once, and again when the lock file changes", asy
   expect(npmCalls()).toHaveLength(3);
 });
 
-test("installs once for two at once", async () => {
+test("installs once for two concurrent runs", async () => {
   const results = await Promise.all([run("one"), run("two")]);
   expect(results.map((result) => result.stdout)).toEqual(["bun one\n", "bun two\n"]);
   expect(results.map((result) => result.stderr).join("")).toContain("waiting for it");
   expect(npmCalls()).toHaveLength(1);
 });
 
-test("ends as npm does, with its words, and runs nothing", async () => {
+test("ends with npm's exit code and message, and runs nothing", async () => {
   executable("bin/npm", "#!/bin/sh\necho 'no such package' >&2\nexit 3\n");
   const result = await run("x");
   expect(result).toEqual({ stdout: "", stderr: "Installing node_modules\nno such package\n\n", code: 3 });
 });
 
-test("passes signals on and says of which one Bun died", async () => {
+test("passes signals on, and exits with the code for the one that ended Bun", async () => {
   await run("x");
   executable("node_modules/.bin/bun", "#!/bin/sh\necho > started\nexec sleep 60\n");
   const child = Bun.spawn(["node", join(clone.path, "tools/run.mjs")], { cwd: clone.path });

@@ -39,8 +39,8 @@ export async function runCommand(
   });
   const [out, errors, code] = await Promise.all([child.stdout.bytes(), child.stderr.text(), child.exited]);
   if (code !== 0) {
-    const told = `${errors}${new TextDecoder().decode(out)}`.trim();
-    throw new Failure("internal", `${command} ended with ${code}: ${told}`);
+    const output = `${errors}${new TextDecoder().decode(out)}`.trim();
+    throw new Failure("internal", `${command} ended with ${code}: ${output}`);
   }
   return out;
 }
