@@ -1,7 +1,11 @@
 import { describe, expect, test } from "bun:test";
+import { readdirSync } from "node:fs";
+import { join } from "node:path";
 import { checkArguments } from "../lib/cli/arguments.ts";
 import { findCommand } from "../lib/cli/tool.ts";
 import { vaultHelper } from "../scripts/vault-helper.ts";
+import { linkNames } from "../tools/build.ts";
+import { ROOT } from "../tools/main.ts";
 import { commandPages } from "../tools/pages.ts";
 import { callsIn, commandBlocks } from "./support/pasted.ts";
 
@@ -23,6 +27,26 @@ describe.each(["docs/kubernetes.md", "docs/reference.md"])("%s", (page) => {
     expect(calls).not.toEqual([]);
     for (const call of calls) await checkedCommand(call);
   });
+});
+
+const names = [vaultHelper.name, ...linkNames()];
+const written = readdirSync(join(ROOT, "docs")).filter((name) => !/^(kubernetes|reference)\.md$/.test(name));
+const pages = ["README.md", ...written.map((name) => `docs/${name}`)];
+const lines = pages.flatMap((page) =>
+  commandBlocks(page)
+    .flatMap((block) => block.replaceAll(/ \\\n +/g, " ").split("\n"))
+    .filter((line) => names.includes(line.split(" ")[0] ?? "") && !/ [A-Z]{3,}\b|^\S+ *\[/.test(line))
+    .map((line) => [line.replace(/ +#.*/, ""), page] as const),
+);
+
+test("there are such lines on most pages for admins", () => {
+  expect(new Set(lines.map(([, page]) => page)).size).toBeGreaterThan(6);
+});
+
+test.each(lines)("%s, a line of %s, is right as it is pasted", async (line) => {
+  const calls = (await callsIn(`host=host; ${line}`)).filter(isOurs);
+  expect(calls).not.toEqual([]);
+  for (const call of calls) await checkedCommand(call);
 });
 
 test("the reference shows each example of each command", async () => {
