@@ -1,5 +1,5 @@
 /**
- * What fixes a finding. It is data: whoever shows a status puts several together, and writes them as command lines once.
+ * What fixes a finding, as data. The code that shows a status merges several actions, then writes each as a command line.
  */
 export type Action =
   | { readonly do: "renew token"; readonly configPath: string }
@@ -36,8 +36,8 @@ export interface CertificateCall {
   };
   readonly caChain: boolean;
   readonly destination: string;
-  /** Of its files, if one was asked for. */
+  /** The owner of its files, if one was asked for. */
   readonly owner: { readonly uid: number; readonly gid: number } | undefined;
-  /** Of the key, if one was asked for. */
+  /** The mode of the key, if one was asked for. */
   readonly keyMode: number | undefined;
 }

@@ -43,7 +43,7 @@ import type { LockOptions } from "./lock.ts";
 import { addPending } from "./pending.ts";
 import { fingerprintOf, statMembers } from "./set-fingerprint.ts";
 
-/** Of the folders that the three files are in; the key is narrow by itself. */
+/** For the folders that hold the three files; the mode of the key protects it. */
 const folderMode = 0o755;
 
 /** A set to be put in place. */

@@ -22,7 +22,7 @@ export type RenewalPolicy =
 /** How much of a lifetime is left when a certificate becomes due. */
 export interface Fraction {
   readonly usual: Part;
-  /** Of a lifetime shorter than ten days. */
+  /** For a lifetime shorter than ten days. */
   readonly short: Part;
 }
 

@@ -23,9 +23,9 @@ export interface CertificateRequest {
 export interface Placement {
   /** The three files' path, without `-key.pem`, `.pem`, `-ca.pem`. */
   readonly destination: string;
-  /** Of the files and of new folders; undefined: the key's owner stays. */
+  /** The owner of the files and of new folders; undefined keeps the owner of the key. */
   readonly owner?: Ownership | undefined;
-  /** Of the key; undefined: the mode that was asked for before. @default 0600 */
+  /** The mode of the key; undefined keeps the mode that was asked for before. @default 0600 */
   readonly keyMode?: number | undefined;
 }
 
@@ -40,9 +40,9 @@ export interface RequestRecord extends Omit<CertificateRequest, "keyType"> {
   readonly serverCa?: string | undefined;
   /** The destination that the set was made for; sets of release 1.0.0 have none. */
   readonly home?: SetHome | undefined;
-  /** Of the files, if one was asked for. */
+  /** The owner of the files, if one was asked for. */
   readonly owner?: Ownership | undefined;
-  /** Of the key, if one was asked for: `0640`. */
+  /** The mode of the key, if one was asked for: `0640`. */
   readonly keyMode?: string | undefined;
 }
 

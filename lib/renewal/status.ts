@@ -57,9 +57,9 @@ export interface WantedCertificate {
   readonly isDenied: boolean;
   /** What it was asked for; undefined if nobody has recorded that. */
   readonly request: CertificateRequest | undefined;
-  /** Of its files, if one was asked for. */
+  /** The owner of its files, if one was asked for. */
   readonly owner: Ownership | undefined;
-  /** Of its key, if one was asked for. */
+  /** The mode of its key, if one was asked for. */
   readonly keyMode: number | undefined;
 }
 
@@ -122,7 +122,7 @@ export interface StatusContext {
   readonly clocks: Clocks;
   /** The CA by each issuer's path. */
   readonly issuers: ReadonlyMap<string, ServerCa | Failure>;
-  /** Of the host's tokens, for the command that fixes a finding. */
+  /** The folder of the host's tokens, for the command that fixes a finding. */
   readonly configPath: string;
 }
 

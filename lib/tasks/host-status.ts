@@ -37,7 +37,7 @@ export interface HostStatusOptions {
   readonly configDir: string;
   /** A host without manifests has no such folder. */
   readonly isConfigDirOptional: boolean;
-  /** Of certificates without a manifest. */
+  /** The destinations of certificates without a manifest. */
   readonly destinations: readonly string[];
   /** Files that are named in the host's file of variables, such as the CA. */
   readonly namedFiles?: readonly NamedFile[] | undefined;
@@ -58,31 +58,31 @@ export interface HostStatus {
   /** The worst of all below. */
   readonly state: State;
   readonly host: string;
-  /** By the server's clock where this host's is off. */
+  /** By the server's clock, if this host's clock is wrong. */
   readonly now: Date;
   readonly server: ServerStatus;
   readonly clock: ClockStatus;
   readonly token: TokenStatus;
   readonly certificates: readonly CertificateStatus[];
-  /** Each that is broken, or all of them where their folder is. */
+  /** Each broken manifest; one finding for all of them if their folder is broken. */
   readonly manifests: readonly Finding[];
-  /** Those that no timer runs, where that is not told of a unit: at most one for all. */
+  /** Manifests that no timer runs, unless a unit's finding says so: at most one for all of them. */
   readonly unrun: readonly Finding[];
-  /** What units need and their sandboxes leave out. */
+  /** Paths that units need and their sandboxes leave out. */
   readonly sandbox: readonly SandboxFinding[];
   readonly hooks: readonly HookStatus[];
   readonly units: readonly UnitStatus[];
-  /** The timer that runs each manifest, by the manifest's file; without those that none runs. */
+  /** By a manifest's file, the timer that runs it; manifests without a timer are left out. */
   readonly timers: ReadonlyMap<string, string>;
-  /** The host's file of variables, where it can't be used: at most one. */
+  /** The host's file of variables, if it can't be used: at most one. */
   readonly config: readonly Finding[];
   /** What this user may not read: at most one. */
   readonly permission: readonly Finding[];
 }
 
 /**
- * Looks at the host's token, its certificates, its hooks and its timers, and asks the server for its view of them.
- * It writes nothing, takes no lock, and renews nothing. What can't be told is said so, and the rest told.
+ * Looks at the host's token, its certificates, its hooks and its timers, and asks the server about the token and the CAs.
+ * It writes nothing, takes no lock, and renews nothing. If something can't be found out, a finding says so.
  */
 export async function hostStatus(options: HostStatusOptions): Promise<HostStatus> {
   const tokens = readTokens(options.configPath, options.credentialsPath);
@@ -183,7 +183,7 @@ function isMissing(path: string): boolean {
   }
 }
 
-/** A destination that a manifest speaks of, or that is given twice, is told of once. */
+/** Reads each destination once, also if it is in a manifest and given again. */
 async function readAll(
   manifests: readonly Manifest[],
   destinations: readonly string[],
@@ -213,7 +213,7 @@ function hookStatuses(
   }));
 }
 
-/** What keeps it from being read is told with its certificate. */
+/** If the hooks can't be read, the certificate's own finding says why. */
 function hasReadableHooks(manifest: Manifest): boolean {
   try {
     pendingHooks([manifest]);

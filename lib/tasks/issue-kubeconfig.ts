@@ -14,33 +14,33 @@ import type { AccessNames, Credentials } from "./kubeconfig.ts";
 export interface KubeconfigOptions {
   readonly path: string;
   readonly names: AccessNames;
-  /** Base address of the API server; undefined for the one that the file names, else this host's. */
+  /** Base address of the API server; undefined takes the address in the file, else this host's. */
   readonly server: string | undefined;
   readonly namespace: string;
-  /** Paths of the certificate's files instead of what is in them: client-go reads those again when they change. */
+  /** The kubeconfig names the certificate's files instead of holding them: client-go reads them again on a change. */
   readonly isByPath: boolean;
-  /** Keeps what else is in the file, which is refused otherwise. */
+  /** Keeps other entries of the file. Without it, a file with other entries is refused. */
   readonly merge: boolean;
   /** Folder of the host's tokens, whose files no kubeconfig may replace. */
   readonly configPath: string;
-  /** Until the run's time limit: to read and write a long file leaves no timer its turn. */
+  /** Time left until the run's limit: no timer can fire while a long file is worked on. */
   readonly timeLeftMs: () => number;
 }
 
 export interface IssuedKubeconfig {
   readonly issued: Issued;
-  /** From the root. */
+  /** An absolute path. */
   readonly path: string;
-  /** To be shown. */
+  /** For people: without a password. */
   readonly server: string;
-  /** Whether the file was not as it should be. */
+  /** Whether the file had to be written. */
   readonly isWritten: boolean;
 }
 
 /**
- * Has a certificate signed, or kept where only a due one is asked for, and writes a kubeconfig that shows it. What can
- * be wrong with the kubeconfig's file is found before anything is asked of the server. A run that was stopped between
- * the two is mended by the next, whether the certificate is due then or not.
+ * Renews a certificate by its policy, and writes a kubeconfig that uses it. Faults of the kubeconfig's file are found
+ * before the server is asked for anything. If a run is stopped between the two, the next run finishes the kubeconfig,
+ * whether or not the certificate is due then.
  *
  * @param client asked for once the files have been looked at
  * @throws Failure; the kubeconfig has not changed then
@@ -67,7 +67,7 @@ export async function issueKubeconfig(
     if (!kubeconfig.merge) refuseForeignParts(found.foreignParts(kubeconfig.names), path);
     return found.put({ ...kubeconfig, vaultAddress, credentials });
   };
-  // To see whether it could be done.
+  // A trial run: it throws if the file can't be changed.
   put(readKubeconfigFile(path, owner).text, "", { isEmbedded: false, key: "", certificate: "", ca: "" });
   const vault = await client();
   const issued = await renew(renewal, { ...run, client: vault });
@@ -80,7 +80,7 @@ export async function issueKubeconfig(
   return { issued, path, server: withoutUser(server), isWritten };
 }
 
-/** Where the file named it with a password, that is for the file alone. */
+/** A password in the file's address must not be shown. */
 function withoutUser(server: string): string {
   return server.replace(/\/\/[^/]*@/, "//");
 }
@@ -103,7 +103,7 @@ function refuseForeignParts(foreign: readonly string[], path: string): void {
   });
 }
 
-/** The three files as they belong together: another run may be replacing them, one link for all. */
+/** Reads three files that belong together. Another run may be replacing them at that moment. */
 async function credentialsOf(
   { isByPath }: KubeconfigOptions,
   renewal: Renewal,
