@@ -17,18 +17,18 @@ import {
 } from "./sweep.ts";
 import { teardownScenarios } from "./teardown-scenario.ts";
 
-// A sample, to keep it short: `npm run test:crash` tries every point.
+// Only a sample, to save time. `npm run test:crash` tries every point.
 const killSample = 12;
 
 const stage = await setStage();
-/** For one scenario at a time. */
+/** For one scenario at a time, with data on disk. */
 const ownStage = await setStage("raft");
 afterAll(async () => {
   await stage[Symbol.asyncDispose]();
   await ownStage[Symbol.asyncDispose]();
 });
 
-/** Every so many, the last one too. */
+/** An even sample that includes the last item. */
 function sample<T>(all: readonly T[], count: number): T[] {
   const step = Math.max(1, all.length / count);
   return all.filter((_, i) => Math.floor(i / step) !== Math.floor((i - 1) / step) || i === all.length - 1);
@@ -40,16 +40,16 @@ describe.each(hostScenarios.map((scenario) => [scenario.name, scenario] as const
     calls = (await callsOf(stage, scenario)).calls;
   });
 
-  test("killed at a call, keeps the old or has the new, and is done by the next run", async () => {
+  test("killed at a call, leaves the old files or the new ones, and the next run completes it", async () => {
     expect(calls.length).toBeGreaterThan(10);
     const findings = [];
     for (const call of sample(calls, killSample)) findings.push(await killAt(stage, scenario, call));
     expect(findings.filter((it) => it !== undefined)).toEqual([]);
   });
 
-  // A renewal writes no file.
+  // A renewal writes no files.
   if (scenario.name === "token renewal") return;
-  test("refused a write, says so with the path and 73, and keeps the old", async () => {
+  test("with a failing write, names the path, ends with 73 and keeps the old files", async () => {
     const findings = [];
     const writing = sample(writingCalls(calls), writeErrors.length);
     expect(writing.length).toBeGreaterThan(1);
@@ -67,16 +67,16 @@ for (const scenario of [...setupScenarios, ...teardownScenarios]) {
 }
 
 function testAdmins(scenario: Scenario, its: () => Stage): void {
-  test("killed at a call, is done by the next run", async () => {
+  test("killed at a call, is completed by the next run", async () => {
     const { calls } = await callsOf(its(), scenario);
     const findings = [];
     for (const call of sample(calls, killSample)) findings.push(await killAt(its(), scenario, call));
     expect(findings.filter((it) => it !== undefined)).toEqual([]);
   }, 180_000);
 
-  test("killed while the server is at a request, which it gives up, is done by the next run", async () => {
+  test("killed during a request, which the server then gives up, is completed by the next run", async () => {
     const moments = await momentsOf(its(), scenario);
-    // What a teardown is at for long.
+    // The longest request of a teardown.
     const longest = moments.filter(({ name }) => name === "DELETE sys/mounts/C/pki/k8s");
     expect(longest.length > 0).toBe(scenario.script === "teardown");
     const findings = [];

@@ -1,7 +1,7 @@
 import { execFileSync } from "node:child_process";
 import { copyFileSync, rmSync } from "node:fs";
 import { dirname, join } from "node:path";
-import { dropInitToken, initToken, issueArgs, paths, tokenArgs, trade } from "./host-world.ts";
+import { dropInitToken, exchangeInitToken, initToken, issueArgs, paths, tokenArgs } from "./host-world.ts";
 import { kubeconfig, kubeconfigArgs } from "./kubeconfig-scenario.ts";
 import { manifest, pendingHooks } from "./manifest-scenario.ts";
 import type { Scenario, World } from "./scenario.ts";
@@ -30,7 +30,7 @@ const tokenTrade: Scenario = {
   done(world) {
     promiseOneToken(world);
     promise(readIfThere(paths(world).token) !== undefined, "the host has no token");
-    // Empty where it can't be unlinked.
+    // It is emptied if it can't be removed.
     promise((readIfThere(paths(world).initToken) ?? "") === "", "the init token is still there");
     promiseTidy(world.folder);
   },
@@ -40,7 +40,7 @@ const renewal: Scenario = {
   name: "token renewal",
   script: "renew-token",
   args: tokenArgs,
-  prepare: trade,
+  prepare: exchangeInitToken,
   stopped: promiseOneToken,
   done(world) {
     promiseOneToken(world);
@@ -49,7 +49,7 @@ const renewal: Scenario = {
   },
 };
 
-/** @param standing what stands before: the old set has to stay, or the new one be whole */
+/** @param standing prepares the old state; afterwards the old set or the whole new one has to be there */
 function issue(name: string, flags: readonly string[], standing: (world: World) => Promise<void>): Scenario {
   const old = new WeakMap<World, ReturnType<typeof findSet>>();
   return {
@@ -57,7 +57,7 @@ function issue(name: string, flags: readonly string[], standing: (world: World) 
     script: "issue-cert",
     args: (world) => issueArgs(world, ...flags),
     async prepare(world) {
-      await trade(world);
+      await exchangeInitToken(world);
       await standing(world);
       old.set(world, findSet(paths(world).certificate));
     },
@@ -86,7 +86,7 @@ function issue(name: string, flags: readonly string[], standing: (world: World) 
 const none = async () => {};
 const ours = (world: World) => world.run("issue-cert", issueArgs(world));
 
-/** Three plain files, as the Go tool left them. */
+/** Three plain files, as the Go tool leaves them. */
 async function plainFiles(world: World): Promise<void> {
   await world.run("issue-cert", issueArgs(world));
   const destination = paths(world).certificate;
@@ -109,7 +109,7 @@ export const hostScenarios: readonly Scenario[] = [
   issue("plain files, new key", ["--force"], plainFiles),
   manifest(),
   pendingHooks(),
-  // A wish: where the certificate was there in time, the next run has only the kubeconfig to write.
+  // Preferred: once the certificate is there, the next run only has to write the kubeconfig.
   kubeconfig("first kubeconfig, if due", "--if-due", none),
   kubeconfig("kubeconfig, new key", "--force", (world) =>
     world.run("write-kubeconfig", kubeconfigArgs(world, "--force")),

@@ -3,7 +3,7 @@ import { join } from "node:path";
 import type { World } from "./scenario.ts";
 
 export const initToken = "w-init-token";
-/** Of a master, which may read the cluster's secrets. */
+/** The init token of masters, whose hosts may read the cluster's secrets. */
 export const masterToken = "w-init-token-of-a-master";
 export const signPath = "demo/pki/k8s/sign/kubelet";
 
@@ -21,7 +21,7 @@ export function dropInitToken(world: World, token = initToken): void {
   writeFileSync(paths(world).initToken, `${token}\n`, { mode: 0o600 });
 }
 
-export async function trade(world: World): Promise<void> {
+export async function exchangeInitToken(world: World): Promise<void> {
   dropInitToken(world);
   await world.run("renew-token", tokenArgs(world));
   world.relay.reset();

@@ -7,7 +7,7 @@ import type { Call, TracedRun } from "./strace.ts";
 import { callsOf, failAt, killAt, type Stage, setStage, writingCalls } from "./sweep.ts";
 import { promise, promiseNarrow } from "./world.ts";
 
-// As in our units: the folder is read-only, and the two files in it are mounts that can be written.
+// As in our units, the folder is read-only, and the two files in it are writable mounts.
 
 let stage: Stage;
 beforeAll(async () => {
@@ -26,7 +26,7 @@ const contents = {
   "zeros, as a power cut leaves them": "\0".repeat(95),
 };
 
-function trade(name: string, token: string): Scenario {
+function exchange(name: string, token: string): Scenario {
   const content = (path: string) => readFileSync(path, "utf8");
   const promiseOneToken = async (world: World) => {
     const { token, initToken: init } = paths(world);
@@ -66,21 +66,21 @@ function trade(name: string, token: string): Scenario {
 
 const isRoot = process.getuid?.() === 0;
 describe.skipIf(!isRoot).each(Object.entries(contents))(
-  "a token that is written in place, over %s,",
+  "a token that is written in place over %s",
   (name, content) => {
-    const scenario = trade(name, content);
+    const scenario = exchange(name, content);
     let run: TracedRun;
     let calls: readonly Call[];
     beforeAll(async () => {
       run = await callsOf(stage, scenario);
-      // What the mounts take is not ours.
+      // Leave out the calls that make the mounts.
       calls = run.calls.slice(run.calls.findIndex(({ line }) => / execve\(.*renew-token/.test(line)) + 1);
     });
 
     const at = (name: string, file: string) =>
       calls.findIndex((call) => call.name === name && call.path?.endsWith(`/vault/${file}`) === true);
 
-    test("is on the disk before the init token is emptied, and so is that in the end", () => {
+    test("is synced before the init token is emptied, and the empty init token at the end", () => {
       expect([run.code, run.stdout]).toEqual([0, expect.stringContaining("init token exchanged")]);
       const steps = [
         at("write", "token"),
@@ -94,7 +94,7 @@ describe.skipIf(!isRoot).each(Object.entries(contents))(
       expect(calls.filter(({ line }) => line.includes("O_TRUNC"))).toEqual([]);
     });
 
-    test("leaves the host one of the two tokens when it is killed at any call on one of them, and is done by the next run", async () => {
+    test("killed at any call on a token file, leaves one of the two tokens, and the next run completes it", async () => {
       const points = calls.filter(({ path }) => path?.endsWith("token"));
       expect(points.length).toBeGreaterThan(10);
       const findings = [];
@@ -102,7 +102,7 @@ describe.skipIf(!isRoot).each(Object.entries(contents))(
       expect(findings.filter((it) => it !== undefined)).toEqual([]);
     }, 300_000);
 
-    test("leaves the host one of the two tokens when a write fails, says so with the path and 73, and is done by the next run", async () => {
+    test("with a failing write, leaves one of the two tokens, names the path, ends with 73, and the next run completes it", async () => {
       const points = writingCalls(calls).filter(({ failed }) => !failed);
       expect(points.length).toBeGreaterThan(4);
       const findings = [];

@@ -1,4 +1,4 @@
-import { issueArgs, paths, trade } from "./host-world.ts";
+import { exchangeInitToken, issueArgs, paths } from "./host-world.ts";
 import type { Scenario, World } from "./scenario.ts";
 import {
   type FoundSet,
@@ -15,7 +15,7 @@ export const kubeconfigArgs = (world: World, flag: string) => [
   paths(world).kubeconfig,
 ];
 
-/** What a kubeconfig embeds; undefined where there is none. Half a file is no YAML, or lacks a field. */
+/** The certificates and key in a kubeconfig; undefined if it is missing. Fails for an incomplete file. */
 function findEmbedded(world: World): FoundSet | undefined {
   const text = readIfThere(paths(world).kubeconfig);
   if (text === undefined) return undefined;
@@ -31,7 +31,7 @@ function findEmbedded(world: World): FoundSet | undefined {
   };
 }
 
-/** @param standing what stands before: a whole kubeconfig has to stay, the old one or the new */
+/** @param standing prepares the old state; afterwards a whole kubeconfig has to be there, the old one or the new one */
 export function kubeconfig(name: string, flag: string, standing: (world: World) => Promise<void>): Scenario {
   const old = new WeakMap<World, FoundSet | undefined>();
   return {
@@ -39,7 +39,7 @@ export function kubeconfig(name: string, flag: string, standing: (world: World) 
     script: "write-kubeconfig",
     args: (world) => kubeconfigArgs(world, flag),
     async prepare(world) {
-      await trade(world);
+      await exchangeInitToken(world);
       await standing(world);
       old.set(world, findEmbedded(world));
     },

@@ -16,13 +16,13 @@ import {
 } from "./sweep.ts";
 import { teardownScenarios } from "./teardown-scenario.ts";
 
-// Disturbs each scenario at every one of its calls, and prints what held: `npm run test:crash`; with words, those
-// scenarios alone whose names hold one: `npm run test:crash -- teardown`.
+// Disturbs each scenario at every one of its calls, and prints the results: `npm run test:crash`. With words, runs only
+// the scenarios whose names contain one of them: `npm run test:crash -- teardown`.
 
 interface Row {
   readonly scenario: string;
   readonly killed: number;
-  /** While the server was at a request. */
+  /** Kills during requests. */
   readonly cutOff: number;
   readonly refused: number;
   readonly findings: readonly Finding[];
@@ -30,7 +30,7 @@ interface Row {
 
 type Try = (stage: Stage) => Promise<Finding | undefined>;
 
-/** @param stages one for each try that is under way */
+/** @param stages one for each concurrent try */
 async function sweep(stages: readonly [Stage, ...Stage[]], scenario: Scenario): Promise<Row> {
   const { calls } = await callsOf(stages[0], scenario);
   const writing = writingCalls(calls);
@@ -102,5 +102,5 @@ async function main(): Promise<number> {
   return broken === 0 ? 0 : 1;
 }
 
-// A relay that was stopped in the middle of a request may hold the process for a while.
+// A relay that was stopped during a request may keep the process alive for a while.
 process.exit(await main());

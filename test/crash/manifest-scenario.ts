@@ -1,6 +1,6 @@
 import { mkdirSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
-import { paths, signPath, tokenArgs, trade } from "./host-world.ts";
+import { exchangeInitToken, paths, signPath, tokenArgs } from "./host-world.ts";
 import type { Scenario, World } from "./scenario.ts";
 import {
   type FoundSet,
@@ -16,10 +16,10 @@ const args = (world: World) => [...tokenArgs(world), "--config-dir", join(world.
 
 const pendingPath = (world: World) => join(dirname(paths(world).certificate), ".kubelet.set/pending");
 
-/** Outside the folder, whose calls are counted. */
+/** Outside the folder, because calls below it are counted. */
 const log = ({ folder }: World, hook: string) => `${folder}.${hook}`;
 
-/** Notes which certificate it found. Nothing but it calls `chdir`: what is killed there is the hook, and not the run. */
+/** Logs the certificate that it finds. Only hooks call `chdir`, so a kill at that call hits the hook, not the run. */
 const hookCommand = (world: World, hook: string) => [
   "/bin/sh",
   "-c",
@@ -46,27 +46,27 @@ function standingSet(world: World): FoundSet {
   return set;
 }
 
-/** Whether the last that a hook was told of is this certificate. */
-function wasTold(world: World, hook: string, { certificate }: FoundSet): boolean {
+/** Whether the hook's last run was for this certificate. */
+function hasRun(world: World, hook: string, { certificate }: FoundSet): boolean {
   const told = readIfThere(log(world, hook))?.trimEnd().split("\n").at(-1)?.split(" ")[0];
   return told === new Bun.CryptoHasher("sha256").update(certificate).digest("hex");
 }
 
-/** A hook may be told twice of one change, and never of none. */
+/** For each change, a hook may run twice, and has to run at least once. */
 function promiseKept(world: World, hooks: readonly string[], set: FoundSet): void {
   const isPending = readIfThere(pendingPath(world)) !== undefined;
   for (const hook of hooks)
-    promise(isPending || wasTold(world, hook, set), `the hook ${hook} is neither pending nor told`);
+    promise(isPending || hasRun(world, hook, set), `the hook ${hook} is neither pending nor has it run`);
 }
 
-function promiseAllTold(world: World, hooks: readonly string[], set: FoundSet): void {
+function promiseAllRun(world: World, hooks: readonly string[], set: FoundSet): void {
   for (const hook of hooks)
-    promise(wasTold(world, hook, set), `the hook ${hook} was not told of the certificate that stands`);
+    promise(hasRun(world, hook, set), `the hook ${hook} has not run for the current certificate`);
   promise(readIfThere(pendingPath(world)) === undefined, "the hook is still pending");
   promiseTidy(world.folder);
 }
 
-/** A certificate that is due, and a hook. */
+/** A due certificate with a hook. */
 export function manifest(): Scenario {
   const old = new WeakMap<World, FoundSet>();
   const atStop = new WeakMap<World, FoundSet>();
@@ -75,7 +75,7 @@ export function manifest(): Scenario {
     script: "issue-cert",
     args,
     async prepare(world) {
-      await trade(world);
+      await exchangeInitToken(world);
       writeManifest(world, ["hook"]);
       await world.run("issue-cert", args(world));
       writeManifest(world, ["hook"], 'key_type = "ed25519"');
@@ -92,12 +92,12 @@ export function manifest(): Scenario {
       promise(set.key !== before?.key, "the key is the old one");
       const wasDone = stopped?.certificate !== before?.certificate;
       promise(!wasDone || set.certificate === stopped?.certificate, "a certificate was issued for nothing");
-      promiseAllTold(world, ["hook"], set);
+      promiseAllRun(world, ["hook"], set);
     },
   };
 }
 
-/** A certificate that is as it should be, of which nobody was told yet. */
+/** A certificate that is not due, with a hook that has never run. */
 export function pendingHooks(): Scenario {
   const hooks = ["first", "second"];
   const old = new WeakMap<World, FoundSet>();
@@ -111,12 +111,12 @@ export function pendingHooks(): Scenario {
     script: "issue-cert",
     args,
     async prepare(world) {
-      await trade(world);
+      await exchangeInitToken(world);
       writeManifest(world, hooks);
       await world.run("issue-cert", [...args(world), "--hooks", "later"]);
       old.set(world, standingSet(world));
     },
     stopped: (world) => promiseKept(world, hooks, promiseSame(world)),
-    done: (world) => promiseAllTold(world, hooks, promiseSame(world)),
+    done: (world) => promiseAllRun(world, hooks, promiseSame(world)),
   };
 }

@@ -11,17 +11,17 @@ beforeAll(async () => {
 });
 afterAll(() => stage[Symbol.asyncDispose]());
 
-/** Removing the init token relies on the token. */
+/** The init token may be removed only when the host token is safe. */
 function reliedOn(calls: readonly Call[]): ReadonlyMap<string, string> {
   const initToken = calls.find(({ path }) => path?.endsWith("/init-token"))?.path;
   return new Map(initToken === undefined ? [] : [[initToken, initToken.replace(/init-token$/, "token")]]);
 }
 
 describe.each(hostScenarios.map((scenario) => [scenario.name, scenario] as const))("%s", (_, scenario) => {
-  test("loses nothing to a power cut, and makes no file wider than 0600", async () => {
+  test("loses nothing in a power cut, and makes no file wider than 0600", async () => {
     const { code, calls, stderr } = await callsOf(stage, scenario);
-    const trade = "renew-token: the init token was exchanged for a host token, accessor ";
-    expect(stderr).toStartWith(scenario.name === "first token" ? trade : "");
+    const exchanged = "renew-token: the init token was exchanged for a host token, accessor ";
+    expect(stderr).toStartWith(scenario.name === "first token" ? exchanged : "");
     expect(code).toBe(0);
     expect(lostByPowerCut(calls, reliedOn(calls))).toEqual([]);
     const modes = creationModes(calls);
@@ -32,13 +32,13 @@ describe.each(hostScenarios.map((scenario) => [scenario.name, scenario] as const
 });
 
 test.each([
-  // The removal of the init token may come later.
+  // The init token may be removed later.
   ["first token", ["vault"]],
-  // Of three links in one folder, the last sync is enough.
+  // For three links in one folder, the last sync is enough.
   ["first certificate, EC", ["ssl", "ssl"]],
   ["renewal, key kept", []],
   ["plain files, new key", ["ssl", "ssl"]],
-])("lostByPowerCut() of %s tells of every fsync that is taken out, save %p", async (name, spare) => {
+])("lostByPowerCut() notices every missing fsync in %s, except %p", async (name, spare) => {
   const scenario = hostScenarios.find((it) => it.name === name);
   if (scenario === undefined) throw new Error(`there is no scenario ${name}`);
   const { calls } = await callsOf(stage, scenario);

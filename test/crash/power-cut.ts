@@ -1,25 +1,24 @@
 import { dirname } from "node:path";
 import type { Call } from "./strace.ts";
 
-/** What of one name is on the disk, whatever happens next. */
+/** What is safely on the disk for one name. */
 interface Entry {
-  /** All that was written to it was synced. */
+  /** Everything written to it was synced. */
   contentSafe: boolean;
-  /** Its folder was synced since the name was made. */
+  /** Its folder was synced after the name was made. */
   nameSafe: boolean;
   /** For a link: the path that it leads to. */
   target?: string;
 }
 
 /**
- * Plays a trace on a disk that keeps nothing but what was synced, and tells each moment at which a power cut would
- * lose what a reader relies on: a name that is put in another's place, or a file that is removed, while what takes
- * its place is not safe.
+ * Replays a trace on a disk that keeps only synced data. Returns each moment at which a power cut would lose data that
+ * readers rely on: when a name is replaced or a file removed before its replacement is safe.
  *
- * The rules: a file's content is safe after fsync of the file, a name (made, renamed or removed) after fsync of its
- * folder. What is not safe may be gone, or not, each by itself; so nothing may depend on it.
+ * The rules: a file's content is safe after fsync of the file. A name that was made, renamed or removed is safe after
+ * fsync of its folder. Anything else may or may not survive, so nothing may depend on it.
  *
- * @param relied whose removal needs something else to be safe: the path, and what must be
+ * @param relied paths that may be removed only when another path is safe, with that other path
  * @see https://man7.org/linux/man-pages/man2/fsync.2.html
  */
 export function lostByPowerCut(calls: readonly Call[], relied: ReadonlyMap<string, string>): string[] {
@@ -69,7 +68,7 @@ export function lostByPowerCut(calls: readonly Call[], relied: ReadonlyMap<strin
     }
   }
   for (const [path, entry] of entries) {
-    // The lock has no content, and is made again where it is gone.
+    // The lock has no content, and is made again if it is lost.
     if (!path.endsWith("lock") && !(entry.contentSafe && entry.nameSafe))
       lost.push(`${path}: not synced at the end`);
   }
@@ -81,7 +80,7 @@ function mark(entries: Map<string, Entry>, path: string, safe: Partial<Entry>): 
   if (entry !== undefined) Object.assign(entry, safe);
 }
 
-/** Every file that the trace makes, with the mode that it is made with. */
+/** Every file that the trace makes, with its mode. */
 export function creationModes(calls: readonly Call[]): ReadonlyArray<readonly [path: string, mode: number]> {
   return calls.flatMap(({ name, path, line, failed }) => {
     if (failed || path === undefined) return [];

@@ -12,7 +12,7 @@ const args = (world: World) => [
   ...["--init-role", "demo-master", "--field", "key", "--dest-path", paths(world).secret, secretPath],
 ];
 
-/** A run spares what another may be at, and has no lock to tell: an hour later it is nobody's. */
+/** There is no lock, so a run keeps temporary files of the last hour: another run may still be writing them. */
 function letAnHourPass(folder: string): void {
   const before = Date.now() / 1000 - 3700;
   for (const name of readdirSync(folder)) {
@@ -20,7 +20,7 @@ function letAnHourPass(folder: string): void {
   }
 }
 
-/** @param old what the file holds before: it has to stay, or the new secret be whole */
+/** @param old the old content; afterwards it or the whole new secret has to be there */
 export function secret(name: string, old: string | undefined): Scenario {
   const current = new WeakMap<World, unknown>();
   return {
@@ -29,7 +29,7 @@ export function secret(name: string, old: string | undefined): Scenario {
     args,
     async prepare(world) {
       dropInitToken(world, masterToken);
-      // The host has its token; the file is what this is about.
+      // The host has its token already. Only the secret's file matters here.
       await world.run("renew-token", [...tokenArgs(world), "--init-role", "demo-master"]);
       const { secret } = paths(world);
       mkdirSync(dirname(secret), { mode: 0o755 });
@@ -53,5 +53,5 @@ export function secret(name: string, old: string | undefined): Scenario {
   };
 }
 
-/** As another cluster's would be. */
+/** The secret of another cluster. */
 export const oldSecret = "-----BEGIN RSA PRIVATE KEY-----\nold\n-----END RSA PRIVATE KEY-----\n";

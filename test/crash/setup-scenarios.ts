@@ -10,10 +10,10 @@ import { until } from "../support/wait.ts";
 import type { Scenario } from "./scenario.ts";
 import { promise } from "./world.ts";
 
-/** The init tokens that a rotation is to end, by cluster. */
+/** The init tokens that a rotation has to revoke, by cluster. */
 const rotated = new Map<string, string>();
 
-/** Files have no part in it: it is stopped between what it sends. */
+/** It writes no files, so it is stopped between requests. */
 export const setupScenarios: readonly Scenario[] = [
   {
     name: "set-up of mounts and CAs",
@@ -22,7 +22,7 @@ export const setupScenarios: readonly Scenario[] = [
     onDisk: true,
     args: ({ cluster }) => [cluster],
     async prepare() {},
-    // A CA is made to its end for a run that has died; one that starts in that moment would make another.
+    // The server finishes a CA after the run is killed. A new run at that moment would make a second CA.
     stopped: ({ admin, cluster }) => until(async () => !(await isAtSomething(admin, cluster))),
     async done({ admin, cluster }) {
       const defined = defineCluster(cluster);
@@ -40,7 +40,7 @@ export const setupScenarios: readonly Scenario[] = [
     args: ({ cluster }) => [cluster],
     async prepare({ admin, cluster, run }) {
       await run("setup-mounts", [cluster]);
-      // Making an RSA key of 4096 bits for each point would take most of the time.
+      // An RSA key of 4096 bits for each point would take most of the time.
       await writeSecret(admin, `${cluster}/secrets/service-accounts`, { key: "made before" });
     },
     stopped() {},
@@ -70,7 +70,7 @@ export const setupScenarios: readonly Scenario[] = [
   },
 ];
 
-/** Whether the server has not ended a request that is about a cluster. */
+/** Whether the server is still working on a request for a cluster. */
 async function isAtSomething(admin: VaultClient, cluster: string): Promise<boolean> {
   const requests = await admin.request({
     method: "GET",

@@ -5,13 +5,13 @@ import { temporaryFolder } from "../support/folder.ts";
 /** One system call of a traced run. */
 export interface Call {
   readonly name: string;
-  /** How many of this name the thread had made with it: what strace counts for `when=`. */
+  /** The number of the call among those with this name in its thread, as strace counts them for `when=`. */
   readonly nth: number;
-  /** The path that it is about, as the kernel has it; undefined for a call on the network. */
+  /** The path that it acts on; undefined for a call on the network. */
   readonly path: string | undefined;
-  /** The second path, of a rename. */
+  /** The second path, for a rename. */
   readonly target: string | undefined;
-  /** As strace wrote it. */
+  /** The line that strace printed. */
   readonly line: string;
   readonly failed: boolean;
 }
@@ -20,27 +20,27 @@ export interface TracedRun {
   readonly code: number;
   readonly stdout: string;
   readonly stderr: string;
-  /** Those that touch the folder, or the network, in their order. */
+  /** The calls on the folder or the network, in order. */
   readonly calls: readonly Call[];
-  /** Those that were made to fail, wherever they went: each thread counts for itself. */
+  /** The calls that were made to fail. There may be several, since each thread counts separately. */
   readonly failedByUs: readonly Call[];
 }
 
 interface Fault {
   readonly call: string;
   readonly nth: number;
-  /** strace's words: `signal=KILL`, `error=ENOSPC`, `retval=1`. */
+  /** In strace's syntax: `signal=KILL`, `error=ENOSPC`, `retval=1`. */
   readonly what: string;
 }
 
 export interface TraceOptions {
   readonly env: Readonly<Record<string, string>>;
-  /** What is of interest. */
+  /** The folder whose calls are returned. */
   readonly folder: string;
   readonly fault?: Fault;
 }
 
-/** Runs a command under strace, which may kill it, or make a call fail, at one call. */
+/** Runs a command under strace, which can kill it at one call, or make that call fail. */
 export async function trace(command: readonly string[], options: TraceOptions): Promise<TracedRun> {
   using work = temporaryFolder();
   const output = join(work.path, "trace");
@@ -74,10 +74,10 @@ export async function trace(command: readonly string[], options: TraceOptions): 
   return { code, stdout, stderr, ...parseTrace(readFileSync(output, "utf8"), options.folder) };
 }
 
-/** @param folder calls on what is not below it, nor on a socket, are left out */
+/** @param folder only calls below it or on sockets are returned */
 function parseTrace(text: string, folder: string): Pick<TracedRun, "calls" | "failedByUs"> {
   const counts = new Map<string, number>();
-  // What each descriptor is open on, for paths below /proc/self/fd.
+  // The path of each open descriptor, to resolve paths below /proc/self/fd.
   const open = new Map<string, string>();
   const calls: Call[] = [];
   const failedByUs: Call[] = [];
@@ -101,7 +101,7 @@ function parseTrace(text: string, folder: string): Pick<TracedRun, "calls" | "fa
   return { calls, failedByUs };
 }
 
-/** A call during which another thread ran is written in two parts. */
+/** Joins the two parts of a call during which another thread ran. */
 function joinInterrupted(text: string): string[] {
   const begun = new Map<string, string>();
   return text.split("\n").flatMap((line) => {
@@ -117,9 +117,9 @@ function joinInterrupted(text: string): string[] {
   });
 }
 
-/** The paths in a call's arguments: its descriptor's, then those that are written out. */
+/** The paths in a call's arguments: first the descriptor's, then the literal ones. */
 function pathsOf(args: string, open: ReadonlyMap<string, string>): string[] {
-  // What is written to a pipe is no path, though it may begin with one.
+  // Data written to a pipe is no path, even if it looks like one.
   if (/^\d+<(?!\/)/.test(args)) return [];
   // symlink's first argument is content, not a path.
   const texts = [...args.matchAll(/(?:(\d+|AT_FDCWD)<(\/[^>]*)>|"((?:[^"\\]|\\.)*)")/g)];

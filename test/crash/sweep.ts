@@ -11,13 +11,13 @@ import { initToken, masterToken } from "./host-world.ts";
 import type { Scenario, World } from "./scenario.ts";
 import { type Call, type TracedRun, trace } from "./strace.ts";
 
-/** A real server with cluster `demo`, for any number of worlds, or for one at a time. */
+/** A real server with cluster `demo`. In mode `raft` it can host only one world at a time. */
 export interface Stage extends AsyncDisposable {
   readonly address: string;
   readonly rootToken: string;
 }
 
-/** @param mode one with a disk takes its time, and what it does for a run that dies is cut off */
+/** @param mode with `raft` it has a disk, is slower, and aborts the requests of a killed run */
 export async function setStage(mode: "dev" | "raft" = "dev"): Promise<Stage> {
   const server = await (mode === "dev" ? startServer({ mode }) : startServer({ mode }));
   const env = { VAULT_ADDR: server.address, VAULT_TOKEN: server.rootToken };
@@ -40,9 +40,9 @@ type Act<T> = (world: World, env: Record<string, string>) => Promise<T>;
 const playLimitMs = 60_000;
 
 /**
- * Plays a scenario in a fresh world.
+ * Plays a scenario in a new world.
  *
- * @param point how it is disturbed, for the error of a server that answers nobody any more
+ * @param point how it is disturbed, for the error when the server no longer answers
  */
 async function play<T>(stage: Stage, scenario: Scenario, point: string, act: Act<T>): Promise<T> {
   const { promise: late, reject } = Promise.withResolvers<never>();
@@ -101,18 +101,18 @@ async function commandOf(scenario: Scenario, world: World): Promise<readonly str
 
 const undisturbed = "undisturbed";
 
-/** The calls that an undisturbed run of a scenario makes on its files and on the network. */
+/** The calls on files and the network in an undisturbed run of a scenario. */
 export function callsOf(stage: Stage, scenario: Scenario): Promise<TracedRun> {
   return play(stage, scenario, undisturbed, (world, env) => traceScenario(scenario, world, env));
 }
 
-/** One finding: where the run was disturbed, and which promise broke. */
+/** Where a run was disturbed, and which promise was broken. */
 export interface Finding {
   readonly point: string;
   readonly sentence: string;
 }
 
-/** Kills a run at one call, looks at what stands, runs it again, and looks once more. */
+/** Kills a run at one call, checks the result, runs it again, and checks once more. */
 export async function killAt(stage: Stage, scenario: Scenario, call: Call): Promise<Finding | undefined> {
   const point = `killed at ${describe(call)}`;
   return await play(stage, scenario, point, async (world, env) => {
@@ -121,10 +121,10 @@ export async function killAt(stage: Stage, scenario: Scenario, call: Call): Prom
   });
 }
 
-/** How long the server has been at a request, in milliseconds, when the run is killed: it makes a CA in some 100. */
+/** How long a request has been running when the run is killed, in milliseconds. Making a CA takes about 100. */
 const servedMs = [1, 10, 100, 200] as const;
 
-/** Every moment at which the server is at something for a run, and has nobody to tell once that is killed. */
+/** All moments during requests at which a run is killed, so that nobody receives the answer. */
 export async function momentsOf(stage: Stage, scenario: Scenario): Promise<readonly Moment[]> {
   return await play(stage, scenario, undisturbed, async (world, env) => {
     await using relay = startRelay(stage.address);
@@ -137,14 +137,14 @@ export async function momentsOf(stage: Stage, scenario: Scenario): Promise<reado
 }
 
 interface Moment {
-  /** Of the request. */
+  /** The method and path of the request. */
   readonly name: string;
-  /** Among those that may change something. */
+  /** Its number among the requests that may change something. */
   readonly nth: number;
   readonly afterMs: number;
 }
 
-/** Kills a run while the server is at a request of its, which the server may then give up half done. */
+/** Kills a run during a request, which the server may then leave half done. */
 export async function killDuring(
   stage: Stage,
   scenario: Scenario,
@@ -190,10 +190,10 @@ async function judge(
   }
 }
 
-/** What a disk, a quota or a mount can say to a write, and a system that has no more to give. */
+/** Errors of writes: from a disk, a quota or a mount, and when the system runs out of resources. */
 export const writeErrors = ["ENOSPC", "EIO", "EDQUOT", "EROFS", "EACCES", "EMFILE", "EINTR"] as const;
 
-/** Those calls on files that change something, or bring it to the disk. */
+/** The calls that change or sync files. */
 export function writingCalls(calls: readonly Call[]): readonly Call[] {
   const names = [
     ...["mkdir", "symlink", "rename", "unlink", "write", "pwrite64", "ftruncate", "fsync"],
@@ -206,8 +206,8 @@ export function writingCalls(calls: readonly Call[]): readonly Call[] {
 }
 
 /**
- * Makes one call fail, and expects what a person needs: exit code 73, one sentence with the path, files as before;
- * or a success, where the run could do without the call.
+ * Makes one call fail. Expects exit code 73, a message with the path, and unchanged files. A run that succeeds without the
+ * call is fine as well.
  */
 export async function failAt(
   stage: Stage,
@@ -216,7 +216,7 @@ export async function failAt(
   error: string,
 ): Promise<Finding | undefined> {
   const point = `${error} from ${describe(call)}`;
-  // The number of a call is of an earlier run. Another one may have it now: by the timing of the network, say.
+  // The call's number comes from an earlier run. In this run another call may have it, for example by network timing.
   for (let left = triesToFail; left > 0; left--) {
     const finding = await tryToFail(stage, scenario, { call, error, point });
     if (finding !== "another call failed") return finding;
@@ -234,7 +234,7 @@ async function tryToFail(
   return await play(stage, scenario, point, async (world, env) => {
     const fault = { call, what: `error=${error}` };
     const { code, stderr, failedByUs } = await traceScenario(scenario, world, env, fault);
-    const isMeant = failedByUs.some((it) => placeOf(it) === placeOf(call));
+    const isMeant = failedByUs.some((it) => stablePath(it) === stablePath(call));
     if (!isMeant || failedByUs.length > 1) return "another call failed";
     if (code !== 0 && code !== 73) return { point, sentence: `it ended with ${code}: ${stderr}` };
     if (code === 73 && !stderr.includes(world.folder))
@@ -243,8 +243,8 @@ async function tryToFail(
   });
 }
 
-/** The file that a call is about, whichever run made it: without what is chance or time in its name. */
-function placeOf({ path }: Call): string {
+/** The file that a call acts on, without random numbers and times in its name, so that runs can be compared. */
+function stablePath({ path }: Call): string {
   const chance = /\.tmp-[\da-f]+|\d{8}T\d{6}Z-[\da-f]+/g;
   return path?.replace(/^.*?\/host(?=\/|$)/, "").replaceAll(chance, "…") ?? "elsewhere";
 }

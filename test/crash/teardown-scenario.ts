@@ -7,9 +7,9 @@ import type { Scenario, World } from "./scenario.ts";
 import { promise } from "./world.ts";
 
 /**
- * One cluster of a server goes, and all else in it stays as it was.
+ * One cluster of a server is removed, and everything else stays.
  *
- * @param make what stands of the cluster before
+ * @param make prepares the cluster
  */
 function teardown(
   name: string,
@@ -46,12 +46,12 @@ async function makeCluster({ api, admin }: World, cluster: Cluster): Promise<voi
   for (const role of ["etcd", "worker"]) await api.write(`auth/token/create/${cluster.id}-${role}`, {});
 }
 
-/** A PKI mount that the server has begun to take away, and its secrets: what a teardown that was killed there leaves. */
+/** A PKI mount that the server has begun to remove, and its secrets, as a killed teardown leaves them. */
 async function cutOff({ api }: World, cluster: Cluster): Promise<void> {
   const { path, type } = secretsMount(cluster);
   await api.write(`sys/mounts/${path}`, { type });
   const mount = `${cluster.id}/pki/k8s`;
-  // The server may be done before it is cut off.
+  // The server may finish before it is cut off.
   do await beginRemoval(api, mount);
   while ((await api.find("sys/mounts"))[`${mount}/`] === undefined);
 }

@@ -2,7 +2,7 @@ import { createPrivateKey, X509Certificate } from "node:crypto";
 import { lstatSync, readdirSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 
-/** What a crash test says when a promise is broken: the sentence is the finding. */
+/** A broken promise. The message is the finding. */
 class Broken extends Error {
   override readonly name = "Broken";
 }
@@ -11,14 +11,14 @@ export function promise(holds: boolean, sentence: string): asserts holds {
   if (!holds) throw new Broken(sentence);
 }
 
-/** A certificate with its key and CA, as services find it. */
+/** A certificate with its key and CA, as services read them. */
 export interface FoundSet {
   readonly key: string;
   readonly certificate: string;
   readonly ca: string;
 }
 
-/** The three files of a destination; undefined where there is none of them. A part of them is a broken promise. */
+/** The three files of a destination; undefined if all are missing. An incomplete set is a broken promise. */
 export function findSet(destination: string): FoundSet | undefined {
   const [key, certificate, ca] = ["-key.pem", ".pem", "-ca.pem"].map((suffix) =>
     readIfThere(destination + suffix),
@@ -48,7 +48,7 @@ function filesBelow(folder: string): string[] {
     .map((entry) => join(entry.parentPath, entry.name));
 }
 
-/** Nothing that holds a secret may be read by anybody else, wherever it lies. */
+/** No file with a secret may be readable by others. */
 export function promiseNarrow(folder: string): void {
   for (const path of filesBelow(folder)) {
     const stats = lstatSync(path);
@@ -61,7 +61,7 @@ export function promiseNarrow(folder: string): void {
   }
 }
 
-/** Only what belongs there: no temporary file, and no set but the one in use and the one before it. */
+/** No temporary files, and only two sets: the current one and the one before. */
 export function promiseTidy(folder: string): void {
   const names = filesBelow(folder);
   const stray = names.filter((path) => path.includes(".tmp-"));

@@ -16,14 +16,14 @@ const script = "/usr/local/share/probe.pl";
 const list = "/usr/local/share/attempts";
 const folder = dirname(destination);
 
-/** What no unit of ours is to read. */
+/** Files that none of our units may read. */
 const secrets = [
   ...["/root/secret", "/home/user/secret", "/etc/shadow", "/etc/shadow-", "/etc/gshadow", "/etc/gshadow-"],
   ...["/etc/ssh/ssh_host_key", "/etc/ssl/private/key.pem", "/etc/wireguard/wg0.conf", "/etc/krb5.keytab"],
   ...["/etc/NetworkManager/system-connections/vpn", "/etc/security/opasswd", "/etc/ipsec.secrets"],
   ...["/var/backups/shadow.bak", "/var/lib/cloud/instance/user-data.txt", "/etc/credstore/secret"],
 ];
-/** And those that hooks may have a use for. */
+/** Keys that only hooks may read. */
 const keys = ["/etc/kubernetes/pki/ca.key", "/etc/kubernetes/admin.conf"];
 
 const vault = ["config", "ca.pem", "client-key.pem", "certs.d", "token", "init-token"].map(
@@ -31,7 +31,7 @@ const vault = ["config", "ca.pem", "client-key.pem", "certs.d", "token", "init-t
 );
 const locks = "/run/vault-helper";
 
-/** What decides what root runs, and whom a host trusts. */
+/** Files that decide what root runs and what a host trusts. */
 const targets = [
   ...[
     "/etc/probe",
@@ -64,7 +64,7 @@ const attempts = [
   ),
 ];
 
-/** What each may do, and that is all. */
+/** All that each unit may do. */
 const own = ["write /tmp/probe", "write /var/tmp/probe", "run a shell"];
 const manager = ["connect to /run/systemd/private", "connect to /run/dbus/system_bus_socket"];
 const tokens = [
@@ -85,7 +85,7 @@ const allowed: Readonly<Record<string, readonly string[]>> = {
     ...["config", "token", "init-token"].map((it) => `read /etc/vault/${it}`),
     `write ${metricsFolder}/probe`,
   ],
-  // Whoever tells services has to reach the manager: that is why nothing from the network gets in there.
+  // Hooks have to reach the service manager, so this unit has no network access.
   "cert-hooks": [
     ...[...own, ...manager, ...destinations, ...keys.map((it) => `read ${it}`), "read /etc/vault/config"],
     ...["/run/probe", "/run/lock/probe", "/run/systemd/system/probe.service"].map((it) => `write ${it}`),
@@ -96,7 +96,7 @@ const allowed: Readonly<Record<string, readonly string[]>> = {
   "hooks-again": [...own, ...manager],
 };
 
-/** How an administrator may have left the configuration. */
+/** Ways in which an admin may have stored the configuration. */
 const states: Readonly<Record<string, string>> = {
   "is a file": "",
   "is missing": "cd /etc/vault && rm config ca.pem client-key.pem token init-token",
@@ -112,7 +112,7 @@ describeBooted("a booted machine", () => {
   }, 10 * minute);
   afterAll(() => installed[Symbol.dispose]());
 
-  test("has a line here for each service", () => {
+  test("has a line in this list for each service", () => {
     const kinds = unitFiles().filter((name) => name.endsWith(".service"));
     expect(new Set(kinds.map((name) => name.replace(/@?\.service$/, "")))).toEqual(
       new Set(Object.keys(allowed)),
@@ -120,12 +120,12 @@ describeBooted("a booted machine", () => {
   });
 
   test.each(Object.entries(states))(
-    "has sandboxes that hold, whose configuration %s",
+    "has tight sandboxes if its configuration %s",
     async (_, change) => {
       await using host = await probedHost(installed);
       if (change !== "") await host.output("/bin/sh", "-c", change);
       const free = doneOf((await host.output("/usr/bin/perl", script, list)).split("\n"));
-      // Outside of a sandbox each attempt succeeds, so one that fails in there fails for the sandbox.
+      // Outside the sandboxes each attempt succeeds, so any failure inside is caused by the sandbox.
       const possible = attempts.filter((it) => !/^(read|move):/.test(it) || sizeOf(host, it.slice(5)) > 0);
       expect(possible.filter((it) => !free.includes(it.replace(":", " ")))).toEqual([]);
       expect(possible.length).toBeGreaterThan(50);
@@ -144,16 +144,16 @@ describeBooted("a booted machine", () => {
   );
 });
 
-/** What a program could do, by what the probe printed. */
+/** The attempts that succeeded, by the probe's output. */
 function doneOf(lines: readonly string[]): string[] {
   return lines.filter((line) => line.endsWith(": done")).map((line) => line.slice(0, -": done".length));
 }
 
-/** Of what a path of the machine's leads to; -1 where there is nothing. */
+/** The size of a file on the machine, through links; -1 if it is missing. */
 function sizeOf(host: Machine, path: string): number {
   const seen = `/proc/${host.leader}/root${path}`;
   const stats = lstatSync(seen, { throwIfNoEntry: false });
-  // A link's path is the machine's.
+  // A link's target is a path on the machine.
   return stats?.isSymbolicLink()
     ? sizeOf(host, resolve(dirname(path), readlinkSync(seen)))
     : (stats?.size ?? -1);
@@ -163,7 +163,7 @@ async function probedHost(installed: Installed): Promise<Machine> {
   const secret: HostFile = { content: "secret\n", mode: 0o600 };
   const host = await createHost(installed, {
     address: "http://127.0.0.1:1",
-    // Each is started here, and not at the boot.
+    // The test starts each unit. None starts at boot.
     enabled: [],
     files: {
       [script]: { content: readFileSync(join(import.meta.dir, "probe.pl"), "utf8") },
@@ -179,7 +179,7 @@ async function probedHost(installed: Installed): Promise<Machine> {
   });
   try {
     await host.boot();
-    // It has made the lock folder as a unit does that was started before.
+    // Make the lock folder, as a unit that ran before would have done.
     await host.output(
       "/bin/sh",
       "-c",

@@ -16,12 +16,12 @@ const path = "/etc/vault/certs.d/web.toml";
 const hook = { content: "#!/bin/sh\ntouch /run/hooked\n", mode: 0o755 };
 
 interface Fault {
-  /** What an administrator does first. */
+  /** Commands that an admin runs first. */
   readonly before?: string;
   readonly destination?: string;
   readonly fields?: Readonly<Record<string, string>>;
   readonly files?: Readonly<Record<string, HostFile>>;
-  /** What status says is left out. */
+  /** The path that status reports as hidden. */
   readonly path: string;
   readonly units?: readonly string[];
 }
@@ -33,8 +33,8 @@ const faults: Readonly<Record<string, Fault>> = {
     destination: "/srv/tls/web",
     path: "/srv/tls",
   },
-  "a destination whose folder is missing, too": { destination: "/srv/none/tls/web", path: "/srv/none/tls" },
-  "a destination that the units know, and that is missing": {
+  "a destination whose folder is missing": { destination: "/srv/none/tls/web", path: "/srv/none/tls" },
+  "a missing destination that the units bind": {
     destination: "/etc/kubernetes/ssl/web",
     path: "/etc/kubernetes/ssl",
   },
@@ -62,7 +62,7 @@ const faults: Readonly<Record<string, Fault>> = {
   },
 };
 
-describeBooted("status on a booted machine, of what a unit's sandbox leaves out", () => {
+describeBooted("status on a booted machine, for paths outside a unit's sandbox,", () => {
   const held = new AsyncDisposableStack();
   let demo: DemoServer;
   let host: Machine;
@@ -98,12 +98,12 @@ describeBooted("status on a booted machine, of what a unit's sandbox leaves out"
   };
   const shell = (script: string) => host.output("/bin/sh", "-ec", script);
 
-  test("says nothing of what it lets in", async () => {
+  test("reports nothing for paths inside it", async () => {
     expect(await status()).toMatchObject({ code: 0, sandbox: [] });
   });
 
   test.each(Object.entries(faults))(
-    "tells %s, before the unit fails for it, and the command that mends it",
+    "reports %s before the unit fails, and suggests a command that fixes it",
     async (_, fault) => {
       const { before = "true", destination = "/etc/etcd/ssl/web", fields, files = {}, units = both } = fault;
       const hooks = { on_change: '[["/bin/touch", "/run/hooked"]]', ...fields };
@@ -126,7 +126,7 @@ describeBooted("status on a booted machine, of what a unit's sandbox leaves out"
         const web = found.certificates.find(({ name }: { name: string }) => name === "web");
         expect(web?.mend).toBe(mend);
 
-        // What it says is so: one of its units fails, or the certificate is not there for the host.
+        // Check the report: one of the units fails, or the host doesn't see the certificate.
         await host.run("systemctl", "start", "cert.service");
         await host.run("systemctl", "stop", "hooks-again@cert-hooks.service");
         await host.run("systemctl", "restart", "cert-hooks.service");
@@ -162,7 +162,7 @@ describeBooted("status on a booted machine, of what a unit's sandbox leaves out"
   );
 
   test(
-    "tells a CA file, of the token's unit, too",
+    "reports a CA file, also for the token's unit",
     async () => {
       writeHostFile(host.disk, "/etc/vault/config", { content: config("/srv/ca.pem"), mode: 0o600 });
       await shell("mv /etc/vault/ca.pem /srv/ca.pem");

@@ -33,7 +33,7 @@ describeBooted("status on a booted machine", () => {
   afterAll(() => host[Symbol.asyncDispose]());
 
   const status = async () => {
-    // As an admin calls it: the variables are in the units' file.
+    // As an admin would, with the variables in the units' file.
     const { code, stdout, stderr } = await host.run("/usr/local/bin/status", "--json");
     if (stdout === "") throw new Error(stderr);
     const all = JSON.parse(stdout);
@@ -41,7 +41,7 @@ describeBooted("status on a booted machine", () => {
   };
   const well = { state: "ok", reasons: [], mend: null, exitCode: 0 };
 
-  test("tells both timers, with their last run and the next one, and ends with 0", async () => {
+  test("lists both timers with their last and next run, and ends with 0", async () => {
     const { code, state, units } = await status();
     const ran = {
       ...well,
@@ -63,7 +63,7 @@ describeBooted("status on a booted machine", () => {
     }
   });
 
-  test("tells a timer that is stopped, and how it is started", async () => {
+  test("reports a stopped timer, and how to start it", async () => {
     await host.output("systemctl", "stop", "cert.timer");
     const { code, units } = await status();
     expect(code).toBe(1);
@@ -78,7 +78,7 @@ describeBooted("status on a booted machine", () => {
     expect((await status()).code).toBe(0);
   });
 
-  test("tells a manifest that no enabled timer runs, and how one is enabled", async () => {
+  test("reports a manifest without an enabled timer, and how to enable one", async () => {
     const timers = ["cert.timer", "token-renewal.timer"];
     await host.output("systemctl", "disable", "--now", ...timers);
     const disabled = await status();
@@ -121,7 +121,7 @@ describeBooted("status on a booted machine", () => {
     });
     await host.output("systemctl", "disable", "--now", "cert@etcd.timer");
 
-    // A timer of the administrator's own, in the place of ours.
+    // A timer of the admin's own in place of ours.
     const own = "[Timer]\nOnCalendar=daily\n[Install]\nWantedBy=timers.target\n";
     const run =
       "[Service]\nType=oneshot\nExecStart=/usr/local/bin/issue-cert --config-dir /etc/vault/certs.d/\n";
@@ -146,7 +146,7 @@ describeBooted("status on a booted machine", () => {
     expect(await host.settled()).toBe("running");
   });
 
-  test("needs no timer where there is no manifest", async () => {
+  test("needs no timer without manifests", async () => {
     await host.output("systemctl", "disable", "--now", "cert.timer", "token-renewal.timer");
     await until(() => isQuiet(host));
     await host.output("mv", "/etc/vault/certs.d", "/etc/vault/away");
@@ -157,7 +157,7 @@ describeBooted("status on a booted machine", () => {
     expect((await status()).code).toBe(0);
   });
 
-  test("has a failed service started when its cause is gone, and its journal read until then", async () => {
+  test("suggests the journal of a failed service, and a start once the cause is gone", async () => {
     const path = "/etc/vault/certs.d/other.toml";
     const other = (mount: string) =>
       writeFileSync(
@@ -173,7 +173,7 @@ describeBooted("status on a booted machine", () => {
       reasons: ["its last run failed (exit code 77)"],
       mend: "journalctl --unit cert.service",
     });
-    // The manager tells whole seconds.
+    // The service manager reports whole seconds.
     await Bun.sleep(1100);
     other("etcd-k8s");
     const { units } = await status();
@@ -203,7 +203,7 @@ describeBooted("status on a booted machine", () => {
     }
   });
 
-  test("tells a service that has failed, or is tried again", async () => {
+  test("reports a service that has failed or is being retried", async () => {
     const unit = "token-renewal.service";
     const fail = async (exitCode: number) => {
       for (const [path, { content }] of Object.entries(

@@ -9,14 +9,14 @@ import { temporaryFolder } from "../support/folder.ts";
 import { unitFiles } from "./host.ts";
 import { machineTree, whyNoMachine } from "./tree.ts";
 
-/** Units as systemd finds them on a host, a template with an instance of it. */
+/** The names of the units on a host, with an instance for each template. */
 const names = unitFiles().map((name) => name.replace("@.", "@kubelet."));
 const services = names.filter((name) => name.endsWith(".service"));
 
-/** A host's files, as far as systemd-analyze looks at them: its own units, and ours with what they start. */
+/** The files of a host that systemd-analyze needs: its own units, our units, and the programs that they start. */
 const host = temporaryFolder();
 const unitFolder = join(host.path, "etc/systemd/system");
-// The machine's own systemd, where it has one; else that of the tree that machines are booted over.
+// Uses this machine's systemd if there is one, otherwise the one in the tree for booted machines.
 const reason = Bun.which("systemd-analyze") === null ? whyNoMachine() : undefined;
 let analyze: (...args: string[]) => string;
 
@@ -40,7 +40,7 @@ beforeAll(async () => {
 }, 300_000);
 afterAll(() => host[Symbol.dispose]());
 
-/** With a /run of its own where that can be: as root it leaves a file there. */
+/** As root it gets its own /run, because it would leave a file there. */
 function runAnalyze(tree: string | undefined, args: readonly string[]): string {
   const contained = ["unshare", "--mount", "--propagation", "private", "sh", "-c"];
   const here = 'mount -t tmpfs tmpfs /run; exec systemd-analyze --root="$0" "$@"';
@@ -66,7 +66,7 @@ function exposure(service: string): number {
 
 const skipped = reason === undefined ? "" : ` (skipped here, since it is not installed, and ${reason})`;
 describe.skipIf(reason !== undefined)(`systemd-analyze${skipped}`, () => {
-  test("verify says nothing of any unit", () => {
+  test("verify accepts every unit", () => {
     expect(names.length).toBeGreaterThanOrEqual(9);
     expect(verify(...names)).toBe("");
   });
@@ -80,7 +80,7 @@ describe.skipIf(reason !== undefined)(`systemd-analyze${skipped}`, () => {
     ["short-lived.conf", "cert@kubelet.timer"],
     ["window.conf", "cert.timer"],
     ["after-certificates.conf", "etcd.service"],
-  ])("verify says nothing of the example %s at %s", (example, unit) => {
+  ])("verify accepts the example %s for %s", (example, unit) => {
     const folder = join(unitFolder, `${unit}.d`);
     writeFileSync(join(unitFolder, "etcd.service"), "[Service]\nExecStart=/usr/local/bin/issue-cert\n");
     mkdirSync(folder);
@@ -89,7 +89,7 @@ describe.skipIf(reason !== undefined)(`systemd-analyze${skipped}`, () => {
     rmSync(folder, { recursive: true });
   });
 
-  test("verify would tell a misspelt setting and a missing program", () => {
+  test("verify reports a misspelt setting and a missing program", () => {
     const text = readFileSync(join(unitFolder, "cert.service"), "utf8");
     writeFileSync(join(unitFolder, "misspelt.service"), text.replace("ProtectHome", "ProtectHomes"));
     writeFileSync(join(unitFolder, "missing.service"), text.replace("/issue-cert --", "/issue-crt --"));
@@ -107,13 +107,13 @@ describe.skipIf(reason !== undefined)(`systemd-analyze${skipped}`, () => {
     expect(exposure(service)).toBeLessThanOrEqual(limit);
   });
 
-  test("gives a unit without a sandbox more", () => {
+  test("rates a unit without a sandbox as exposed", () => {
     writeFileSync(join(unitFolder, "bare.service"), "[Service]\nExecStart=/usr/local/bin/renew-token\n");
     expect(exposure("bare.service")).toBeGreaterThan(9);
   });
 });
 
-/** Each setting of a unit, with its values in their order. */
+/** Each setting of a unit, with its values in order. */
 function settings(file: string): ReadonlyMap<string, readonly string[]> {
   const found = new Map<string, string[]>();
   for (const line of readFileSync(join(ROOT, "units", file), "utf8").split("\n")) {
@@ -134,7 +134,7 @@ describe.each(ours)("%s", (file) => {
   const unit = settings(file);
   const only = (name: string) => unit.get(name)?.join(" ") ?? "";
 
-  test("does not try again after what waiting does not mend, and does after the rest", () => {
+  test("is retried only after failures that may pass", () => {
     if (file === `${metrics}.service`) {
       expect([only("Restart"), only("SuccessExitStatus")]).toEqual(["", "1 2"]);
       return;
@@ -144,31 +144,31 @@ describe.each(ours)("%s", (file) => {
       (code) => code !== ExitCode.ok && code !== ExitCode.wrong && code !== ExitCode.wouldChange,
     );
     expect(own.filter((code) => !final.includes(code))).toEqual([ExitCode.tryLater]);
-    // The manager's own, where a folder of the sandbox is missing.
+    // The service manager's own code for a missing folder of the sandbox.
     expect(final).toContain(226);
     expect(only("Restart")).toBe("on-failure");
   });
 
-  test("leaves its program the time that it gives itself", () => {
+  test("gives its program at least the time of --timeout", () => {
     const own = /--timeout (\S+)/.exec(only("ExecStart"))?.[1] ?? "";
     const limit = only("TimeoutStartSec").replace("min", "m");
     expect(parseDuration(limit)).toBeGreaterThanOrEqual(parseDuration(own) + 30);
   });
 
-  test("takes no variable from a file", () => {
+  test("reads no variables from a file", () => {
     expect(unit.get("EnvironmentFile")).toBe(undefined);
   });
 
-  test("takes away what would change the program", () => {
+  test("unsets variables that would change the program", () => {
     expect(unit.get("UnsetEnvironment")).toEqual(settings("token-renewal.service").get("UnsetEnvironment"));
     expect(only("UnsetEnvironment")).toMatch(/^BUN_BE_BUN BUN_OPTIONS .* NODE_OPTIONS .* LD_PRELOAD /);
   });
 });
 
-/** As the manager has a service that waits to be started again. */
+/** The state of a service that is waiting for its restart. */
 const waiting = "Result=exit-code\nActiveState=inactive";
 
-/** What `retry-delay@` waits before that restart, by its own script with a manager and a sleep that only tell. */
+/** The delay of `retry-delay@` before a restart. Runs its script with a fake systemctl and a fake sleep. */
 function delayAt(restarts: number, state = waiting): number {
   using folder = temporaryFolder();
   const programs = {
@@ -191,7 +191,7 @@ function delayAt(restarts: number, state = waiting): number {
   return Number(slept);
 }
 
-test("the network's units are tried again after 1, 2, 4, 8, 16 and then 30 minutes", () => {
+test("units with network access are retried after 1, 2, 4, 8, 16 and then 30 minutes", () => {
   for (const file of network) {
     expect(settings(file).get("RestartSec")).toEqual(["1min"]);
     const delay = `retry-delay@${file.replace(".service", "").replace("@", "@%i")}.service`;
@@ -204,18 +204,18 @@ test("the network's units are tried again after 1, 2, 4, 8, 16 and then 30 minut
   ]);
   expect(delayAt(0)).toBe(0);
   expect(delayAt(3, "Result=timeout\nActiveState=activating")).toBe(180);
-  // Whatever a drop-in makes of the step: the delay is not cut short.
+  // A drop-in may set any step, so the delay has no time limit.
   expect(settings(delaying).get("TimeoutStartSec")).toEqual(["infinity"]);
 });
 
 test.each([
   ["has succeeded", "Result=success\nActiveState=inactive"],
   ["has failed for good", "Result=exit-code\nActiveState=failed"],
-])("a start of what %s is not delayed, however often it was tried again before", (_, state) => {
+])("the start of a unit that %s is not delayed, even after many retries before", (_, state) => {
   expect(delayAt(100, state)).toBe(0);
 });
 
-test("what runs outside of a sandbox is fixed: it takes no variable and no file that the sandbox could write", () => {
+test("commands outside a sandbox are fixed: they use no variable and no file that the sandbox can write", () => {
   const found = Object.fromEntries(
     unitFiles().map((file) => [
       file,
@@ -241,13 +241,13 @@ test("what runs outside of a sandbox is fixed: it takes no variable and no file 
   });
 });
 
-test("issuing does not wait for hooks, and cert.target does", () => {
+test("issuing does not wait for hooks, but cert.target does", () => {
   for (const file of network) expect(`${file}: ${settings(file).get("After")}`).not.toMatch(/hooks/);
   const [after = ""] = settings("cert.target").get("After") ?? [];
   expect(after.split(" ")).toEqual(["cert.service", "hooks-again@cert-hooks.service", "cert-hooks.service"]);
 });
 
-test.each(["cert", "cert-hooks"])("%s.service and its template differ in the manifest alone", (name) => {
+test.each(["cert", "cert-hooks"])("%s.service and its template differ only in the manifest", (name) => {
   const rename = (text: string) =>
     text
       .replaceAll("@%i", "")
@@ -261,14 +261,14 @@ test.each(["cert", "cert-hooks"])("%s.service and its template differ in the man
   expect([...template.keys()]).toEqual([...plain.keys()]);
 });
 
-test("what talks to the network has no address family by which it could reach the service manager", () => {
+test("units with network access have no address family that reaches the service manager", () => {
   for (const file of [...network, `${metrics}.service`]) {
     expect([file, settings(file).get("RestrictAddressFamilies")]).toEqual([file, ["AF_INET AF_INET6"]]);
   }
 });
 
 test.each(unitFiles().filter((name) => name.endsWith(".timer") && name !== `${metrics}.timer`))(
-  "%s fires each day, at a time of the host's own, and once with itself",
+  "%s fires daily at the host's own time, and also starts the service with itself",
   (file) => {
     const timer = settings(file);
     const service = file.replace("@.timer", "@%i.service").replace(".timer", ".service");
@@ -278,13 +278,13 @@ test.each(unitFiles().filter((name) => name.endsWith(".timer") && name !== `${me
   },
 );
 
-test("metrics are written every ten minutes, at a time of the host's own, and once with their timer", () => {
+test("metrics are written every ten minutes at the host's own time, and once with their timer", () => {
   const timer = settings(`${metrics}.timer`);
   expect([timer.get("OnCalendar"), timer.get("RandomizedDelaySec")]).toEqual([["*:0/10"], ["10min"]]);
   expect([timer.get("FixedRandomDelay"), timer.get("Wants")]).toEqual([["true"], [`${metrics}.service`]]);
 });
 
-test("the user-data for cloud-init name the release of this version, and have etcd wait as the example says", () => {
+test("the user-data for cloud-init names this version, and makes etcd wait as in the example", () => {
   const read = (path: string) => readFileSync(join(ROOT, "units", path), "utf8");
   const userData = read("cloud-init.yaml");
   expect(userData).toContain(`/vault-helper-${version}-linux-x64.tar.gz\n`);
