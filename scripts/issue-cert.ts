@@ -6,7 +6,6 @@ import { hostClient } from "../lib/cli/host-client.ts";
 import { issuedJson, issuedSentence } from "../lib/cli/issued.ts";
 import { printJson } from "../lib/cli/log.ts";
 import { manifestArgs } from "../lib/cli/manifest-args.ts";
-import { runManifests } from "../lib/cli/manifests.ts";
 import { commonArgs, general, hostArgs, runScript, type Script } from "../lib/cli/script.ts";
 import { Failure } from "../lib/failure.ts";
 import { renew } from "../lib/renewal/issue.ts";
@@ -56,6 +55,7 @@ export const issueCert: Script<typeof args> = {
   async run(args, run) {
     if (args.config !== undefined || args["config-dir"] !== undefined) {
       refuseDirectArgs(args);
+      const { runManifests } = await import("../lib/cli/manifests.ts");
       return await runManifests(args, run);
     }
     // Finds every mistake in the command line before anything is done.

@@ -2,7 +2,7 @@ import type { ArgDef, ArgsDef, ParsedArgs } from "citty";
 import { Failure } from "../failure.ts";
 import { printable } from "../host/file-error.ts";
 import { nearest } from "../suggest.ts";
-import { type Flag, splitLine } from "./command-line.ts";
+import { type Flag, type KnownFlag, splitLine } from "./command-line.ts";
 
 /** A flag or a positional argument of a command: citty's definition, with more fields. */
 export type Argument = ArgDef & {
@@ -44,9 +44,11 @@ export function checkArguments(args: Arguments, rawArgs: readonly string[], comm
 
 function plainArguments(args: Arguments, rawArgs: readonly string[]): string[] {
   checkEncoding(rawArgs);
-  const known = Object.entries(args)
-    .filter(([, { type }]) => type !== "positional")
-    .map(([name, it]) => ({ name, letter: letter(it), takesValue: it.type !== "boolean" }));
+  const known: KnownFlag[] = [];
+  for (const [name, argument] of Object.entries(args)) {
+    const { type } = argument;
+    if (type !== "positional") known.push({ name, letter: letter(argument), takesValue: type !== "boolean" });
+  }
   const { flags, words } = splitLine(known, rawArgs);
   const given = new Map<string, string[]>();
   for (const flag of flags) {
@@ -57,7 +59,9 @@ function plainArguments(args: Arguments, rawArgs: readonly string[]): string[] {
     given.set(name, [...values, value]);
   }
   checkWords(args, words);
-  return [...[...given].flatMap(([name, values]) => plainFlag(name, args[name], values)), "--", ...words];
+  const plain: string[] = [];
+  for (const [name, values] of given) plain.push(...plainFlag(name, args[name], values));
+  return [...plain, "--", ...words];
 }
 
 /**
@@ -71,15 +75,15 @@ export function argumentValues<T extends ArgsDef & Arguments>(
 ): ParsedArgs<T> {
   const end = plain.indexOf("--");
   const words = plain.slice(end + 1);
-  const values = Object.fromEntries(
-    Object.entries(args).map(([name, argument]) => [
-      name,
-      argument.type === "positional" ? (words.shift() ?? argument.default) : argument.default,
-    ]),
-  );
+  const values: Record<string, string | boolean | undefined> = {};
+  for (const [name, argument] of Object.entries(args)) {
+    const word = argument.type === "positional" ? words.shift() : undefined;
+    values[name] = word ?? argument.default;
+  }
   for (const flag of plain.slice(0, end)) {
-    const [, name = "", value] = /^--([^=]+)(?:=(.*))?$/s.exec(flag) ?? [];
-    if (Object.hasOwn(args, name)) values[name] = value ?? true;
+    const equals = flag.indexOf("=");
+    const name = flag.slice("--".length, equals === -1 ? undefined : equals);
+    if (Object.hasOwn(args, name)) values[name] = equals === -1 ? true : flag.slice(equals + 1);
     else values[name.slice("no-".length)] = false;
   }
   return values as ParsedArgs<T>;
@@ -163,10 +167,14 @@ function booleanValue(rawName: string, value: string): "true" | "false" {
 }
 
 function checkWords(args: Arguments, words: readonly string[]): void {
-  const all = Object.entries(args).filter(([, { type }]) => type === "positional");
-  const wanted = all.map(([name]) => name);
+  const wanted: string[] = [];
   // Optional words are given all together or not at all.
-  const isOptional = words.length === 0 && all.every(([, { required }]) => required === false);
+  let isOptional = words.length === 0;
+  for (const [name, { type, required }] of Object.entries(args)) {
+    if (type !== "positional") continue;
+    wanted.push(name);
+    isOptional &&= required === false;
+  }
   const missing = isOptional ? [] : wanted.slice(words.length);
   if (missing.length > 0) throw usage(`${missing.map((name) => `<${name}>`).join(" ")} is missing`);
   const [surplus] = words.slice(wanted.length);

@@ -42,9 +42,10 @@ export function splitLine(known: readonly KnownFlag[], line: readonly string[]):
 }
 
 function longFlag(known: readonly KnownFlag[], word: string, rest: string[]): Flag {
-  const [, name = "", value] = /^--(.[^=]*)(?:=(.*))?$/s.exec(word) ?? [];
+  const equals = word.indexOf("=", "--o".length);
+  const name = word.slice("--".length, equals === -1 ? undefined : equals);
   const rawName = `--${name}`;
-  if (value !== undefined) return { name, rawName, value, isInline: true };
+  if (equals !== -1) return { name, rawName, value: word.slice(equals + 1), isInline: true };
   const takesNext = known.some((it) => it.name === name && it.takesValue);
   return { name, rawName, value: takesNext ? rest.shift() : undefined, isInline: false };
 }

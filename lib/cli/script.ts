@@ -146,8 +146,11 @@ function keepMemoryOutOfCoreDumps(): void {
 
 /** Whether one of the flags is given. After `--` every word is a value. */
 function asksFor(rawArgs: readonly string[], ...flags: string[]): boolean {
-  const end = rawArgs.indexOf("--");
-  return rawArgs.slice(0, end === -1 ? undefined : end).some((word) => flags.includes(word));
+  for (const word of rawArgs) {
+    if (word === "--") return false;
+    if (flags.includes(word)) return true;
+  }
+  return false;
 }
 
 /** Whether `--json` is given, even if the rest of the command line is wrong. */
