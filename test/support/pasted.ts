@@ -32,7 +32,8 @@ export async function callsIn(block: string): Promise<string[][]> {
   const calls = join(folder.path, "calls");
   const names = ["vault-helper", ...linkNames(), ...Object.keys(others)];
   for (const name of names) {
-    const note = `printf '%s\\0' ${name} "$@" >>'${calls}'; printf '\\n\\0' >>'${calls}'`;
+    // In one write, since programs of a pipe run at the same time.
+    const note = `printf '%s\\0' ${name} "$@" $'\\n' >>'${calls}'`;
     const program = `#!/bin/bash\n${note}\necho '${others[name] ?? ""}'\n`;
     writeFileSync(join(folder.path, name), program, { mode: 0o755 });
   }
