@@ -8,7 +8,7 @@ import { startScripted } from "../support/scripted.ts";
 const { client } = await devServer();
 
 describe("lookupAccessor() and revokeAccessor()", () => {
-  test("tell what a token is and end it, and take one that has ended for nothing there", async () => {
+  test("look up and revoke a token, and find nothing once it has ended", async () => {
     const id = "by-accessor";
     await createOrphan(client, { id, displayName: id, policies: ["default"], periodSeconds: 3_600 });
     const { accessor } = await lookupSelf(client, id);
@@ -23,7 +23,7 @@ describe("lookupAccessor() and revokeAccessor()", () => {
     expect(await listAccessors(client)).not.toContain(accessor);
   });
 
-  test("take for nothing there what another server of that kind refuses as unknown", async () => {
+  test("find nothing if another kind of server says that the accessor is unknown", async () => {
     await using old = startScripted(() => Response.json({ errors: ["invalid accessor"] }, { status: 400 }));
     const client = createVaultClient({ address: old.address });
     expect(await lookupAccessor(client, "gone")).toBeUndefined();

@@ -26,7 +26,7 @@ const signed = { certificate: "hvs.secret", issuing_ca: "b", ca_chain: ["b"] };
 
 type Call = (client: VaultClient) => Promise<unknown>;
 
-/** What each function reads, and the fields that it can't do without. */
+/** The functions that read an answer, and the fields that each of them needs. */
 const reads: ReadonlyArray<readonly [name: string, call: Call, answer: object, missing: string]> = [
   ["listMounts()", listMounts, {}, "field data"],
   ["listMounts()", listMounts, { data: { "a/": { ...mount, type: 7 } } }, "field type"],
@@ -61,7 +61,7 @@ const reads: ReadonlyArray<readonly [name: string, call: Call, answer: object, m
   ["readSecret()", (c) => readSecret(c, "a/b"), { data: null }, "field data"],
 ];
 
-describe("an answer of another shape", () => {
+describe("an answer with the wrong shape", () => {
   test.each(reads)("is refused by %s", async (_name, call, answer, missing) => {
     await using server = startScripted(() => Response.json(answer));
     const failure = await failureOf(() => call(createVaultClient({ address: server.address })));
@@ -74,7 +74,7 @@ describe("an answer of another shape", () => {
     ["one text, as servers before Vault 1.11 send it", "old", ["old"]],
     ["none, where the issuer has no chain", undefined, []],
     ["null", null, []],
-  ])("is read by signCsr() where the chain is %s", async (_what, chain, caChain) => {
+  ])("is accepted by signCsr() if the chain is %s", async (_what, chain, caChain) => {
     await using server = startScripted(() => Response.json({ data: { ...signed, ca_chain: chain } }));
     const answer = await signCsr(createVaultClient({ address: server.address }), "a/sign/b", csr);
     expect(answer.caChain).toEqual(caChain);

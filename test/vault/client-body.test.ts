@@ -6,7 +6,7 @@ import { startRaw, startScripted } from "../support/scripted.ts";
 import { createOnce, get, vaultErrorOf } from "../support/vault.ts";
 import { until } from "../support/wait.ts";
 
-// No wait between tries.
+// No waits between attempts.
 beforeEach(() => spyOn(Math, "random").mockReturnValue(0));
 afterEach(() => mock.restore());
 
@@ -16,7 +16,7 @@ function html(status: number, headers: Record<string, string> = {}): Response {
   return new Response(page, { status, headers: { "Content-Type": "text/html", ...headers } });
 }
 
-/** What comes of a request that is answered so each time, and how often it was sent. */
+/** The outcome of a request that gets this answer each time, and how often it was sent. */
 async function failed(answer: () => Response, request = get()) {
   await using server = startScripted(answer);
   const client = createVaultClient({ address: server.address });
@@ -47,7 +47,7 @@ describe("client.ask() on a page instead of JSON", () => {
   test.each([
     [429, 3],
     [502, 1],
-  ])("with HTTP %d sends what must not be done twice %d times", async (status, times) => {
+  ])("with HTTP %d sends a request that must not be repeated %d times", async (status, times) => {
     expect((await failed(() => html(status), createOnce())).sent).toBe(times);
   });
 
@@ -56,18 +56,18 @@ describe("client.ask() on a page instead of JSON", () => {
     expect(error.retryAfterMs).toBe(0);
   });
 
-  test("quotes none of it", async () => {
+  test("does not quote the page", async () => {
     const { error } = await failed(() => html(200));
     expect(Bun.inspect(error) + Bun.inspect(error.cause)).not.toContain("hvs.secret");
   });
 });
 
-describe("client.ask() on a body that is not what Vault sends", () => {
+describe("client.ask() on a body that Vault would not send", () => {
   test.each([
     ["text", "no healthy upstream"],
     ["cut-off JSON", '{"data": {"key": "hvs.secret'],
     ["two JSON values", '{"data": {}} {"data": {}}'],
-  ])("refuses %s and quotes none of it", async (_what, body) => {
+  ])("refuses %s without quoting it", async (_what, body) => {
     const { error, sent } = await failed(() => new Response(body));
     expect(error.message).toBe("GET sys/mounts: HTTP 200 came with a body that is not JSON");
     expect(error.kind).toBe("unavailable");
@@ -82,7 +82,7 @@ describe("client.ask() on a body that is not what Vault sends", () => {
     ["a list", '["data"]'],
     ["a text", '"data"'],
     ["a number", "7"],
-  ])("refuses %s where fields are needed", async (_what, body) => {
+  ])("refuses %s if fields are needed", async (_what, body) => {
     await using server = startScripted(() => new Response(body));
     const failure = await failureOf(() => createVaultClient({ address: server.address }).ask(get()));
     expect(failure.message).toBe("the answer to GET sys/mounts is not a JSON object");
@@ -93,7 +93,7 @@ describe("client.ask() on a body that is not what Vault sends", () => {
   test.each([
     ["HTTP 204", () => new Response(null, { status: 204 })],
     ["an empty HTTP 200", () => new Response("")],
-  ])("is content with %s where nothing is needed", async (_what, answer) => {
+  ])("accepts %s if no fields are needed", async (_what, answer) => {
     await using server = startScripted(answer);
     expect(await createVaultClient({ address: server.address }).request(get())).toBeUndefined();
   });
@@ -105,7 +105,7 @@ describe("client.ask() on a body that is not what Vault sends", () => {
     [404, '{"message": "not found"}'],
     [404, '{"errors": "none"}'],
     [404, "[]"],
-  ])("draws no conclusion from HTTP %d with %j", async (status, body) => {
+  ])("does not believe that Vault sent HTTP %d with %j", async (status, body) => {
     const { error } = await failed(() => new Response(body, { status }));
     expect(error.message).toBe(`GET sys/mounts: HTTP ${status} came without the errors that Vault lists`);
     expect(error.hint).toContain("any proxy on the way");
@@ -115,7 +115,7 @@ describe("client.ask() on a body that is not what Vault sends", () => {
   test.each([
     ["an empty one", () => new Response("", { status: 404 })],
     ["a page", () => html(404)],
-  ])("does not take a proxy's 404, %s, for a path that holds nothing", async (_what, answer) => {
+  ])("does not read a proxy's 404, %s, as an empty path", async (_what, answer) => {
     await using server = startScripted(answer);
     const client = createVaultClient({ address: server.address });
     const error = await vaultErrorOf(() => readData(client, "demo/secrets/service-accounts"));
@@ -145,12 +145,12 @@ describe("client.ask() on a body without end", () => {
     expect(error.message).toBe("GET sys/mounts: the answer is longer than 8 MiB");
     expect(error.kind).toBe("unavailable");
     await until(() => server.closed === 1);
-    // What lies in the system's buffers was sent, too.
+    // The bytes in the system's buffers count as sent.
     expect(written).toBeLessThan(40);
     expect(server.requests).toBe(1);
   });
 
-  test("stops reading 100 MB that came as 100 kB", async () => {
+  test("stops reading 100 MB that were compressed to 100 kB", async () => {
     const packed = Bun.gzipSync(Buffer.alloc(100 * mebibyte.length, " "));
     expect(packed.length).toBeLessThan(1_000_000);
     const { error } = await failed(() => new Response(packed, { headers: { "Content-Encoding": "gzip" } }));
@@ -164,7 +164,7 @@ describe("client.ask() on a body without end", () => {
     expect(answer.string("text")).toHaveLength(text.length);
   });
 
-  test("reads 9 MiB of a list that may be long", async () => {
+  test("reads 9 MiB if the request allows a long list", async () => {
     const keys = ["a".repeat(9 * mebibyte.length)];
     await using server = startScripted(() => Response.json({ data: { keys } }));
     expect(await listNames(createVaultClient({ address: server.address }), "x")).toEqual(keys);
@@ -187,12 +187,12 @@ describe("client.ask() on JSON that costs more than its bytes", () => {
     ]);
   });
 
-  test("is tried again where a proxy in trouble sent it", async () => {
+  test("tries again if a failing proxy sent it", async () => {
     const { error, sent } = await failed(() => new Response("[".repeat(1000), { status: 503 }));
     expect([error.kind, sent]).toEqual(["temporary", 3]);
   });
 
-  test("gives what is as deep as people write, and as long as a mount of a million names", async () => {
+  test("reads JSON as deep as people write it, and a list of a million names", async () => {
     const deep = `{"data":${'{"a":'.repeat(150)}1${"}".repeat(151)}`;
     const names = Array.from({ length: 1_000_000 }, (_, i) => `a-name-${i}`);
     await using server = startScripted(({ path }) =>

@@ -26,7 +26,7 @@ describe("client.request() with a token that the server does not know", () => {
   });
 });
 
-describe("client.request() with a token that may not", () => {
+describe("client.request() with a token that has few rights", () => {
   let client: VaultClient;
   beforeAll(async () => {
     await writePolicy(root, "little", 'path "sys/policies/acl/*" { capabilities = ["read"] }');
@@ -35,11 +35,11 @@ describe("client.request() with a token that may not", () => {
     client = createVaultClient({ address: server.address, token: id });
   });
 
-  test("does what it may", async () => {
+  test("succeeds if a policy grants it", async () => {
     expect(await readData(client, "sys/policies/acl/little")).toBeDefined();
   });
 
-  test("names path and capability of what it may not", async () => {
+  test("names the path and the missing capability", async () => {
     const error = await vaultErrorOf(() => client.request(get("sys/mounts")));
     expect(error.message).toStartWith("GET sys/mounts: permission denied (HTTP 403,");
     expect(error.hint).toBe('the token needs a policy with the capability "read" on sys/mounts');
@@ -47,20 +47,20 @@ describe("client.request() with a token that may not", () => {
     expect(await isUnknownToken(client, "may-do-little", error)).toBe(false);
   });
 
-  test("names each capability", async () => {
+  test("names each missing capability", async () => {
     const error = await vaultErrorOf(() => writePolicy(client, "other", ""));
     expect(error.hint).toBe(
       'the token needs a policy with the capabilities "create" and "update" on sys/policies/acl/other',
     );
   });
 
-  test("is told the same without any token", async () => {
+  test("says the same without a token", async () => {
     const error = await vaultErrorOf(() => createVaultClient({ address: server.address }).request(get()));
     expect(error.kind).toBe("permission");
   });
 });
 
-describe("client.request() to where nothing is", () => {
+describe("client.request() to a path that holds nothing", () => {
   test("says that nothing is mounted there", async () => {
     const error = await vaultErrorOf(() => root.request(get("demo/pki/k8s/roles/kubelet")));
     expect(error.message).toContain('no handler for route "demo/pki/k8s/roles/kubelet"');
@@ -77,12 +77,12 @@ describe("client.request() to where nothing is", () => {
     },
   );
 
-  test("is an error for readData() where nothing is mounted", async () => {
+  test("is an error for readData() if nothing is mounted", async () => {
     const error = await vaultErrorOf(() => readData(root, "demo/secrets/service-accounts"));
     expect(error.kind).toBe("config");
   });
 
-  test("takes a deleted version of a versioned secret for nothing", async () => {
+  test("finds nothing if the version of a secret was deleted", async () => {
     const path = "secret/data/gone";
     const write = { method: "POST", capability: "create update", repeatable: true } as const;
     await root.request({ ...write, path, body: { data: { key: "value" } } });
@@ -93,7 +93,7 @@ describe("client.request() to where nothing is", () => {
 });
 
 describe("client.request() with a path that needs escaping", () => {
-  test("reads and writes the same one", async () => {
+  test("reads and writes the same path", async () => {
     const path = "cubbyhole/größe +&=;@: x";
     await root.request({
       method: "POST",
@@ -108,7 +108,7 @@ describe("client.request() with a path that needs escaping", () => {
   });
 });
 
-test("a server that is gone is unreachable for now", async () => {
+test("a stopped server counts as unreachable for now", async () => {
   const other = await startServer({ mode: "dev" });
   const client = createVaultClient({ address: other.address, token: other.rootToken });
   await client.request(get());

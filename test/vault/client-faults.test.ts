@@ -5,7 +5,7 @@ import { createFromRole } from "../../lib/vault/token.ts";
 import { startRaw, startScripted } from "../support/scripted.ts";
 import { createOnce, get, vaultErrorOf } from "../support/vault.ts";
 
-// No wait between tries but the one that the server asks for.
+// No waits between attempts except those that the server asks for.
 beforeEach(() => spyOn(Math, "random").mockReturnValue(0));
 afterEach(() => mock.restore());
 
@@ -19,8 +19,8 @@ async function failed(answer: () => Response, request: VaultRequest) {
   return { error, sent: server.seen.length };
 }
 
-describe("client.request() on an answer that may pass", () => {
-  // Status, the server's words, how often a request that may be repeated and one that may not are sent.
+describe("client.request() on a temporary failure", () => {
+  // Status, the server's words, and how often a repeatable and a non-repeatable request are sent.
   test.each([
     [412, "required index state not present", 3, 3],
     [429, "rate limit quota exceeded", 3, 3],
@@ -33,7 +33,7 @@ describe("client.request() on an answer that may pass", () => {
     [503, "Vault is sealed", 3, 3],
     [504, "gateway timeout", 3, 1],
     [400, "Vault is sealed", 3, 3],
-  ])("HTTP %d %p: %d tries of a read, %d of a creation", async (status, words, reads, creations) => {
+  ])("HTTP %d %p: %d attempts at a read, %d at a creation", async (status, words, reads, creations) => {
     const answer = () => refusal(status, words === "" ? [] : [words]);
     const { error, sent } = await failed(answer, get());
     expect(error.kind).toBe("temporary");
@@ -49,13 +49,13 @@ describe("client.request() on an answer that may pass", () => {
     [404, "", "unavailable"],
     [405, "unsupported operation", "unavailable"],
     [418, "a teapot", "unavailable"],
-  ] as const)("is not what HTTP %d %p is: one try", async (status, words, kind) => {
+  ] as const)("does not include HTTP %d %p: one attempt", async (status, words, kind) => {
     const { error, sent } = await failed(() => refusal(status, words === "" ? [] : [words]), get());
     expect(error.kind).toBe(kind);
     expect(sent).toBe(1);
   });
 
-  test("gives the answer of the try that succeeds", async () => {
+  test("returns the answer of the attempt that succeeds", async () => {
     await using server = startScripted((_seen, number) =>
       number < 3 ? refusal(503) : Response.json({ data: {} }),
     );
@@ -63,7 +63,7 @@ describe("client.request() on an answer that may pass", () => {
     expect(server.seen).toHaveLength(3);
   });
 
-  test("tries no more often than maxRetries says", async () => {
+  test("stops after maxRetries", async () => {
     await using server = startScripted(() => refusal(503));
     await vaultErrorOf(() => createVaultClient({ address: server.address, maxRetries: 0 }).request(get()));
     expect(server.seen).toHaveLength(1);
@@ -103,7 +103,7 @@ describe("client.request() on Retry-After", () => {
     expect(ends[0]).toBeWithin(0, 60_000);
   });
 
-  test("tells the error and the wait before each try", async () => {
+  test("reports the error and the wait before each attempt", async () => {
     const told: string[] = [];
     await using server = startScripted(() => refusal(503, ["busy"]));
     const client = createVaultClient({
@@ -144,7 +144,7 @@ describe("client.request() on a connection that breaks", () => {
     },
   );
 
-  test("gives the answer of the try that succeeds", async () => {
+  test("returns the answer of the attempt that succeeds", async () => {
     await using server = await startRaw({
       onRequest: (socket, number) =>
         number === 1 ? socket.resetAndDestroy() : socket.end(`${head}Content-Length: 2\r\n\r\n{}`),
@@ -152,7 +152,7 @@ describe("client.request() on a connection that breaks", () => {
     expect(await createVaultClient({ address: server.address }).request(get())).toEqual({});
   });
 
-  test("never sends a creation again on another connection when a kept one is gone", async () => {
+  test("does not send a creation again if a kept connection is gone", async () => {
     await using server = await startRaw({
       onRequest: (socket, number) =>
         number === 1 ? socket.write(`${head}Content-Length: 2\r\n\r\n{}`) : socket.resetAndDestroy(),
@@ -163,7 +163,7 @@ describe("client.request() on a connection that breaks", () => {
     expect([server.connections, server.requests]).toEqual([1, 2]);
   });
 
-  test("says that nobody listens, and tries even a creation again", async () => {
+  test("says that nothing listens, and tries even a creation again", async () => {
     const server = await startRaw({});
     await server[Symbol.asyncDispose]();
     let tries = 0;
@@ -181,7 +181,7 @@ describe("client.request() on a connection that breaks", () => {
     expect(error.kind).toBe("temporary");
   });
 
-  test("says that something else speaks there", async () => {
+  test("says that something other than Vault answers", async () => {
     await using server = await startRaw({ onConnection: (socket) => socket.write("SSH-2.0-OpenSSH_9\r\n") });
     const client = createVaultClient({ address: server.address, maxRetries: 0 });
     expect((await vaultErrorOf(() => client.request(get()))).kind).toBe("temporary");

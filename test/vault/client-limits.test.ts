@@ -6,13 +6,13 @@ import { startRaw, startScripted } from "../support/scripted.ts";
 import { createOnce, get, vaultErrorOf } from "../support/vault.ts";
 import { until } from "../support/wait.ts";
 
-// No wait between tries.
+// No waits between attempts.
 beforeEach(() => spyOn(Math, "random").mockReturnValue(0));
 afterEach(() => mock.restore());
 
 const head = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n";
 
-/** One byte a moment, without end. */
+/** Sends one byte after the other, without end. */
 function drips(): Response {
   const encoder = new TextEncoder();
   async function* bytes() {
@@ -26,7 +26,7 @@ function drips(): Response {
 }
 
 describe("requestTimeoutMs", () => {
-  test("ends a try that is never answered; a read is tried again, a creation is not", async () => {
+  test("ends an attempt that is never answered, and repeats a read but not a creation", async () => {
     await using server = await startRaw({});
     const client = createVaultClient({ address: server.address, requestTimeoutMs: 60 });
     const error = await vaultErrorOf(() => client.request(get()));
@@ -35,11 +35,11 @@ describe("requestTimeoutMs", () => {
     expect(server.requests).toBe(3);
     await vaultErrorOf(() => client.request(createOnce()));
     expect(server.requests).toBe(4);
-    // Nothing is left open by a try that was given up.
+    // An attempt that was given up leaves no connection open.
     await until(() => server.closed === 4);
   });
 
-  test("ends a try whose body comes a byte at a time", async () => {
+  test("ends an attempt whose body comes one byte at a time", async () => {
     await using server = startScripted(drips);
     const client = createVaultClient({ address: server.address, requestTimeoutMs: 150, maxRetries: 0 });
     const error = await vaultErrorOf(() => client.request(get()));
@@ -47,7 +47,7 @@ describe("requestTimeoutMs", () => {
     expect(error.kind).toBe("temporary");
   });
 
-  test("ends a try whose headers come a byte at a time", async () => {
+  test("ends an attempt whose headers come one byte at a time", async () => {
     await using server = await startRaw({
       onRequest(socket) {
         socket.write("HTTP/1.1 200 OK\r\nX-Slow: ");
@@ -62,7 +62,7 @@ describe("requestTimeoutMs", () => {
     await until(() => server.closed === 1);
   });
 
-  test("counts anew for each try", async () => {
+  test("starts again with each attempt", async () => {
     await using server = startScripted(async (_seen, number) => {
       if (number < 3) await Bun.sleep(5_000);
       return Response.json({});
@@ -76,7 +76,7 @@ describe("signal", () => {
   test.each([
     ["before the answer", () => new Promise<Response>(() => {})],
     ["within the body", drips],
-  ])("ends a request at once when it comes %s, and nothing is repeated", async (_when, answer) => {
+  ])("ends a request at once when it comes %s, without another attempt", async (_when, answer) => {
     await using server = startScripted(answer);
     const controller = new AbortController();
     const client = createVaultClient({ address: server.address, signal: controller.signal });
@@ -91,7 +91,7 @@ describe("signal", () => {
     expect(server.seen).toHaveLength(1);
   });
 
-  test("ends the wait for the next try", async () => {
+  test("ends the wait for the next attempt", async () => {
     await using server = startScripted(
       () => new Response(null, { status: 429, headers: { "Retry-After": "3600" } }),
     );
@@ -105,7 +105,7 @@ describe("signal", () => {
     expect(server.seen).toHaveLength(1);
   });
 
-  test("lets nothing out when it came before, not even what waits for its turn", async () => {
+  test("stops every request that was not sent yet", async () => {
     await using server = startScripted(() => new Promise<Response>(() => {}));
     const controller = new AbortController();
     const client = createVaultClient({
@@ -123,7 +123,7 @@ describe("signal", () => {
 });
 
 describe("maxConcurrent", () => {
-  /** Sends 30 requests at once; the most that the server had in hand at one time. */
+  /** Sends 30 requests at once. Returns the highest number that the server had at the same time. */
   async function most(maxConcurrent: number | undefined, status = 200) {
     let [inHand, peak] = [0, 0];
     await using server = startScripted(async () => {
@@ -146,7 +146,7 @@ describe("maxConcurrent", () => {
     return peak;
   }
 
-  test.each([1, 3])("bounds the requests under way to %d", async (size) => {
+  test.each([1, 3])("limits the requests under way to %d", async (size) => {
     expect(await most(size)).toBe(size);
   });
 
@@ -154,20 +154,20 @@ describe("maxConcurrent", () => {
     expect(await most(undefined)).toBe(8);
   });
 
-  test("gives a place back when a request fails", async () => {
+  test("lets the next request in after one fails", async () => {
     expect(await most(2, 500)).toBe(2);
   });
 });
 
 describe("the connection", () => {
-  test("is none before the first request", async () => {
+  test("is not opened before the first request", async () => {
     await using server = await startRaw({});
     createVaultClient({ address: server.address });
     await Bun.sleep(20);
     expect(server.connections).toBe(0);
   });
 
-  test("is kept over requests that follow each other", async () => {
+  test("is kept for later requests", async () => {
     await using server = await startRaw({
       onRequest: (socket) => socket.write(`${head}Content-Length: 2\r\n\r\n{}`),
     });
@@ -177,7 +177,7 @@ describe("the connection", () => {
     expect([server.requests, server.connections]).toEqual([4, 1]);
   });
 
-  test("is kept over refusals", async () => {
+  test("is kept after refusals", async () => {
     await using server = await startRaw({
       onRequest: (socket) =>
         socket.write(`HTTP/1.1 404 Not Found\r\nContent-Length: 13\r\n\r\n{"errors":[]}`),

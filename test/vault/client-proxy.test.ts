@@ -2,7 +2,7 @@ import { describe, expect, test } from "bun:test";
 import { requestInChild } from "../support/request-in-child.ts";
 import { startScripted } from "../support/scripted.ts";
 
-// A name without an address: an answer can come by way of the proxy alone.
+// The name has no address, so an answer can only come through the proxy.
 const address = "http://vault.test:8200";
 const token = "hvs.secret";
 const unreachable = "GET sys/mounts: vault.test:8200 has no address in DNS (ENOTFOUND)";
@@ -11,8 +11,8 @@ function startProxy() {
   return startScripted(() => Response.json({ data: {} }));
 }
 
-describe("client.request() by way of a proxy", () => {
-  test.each(["HTTP_PROXY", "http_proxy"])("goes where %s says", async (name) => {
+describe("client.request() with a proxy", () => {
+  test.each(["HTTP_PROXY", "http_proxy"])("goes through the one in %s", async (name) => {
     await using proxy = startProxy();
     const { said } = await requestInChild({ address, token, env: { [name]: proxy.address } });
     expect(said).toBe("done");
@@ -22,7 +22,7 @@ describe("client.request() by way of a proxy", () => {
     expect(seen?.headers.get("x-vault-token")).toBe(token);
   });
 
-  test("goes nowhere without the variable", async () => {
+  test("can't reach the server without the variable", async () => {
     expect((await requestInChild({ address, token })).said).toBe(unreachable);
   });
 
@@ -31,20 +31,20 @@ describe("client.request() by way of a proxy", () => {
     ["no_proxy", ".test"],
     ["NO_PROXY", "other.test,vault.test:8200"],
     ["NO_PROXY", "*"],
-  ])("does not go there where %s is %s", async (name, value) => {
+  ])("goes past it if %s is %s", async (name, value) => {
     await using proxy = startProxy();
     const env = { HTTP_PROXY: proxy.address, [name]: value };
     expect((await requestInChild({ address, token, env })).said).toBe(unreachable);
     expect(proxy.seen).toHaveLength(0);
   });
 
-  test("goes there where NO_PROXY names another", async () => {
+  test("goes through it if NO_PROXY names another host", async () => {
     await using proxy = startProxy();
     const env = { HTTP_PROXY: proxy.address, NO_PROXY: "other.test" };
     expect((await requestInChild({ address, token, env })).said).toBe("done");
   });
 
-  test.each(["127.0.0.1", "localhost"])("never goes there for %s", async (host) => {
+  test.each(["127.0.0.1", "localhost"])("always goes past it for %s", async (host) => {
     await using proxy = startProxy();
     await using server = startProxy();
     const env = { HTTP_PROXY: proxy.address, http_proxy: proxy.address, ALL_PROXY: proxy.address };
@@ -53,7 +53,7 @@ describe("client.request() by way of a proxy", () => {
     expect([server.seen.length, proxy.seen.length]).toEqual([1, 0]);
   });
 
-  test("goes there for a name, and past it for the leader on this machine", async () => {
+  test("goes through it to a name, and past it to the leader on this machine", async () => {
     await using leader = startProxy();
     await using proxy = startScripted(
       ({ path }) => new Response(null, { status: 307, headers: { Location: leader.address + path } }),
@@ -63,7 +63,7 @@ describe("client.request() by way of a proxy", () => {
     expect([proxy.seen.length, leader.seen.length]).toEqual([1, 1]);
   });
 
-  test("goes there for a leader that has a name, from a standby on this machine", async () => {
+  test("goes through it to a leader with a name, after a standby on this machine", async () => {
     await using proxy = startProxy();
     await using standby = startScripted(
       ({ path }) => new Response(null, { status: 307, headers: { Location: address + path } }),

@@ -7,7 +7,7 @@ import { type CertificateFiles, makeCertificates } from "../support/certificates
 import { temporaryFolder } from "../support/folder.ts";
 import { createOnce, get, vaultErrorOf } from "../support/vault.ts";
 
-describe("a server that asks for a client certificate", () => {
+describe("a server that requires a client certificate", () => {
   const folder = temporaryFolder();
   const own: CertificateFiles = makeCertificates(folder.path, "vault");
   const stranger = makeCertificates(folder.path, "stranger");
@@ -42,7 +42,7 @@ describe("a server that asks for a client certificate", () => {
     expect(retries).toBe(0);
   });
 
-  test("is known by the name in its certificate, not by another that leads to it", async () => {
+  test("is accepted only by the name in its certificate", async () => {
     const { ca, cert, key } = own;
     const address = server.address.replace("127.0.0.1", "localhost");
     const byName = createVaultClient({ address, tls: { ca: [ca], cert, key } });
@@ -58,7 +58,7 @@ describe("a server that asks for a client certificate", () => {
     expect(await named.request(get())).toHaveProperty("data");
   });
 
-  test("is not to be reached while it is sealed, and is again afterwards", async () => {
+  test("can't be used while it is sealed, and works again afterwards", async () => {
     const { ca, cert, key } = own;
     let retries = 0;
     const sealed = client({ ca: [ca], cert, key }, () => retries++);
@@ -74,7 +74,7 @@ describe("a server that asks for a client certificate", () => {
     expect(await sealed.request(get())).toHaveProperty("data");
   }, 30_000);
 
-  test("is reached by the same client after it was started anew", async () => {
+  test("is reached by the same client after a restart", async () => {
     const { ca, cert, key } = own;
     const kept = client({ ca: [ca], cert, key });
     await kept.request(get());

@@ -47,7 +47,7 @@ describe("client.request() on a redirect", () => {
     expect([standby.seen.length, leader.seen.length]).toEqual([1, 3]);
   });
 
-  test("comes back to the address when the leader fails", async () => {
+  test("returns to the address when the leader fails", async () => {
     await using old = startScripted((_seen, number) =>
       number === 1 ? served() : Response.json({ errors: [] }, { status: 503 }),
     );
@@ -85,7 +85,7 @@ describe("client.request() does not follow", () => {
     ["to another path", (_path: string, other: string) => `${other}/login`],
     ["to the path below another", (path: string, other: string) => `${other}/vault${path}`],
     ["to the path with a query", (path: string, other: string) => `${other}${path}?next=1`],
-  ])("one %s, and sends the token nowhere", async (_what, location) => {
+  ])("one %s, and does not send the token", async (_what, location) => {
     const { message, sent, other } = await refused(location);
     expect(message).toContain("HTTP 307 redirects to another path on 127.0.0.1:");
     expect([sent, other]).toEqual([1, 0]);
@@ -111,7 +111,7 @@ describe("client.request() does not follow", () => {
     expect(server.seen).toHaveLength(3);
   });
 
-  test("a circle of two, and forgets where it was sent", async () => {
+  test("a circle of two, and returns to the address", async () => {
     await using second = startScripted(({ path }) => redirect(first.address + path));
     await using first = startScripted(({ path }) => redirect(second.address + path));
     const client = createVaultClient({ address: first.address });
@@ -133,7 +133,7 @@ describe("client.request() does not follow", () => {
     expect([secure.seen.length, plain.seen.length]).toEqual([1, 0]);
   });
 
-  test("to a leader that it can't verify", async () => {
+  test("one to a leader that it can't verify", async () => {
     using folder = temporaryFolder();
     const { cert, key } = makeCertificates(folder.path, "stranger");
     await using stranger = startScripted(served, { cert, key });

@@ -4,8 +4,8 @@ import { temporaryFolder } from "../support/folder.ts";
 import { requestInChild } from "../support/request-in-child.ts";
 import { type ScriptedServer, startScripted } from "../support/scripted.ts";
 
-// The runtime's own variables, which must neither turn verification off nor print what is sent.
-describe("client.request() under a variable of the runtime", () => {
+// Variables of the runtime must neither turn verification off nor print requests.
+describe("client.request() with a variable of the runtime", () => {
   const folder = temporaryFolder();
   const own = makeCertificates(folder.path, "vault");
   const other = makeCertificates(folder.path, "other");
@@ -20,7 +20,7 @@ describe("client.request() under a variable of the runtime", () => {
     folder[Symbol.dispose]();
   });
 
-  test("goes through with the right CA and none of them", async () => {
+  test("works with the right CA and without such a variable", async () => {
     const { said } = await requestInChild({ address: server.address, token, ca: [own.ca] });
     expect(said).toBe("done");
   });
@@ -31,7 +31,7 @@ describe("client.request() under a variable of the runtime", () => {
     ["SSL_CERT_FILE", own.caFile],
     ["SSL_CERT_DIR", folder.path],
     ["NODE_OPTIONS", "--use-system-ca"],
-  ])("%s opens no way around the CA that was named", async (name, value) => {
+  ])("%s does not replace the given CA", async (name, value) => {
     const before = server.seen.length;
     const { said } = await requestInChild({
       address: server.address,
@@ -43,7 +43,7 @@ describe("client.request() under a variable of the runtime", () => {
     expect(server.seen.length).toBe(before);
   });
 
-  test("NODE_TLS_REJECT_UNAUTHORIZED opens no way where no CA is named either", async () => {
+  test("NODE_TLS_REJECT_UNAUTHORIZED has no effect if no CA is given", async () => {
     const env = { NODE_TLS_REJECT_UNAUTHORIZED: "0" };
     const { said } = await requestInChild({ address: server.address, token, env });
     expect(said).toContain("shows a certificate that no trusted CA has signed");

@@ -5,11 +5,11 @@ import { createOrphan, lookupSelf } from "../../lib/vault/token.ts";
 import { startScripted } from "../support/scripted.ts";
 import { get } from "../support/vault.ts";
 
-test("client.request() goes from a real standby to its leader", async () => {
+test("client.request() follows a real standby to its leader", async () => {
   await using leader = await startServer({ mode: "raft" });
   await using standby = await startServer({ mode: "raft", join: leader });
   const answers: Array<readonly [status: number, location: string | null]> = [];
-  // A standby forwards by itself unless it is asked not to: so this stands before it and asks.
+  // A standby forwards requests unless it is asked not to. This proxy asks.
   await using before = startScripted(async ({ method, path, headers, body }) => {
     headers.delete("host");
     headers.set("X-Vault-No-Request-Forwarding", "true");
@@ -28,7 +28,7 @@ test("client.request() goes from a real standby to its leader", async () => {
   });
   const client = createVaultClient({ address: before.address, token: leader.rootToken });
 
-  // A write: some servers have a standby answer reads by itself.
+  // A write, since a standby of some servers answers reads itself.
   const id = "made-by-way-of-a-standby";
   await createOrphan(client, { id, displayName: "t", policies: ["default"], periodSeconds: 3600 });
   expect(answers).toEqual([[307, `${leader.address}/v1/auth/token/create-orphan`]]);

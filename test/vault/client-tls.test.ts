@@ -32,7 +32,7 @@ function systemCas(): readonly string[] {
 }
 
 describe("createVaultClient() over TLS", () => {
-  test("trusts the CA that it is given", async () => {
+  test("trusts the given CA", async () => {
     expect(await request({ ca: [ca] })).toHaveProperty("data");
   });
 
@@ -44,7 +44,7 @@ describe("createVaultClient() over TLS", () => {
     ["another CA", () => [stranger.ca]],
     ["the system's CAs", systemCas],
     ["none", () => []],
-  ])("trusts nobody else: %s", async (_what, cas) => {
+  ])("does not trust the server with %s", async (_what, cas) => {
     let retries = 0;
     const client = createVaultClient({
       address: server.address,
@@ -66,7 +66,7 @@ describe("createVaultClient() over TLS", () => {
     expect((await vaultErrorOf(() => request({}))).kind).toBe("unavailable");
   });
 
-  test("takes the server's name where one is given", async () => {
+  test("expects the given server name", async () => {
     expect(await request({ ca: [ca], serverName: "localhost" })).toHaveProperty("data");
     const error = await vaultErrorOf(() => request({ ca: [ca], serverName: "vault.test" }));
     expect(error.message).toContain("shows a certificate for another name");
@@ -74,17 +74,17 @@ describe("createVaultClient() over TLS", () => {
     expect(error.kind).toBe("unavailable");
   });
 
-  test("trusts whoever answers where skipVerify is set", async () => {
+  test("accepts any certificate with skipVerify", async () => {
     expect(await request({ skipVerify: true })).toHaveProperty("data");
     expect(await request({ ca: [stranger.ca], skipVerify: true })).toHaveProperty("data");
   });
 
-  test("says that the CA may be no certificate", async () => {
+  test("says that the CA file may hold no certificate", async () => {
     const error = await vaultErrorOf(() => request({ ca: ["nothing that is PEM"] }));
     expect(error.hint).toContain("the CA files and the client certificate's files");
   });
 
-  test("says that plain HTTP is not spoken there", async () => {
+  test("says that the server expects TLS", async () => {
     const address = server.address.replace("https:", "http:");
     const error = await vaultErrorOf(() => createVaultClient({ address }).request(get()));
     expect(error.message).toContain("plain HTTP was sent to a server that expects TLS");
@@ -110,7 +110,7 @@ describe("serverSettings() for a real server", () => {
     );
   });
 
-  test("has another name asked of it by VAULT_TLS_SERVER_NAME", async () => {
+  test("expects the name in VAULT_TLS_SERVER_NAME", async () => {
     const settings = settingsOf({ VAULT_CACERT: server.caFile ?? "", VAULT_TLS_SERVER_NAME: "vault.test" });
     const error = await vaultErrorOf(() => createVaultClient(settings).request(get()));
     expect(error.message).toContain("shows a certificate for another name");

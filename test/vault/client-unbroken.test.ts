@@ -4,8 +4,8 @@ import { disableMount } from "../../lib/vault/unmount.ts";
 import { failureOf } from "../support/failure.ts";
 import { startScripted } from "../support/scripted.ts";
 
-describe("client.request() that is not to be broken off", () => {
-  test("is ended by no time limit, and by no end of the run", async () => {
+describe("client.request() that must not be broken off", () => {
+  test("goes on after its time limit and after the end of the run", async () => {
     const run = new AbortController();
     const asked: string[] = [];
     await using server = startScripted(async ({ path }) => {
@@ -17,12 +17,12 @@ describe("client.request() that is not to be broken off", () => {
     const { address } = server;
     const client = createVaultClient({ address, requestTimeoutMs: 50, signal: run.signal, maxRetries: 0 });
     await disableMount(client, "a");
-    // What is not under way is not begun.
+    // A request that is not under way yet is not begun.
     await failureOf(() => disableMount(client, "b"));
     expect(asked).toHaveLength(1);
   });
 
-  test("is sent once, whatever comes of it", async () => {
+  test("is sent only once", async () => {
     await using server = startScripted(() => new Response("<html>", { status: 502 }));
     const client = createVaultClient({ address: server.address, maxRetries: 5 });
     await failureOf(() => disableMount(client, "a"));

@@ -5,7 +5,7 @@ import { startRaw, startScripted } from "../support/scripted.ts";
 import { createOnce, get } from "../support/vault.ts";
 
 describe("createVaultClient()", () => {
-  test("tells of each request that is sent", async () => {
+  test("reports each request that is sent", async () => {
     const told: string[] = [];
     await using server = startScripted(() => Response.json({}));
     const client = createVaultClient({
@@ -25,7 +25,7 @@ describe("createVaultClient()", () => {
     expect(server.seen.map(({ headers }) => headers.get("x-vault-token"))).toEqual(["hvs.own", "hvs.other"]);
   });
 
-  test("sends no token and no namespace where it has none", async () => {
+  test("sends no token and no namespace if it has none", async () => {
     await using server = startScripted(() => Response.json({}));
     await createVaultClient({ address: `${server.address}/` }).request(get());
     const [seen] = server.seen;
@@ -42,7 +42,7 @@ describe("createVaultClient()", () => {
     ["a header of its own", "hvs.secret\r\nX-Vault-Namespace: other"],
     ["a zero", "hvs.secret\0"],
     ["a letter that a header can't carry", "hvs.sécret"],
-  ])("sends no token and no namespace that holds %s", async (_what, text) => {
+  ])("refuses a token and a namespace that holds %s", async (_what, text) => {
     await using server = startScripted(() => Response.json({}));
     const { address } = server;
     const failures = [
@@ -60,7 +60,7 @@ describe("createVaultClient()", () => {
     expect(server.seen).toHaveLength(0);
   });
 
-  test("sends nothing to a path that is none", async () => {
+  test("sends nothing to an invalid path", async () => {
     await using server = startScripted(() => Response.json({}));
     const failure = await failureOf(() =>
       createVaultClient({ address: server.address }).request(get("demo/../sys/seal")),
@@ -81,7 +81,7 @@ describe("createVaultClient()", () => {
 });
 
 describe("withToken()", () => {
-  test("sends another token over the same connection, and leaves the client's own", async () => {
+  test("sends another token over the same connection, and keeps the client's own", async () => {
     const tokens: string[] = [];
     await using server = await startRaw({
       onRequest(socket, _number, text) {
@@ -101,7 +101,7 @@ describe("withToken()", () => {
 });
 
 describe("clockAheadMs()", () => {
-  test("is zero before the first answer, then what its Date says", async () => {
+  test("is unknown before the first answer, then follows its Date", async () => {
     await using server = startScripted((_seen, number) => {
       const date = new Date(Date.now() + (number === 1 ? 3_600_000 : -86_400_000)).toUTCString();
       return Response.json({}, { headers: { Date: date } });
@@ -115,7 +115,7 @@ describe("clockAheadMs()", () => {
     expect(Math.abs((client.clockAheadMs() ?? 0) + 86_400_000)).toBeLessThan(2_000);
   });
 
-  test("keeps what it knows where an answer says nothing of it", async () => {
+  test("stays the same after an answer without a Date", async () => {
     await using server = await startRaw({
       onRequest: (socket, number) => {
         const date = number === 1 ? `Date: ${new Date(Date.now() + 3_600_000).toUTCString()}\r\n` : "";

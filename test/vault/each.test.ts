@@ -2,7 +2,7 @@ import { describe, expect, test } from "bun:test";
 import { each } from "../../lib/vault/each.ts";
 
 describe("each()", () => {
-  test("gives what each item gave in their order, with eight under way at most", async () => {
+  test("returns results in order, with at most eight under way", async () => {
     const items = Array.from({ length: 100 }, (_, i) => i);
     let [running, most, told] = [0, 0, 0];
     const results = await each(
@@ -21,7 +21,7 @@ describe("each()", () => {
     expect({ most, told }).toEqual({ most: 8, told: 100 });
   });
 
-  test("begins nothing more once one has failed", async () => {
+  test("begins nothing more after a failure", async () => {
     const begun: number[] = [];
     const work = each(
       Array.from({ length: 100 }, (_, i) => i),
@@ -37,7 +37,7 @@ describe("each()", () => {
     expect(begun.length).toBeLessThan(30);
   });
 
-  test("of nothing gives nothing", async () => {
+  test("returns nothing for no items", async () => {
     expect(await each([], async () => 1)).toEqual([]);
   });
 });

@@ -8,7 +8,7 @@ const { client } = await devServer();
 await enableMount(client, "demo/secrets", "generic", {});
 
 describe("writeSecret()", () => {
-  test("writes what readSecret() reads, in place of what was there", async () => {
+  test("replaces the secret that readSecret() returns", async () => {
     const path = "demo/secrets/service-accounts";
     expect(await readSecret(client, path)).toBeUndefined();
     await writeSecret(client, path, { key: "one\ntwo\n", more: "ß" });
@@ -17,7 +17,7 @@ describe("writeSecret()", () => {
     expect(await readSecret(client, path)).toEqual({ key: "three" });
   });
 
-  test("shows nothing of the secret when it is refused", async () => {
+  test("does not show the secret when it is refused", async () => {
     const error = await vaultErrorOf(() => writeSecret(client, "nowhere/a", { key: "very-secret" }));
     expect(error.kind).toBe("config");
     expect(Bun.inspect(error)).not.toContain("very-secret");
@@ -25,12 +25,12 @@ describe("writeSecret()", () => {
 });
 
 describe("readSecret()", () => {
-  test("gives nothing for a folder", async () => {
+  test("finds nothing at a folder", async () => {
     await writeSecret(client, "demo/secrets/folder/a", { key: "a" });
     expect(await readSecret(client, "demo/secrets/folder")).toBeUndefined();
   });
 
-  test("is an error where nothing is mounted", async () => {
+  test("fails if nothing is mounted", async () => {
     expect((await vaultErrorOf(() => readSecret(client, "nowhere/a"))).kind).toBe("config");
   });
 });

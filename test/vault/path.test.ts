@@ -46,7 +46,7 @@ describe("encodePath()", () => {
     expect(failure.message).toBe(`${JSON.stringify(path)} is not a path in Vault`);
   });
 
-  test("reaches the server as the path that was written, or not at all", () => {
+  test("either keeps a path as it was written or refuses it", () => {
     const piece = fc.constantFrom(
       "/",
       ".",

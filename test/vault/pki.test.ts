@@ -19,7 +19,7 @@ const { server, client } = await devServer();
 
 const dayRole = { key_type: "any", key_bits: 0, allow_any_name: true, ttl: "24h", max_ttl: "24h" };
 
-/** A CSR and the same names beside it, since a role takes them from either. */
+/** A CSR and a request with the same names, since a role may use either. */
 function request(commonName: string) {
   const names = "subjectAltName=DNS:a.test,DNS:b.test,IP:127.0.0.1,IP:::1";
   const csr = openssl(
@@ -37,7 +37,7 @@ async function mountWithCa(mount: string, caSeconds = 864_000): Promise<void> {
 }
 
 describe("listIssuers()", () => {
-  test("gives none for a new mount, and one once it has a root, with no token at all", async () => {
+  test("returns none for a new mount and one after it has a root, without a token", async () => {
     await enableMount(client, "fresh", "pki", {});
     expect(await listIssuers(client, "fresh")).toEqual([]);
     await generateRoot(client, "fresh", { commonName: "fresh", ttlSeconds: 3_600 });
@@ -45,14 +45,14 @@ describe("listIssuers()", () => {
     expect(await listIssuers(stranger, "fresh")).toHaveLength(1);
   });
 
-  test("is an error where nothing is mounted", async () => {
+  test("fails if nothing is mounted", async () => {
     const error = await vaultErrorOf(() => listIssuers(client, "nowhere"));
     expect(error.kind).toBe("config");
   });
 });
 
 describe("generateRoot()", () => {
-  test("makes a CA with the name as no SAN, for as long as it is told", async () => {
+  test("makes a CA with the requested validity, whose name is not a SAN", async () => {
     await mountWithCa("rooted");
     const { issuingCa } = await signCsr(client, "rooted/sign/any", request("node"));
     const ca = new X509Certificate(issuingCa);
@@ -63,7 +63,7 @@ describe("generateRoot()", () => {
     expect(Math.abs(life / 1000 - 864_000)).toBeLessThan(120);
   });
 
-  test("makes no SAN even of a name that could be one", async () => {
+  test("makes no SAN even from a name that could be one", async () => {
     await enableMount(client, "named", "pki", {});
     await generateRoot(client, "named", { commonName: "ca.test", ttlSeconds: 3_600 });
     const [ca = ""] = await readIssuerChain(client, "named/issuer/default");
@@ -83,13 +83,13 @@ describe("issuerOfSignPath()", () => {
     ["pki/sign-verbatim/it", "pki/issuer/default"],
     ["pki/issuer/g2/sign-verbatim/it", "pki/issuer/g2"],
     ["pki/sign-verbatim", "pki/issuer/default"],
-  ])("of %s is %s", (path, issuer) => {
+  ])("finds for %s the issuer %s", (path, issuer) => {
     expect(issuerOfSignPath(path)).toBe(issuer);
   });
 });
 
 describe("readIssuerChain()", () => {
-  test("gives the CA of a mount, with no token at all", async () => {
+  test("returns the CA of a mount, without a token", async () => {
     await mountWithCa("chained");
     const { issuingCa } = await signCsr(client, "chained/sign/any", request("node"));
     const chain = await readIssuerChain(
@@ -99,7 +99,7 @@ describe("readIssuerChain()", () => {
     expect(chain.map((pem) => pem.trim())).toEqual([issuingCa.trim()]);
   });
 
-  test("gives each CA above it once", async () => {
+  test("returns each CA above it once", async () => {
     await mountWithCa("above");
     await enableMount(client, "below", "pki", {});
     const write = { method: "POST", capability: "create update", repeatable: false } as const;
@@ -124,7 +124,7 @@ describe("readIssuerChain()", () => {
 });
 
 describe("writePkiRole()", () => {
-  test("writes what readPkiRole() reads, whole", async () => {
+  test("writes the whole role that readPkiRole() returns", async () => {
     await mountWithCa("roles");
     expect(await readPkiRole(client, "roles/roles/none")).toBeUndefined();
     const path = "roles/roles/kubelet";
@@ -165,7 +165,7 @@ describe("signCsr()", () => {
     return { kind: error.kind, hint: error.hint, retries };
   }
 
-  test("tells what to do about a mount without a CA", async () => {
+  test("says what to do about a mount without a CA", async () => {
     await enableMount(client, "empty", "pki", {});
     await writePkiRole(client, "empty/roles/any", dayRole);
     expect(await refused("empty/sign/any")).toEqual({
@@ -175,7 +175,7 @@ describe("signCsr()", () => {
     });
   });
 
-  test("tells what to do about a role that is not there, or signs RSA keys only", async () => {
+  test("says what to do about a missing role, and one that signs only RSA keys", async () => {
     await mountWithCa("roleless");
     await writePkiRole(client, "roleless/roles/rsa", { ...dayRole, key_type: "rsa", key_bits: 2048 });
     const hint = expect.stringContaining("write-roles");
@@ -183,15 +183,15 @@ describe("signCsr()", () => {
     expect(await refused("roleless/sign/rsa")).toEqual({ kind: "data", hint, retries: 0 });
   });
 
-  test("tells what to do about a CA that ends before the certificate", async () => {
+  test("says what to do about a CA that expires before the certificate", async () => {
     await mountWithCa("short", 3_600);
-    // The mount's own limit would shorten the certificate's life.
+    // The mount's own limit would shorten the certificate's validity.
     await tuneMount(client, "short", { maxLeaseTtlSeconds: 864_000 });
     const hint = expect.stringContaining("the CA expires before");
     expect(await refused("short/sign/any")).toEqual({ kind: "unavailable", hint, retries: 0 });
   });
 
-  test("tells that the CSR is none", async () => {
+  test("says that the CSR is not valid", async () => {
     await mountWithCa("csrs");
     const error = await vaultErrorOf(() =>
       signCsr(client, "csrs/sign/any", { ...request("a"), csr: "nothing" }),

@@ -25,7 +25,7 @@ type Sends = readonly [method: string, path: string, body?: object | undefined, 
 
 const names = Object.keys(recorded).filter((name): name is RecordedName => name in recorded);
 
-/** Of the server that is there: undefined where it is of a version that nothing was recorded of. */
+/** The recorded answers of the server that runs; undefined if its version was not recorded. */
 async function recordedProduct(): Promise<Product | undefined> {
   const response = await fetch(`${server.address}/v1/sys/health`);
   const { version } = JSON.parse(await response.text());
@@ -86,7 +86,7 @@ async function createToken(client: VaultClient, body: object): Promise<string> {
   return answer.object("auth").string("client_token");
 }
 
-describe("a refusal of the server that is there", () => {
+describe("a refusal of the server that runs", () => {
   let product: Product | undefined;
   let bound = "";
   let csr = "";
@@ -132,7 +132,7 @@ describe("a refusal of the server that is there", () => {
   test.each(Object.entries(provoked))("is as recorded: %s", async (name, sends) => {
     const is = await said(sends());
     const wanted = names.filter((it) => it === name).map((it) => recorded[it]);
-    // Of a version that was not recorded, the words are still to be those of one of the two.
+    // A version that was not recorded still has to use the words of one of the two.
     const products: readonly Product[] = product === undefined ? ["vault", "openbao"] : [product];
     expect(wanted.flatMap((it) => products.map((of): Said => it[of]))).toContainEqual(is);
   });
@@ -149,7 +149,7 @@ describe("a refusal of the server that is there", () => {
   });
 });
 
-describe("a recorded refusal means one thing, and nothing else:", () => {
+describe("a recorded refusal has exactly one meaning:", () => {
   const all = Object.keys(meanings).filter((it): it is Meaning => it in meanings);
   const of = ({ status, errors }: Said) => all.filter((it) => isSaid(it, status, errors));
 

@@ -39,7 +39,7 @@ import { disableMount, reloadMount } from "../../lib/vault/unmount.ts";
 import { startScripted } from "../support/scripted.ts";
 import { vaultErrorOf } from "../support/vault.ts";
 
-// No wait between tries.
+// No waits between attempts.
 beforeEach(() => spyOn(Math, "random").mockReturnValue(0));
 afterEach(() => mock.restore());
 
@@ -48,7 +48,7 @@ type Call = (client: VaultClient) => Promise<unknown>;
 const orphan = { id: "i", displayName: "d", policies: [], periodSeconds: 1 };
 const csr = { csr: "", commonName: "a", dnsNames: [], ipAddresses: [] };
 
-// A second run of these would make a second thing, hide that the first one worked, or fall upon its work.
+// Repeating one of these would make a second object, hide that the first attempt worked, or disturb its work.
 const once: Readonly<Record<string, Call>> = {
   createFromRole: (c) => createFromRole(c, "r", "t"),
   createOrphan: (c) => createOrphan(c, orphan),

@@ -8,7 +8,7 @@ function fault(options: VaultErrorOptions = passing): VaultError {
   return new VaultError("temporary", { method: "GET", path: "sys/mounts" }, "fails", options);
 }
 
-/** Runs retry() on an attempt that fails each time, or as often as said; tells how often it was called. */
+/** Runs retry() on an attempt that fails each time, or this many times. Returns how often it was called. */
 async function run(error: unknown, options: Partial<RetryOptions> & { failures?: number } = {}) {
   const { failures = Number.POSITIVE_INFINITY, ...rest } = options;
   const waits: number[] = [];
@@ -31,11 +31,11 @@ async function run(error: unknown, options: Partial<RetryOptions> & { failures?:
 }
 
 describe("retry()", () => {
-  test("gives what the first success gives", async () => {
+  test("returns the result of the first success", async () => {
     expect(await run(fault(), { failures: 2 })).toMatchObject({ outcome: "done", calls: 3 });
   });
 
-  test("calls once when nothing fails", async () => {
+  test("calls once if nothing fails", async () => {
     expect(await run(fault(), { failures: 0 })).toEqual({ outcome: "done", calls: 1, waits: [] });
   });
 
@@ -62,51 +62,51 @@ describe("retry()", () => {
     ["what may pass, of one that can't and may have arrived", { transient: true }, false, false],
     ["what won't pass, of a request that can be repeated", {}, true, false],
     ["what won't pass, of one that did not arrive", { untouched: true }, true, false],
-  ])("repeats, or not, %s", async (_what, error, repeatable, again) => {
+  ])("knows whether to repeat after %s", async (_what, error, repeatable, again) => {
     const { calls } = await run(fault(error), { repeatable });
     expect(calls).toBe(again ? 4 : 1);
   });
 
-  test("throws what is no VaultError at once", async () => {
+  test("throws any other error than a VaultError at once", async () => {
     const error = new TypeError("a fault of ours");
     expect(await run(error)).toMatchObject({ outcome: error, calls: 1 });
   });
 
-  test("doubles the limit of its waits, up to capMs", async () => {
+  test("doubles the limit of its waits up to capMs", async () => {
     const { waits } = await run(fault(), { random: () => 1, baseMs: 2, capMs: 9, maxRetries: 5 });
     expect(waits).toEqual([2, 4, 8, 9, 9]);
   });
 
-  test("draws each wait from zero to the limit", async () => {
+  test("chooses each wait between zero and the limit", async () => {
     const draws = [0, 0.25, 0.999];
     const { waits } = await run(fault(), { random: () => draws.shift() ?? 1, baseMs: 4 });
     expect(waits).toEqual([0, 2, 0.999 * 16]);
   });
 
-  test("waits for as long as it says", async () => {
+  test("waits as long as it reports", async () => {
     const start = performance.now();
     const { waits } = await run(fault(), { random: () => 1, baseMs: 60, maxRetries: 1 });
     expect(waits).toEqual([60]);
     expect(performance.now() - start).toBeGreaterThanOrEqual(58);
   });
 
-  test("waits no less than the server asks", async () => {
+  test("waits at least as long as the server asks", async () => {
     const { waits } = await run(fault({ ...passing, retryAfterMs: 30 }), { random: () => 0, maxRetries: 2 });
     expect(waits).toEqual([30, 30]);
   });
 
-  test("waits longer than the server asks where its own draw is longer", async () => {
+  test("waits longer than the server asks if its own choice is longer", async () => {
     const { waits } = await run(fault({ ...passing, retryAfterMs: 1 }), { random: () => 1, maxRetries: 1 });
     expect(waits).toEqual([4]);
   });
 
-  test("does not come back at once when asked to wait for longer than a timer can", async () => {
+  test("does not return at once if the server asks for a longer wait than a timer supports", async () => {
     const signal = AbortSignal.timeout(100);
     const { calls } = await run(fault({ ...passing, retryAfterMs: 2 ** 31 }), { signal });
     expect(calls).toBe(1);
   });
 
-  test("ends its wait with the failure when the signal comes", async () => {
+  test("ends its wait with the last error when the signal comes", async () => {
     const error = fault({ ...passing, retryAfterMs: 3_600_000 });
     const { outcome, calls } = await run(error, { signal: AbortSignal.timeout(20) });
     expect(outcome).toBe(error);
@@ -121,7 +121,7 @@ describe("retry()", () => {
     expect({ outcome, calls }).toEqual({ outcome: error, calls: 1 });
   });
 
-  test("does not wait at all when the signal came before", async () => {
+  test("does not wait if the signal came before", async () => {
     expect(await run(fault(), { signal: AbortSignal.abort() })).toMatchObject({ calls: 1, waits: [] });
   });
 });
@@ -146,7 +146,7 @@ describe("parseRetryAfter()", () => {
     },
   );
 
-  test("counts a date from the present", () => {
+  test("counts a date from now", () => {
     const before = Date.now();
     const at = Math.floor(before / 1000) * 1000 + 3_600_000;
     const waitMs = parseRetryAfter(new Date(at).toUTCString());

@@ -6,7 +6,7 @@ const request = { method: "POST", path: "demo/pki/k8s/sign/kubelet", capability:
 test.each([
   ["Vault is sealed", "temporary"],
   ["server is not yet initialized", "temporary"],
-  // Names that the user gave, and the server repeats.
+  // Names from the user that the server repeats.
   ["common name seal-1.example.com not allowed by this role", "data"],
   ["subject alternate name sealed.example.com not allowed by this role", "data"],
 ] as const)(
@@ -18,7 +18,7 @@ test.each([
   },
 );
 
-test("statusError() of a namespace that OpenBao does not have names the variable", () => {
+test("statusError() names the variable of an unknown OpenBao namespace", () => {
   const error = statusError(request, 404, ["namespace not found"]);
   expect([error.kind, error.hint]).toEqual(["config", "check VAULT_NAMESPACE"]);
 });

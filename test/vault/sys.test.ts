@@ -17,7 +17,7 @@ import { vaultErrorOf } from "../support/vault.ts";
 const { client } = await devServer();
 
 describe("listMounts()", () => {
-  test("gives what a new server has, by path without a slash at its end", async () => {
+  test("lists the mounts of a new server by path, without the closing slash", async () => {
     const mounts = await listMounts(client);
     expect([...mounts.keys()].sort()).toContainValues(["cubbyhole", "identity", "secret", "sys"]);
     expect(mounts.get("secret")).toMatchObject({ type: "kv", options: { version: "2" } });
@@ -26,7 +26,7 @@ describe("listMounts()", () => {
 });
 
 describe("enableMount()", () => {
-  test("mounts with what it is told", async () => {
+  test("mounts with the given settings", async () => {
     await enableMount(client, "demo/pki/k8s", "pki", {
       description: "Kubernetes demo/k8s CA",
       defaultLeaseTtlSeconds: 3_600,
@@ -41,13 +41,13 @@ describe("enableMount()", () => {
     });
   });
 
-  test("leaves to the server what it is not told", async () => {
+  test("leaves all other settings to the server", async () => {
     await enableMount(client, "demo/secrets", "generic", {});
     const mount = (await listMounts(client)).get("demo/secrets");
     expect(mount).toMatchObject({ description: "", defaultLeaseTtlSeconds: 0, maxLeaseTtlSeconds: 0 });
   });
 
-  test("is refused where something is mounted", async () => {
+  test("is refused if something is mounted there", async () => {
     await enableMount(client, "twice", "pki", {});
     const error = await vaultErrorOf(() => enableMount(client, "twice", "pki", {}));
     expect(error.message).toContain("path is already in use");
@@ -55,7 +55,7 @@ describe("enableMount()", () => {
 });
 
 describe("tuneMount()", () => {
-  test("changes what it is told and nothing else", async () => {
+  test("changes only the given settings", async () => {
     await enableMount(client, "tuned", "pki", {
       description: "one",
       defaultLeaseTtlSeconds: 60,
@@ -77,8 +77,8 @@ describe("tuneMount()", () => {
 });
 
 describe("tuneAuthMaxLeaseTtl()", () => {
-  test("sets what readAuthMaxLeaseTtl() reads", async () => {
-    // The server's own, 32 days.
+  test("sets the value that readAuthMaxLeaseTtl() returns", async () => {
+    // The server's default, 32 days.
     expect(await readAuthMaxLeaseTtl(client, "token")).toBe(2_764_800);
     await tuneAuthMaxLeaseTtl(client, "token", 157_680_000);
     expect(await readAuthMaxLeaseTtl(client, "token")).toBe(157_680_000);
@@ -86,7 +86,7 @@ describe("tuneAuthMaxLeaseTtl()", () => {
 });
 
 describe("writePolicy()", () => {
-  test("writes what readPolicy() reads, in place of what was there", async () => {
+  test("replaces the policy that readPolicy() returns", async () => {
     expect(await readPolicy(client, "demo/etcd")).toBeUndefined();
     for (const capability of ["read", "list"]) {
       const policy = `path "demo/*" {\n  capabilities = ["${capability}"]\n}\n`;
@@ -97,7 +97,7 @@ describe("writePolicy()", () => {
 });
 
 describe("disableMount() and deletePolicy()", () => {
-  test("take away what is there, and are content where nothing is", async () => {
+  test("remove what exists, and succeed if nothing does", async () => {
     await enableMount(client, "going", "pki", {});
     await writePolicy(client, "going", 'path "x" { capabilities = ["read"] }');
     for (const _ of ["there", "gone"]) {
@@ -110,7 +110,7 @@ describe("disableMount() and deletePolicy()", () => {
 });
 
 describe("readCapabilities()", () => {
-  test("tells what the token may do on each path", async () => {
+  test("returns the token's capabilities on each path", async () => {
     expect([...(await readCapabilities(client, ["a", "b/c"]))]).toEqual([
       ["a", ["root"]],
       ["b/c", ["root"]],

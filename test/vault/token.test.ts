@@ -19,14 +19,14 @@ import { vaultErrorOf } from "../support/vault.ts";
 
 const { server, client } = await devServer();
 
-/** A token with an id of our choice, that lives for an hour from each renewal. */
+/** A token with a chosen id and a period of one hour. */
 async function orphan(id: string): Promise<string> {
   await createOrphan(client, { id, displayName: id, policies: ["default"], periodSeconds: 3_600 });
   return id;
 }
 
 describe("createOrphan()", () => {
-  test("makes the token that it is told to", async () => {
+  test("makes a token as requested", async () => {
     const info = await lookupSelf(client, await orphan("made"));
     expect(info.renewable).toBe(true);
     expect(info.policies).toEqual(["default"]);
@@ -36,7 +36,7 @@ describe("createOrphan()", () => {
     expect(info.accessor).not.toBe("");
   });
 
-  test("is refused for an id that is there", async () => {
+  test("is refused for an existing id", async () => {
     await orphan("twice");
     const error = await vaultErrorOf(() => orphan("twice"));
     expect(error.kind).toBe("data");
@@ -45,7 +45,7 @@ describe("createOrphan()", () => {
 });
 
 describe("lookupSelf()", () => {
-  test("looks the client's own token up", async () => {
+  test("looks up the client's own token", async () => {
     expect(await lookupSelf(client)).toMatchObject({
       ttlSeconds: 0,
       lifetimeSeconds: 0,
@@ -54,7 +54,7 @@ describe("lookupSelf()", () => {
     });
   });
 
-  test("looks up the root token that a server is initialized with, of which less is told", async () => {
+  test("looks up a server's first root token, which has fewer fields", async () => {
     await using raft = await startServer({ mode: "raft" });
     const root = createVaultClient({ address: raft.address, token: raft.rootToken });
     expect(await lookupSelf(root)).toMatchObject({ ttlSeconds: 0, lifetimeSeconds: 0, renewable: false });
@@ -62,7 +62,7 @@ describe("lookupSelf()", () => {
 });
 
 describe("renewSelf()", () => {
-  test("renews the token that is given, and tells what it is", async () => {
+  test("renews and describes the given token", async () => {
     const token = await orphan("renewed");
     const { accessor } = await lookupSelf(client, token);
     expect(await renewSelf(client, token)).toMatchObject({
@@ -82,7 +82,7 @@ describe("renewSelf()", () => {
     expect(means(await vaultErrorOf(() => renewSelf(client)), "notRenewable")).toBe(true);
   });
 
-  test("is refused for one that the server does not know", async () => {
+  test("is refused for an unknown token", async () => {
     const error = await vaultErrorOf(() => renewSelf(client, "never-made"));
     expect(await isUnknownToken(client, "never-made", error)).toBe(true);
     expect(means(error, "notRenewable")).toBe(false);
@@ -90,7 +90,7 @@ describe("renewSelf()", () => {
 });
 
 describe("writeTokenRole()", () => {
-  test("writes what readTokenRole() reads, and keeps what it is not told", async () => {
+  test("changes the given fields that readTokenRole() returns, and keeps the others", async () => {
     expect(await readTokenRole(client, "demo-etcd")).toBeUndefined();
     await writeTokenRole(client, "demo-etcd", { period: "1h", orphan: true, path_suffix: "demo/etcd" });
     await writeTokenRole(client, "demo-etcd", { allowed_policies: ["default"] });
@@ -104,7 +104,7 @@ describe("writeTokenRole()", () => {
 });
 
 describe("createFromRole()", () => {
-  test("makes a token as the role says", async () => {
+  test("makes a token with the role's settings", async () => {
     await writeTokenRole(client, "demo-worker", {
       period: "2h",
       orphan: true,
@@ -118,7 +118,7 @@ describe("createFromRole()", () => {
     expect(again.token).not.toBe(made.token);
   });
 
-  test("uses the token that is given, not the client's", async () => {
+  test("uses the given token instead of the client's", async () => {
     const token = await orphan("may-not-create");
     const error = await vaultErrorOf(() => createFromRole(client, "demo-worker", token));
     expect(error.hint).toBe(
@@ -126,7 +126,7 @@ describe("createFromRole()", () => {
     );
   });
 
-  test("is refused for a role that is not there", async () => {
+  test("is refused for a missing role", async () => {
     const error = await vaultErrorOf(() => createFromRole(client, "none", server.rootToken));
     expect(error.message).toContain("unknown role none");
     expect(error.kind).toBe("config");
@@ -134,7 +134,7 @@ describe("createFromRole()", () => {
 });
 
 describe("revokeSelf()", () => {
-  test("ends the token that is given", async () => {
+  test("revokes the given token", async () => {
     const token = await orphan("revoked");
     await revokeSelf(client, token);
     const error = await vaultErrorOf(() => lookupSelf(client, token));
@@ -144,7 +144,7 @@ describe("revokeSelf()", () => {
 });
 
 describe("deleteTokenRole()", () => {
-  test("takes a role away, and leaves what it made", async () => {
+  test("deletes a role and keeps its tokens", async () => {
     await writeTokenRole(client, "going", { orphan: true, period: 3_600 });
     const { token, accessor } = await createFromRole(client, "going", server.rootToken);
     await deleteTokenRole(client, "going");

@@ -7,7 +7,7 @@ import { answer, recorded, type Said } from "../support/recorded.ts";
 import { startScripted } from "../support/scripted.ts";
 import { vaultErrorOf } from "../support/vault.ts";
 
-// No wait between tries.
+// No waits between attempts.
 beforeEach(() => spyOn(Math, "random").mockReturnValue(0));
 afterEach(() => mock.restore());
 
@@ -42,7 +42,7 @@ function play(renewal: Play, mounts: Play = knows, mountsOfNobody: Play = knows)
   });
 }
 
-/** Whether the token is unknown by a renewal's refusal, and how many requests it took to tell. */
+/** Whether a refused renewal means that the token is unknown, and how many requests that took. */
 async function settle(server: ReturnType<typeof play>) {
   const client = createVaultClient({ address: server.address, token: "the client's own" });
   const error = await vaultErrorOf(() => renewSelf(client, token));
@@ -114,7 +114,7 @@ describe("isUnknownToken()", () => {
     ["at fault", says({ status: 500, errors: ["internal error"] }), "temporary"],
     ["behind a proxy that refuses", page, "unavailable"],
   ];
-  test.each(away)("says nothing of the token while the server is %s", async (_name, play2, kind) => {
+  test.each(away)("does not judge the token while the server is %s", async (_name, play2, kind) => {
     const bare = says(mountsUnknown.openbao);
     for (const mounts of [[play2, bare] as const, [bare, play2] as const]) {
       await using server = play(says(unknown.openbao), ...mounts);
