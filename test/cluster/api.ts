@@ -1,23 +1,23 @@
 import type { Fields } from "../../lib/vault/shape.ts";
 
-/** Plain calls of a server's API, with nothing of lib/vault between: what a hand does, and what then stands. */
+/** Plain calls of a server's API without lib/vault: for changes by hand, and to see what the server holds. */
 export interface Api {
   readonly address: string;
   readonly token: string;
-  /** The answer's `data`; undefined where there is nothing. */
+  /** The answer's `data`; undefined if there is nothing. */
   read(path: string): Promise<Fields | undefined>;
-  /** As `read`, where there has to be something. */
+  /** Like `read`, but fails if there is nothing. */
   find(path: string): Promise<Fields>;
   /** The names below a path, sorted. */
   list(path: string): Promise<readonly string[]>;
-  /** The whole answer; an empty one is an empty object. */
+  /** The whole answer. An empty answer is an empty object. */
   write(path: string, body: Fields): Promise<Fields>;
   remove(path: string): Promise<void>;
-  /** The same server with another token. */
+  /** This server with another token. */
   as(token: string): Api;
 }
 
-/** A server's refusal, for tests that look for one. */
+/** A refusal by the server, for tests that expect one. */
 export class ApiError extends Error {
   readonly status: number;
 
@@ -70,7 +70,7 @@ export function api(address: string, token: string): Api {
   };
 }
 
-/** What has to be an object, as one. */
+/** Checks that a value is an object. */
 export function fields(value: unknown): Fields {
   if (typeof value !== "object" || value === null || Array.isArray(value)) throw new Error("not an object");
   return Object.fromEntries(Object.entries(value));

@@ -14,18 +14,18 @@ const day = 86_400;
 const ingress = '[[pki_roles]]\nmount = "k8s"\nname = "ingress"\nallow_any_name = true\n';
 const registry = '[[policy_rules]]\nhosts = ["etcd"]\npath = "secrets/registry"\ncapabilities = ["read"]\n';
 
-/** A role's table with these lines in place of the one that allows any name. */
+/** A role's table with these lines instead of the one that allows any name. */
 function role(...lines: readonly string[]): string {
   return ingress.replace("allow_any_name = true", lines.join("\n"));
 }
 
-/** A rule's table with one of its values another. */
+/** A rule's table with one other value. */
 function rule(field: string, value: string): string {
   return registry.replace(new RegExp(`${field} = .*`), `${field} = ${value}`);
 }
 
 describe("readClusterFile()", () => {
-  test("of an empty text chooses nothing", () => {
+  test("chooses nothing for an empty file", () => {
     expect(clusterFile("")).toEqual({
       name: "cluster.toml",
       id: undefined,
@@ -34,7 +34,7 @@ describe("readClusterFile()", () => {
     });
   });
 
-  test("reads the example, and parts it by the halves of a set-up", () => {
+  test("reads the example, and divides it between the halves of set-up", () => {
     const { id, choices, parts } = clusterFile(exampleFile);
     expect(id).toBe("demo");
     expect(choices).toEqual({
@@ -69,7 +69,7 @@ describe("readClusterFile()", () => {
     ]);
   });
 
-  test("keeps its parts in one form: what was read from one is read from the other, too", () => {
+  test("keeps its parts in a form that reads back the same", () => {
     const file = clusterFile(exampleFile.replace('["*.nodes.example.com"]', '"*.nodes.example.com"'));
     expect(file.parts).toEqual(clusterFile(exampleFile).parts);
     expect(JSON.parse(JSON.stringify(file.parts))).toEqual(file.parts);
@@ -89,18 +89,18 @@ describe("readClusterFile()", () => {
     expect(clusterFile(ingress + lines("")).choices.pkiRoles?.[0]?.key).toEqual(wanted);
   });
 
-  test("takes every field's example", () => {
+  test("accepts every field's example", () => {
     for (const text of examples()) expect(() => clusterFile(text)).not.toThrow();
   });
 
-  test("gives the defaults that its table tells of a further role", () => {
+  test("gives a further role the defaults of its table", () => {
     const { pki_roles: roles } = clusterFields;
     const told = Object.entries(furtherRole).map(([name]) => Object(roles.fields)[name].default);
     expect(told).toEqual(Object.values(furtherRole).map(String));
   });
 });
 
-/** Each field by itself as the table's example has it, with what it needs beside it. */
+/** Each field's example by itself, with the fields that it needs. */
 function examples(): string[] {
   const lines = (fields: FieldTable) =>
     Object.entries(fields).map(([name, { example }]) => `${name} = ${example}\n`);
@@ -125,12 +125,12 @@ test.each([
   ["max_validity_component = '7d'", "did you mean max_validity_components?"],
   [`${ingress}allowed_domain = ["a.b"]`, "did you mean allowed_domains?"],
   ["nothing_like_it = 1", undefined],
-])("readClusterFile() names a field that is near to an unknown one: %j", async (text, hint) => {
+])("readClusterFile() suggests a field that is similar to an unknown one: %j", async (text, hint) => {
   const failure = await failureOf(() => clusterFile(text));
   expect([failure.kind, failure.hint]).toEqual(["config", hint]);
 });
 
-describe("readClusterFile() refuses with file, line and field", () => {
+describe("readClusterFile() names file, line and field when it refuses", () => {
   test.each([
     ["ID = 1", "1: ID is not a field of a cluster file"],
     ["id = 1", "1: id has to be a non-empty string"],
@@ -377,7 +377,7 @@ describe("readClusterFile() refuses with file, line and field", () => {
     ["k8s", "allow_glob_domains = true", "*.ingress.example.com"],
     ["k8s", "allow_glob_domains = true", "system:node:*"],
     ["etcd-k8s", "allow_glob_domains = true", "kube*"],
-  ])("no name that is meant: in %s with %s, %s", (mount, how, domain) => {
+  ])("but it accepts a name that is meant: in %s with %s, %s", (mount, how, domain) => {
     const text = role(how, "enforce_hostnames = false", `allowed_domains = ["${domain}"]`);
     expect(clusterFile(text.replace('"k8s"', `"${mount}"`)).choices.pkiRoles).toHaveLength(1);
   });
@@ -385,11 +385,11 @@ describe("readClusterFile() refuses with file, line and field", () => {
   test.each([
     ...["*.nodes.example.com", "node-*.example.com", "NODE-*.Example.com", "*.*.example.com", "*a.b"],
     ...["node-1", "a", "x1.example.com", "10.0.0.1", "kubelet", "*.eu-west-1.compute.internal", "*.lan"],
-  ])("no host names: %s", (domain) => {
+  ])("but it accepts host names: %s", (domain) => {
     expect(clusterFile(`kubelet_domains = ["${domain}"]`).choices.kubeletDomains).toEqual([domain]);
   });
 
-  test("a name as long as a file, in no time that grows with it", async () => {
+  test("a very long name, without taking long", async () => {
     const long = JSON.stringify(`${"a".repeat(200_000)}!`);
     for (const text of [
       `kubelet_domains = ${long}`,
@@ -410,7 +410,7 @@ describe("readClusterFile() refuses with file, line and field", () => {
     "secrets/",
     "pki/k8s/sign/kubelet",
     "kv/data/x",
-  ])("no rule for %s", (path) => {
+  ])("but it accepts a rule for %s", (path) => {
     const text = rule("path", `"${path}"`).replace('"read"', '"read", "update"');
     expect(clusterFile(text).choices.policyRules).toEqual([
       { hosts: ["etcd"], path, capabilities: ["read", "update"] },
@@ -421,7 +421,7 @@ describe("readClusterFile() refuses with file, line and field", () => {
 describe("withFile()", () => {
   const file = clusterFile('max_validity_ca = "10y"\nid = "demo"');
 
-  test("takes the flags beside the file", () => {
+  test("combines the flags with the file", () => {
     const cluster = withFile(
       defineCluster("demo", { adminValiditySeconds: day, initTokens: { etcd: "e" } }),
       file,
@@ -435,7 +435,7 @@ describe("withFile()", () => {
     expect(withFile(cluster, file)).toEqual(cluster);
   });
 
-  test("takes a flag that says the same, and refuses one that says other", async () => {
+  test("accepts a flag that agrees with the file, and refuses one that differs", async () => {
     expect(withFile(defineCluster("demo", { caValiditySeconds: 3650 * day }), file).caValiditySeconds).toBe(
       3650 * day,
     );
@@ -461,7 +461,7 @@ describe("the schema of a cluster file", () => {
   const schema: Schema = JSON.parse(JSON.stringify(fileSchema("cluster")));
   const check = (text: string) => faults(schema, JSON.parse(JSON.stringify(Bun.TOML.parse(text))));
 
-  test("takes the example, an empty one, and every field's", () => {
+  test("accepts the example, an empty file, and every field's example", () => {
     expect([exampleFile, "", ...examples()].flatMap(check)).toEqual([]);
   });
 
@@ -477,7 +477,7 @@ describe("the schema of a cluster file", () => {
     expect(check(text)).toEqual([fault]);
   });
 
-  test("and its table are printed by the tool, a row for each field", () => {
+  test("is printed by the tool, and so is its table with a row for each field", () => {
     const tool = join(import.meta.dir, "../../tools/schema.ts");
     const run = (...args: string[]) =>
       Bun.spawnSync([process.execPath, tool, "cluster", ...args])

@@ -24,7 +24,7 @@ await admin.write("sys/auth/token/tune", { max_lease_ttl: "157680000s" });
 
 const day = 86_400;
 
-/** A CA whose key is made at once. Gives its issuer's id. */
+/** Makes a CA with a key that is quick to make. Returns its issuer's id. */
 async function addCa(mount: string, more: Fields = {}): Promise<string> {
   const { data } = await admin.write(`${mount}/root/generate/internal`, {
     common_name: "CA",
@@ -64,7 +64,7 @@ async function findings(cluster: Cluster, by = client) {
 
 const rotate = (mount: string) => `give ${mount} a new issuer, and make it the default`;
 
-test("readClusterStatus() of a cluster that is well finds all well, and tells each thing", async () => {
+test("readClusterStatus() reports every part of a healthy cluster as ok", async () => {
   const cluster = await makeCluster("well");
   await makeCluster("well-2");
   for (const role of ["worker", "worker", "etcd"]) {
@@ -114,26 +114,26 @@ test("readClusterStatus() of a cluster that is well finds all well, and tells ea
   expect(issuer?.roles).toContainEqual({ role: "admin", wantsSeconds: 365 * day });
   expect(issuer?.roles).toContainEqual({ role: "kubelet", wantsSeconds: 30 * day });
   expect(issuer?.leftSeconds).toBeWithin(7300 * day - 60, 7300 * day + 60);
-  // A tenth of twenty years comes before the year of an admin's certificate.
+  // A tenth of twenty years is longer than the validity of an admin's certificate.
   const left = Number(issuer?.notAfter) - Number(issuer?.dueAt);
   expect(left / 1000).toBeWithin(730 * day, 730 * day + 60);
 }, 20_000);
 
-describe("readClusterStatus() says of an issuer", () => {
+describe("readClusterStatus() says about an issuer", () => {
   let cluster: Cluster;
   const mount = "issuers/pki/etcd-k8s";
   beforeAll(async () => {
     cluster = await makeCluster("issuers");
   });
 
-  /** A new default one in the place of the others. */
+  /** Replaces all issuers by a new default one. */
   async function replace(more: Fields): Promise<string> {
     const id = await addCa(mount, more);
     await admin.write(`${mount}/config/issuers`, { default: id });
     return id;
   }
 
-  test("that is the default no longer, and that no role names, nothing", async () => {
+  test("nothing if it is not the default any more and no role names it", async () => {
     const old = await replace({ ttl: "1s" });
     await replace({});
     await Bun.sleep(2200);
@@ -238,7 +238,7 @@ describe("readClusterStatus() says of an issuer", () => {
     await replace({});
   });
 
-  test("whose key is elsewhere that it is, and of a mount without a default that it has none", async () => {
+  test("that its key is elsewhere, and about a mount that it has no default issuer", async () => {
     const other = "issuers/pki/k8s-api-proxy";
     const { certificate } = await admin.find(`${mount}/issuer/default`);
     await admin.remove(`${other}/root`);
@@ -266,7 +266,7 @@ describe("readClusterStatus() says of an issuer", () => {
 });
 
 describe("readClusterStatus() says", () => {
-  test("what set-up would change, by kind", async () => {
+  test("how many changes of each kind set-up would make", async () => {
     const cluster = await makeCluster("drifted");
     await admin.write("sys/mounts/drifted/pki/k8s/tune", { description: "x" });
     await admin.remove("drifted/pki/etcd-k8s/roles/client");
@@ -280,7 +280,7 @@ describe("readClusterStatus() says", () => {
     ]);
   });
 
-  test("what differs from the file that the cluster was set up with, or from another that is given", async () => {
+  test("how the cluster differs from its stored file, or from a given one", async () => {
     const cluster = await makeCluster("filed");
     const file = clusterFile('kubelet_domains = ["*.nodes.example.com"]');
     await run("write-roles", client, cluster, { file });
@@ -316,7 +316,7 @@ describe("readClusterStatus() says", () => {
     expect({ state, half: bad[0]?.slice(0, 2) }).toEqual({ state: "wrong", half: ["wrong", "write-roles"] });
   });
 
-  test("which mounts are not there, or of another type", async () => {
+  test("which mounts are missing or have another type", async () => {
     const cluster = await makeCluster("mounts");
     await admin.remove("sys/mounts/mounts/secrets");
     await admin.remove("sys/mounts/mounts/pki/k8s");
@@ -345,7 +345,7 @@ describe("readClusterStatus() says", () => {
     ]);
   });
 
-  test("which init tokens are not stored, unknown, or not what they should be", async () => {
+  test("which init tokens are not stored, unknown or invalid", async () => {
     const cluster = await makeCluster("inits");
     const { etcd, master } = await storedTokens(admin, "inits");
     await admin.write("auth/token/revoke", { token: etcd });
@@ -368,7 +368,7 @@ describe("readClusterStatus() says", () => {
     ]);
   });
 
-  test("which init tokens end soon, and none of one that never does", async () => {
+  test("which init tokens expire soon, and nothing about one that never expires", async () => {
     const cluster = await makeCluster("ending");
     const life = 5 * 365 * day;
     const stateAt = async (ttl: number) => {
@@ -395,7 +395,7 @@ describe("readClusterStatus() says", () => {
 });
 
 describe("readClusterStatus() fails", () => {
-  test("where the token may not read something, and names it", async () => {
+  test("if the token may not read something, and names the path", async () => {
     const cluster = await makeCluster("denied");
     const token = await tokenWith(admin, {
       "*": ["read", "list", "sudo"],
@@ -420,7 +420,7 @@ const rights: Rights = Object.fromEntries(
   ]),
 );
 
-test("a token with the rights that are documented is told all", async () => {
+test("a token with the documented rights gets the whole status", async () => {
   const cluster = await makeCluster("limited");
   const status = await statusOf(cluster, clientOf(server.address, await tokenWith(admin, rights)));
   expect(status.state).toBe("ok");

@@ -66,7 +66,7 @@ describe("defineCluster()", () => {
     "s.x",
     "b.x",
     "r.x",
-  ])("refuses the init token %j and does not say it", async (id) => {
+  ])("refuses the init token %j without printing it", async (id) => {
     const { kind, message, hint } = await failureOf(() => defineCluster("a", { initTokens: { master: id } }));
     expect({ kind, message }).toEqual({
       kind: "usage",

@@ -4,7 +4,7 @@ import { differences } from "../../lib/cluster/compare.ts";
 
 const isSame = (wanted: unknown, found: unknown) => differences({ it: wanted }, { it: found }).length === 0;
 
-/** Words without the comma that older servers join a list with. */
+/** Words without a comma, since older servers join lists with commas. */
 const word = fc.stringMatching(/^[a-z:*.-]{1,8}$/);
 const words = fc.uniqueArray(word, { maxLength: 5 });
 const seconds = fc.integer({ min: 0, max: 2 ** 40 });
@@ -27,7 +27,7 @@ describe("differences()", () => {
     [["b", "a"], "a,b"],
     [true, "true"],
     ["", ""],
-  ])("of %j from %j are none", (wanted, found) => {
+  ])("finds no difference between %j and %j", (wanted, found) => {
     expect(isSame(wanted, found)).toBe(true);
   });
 
@@ -53,22 +53,22 @@ describe("differences()", () => {
     [false, null],
     ["", null],
     ["a", "A"],
-  ])("of %j from %j are told", (wanted, found) => {
+  ])("finds a difference between %j and %j", (wanted, found) => {
     expect(differences({ it: wanted }, { it: found })).toEqual([{ field: "it", from: found, to: wanted }]);
   });
 
-  test("are none for what a server knows more, or less", () => {
+  test("ignores fields that only one side has", () => {
     expect(differences({ a: 1, b: [2] }, { a: 1, c: "theirs" })).toEqual([]);
   });
 
-  test("come in the order of the wanted fields, each by itself", () => {
+  test("returns each difference in the order of the wanted fields", () => {
     expect(differences({ a: 1, b: 2, c: 3 }, { c: 0, b: 2, a: 0 }).map(({ field }) => field)).toEqual([
       "a",
       "c",
     ]);
   });
 
-  test("are none for a duration in each form", () => {
+  test("accepts a duration in any form", () => {
     fc.assert(
       fc.property(seconds, (total) => {
         for (const found of [total, String(total), `${total}s`, goDuration(total)]) {
@@ -79,7 +79,7 @@ describe("differences()", () => {
     );
   });
 
-  test("are none for a list in any order and each form, and told for another list", () => {
+  test("accepts a list in any order and form, and finds another list", () => {
     fc.assert(
       fc.property(words, fc.infiniteStream(fc.nat()), word, (list, order, more) => {
         const shuffled = list.map((it) => [order.next().value, it] as const).sort(([a], [b]) => a - b);
@@ -96,10 +96,10 @@ describe("differences()", () => {
     );
   });
 
-  test("are told for a value of another kind, whatever it is", () => {
+  test("finds any value of another type", () => {
     fc.assert(
       fc.property(fc.jsonValue({ maxDepth: 1 }), (found) => {
-        // Never a throw, and never the same as what nobody writes.
+        // It never throws, and finds no random value equal.
         return (
           !isSame("a text that JSON values here are not", found) && !isSame(["no", "such", "list"], found)
         );

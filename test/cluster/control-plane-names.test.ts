@@ -10,7 +10,7 @@ const names = [
   "localhost",
 ];
 
-/** A name with some of its parts each replaced by a star, in small letters and capitals. */
+/** A name with some parts replaced by a star, in lower and upper case. */
 const patterns = fc
   .record({
     name: fc.constantFrom(...names),
@@ -23,11 +23,11 @@ const patterns = fc
   });
 
 describe("controlPlaneName()", () => {
-  test("finds every name in which a star stands for any part", () => {
+  test("finds every name if a star replaces any part of it", () => {
     fc.assert(fc.property(patterns, (pattern) => controlPlaneName([pattern]) !== undefined));
   });
 
-  test("finds what a regular expression finds", () => {
+  test("finds the same names as a regular expression", () => {
     const texts = fc.array(fc.constantFrom("*", ..."admin-kube.:s"), { maxLength: 8 });
     fc.assert(
       fc.property(texts, (parts) => {
@@ -52,7 +52,7 @@ describe("matchesServices()", () => {
     "*.cluster.local",
     "web.svc.example.com",
     "*.SVC",
-  ])("of %s is true", (pattern) => expect(matchesServices(pattern)).toBe(true));
+  ])("is true for %s", (pattern) => expect(matchesServices(pattern)).toBe(true));
 
   test.each(["svc-1", "*.example.com", "a.svcs", "svc*.example.com", "*.local.example.com"])(
     "of %s is false",

@@ -1,6 +1,6 @@
 import type { Api } from "./api.ts";
 
-/** So that the server is at the mount's removal for a while. */
+/** Enough certificates to keep the server busy with the mount's removal for a while. */
 export async function makeCertificates(api: Api, mount: string, count: number): Promise<void> {
   await api.write(`${mount}/root/generate/internal`, { common_name: "CA", key_type: "ec", ttl: "72h" });
   await api.write(`${mount}/roles/hand`, { allow_any_name: true, key_type: "ec", ttl: "1h" });
@@ -24,14 +24,14 @@ export async function leavesCutOffs(api: Api): Promise<boolean> {
   return true;
 }
 
-/** Has the server begin to take a PKI mount away, and waits for it no more. */
+/** Has the server begin to remove a PKI mount, and hangs up. */
 export async function beginRemoval(api: Api, mount: string): Promise<void> {
   await api.write(`sys/mounts/${mount}`, { type: "pki" });
   await makeCertificates(api, mount, 12);
   const cut = new AbortController();
   const request = { method: "DELETE", headers: { "X-Vault-Token": api.token }, signal: cut.signal };
   const removal = fetch(`${api.address}/v1/sys/mounts/${mount}`, request).catch(() => {});
-  // From the moment on at which it answers nothing.
+  // It has begun once the mount serves no request.
   for (let issuers = 1; issuers > 0; ) issuers = (await api.list(`${mount}/issuers`)).length;
   cut.abort();
   await removal;

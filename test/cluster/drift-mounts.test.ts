@@ -25,7 +25,7 @@ describe("a mount", () => {
     },
   );
 
-  test("that is gone comes back with a new CA, and its roles with the next half", async () => {
+  test("that was removed comes back with a new CA, and with its roles in the next half", async () => {
     const path = `${id}/pki/etcd-k8s`;
     await admin.remove(`sys/mounts/${path}`);
     expect(await repair("setup-mounts")).toEqual([`sys/mounts/${path}`, `${path}/root/generate/internal`]);
@@ -41,16 +41,16 @@ describe("a CA", () => {
     await repair("setup-mounts");
   };
 
-  test.each(pki)("of %s that is gone is made again", async (path) => {
+  test.each(pki)("of %s that was removed is made again", async (path) => {
     await admin.remove(`${path}/root`);
     expect(await admin.list(`${path}/issuers`)).toEqual([]);
     expect(await repair("setup-mounts")).toEqual([`${path}/root/generate/internal`]);
     expect(await admin.list(`${path}/issuers`)).toHaveLength(1);
   });
 
-  test("that the server made and did not come to name the default is named so", async () => {
+  test("that the server made but did not make the default becomes the default", async () => {
     const path = `${id}/pki/k8s`;
-    // What a set-up leaves that is killed before the server is done, as it stands after these two.
+    // These two leave the same as a set-up that is killed before the server is done.
     const { default: first } = await admin.find(`${path}/config/issuers`);
     await admin.write(`${path}/root/rotate/internal`, { common_name: "another", ttl: "72h" });
     await admin.remove(`${path}/issuer/${first}`);
@@ -61,7 +61,7 @@ describe("a CA", () => {
     expect(await admin.find(`${path}/config/issuers`)).toMatchObject({ default: issuers[0] });
   });
 
-  test("whose key is elsewhere is not named the default", async () => {
+  test("whose key is elsewhere does not become the default", async () => {
     const path = `${id}/pki/k8s-api-proxy`;
     const { certificate } = await admin.find(`${id}/pki/k8s/issuer/default`);
     await using _ = undo(() => newCa(path));
@@ -70,7 +70,7 @@ describe("a CA", () => {
     expect(await repair("setup-mounts")).toEqual([]);
   });
 
-  test("that an admin has forbidden to sign is not named the default", async () => {
+  test("that may not sign does not become the default", async () => {
     const path = `${id}/pki/etcd-overlay`;
     await using _ = undo(() => newCa(path));
     const { default: first } = await admin.find(`${path}/config/issuers`);
@@ -82,7 +82,7 @@ describe("a CA", () => {
     expect(await admin.find(`${path}/config/issuers`)).toMatchObject({ default: "" });
   });
 
-  test("that an admin added is kept beside the first", async () => {
+  test("that an admin added stays beside the first", async () => {
     const path = `${id}/pki/k8s`;
     await admin.write(`${path}/root/rotate/internal`, { common_name: "another", ttl: "1h" });
     const issuers = await admin.list(`${path}/issuers`);
@@ -92,23 +92,23 @@ describe("a CA", () => {
   });
 });
 
-describe("the longest lease of auth/token", () => {
+describe("the max lease TTL of auth/token", () => {
   const current = async () => (await admin.find(tuning)).max_lease_ttl;
 
-  test("is raised where it is shorter", async () => {
+  test("is raised if it is shorter", async () => {
     await admin.write(tuning, { max_lease_ttl: "157679999s" });
     expect(await repair("setup-mounts")).toEqual([tuning]);
     expect(await current()).toBe(157_680_000);
   });
 
-  test("is raised where it is the server's own", async () => {
+  test("is raised if it is the server's default", async () => {
     await admin.write(tuning, { max_lease_ttl: "system" });
     expect(await current()).toBe(2_764_800);
     expect(await repair("setup-mounts")).toEqual([tuning]);
     expect(await current()).toBe(157_680_000);
   });
 
-  test("is kept where it is longer", async () => {
+  test("is kept if it is longer", async () => {
     await using _ = undo(() => admin.write(tuning, { max_lease_ttl: "157680000s" }));
     await admin.write(tuning, { max_lease_ttl: "157680001s" });
     expect(await repair("setup-mounts")).toEqual([]);

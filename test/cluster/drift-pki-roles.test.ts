@@ -7,10 +7,10 @@ import { originalObjects } from "./objects.ts";
 const { admin, cluster, id, repair, faults } = await driftingCluster();
 const roles = pkiRoles(cluster);
 const kubelet = `${id}/pki/k8s/roles/kubelet`;
-/** What this server's roles have. */
+/** The fields of this server's roles. */
 const known = await admin.find(kubelet);
 
-/** What a hand may set a field to. */
+/** Values to which a field can be changed by hand. */
 const other: Fields = {
   key_type: "ec",
   cn_validations: ["disabled"],
@@ -31,16 +31,16 @@ function altered(field: string, value: unknown): unknown {
   return Array.isArray(value) ? [...value, "another"] : "another";
 }
 
-/** With `key_type` any the server keeps the bits at 0. */
+/** With `key_type` any the server keeps these at 0. */
 const ofKeyType = ["key_bits", "signature_bits"];
-/** Shown, and never anything but false. */
+/** Listed, but always false. */
 const fixed = ["allow_token_displayname"];
 
 describe("a PKI role", () => {
   const fields = Object.entries(roles.find(({ path }) => path === kubelet)?.fields ?? {});
   const own = fields.filter(([field]) => ![...ofKeyType, ...fixed].includes(field));
 
-  test("has every field looked at that the original's has", () => {
+  test("is compared in every field that the Go tool's roles have", () => {
     const original = originalObjects(id, {}).pki_roles.k8s?.kubelet ?? {};
     expect(fields.map(([field]) => field).sort()).toEqual(Object.keys(original).sort());
   });
@@ -48,7 +48,7 @@ describe("a PKI role", () => {
   for (const [field, value] of own) {
     test.skipIf(!(field in known))(`with another ${field} comes back`, async () => {
       await admin.write(kubelet, { ...Object.fromEntries(fields), [field]: altered(field, value) });
-      // The hand's change has to be one.
+      // The change by hand has to change something.
       expect((await admin.find(kubelet))[field]).not.toEqual(value);
       expect(await repair("write-roles")).toEqual([kubelet]);
       expect(await faults()).toEqual([]);
@@ -58,7 +58,7 @@ describe("a PKI role", () => {
   test.each([
     ["key_bits", 4096],
     ["signature_bits", 512],
-  ])("with another key_type and %s comes back", async (field, value) => {
+  ])("with another key_type and %s is corrected", async (field, value) => {
     await admin.write(kubelet, { ...Object.fromEntries(fields), key_type: "rsa", [field]: value });
     expect((await admin.find(kubelet))[field]).toBe(value);
     expect(await repair("write-roles")).toEqual([kubelet]);

@@ -6,18 +6,21 @@ import { driftingCluster, undo } from "./drifting.ts";
 const { admin, cluster, id, repair, faults } = await driftingCluster();
 
 describe("a policy", () => {
-  test.each(policies(cluster))("$name comes back, changed or removed", async ({ name, text }) => {
-    const path = `sys/policies/acl/${name}`;
-    await admin.write(path, { policy: `${text}\npath "secret/*" { capabilities = ["read"] }\n` });
-    expect(await repair("write-roles")).toEqual([path]);
-    expect(await faults()).toEqual([]);
+  test.each(policies(cluster))(
+    "$name is restored after a change and after its removal",
+    async ({ name, text }) => {
+      const path = `sys/policies/acl/${name}`;
+      await admin.write(path, { policy: `${text}\npath "secret/*" { capabilities = ["read"] }\n` });
+      expect(await repair("write-roles")).toEqual([path]);
+      expect(await faults()).toEqual([]);
 
-    await admin.remove(path);
-    expect(await repair("write-roles")).toEqual([path]);
-    expect(await faults()).toEqual([]);
-  });
+      await admin.remove(path);
+      expect(await repair("write-roles")).toEqual([path]);
+      expect(await faults()).toEqual([]);
+    },
+  );
 
-  test("that differs in the white space around it alone is kept", async () => {
+  test("that differs only in surrounding white space is kept", async () => {
     const path = `sys/policies/acl/${id}/etcd`;
     const { policy } = await admin.find(path);
     await using _ = undo(() => admin.write(path, { policy }));
@@ -49,7 +52,7 @@ describe("a token role", () => {
     ["token_type", "default-service"],
     ["token_type", "default-batch"],
     ["token_type", "batch"],
-  ])("whose %s is %p comes back", async (field, value) => {
+  ])("whose %s is %p is corrected", async (field, value) => {
     const before = await admin.find(worker);
     await admin.write(worker, {
       ...(value === "batch" ? { orphan: true, renewable: false, period: 0 } : {}),
@@ -61,18 +64,18 @@ describe("a token role", () => {
     expect(await faults()).toEqual([]);
   });
 
-  test("whose allowed_entity_aliases are somebody's comes back, and by no other change", async () => {
+  test("with allowed_entity_aliases is corrected, and only in that field", async () => {
     const before = await admin.find(worker);
     await admin.write(worker, { allowed_entity_aliases: ["somebody"] });
     expect(await repair("write-roles")).toEqual([worker]);
-    // Once written, Go's empty list is no null any more.
+    // Once it is written, Go's empty list is not null any more.
     expect(await admin.find(worker)).toEqual({ ...before, allowed_entity_aliases: [] });
     await admin.remove(worker);
     expect(await repair("write-roles")).toEqual([worker]);
     expect(await admin.find(worker)).toEqual(before);
   });
 
-  test.each(hostRoles)("of %s comes back, removed or with other policies", async (role) => {
+  test.each(hostRoles)("of %s is restored after its removal and with other policies", async (role) => {
     const path = `auth/token/roles/${id}-${role}`;
     await admin.remove(path);
     expect(await repair("write-roles")).toEqual([path]);

@@ -30,7 +30,7 @@ describe("the secrets of a cluster", () => {
     ]);
   });
 
-  test("stay as they are over runs that repair what is beside them", async () => {
+  test("stay the same in runs that repair other things", async () => {
     const before = await values();
     for (const path of [`sys/policies/acl/${id}/master`, `auth/token/roles/${id}-all`])
       await admin.remove(path);
@@ -53,7 +53,7 @@ describe("the secrets of a cluster", () => {
     20_000,
   );
 
-  test("with another value, or more fields, are kept", async () => {
+  test("with other values or more fields are kept", async () => {
     const path = `${id}/secrets/encryption-config`;
     const { content } = await admin.find(path);
     await using _ = undo(() => admin.write(path, { content }));
@@ -65,7 +65,7 @@ describe("the secrets of a cluster", () => {
   test.each([
     ["encryption-config", "content"],
     ["init_token_all", "init_token"],
-  ])("stop the run where %s lacks its %s, and are kept", async (name, field) => {
+  ])("stop the run if %s lacks its %s, and are kept", async (name, field) => {
     const path = `${id}/secrets/${name}`;
     const policy = `sys/policies/acl/${id}/etcd`;
     const before = await admin.find(path);
@@ -81,13 +81,13 @@ describe("the secrets of a cluster", () => {
 });
 
 describe("an init token", () => {
-  /** Has another one made in its place. */
+  /** Replaces an init token by another. */
   const replaced = async (token: unknown) => {
     if (await isAlive(token)) await admin.write("auth/token/revoke", { token });
     await repair("write-roles");
   };
 
-  test.each(hostRoles)("of %s that was revoked is replaced by one with a new id, for good", async (role) => {
+  test.each(hostRoles)("of %s that was revoked is replaced by one with a new, lasting id", async (role) => {
     const path = `${id}/secrets/init_token_${role}`;
     const { [role]: token, ...others } = await storedTokens(admin, id);
     await admin.write(path, { init_token: token, beside: "it" });
@@ -105,7 +105,7 @@ describe("an init token", () => {
     expect(await repair("write-roles")).toEqual([]);
   });
 
-  test("whose secret is gone is another one from then on", async () => {
+  test("whose secret was removed is replaced by another", async () => {
     const before = await storedTokens(admin, id);
     await admin.remove(`${id}/secrets/init_token_etcd`);
     expect(await repair("write-roles")).toEqual([

@@ -9,16 +9,16 @@ import { clientOf, type Half, renewals, run } from "./run.ts";
 export interface Drifting {
   readonly id: string;
   readonly cluster: Cluster;
-  /** The hand that changes things. */
+  /** For changes by hand. */
   readonly admin: Api;
   readonly client: VaultClient;
-  /** Runs one half and gives where it wrote to, in order, the renewals of init tokens aside. */
+  /** Runs one half. Returns the paths that it wrote to, in order, without the renewals of init tokens. */
   repair(half: Half): Promise<readonly string[]>;
-  /** Each object that is not as it should be, and how; none where all is well. */
+  /** The objects that differ from the plan, and how. */
   faults(): Promise<readonly unknown[]>;
 }
 
-/** A cluster that stands as it should, on a server of its own, for the tests of one file to spoil. */
+/** A complete cluster on its own server, for the tests of one file to damage. */
 export async function driftingCluster(): Promise<Drifting> {
   const { server, relay } = await relayedServer();
   const cluster = defineCluster("drift");
@@ -46,7 +46,7 @@ export async function driftingCluster(): Promise<Drifting> {
       await run(half, client, cluster);
       const writes = relay.writes().map(({ path }) => path);
       if (half === "setup-mounts") return writes;
-      // The last ones; and one for each token that stood before.
+      // These are the last ones: one for each init token that existed before.
       return writes.filter((path) => path !== renewals[0]);
     },
     faults,

@@ -1,7 +1,7 @@
 import { type ClusterFile, readClusterFile } from "../../lib/cluster/cluster-file.ts";
 import { locationOf, parseToml } from "../../lib/toml/parse.ts";
 
-/** Reads a text as the file `cluster.toml`. */
+/** Reads a string as the file `cluster.toml`. */
 export function clusterFile(text: string): ClusterFile {
   return readClusterFile(
     {
@@ -13,7 +13,7 @@ export function clusterFile(text: string): ClusterFile {
   );
 }
 
-/** What each of its fields can say: the example of docs/admins.md. */
+/** The example of docs/admins.md, with every field. */
 export const exampleFile = `id = "demo"
 max_validity_ca = "10y"
 ca_key_type = "ec"

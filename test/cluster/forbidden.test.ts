@@ -13,12 +13,12 @@ function rule(path: string, capabilities: readonly string[]): string {
   return `path "${path}" { capabilities = ${JSON.stringify(capabilities)} }\n`;
 }
 
-/** A token that may do everything, save one thing. */
+/** A token that may do everything except one thing. */
 function tokenWithout(path: string, ...missing: readonly string[]): Promise<string> {
   return tokenOf(path, missing, "");
 }
 
-/** The same, which may not ask what it may do: it is found out where it is refused. */
+/** The same, but it may not ask for its rights. Then only a refusal shows what it lacks. */
 function blindTokenWithout(path: string, ...missing: readonly string[]): Promise<string> {
   return tokenOf(path, missing, rule("sys/capabilities-self", ["deny"]));
 }
@@ -36,7 +36,7 @@ async function tokenOf(path: string, missing: readonly string[], more: string): 
   return String(fields(auth).client_token);
 }
 
-/** Runs one half with a token; gives its failure, what it told as done, and which writes it tried. */
+/** Runs one half with a token. Returns its failure, the changes that it reported, and the writes that it tried. */
 async function runAs(token: string, half: Half, cluster: Cluster) {
   relay.reset();
   const done: string[] = [];
@@ -59,7 +59,7 @@ function expectRefusal(failure: unknown, request: string, capability: string): v
 
 const writeCapability = '"create" and "update"';
 
-/** Has a run refused before it writes anything, with what it lacks. */
+/** Expects a run to be refused before it writes anything, and to name the missing rights. */
 async function expectForetold(token: string, half: Half, cluster: Cluster, lacks: string): Promise<void> {
   const { failure, done, writes } = await runAs(token, half, cluster);
   expect({ failure, done, writes }).toMatchObject({
@@ -93,7 +93,7 @@ describe("a token that may not write", () => {
       expect(writes.at(-1)).toBe(path);
       expect(done).toHaveLength(writes.length - 1);
 
-      // What was done stands: the next run does the rest and that alone.
+      // The next run makes only the remaining changes.
       const rest = await run("setup-mounts", clientOf(server.address, server.rootToken), cluster);
       expect(rest).toHaveLength(10 - done.length);
     },
@@ -113,7 +113,7 @@ describe("a token that may not write", () => {
       const cluster = defineCluster(`r-${pattern.replace(/[^a-z]+/g, "-").toLowerCase()}`);
       await prepareRoles(admin, cluster);
       const path = pattern.replace("ID", cluster.id);
-      // Of these alone, the server tells new from old.
+      // Only here does the server distinguish new from existing.
       const right = /^auth\/token\/roles|secrets/.test(path) ? "create" : "update";
       const told = await tokenWithout(path, "create", "update");
       await expectForetold(told, "write-roles", cluster, `"${right}" on ${path}`);
@@ -124,13 +124,13 @@ describe("a token that may not write", () => {
       expect(done).toHaveLength(writes.length - 1);
 
       const rest = await run("write-roles", clientOf(server.address, server.rootToken), cluster);
-      // An id without its token is replaced: nobody could tell it from one that was revoked.
+      // An id without its token is replaced, since the token might have been revoked.
       const replaced = path === "auth/token/create-orphan" ? 1 : 0;
       expect(rest).toHaveLength(31 - done.length + replaced);
     },
   );
 
-  test("tokens with an id of our choice, for want of sudo, is told so; one that may not ask stops there", async () => {
+  test("tokens with a chosen id, for lack of sudo, is refused, or stops there if it may not ask", async () => {
     const cluster = defineCluster("no-sudo");
     await prepareRoles(admin, cluster);
     const path = "auth/token/create-orphan";
@@ -153,14 +153,14 @@ describe("a token that may not read", () => {
     ["setup-mounts", "unread/secrets/cluster-file-mounts", '"read"'],
     ["write-roles", "sys/policies/acl/unread/worker", '"read"'],
     ["write-roles", "auth/token/roles/unread-all", '"read"'],
-  ] as const)("stops %s at %s with nothing written", async (half, path, capability) => {
+  ] as const)("stops %s at %s before anything is written", async (half, path, capability) => {
     if ((await admin.find("sys/mounts"))["unread/secrets/"] === undefined) await makeMounts(admin, cluster);
     const { failure, done, writes } = await runAs(await tokenWithout(path, "read"), half, cluster);
     expectRefusal(failure, `GET ${path}`, capability);
     expect({ done, writes }).toEqual({ done: [], writes: [] });
   });
 
-  test("since the server does not know it stops with a sentence of that", async () => {
+  test("since the server does not know it, stops with a message about that", async () => {
     for (const half of ["setup-mounts", "write-roles"] as const) {
       const { failure, writes } = await runAs("not-a-token", half, cluster);
       expect(failure).toMatchObject({

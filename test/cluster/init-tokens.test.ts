@@ -13,7 +13,7 @@ const admin = api(server.address, server.rootToken);
 const client = clientOf(relay.address, server.rootToken);
 const writes = () => relay.writes().map(({ path }) => path);
 
-/** A cluster that stands but for its roles, with init tokens of these ids asked for. */
+/** A cluster with mounts but without roles, for which these init token ids are chosen. */
 async function prepared(id: string, initTokens: Cluster["initTokens"]): Promise<Cluster> {
   const cluster = defineCluster(id, { initTokens });
   await prepareRoles(admin, cluster);
@@ -21,13 +21,13 @@ async function prepared(id: string, initTokens: Cluster["initTokens"]): Promise<
   return cluster;
 }
 
-/** As a run's `--init-token-*` flags leave them. */
+/** The choices of a run with `--init-token-*` flags. */
 function asking(cluster: Cluster, initTokens: Cluster["initTokens"]): Cluster {
   return defineCluster(cluster.id, { initTokens });
 }
 
 describe("init tokens whose ids are chosen", () => {
-  test("are made with these ids, and agree with the next run's", async () => {
+  test("are made with these ids, which the next run accepts", async () => {
     const cluster = await prepared("chosen", goldenTokens);
     await run("write-roles", client, cluster);
     const wanted = wantedObjects("chosen", goldenTokens);
@@ -37,7 +37,7 @@ describe("init tokens whose ids are chosen", () => {
     expect(writes()).toEqual(renewals);
   });
 
-  test("are kept by a run that chooses none, or some", async () => {
+  test("are kept by a run that chooses none or some of them", async () => {
     const cluster = asking(defineCluster("chosen"), {});
     for (const some of [{}, { worker: "w" }]) {
       expect(await run("write-roles", client, asking(cluster, some))).toEqual([]);
@@ -66,7 +66,7 @@ describe("init tokens whose ids are chosen", () => {
     },
   );
 
-  test("that are tokens already are taken", async () => {
+  test("that already are tokens are used", async () => {
     const cluster = await prepared("taken", { worker: "there-before" });
     const policies = ["taken/worker-creator"];
     await admin.write("auth/token/create-orphan", { id: "there-before", policies, period: "1h" });
@@ -79,7 +79,7 @@ describe("init tokens whose ids are chosen", () => {
     expect(await run("write-roles", client, cluster)).toEqual([]);
   });
 
-  test("that are tokens for something else stop the run before it writes", async () => {
+  test("that are tokens with other policies stop the run before it writes", async () => {
     const cluster = await prepared("foreign", { worker: "of-another" });
     await admin.write("auth/token/create-orphan", { id: "of-another", policies: ["another"] });
     relay.reset();
@@ -91,7 +91,7 @@ describe("init tokens whose ids are chosen", () => {
   });
 });
 
-/** Whether each of these tokens stands. */
+/** Whether the server knows each of these tokens. */
 async function areAlive(...ids: readonly unknown[]): Promise<readonly boolean[]> {
   return await Promise.all(
     ids.map((token) =>
@@ -103,11 +103,11 @@ async function areAlive(...ids: readonly unknown[]): Promise<readonly boolean[]>
   );
 }
 
-describe("an init token whose chosen id the server does not know any more", () => {
+describe("an init token whose chosen id the server no longer knows", () => {
   const id = "gone";
   const path = `${id}/secrets/init_token_worker`;
 
-  test("stops a run that asks for that id again, before it writes", async () => {
+  test("stops a run that chooses the same id again, before it writes", async () => {
     await run("write-roles", client, await prepared(id, { worker: "leaked" }));
     await admin.write("auth/token/revoke", { token: "leaked" });
     relay.reset();
@@ -121,7 +121,7 @@ describe("an init token whose chosen id the server does not know any more", () =
     expect(await areAlive("leaked")).toEqual([false]);
   });
 
-  test("is replaced by another that is asked for, or by a random one", async () => {
+  test("is replaced by one with another chosen id, or by a random one", async () => {
     const asked = asking(defineCluster(id), { worker: "another" });
     const changes = [`update init token's id ${path}`, "create init token gone-worker"];
     expect(await run("write-roles", client, asked)).toEqual(changes);
@@ -141,7 +141,7 @@ describe("an init token that is rotated", () => {
   const path = `${id}/secrets/init_token_worker`;
   const rotating = (chosen: Choices = {}) => defineCluster(id, { ...chosen, rotatedInitTokens: ["worker"] });
 
-  test("ends, and another takes its place, while hosts keep what it got them", async () => {
+  test("is revoked and replaced, while hosts keep their tokens", async () => {
     await run("write-roles", client, await prepared(id, {}));
     const { worker: old, ...others } = await storedTokens(admin, id);
     const host = await createFromRole(client, `${id}-worker`, String(old));
@@ -159,7 +159,7 @@ describe("an init token that is rotated", () => {
     expect(await run("write-roles", client, defineCluster(id))).toEqual([]);
   });
 
-  test("takes the id that is asked for, and never its own again", async () => {
+  test("gets the chosen id, but never its old one", async () => {
     await run("write-roles", client, rotating({ initTokens: { worker: "mine" } }));
     expect(await admin.find(path)).toEqual({ init_token: "mine" });
     expect(await areAlive("mine")).toEqual([true]);
@@ -174,7 +174,7 @@ describe("an init token that is rotated", () => {
     expect(await areAlive("mine")).toEqual([true]);
   });
 
-  test("may be missing, or be unknown already", async () => {
+  test("may be missing or unknown", async () => {
     await admin.write("auth/token/revoke", { token: "mine" });
     expect(await run("write-roles", client, rotating())).toEqual([
       `update init token's id ${path}`,
@@ -186,11 +186,11 @@ describe("an init token that is rotated", () => {
       `create init token's id ${path}`,
       "create init token rotated-worker",
     ]);
-    // Its id was lost with the secret: nobody can tell that it is the cluster's.
+    // Its id was lost with the secret, so nothing shows that it belongs to the cluster.
     expect(await areAlive(old)).toEqual([true]);
   });
 
-  test("may hold other policies, for which a run would be refused", async () => {
+  test("may hold other policies, with which another run would be refused", async () => {
     await admin.write("auth/token/create-orphan", { id: "other", policies: ["another"] });
     await admin.write(path, { init_token: "other" });
     const failure = await failureOf(() => run("write-roles", client, defineCluster(id)));
@@ -201,7 +201,7 @@ describe("an init token that is rotated", () => {
   });
 });
 
-test("an init token that is bound to other addresses is not taken for one that was revoked", async () => {
+test("an init token that is bound to other addresses does not count as revoked", async () => {
   const cluster = await prepared("bound", {});
   const role = {
     token_bound_cidrs: "192.0.2.1/32",
@@ -221,7 +221,7 @@ test("an init token that is bound to other addresses is not taken for one that w
 });
 
 describe("init tokens whose ids are not chosen", () => {
-  test("have random ones, each its own", async () => {
+  test("have different random ones", async () => {
     const ids: string[] = [];
     for (const id of ["one", "two"]) {
       await run("write-roles", client, await prepared(`random-${id}`, {}));

@@ -15,11 +15,11 @@ const client = clientOf(server.address, server.rootToken);
 
 const role = (name: string) =>
   `[[pki_roles]]\nmount = "k8s"\nname = "${name}"\nhosts = ["worker"]\nallow_any_name = true\n`;
-/** Two that each have what the other has not. */
+/** Two files. Each has something that the other lacks. */
 const one = clusterFile(`max_validity_ca = "30y"\nkubelet_domains = ["*.one"]\n${role("one")}`);
 const other = clusterFile(`max_validity_ca = "10y"\nkubelet_domains = ["*.other"]\n${role("other")}`);
 
-/** Runs one half against a server that does so many writes, and then fails; tells whether it came to that. */
+/** Runs one half against a server that fails after this many writes. Returns whether it failed. */
 async function interrupt(half: Half, cluster: Cluster, choice: FileChoice, count: number): Promise<boolean> {
   let writes = 0;
   const relay = startRelay(server.address, (request) =>
@@ -38,18 +38,18 @@ async function interrupt(half: Half, cluster: Cluster, choice: FileChoice, count
   }
 }
 
-/** Mounts, roles, policies and what is kept of files, as text without the cluster's name. */
+/** Mounts, roles, policies and stored files, as text without the cluster's name. */
 async function stateOf({ id }: Cluster): Promise<string> {
   const { mounts, pki_roles, policies, kv } = await readObjects(admin, id, wantedObjects(id, goldenTokens));
   const kept = Object.entries(kv).filter(([name]) => name.startsWith("cluster-file"));
   return JSON.stringify([mounts, pki_roles, policies, kept]).replaceAll(id, "ID");
 }
 
-/** A cluster of which one half stands by a file. */
+/** A cluster with one half that was set up with a file. */
 async function standing(half: Half, id: string, choice: FileChoice): Promise<Cluster> {
   const cluster = defineCluster(id);
   await makeMounts(admin, cluster);
-  // Quicker to make than those of set-up, which keeps them.
+  // These are quicker to make than set-up's own. Set-up keeps them.
   for (const { path, description } of half === "setup-mounts" ? pkiMounts(cluster) : []) {
     await admin.write(`${path}/root/generate/internal`, { common_name: description, key_type: "ec" });
   }
@@ -68,8 +68,8 @@ describe.each<readonly [Half, Choice, Choice]>([
   ["setup-mounts", "none", "one"],
   ["setup-mounts", "one", "other"],
   ["setup-mounts", "one", "none"],
-])("%s on the way from %s to %s, stopped at any write,", (half, from, to) => {
-  test("is as it was or as it is to be once a run that names no file ended, and then as that file says", async () => {
+])("%s that changes from %s to %s and is stopped at any write", (half, from, to) => {
+  test("matches the old or the new file after a run without one, and the new one after a run with it", async () => {
     const wanted = await stateOf(await standing(half, `${half}-${from}-${to}`, choices[to]));
     const ends: string[] = [];
     for (let count = 0; ; count++) {
@@ -86,7 +86,7 @@ describe.each<readonly [Half, Choice, Choice]>([
       expect(await stateOf(cluster)).toBe(wanted);
     }
     expect(ends.length).toBeGreaterThan(3);
-    // Once it goes on to the new it does so at every later point, and early.
+    // From an early write on, it always ends with the new file.
     expect(ends).toEqual([...ends.filter((it) => it === "old"), ...ends.filter((it) => it === "new")]);
     expect(ends.filter((it) => it === "old").length).toBeLessThanOrEqual(2);
   }, 60_000);

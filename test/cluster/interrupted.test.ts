@@ -12,7 +12,7 @@ const admin = api(server.address, server.rootToken);
 const client = clientOf(server.address, server.rootToken);
 const sealed = () => Response.json({ errors: ["Vault is sealed"] }, { status: 503 });
 
-/** How a server fails at a write: without having acted on it, or after it did, with its answer lost. */
+/** How a server fails at a write: before it acts on it, or after it, so that the answer is lost. */
 const ways = ["before it acts", "after it acted"] as const;
 type Way = (typeof ways)[number];
 const signs: Readonly<Record<Way, string>> = {
@@ -20,7 +20,7 @@ const signs: Readonly<Record<Way, string>> = {
   "after it acted": "broke off the connection",
 };
 
-/** How many writes a server does well before it fails, or the path of the one at which it fails. */
+/** The number of writes that succeed before the server fails, or the path of the write at which it fails. */
 type Where = number | string;
 
 /**
@@ -41,7 +41,7 @@ async function interrupt(half: Half, cluster: Cluster, where: Where, way: Way): 
     if (!hasFailed) return undefined;
     if (way === "before it acts") return sealed();
     await pass();
-    // As a crash would: every connection ends, and no new one is taken.
+    // Like a crash: every connection ends, and no new one is accepted.
     void relay[Symbol.asyncDispose]();
     return sealed();
   };
@@ -54,12 +54,12 @@ async function interrupt(half: Half, cluster: Cluster, where: Where, way: Way): 
     return true;
   } finally {
     await relay[Symbol.asyncDispose]();
-    // What follows a failure is not tried.
+    // Nothing is tried after a failure.
     expect(after).toBe(0);
   }
 }
 
-/** The whole cluster, compared with the golden file; and one issuer in each mount. */
+/** Expects the whole cluster of the golden file, with one issuer in each mount. */
 async function expectWhole({ id }: Cluster): Promise<void> {
   const wanted = wantedObjects(id, await storedTokens(admin, id));
   expect(await readObjects(admin, id, wanted)).toEqual(wanted);
@@ -68,7 +68,7 @@ async function expectWhole({ id }: Cluster): Promise<void> {
 describe.each(ways)("a set-up whose server fails %s", (way) => {
   const name = way.split(" ")[0];
 
-  test("at any write of setup-mounts is completed by the next run, with one CA a mount", async () => {
+  test("at any write of setup-mounts is completed by the next run, with one CA in each mount", async () => {
     let count = 0;
     for (; ; count++) {
       const cluster = defineCluster(`mounts-${name}-${count}`);
@@ -86,7 +86,7 @@ describe.each(ways)("a set-up whose server fails %s", (way) => {
     expect(count).toBe(10);
   }, 60_000);
 
-  test("at any write of write-roles is completed by the next run, with one init token a host role", async () => {
+  test("at any write of write-roles is completed by the next run, with one init token for each host role", async () => {
     let count = 0;
     for (; ; count++) {
       const cluster = defineCluster(`roles-${name}-${count}`);
@@ -108,7 +108,7 @@ describe.each(ways)("a set-up whose server fails %s", (way) => {
       const initTokens = { etcd: `${id}-e`, master: `${id}-m`, worker: `${id}-w`, all: `${id}-a` };
       const cluster = defineCluster(id, { initTokens });
       await prepareRoles(admin, cluster);
-      // What comes before is cut off above.
+      // The writes before it are covered above.
       await run("write-roles", client, defineCluster(id));
       for (const token of Object.values(await storedTokens(admin, id))) {
         await admin.write("auth/token/revoke", { token });
@@ -124,8 +124,8 @@ describe.each(ways)("a set-up whose server fails %s", (way) => {
     expect([...counts.values()]).toEqual(Array(4 * 9).fill(1));
   }, 60_000);
 
-  test("at any write of a rotation is completed by the next run, and the old init token has ended", async () => {
-    // Its end, its id and the token; what is renewed after that is sent at one time.
+  test("at any write of a rotation is completed by the next run, and the old init token is revoked", async () => {
+    // The revocation, the id and the token. The renewals after that are sent at the same time.
     for (const count of [0, 1, 2]) {
       const id = `rotated-${name}-${count}`;
       const cluster = defineCluster(id);
@@ -144,7 +144,7 @@ describe.each(ways)("a set-up whose server fails %s", (way) => {
     expect([...counts.values()]).toEqual(Array(4 * 3).fill(1));
   }, 60_000);
 
-  test("at the service account key is completed by the next run, and keeps one that was stored", async () => {
+  test("at the service account key is completed by the next run, which keeps a stored key", async () => {
     const cluster = defineCluster(`key-${name}`);
     const path = `${cluster.id}/secrets/service-accounts`;
     await makeMounts(admin, cluster);
@@ -157,7 +157,7 @@ describe.each(ways)("a set-up whose server fails %s", (way) => {
   }, 60_000);
 });
 
-/** How many tokens hold each policy for init tokens of the clusters whose ids start so. */
+/** How many tokens hold each init token policy of the clusters whose ids have this beginning. */
 async function initTokenCounts(prefix: string): Promise<ReadonlyMap<string, number>> {
   const counts = new Map<string, number>();
   for (const accessor of await admin.list("auth/token/accessors")) {

@@ -3,7 +3,7 @@ import { type Api, fields } from "./api.ts";
 /** Capabilities by path, as policies have them. */
 export type Rights = Readonly<Record<string, readonly string[]>>;
 
-/** A token that may do this and, by the policy `default`, what any may. */
+/** A token with these rights and the policy `default`. */
 export async function tokenWith(admin: Api, rights: Rights): Promise<string> {
   const policy = Object.entries(rights)
     .map(([path, capabilities]) => `path "${path}" { capabilities = ${JSON.stringify(capabilities)} }\n`)

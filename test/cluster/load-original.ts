@@ -1,7 +1,7 @@
 import { type Api, fields } from "./api.ts";
 import type { ClusterObjects } from "./objects.ts";
 
-/** Texts of several lines, of which the golden file keeps the first. */
+/** Strings of several lines. The golden file keeps only the first. */
 const rest = "\nthe rest of what the original made\n";
 
 /**
@@ -28,7 +28,7 @@ export async function loadOriginal(api: Api, objects: ClusterObjects): Promise<v
     await api.write(`sys/policies/acl/${name}`, { policy });
   }
   for (const [name, role] of Object.entries(objects.token_roles)) {
-    // Those that the original sends: the server shows more, and takes some amiss beside their other form.
+    // Only the fields that the Go tool sends. The server shows more, and refuses some fields in both of their forms.
     const { allowed_policies, orphan, path_suffix, period, renewable } = role;
     await api.write(`auth/token/roles/${name}`, { allowed_policies, orphan, path_suffix, period, renewable });
   }

@@ -11,9 +11,9 @@ const admin = api(server.address, server.rootToken);
 const client = clientOf(server.address, server.rootToken);
 await admin.write("sys/auth/token/tune", { max_lease_ttl: "157680000s" });
 
-test("a cluster whose id has a capital is set up once, too", async () => {
+test("a cluster whose id has a capital letter is not changed by a second run", async () => {
   const cluster = defineCluster("Demo");
-  // Somebody's, and no cluster's.
+  // A mount that belongs to no cluster.
   await admin.write("sys/mounts/demo", { type: "kv" });
   await admin.write("sys/mounts/DEMO/secrets-2", { type: "kv" });
   await prepareRoles(admin, cluster);
@@ -22,7 +22,7 @@ test("a cluster whose id has a capital is set up once, too", async () => {
   await admin.remove("sys/mounts/demo");
 });
 
-test("one whose id differs in the capital alone is refused, since the server would give both the same policies", async () => {
+test("a cluster whose id differs only in a capital is refused, since both would have the same policies", async () => {
   const before = await readWholeServer(admin);
   const refused = async (half: keyof typeof halves) => {
     const { kind, message, hint } = await failureOf(() => run(half, client, defineCluster("demo")));
@@ -34,7 +34,7 @@ test("one whose id differs in the capital alone is refused, since the server wou
   };
   await refused("setup-mounts");
   expect(await readWholeServer(admin)).toEqual(before);
-  // As others may have made them.
+  // Somebody else may have made them.
   await makeMounts(admin, defineCluster("demo"));
   await refused("write-roles");
   expect((await readWholeServer(admin)).policies).toEqual(before.policies);

@@ -16,14 +16,14 @@ const { server, relay } = await relayedServer();
 const admin = api(server.address, server.rootToken);
 const root = clientOf(server.address, server.rootToken);
 
-/** A client whose token has a policy, the server's `default`, and nothing else. */
+/** A client whose token has only this policy and the policy `default`. */
 async function clientWith(policy: string): Promise<VaultClient> {
   await admin.write("sys/policies/acl/limited", { policy });
   const { auth } = await admin.write("auth/token/create", { policies: ["limited"] });
   return clientOf(relay.address, String(fields(auth).client_token));
 }
 
-/** A set-up with nothing but the policy that is printed for it. */
+/** A set-up with only the policy that is printed for it. */
 async function setUp(cluster: Cluster, choice: FileChoice = {}): Promise<number> {
   const client = await clientWith(setupPolicy(cluster, ["mounts", "roles"]));
   const { changes, apply } = await planSetup(client, cluster, choice);
@@ -33,8 +33,8 @@ async function setUp(cluster: Cluster, choice: FileChoice = {}): Promise<number>
 
 const fileOf = (id: string, text = exampleFile) => clusterFile(text.replace('"demo"', `"${id}"`));
 
-describe("a token with the policy that set-up prints, and no more,", () => {
-  test("sets a new cluster up, again, and puts right what was changed by hand", async () => {
+describe("a token with only the policy that set-up prints", () => {
+  test("sets up a new cluster, again, and corrects changes by hand", async () => {
     const cluster = defineCluster("new");
     expect(await setUp(cluster)).toBe(42);
     expect(await setUp(cluster)).toBe(0);
@@ -50,7 +50,7 @@ describe("a token with the policy that set-up prints, and no more,", () => {
     expect(await setUp(cluster)).toBe(0);
   }, 60_000);
 
-  test("gives a mount whose CA was half made its default issuer", async () => {
+  test("makes a half-made CA the default issuer of its mount", async () => {
     const cluster = defineCluster("half");
     await prepareRoles(admin, cluster);
     await admin.write("half/pki/k8s/root/generate/internal", { common_name: "half" });
@@ -59,7 +59,7 @@ describe("a token with the policy that set-up prints, and no more,", () => {
     expect(await setUp(cluster)).toBe(0);
   }, 60_000);
 
-  test("rotates an init token, with an id of one's choice too", async () => {
+  test("rotates an init token, also to a chosen id", async () => {
     const cluster = defineCluster("rotated");
     await prepareRoles(admin, cluster);
     await setUp(cluster);
@@ -77,7 +77,7 @@ describe("a token with the policy that set-up prints, and no more,", () => {
     expect(await setUp(defineCluster("golden"))).toBe(0);
   }, 60_000);
 
-  test("goes by a file, on without it, by another, and back to none", async () => {
+  test("uses a file, runs without it, uses another, and returns to none", async () => {
     const cluster = defineCluster("filed");
     await prepareRoles(admin, cluster);
     await setUp(cluster, { file: fileOf("filed") });
@@ -91,7 +91,7 @@ describe("a token with the policy that set-up prints, and no more,", () => {
     expect(await setUp(cluster)).toBe(0);
   }, 60_000);
 
-  test("does one half with the policy of that half", async () => {
+  test("runs one half with the policy of that half", async () => {
     const cluster = defineCluster("halves");
     const mounts = await clientWith(setupPolicy(cluster, ["mounts"]));
     await (await planMounts(mounts, cluster, { file: fileOf("halves") })).apply(() => {});
@@ -109,7 +109,7 @@ describe("a token with the policy that set-up prints, and no more,", () => {
     }
   }, 60_000);
 
-  test("of another cluster can't", async () => {
+  test("can't set up another cluster", async () => {
     const client = await clientWith(setupPolicy(defineCluster("one"), ["mounts", "roles"]));
     const { kind } = await failureOf(async () => {
       await (await planSetup(client, defineCluster("two"))).apply(() => {});
@@ -135,10 +135,10 @@ function narrower(
 }
 
 describe("a set-up whose token lacks a right", () => {
-  test("changes nothing, and names the right", async () => {
+  test("changes nothing and names the right", async () => {
     const cluster = defineCluster("lacks");
     const policy = setupPolicy(cluster, ["mounts", "roles"]);
-    // Of what stands already, and what no new cluster needs.
+    // Rights on existing things, and rights that a new cluster does not need.
     const unused =
       /^auth\/token\/lookup$|\/tune"?$|config\/issuers$|issuer\/\*$|cluster-file-|roles\/\*$|secrets\/(?!init_token)/;
     let tried = 0;
@@ -168,7 +168,7 @@ describe("a set-up whose token lacks a right", () => {
     expect(Object.keys(await admin.find("sys/mounts")).filter((it) => it.startsWith("lacks"))).toEqual([]);
   }, 60_000);
 
-  test("reads nothing further where it may not read, and changes nothing", async () => {
+  test("reads nothing more after a refused read, and changes nothing", async () => {
     const cluster = defineCluster("blind");
     await makeMounts(admin, cluster);
     for (const [path, capability, left] of narrower(setupPolicy(cluster, ["mounts", "roles"]))) {
@@ -185,7 +185,7 @@ describe("a set-up whose token lacks a right", () => {
     }
   }, 60_000);
 
-  test("makes what it can where the server does not say what a token may do", async () => {
+  test("makes the changes that it can if the server does not tell a token's rights", async () => {
     const cluster = defineCluster("unsaid");
     await prepareRoles(admin, cluster);
     const policy = `${setupPolicy(cluster, ["mounts", "roles"]).replace(
@@ -199,14 +199,14 @@ describe("a set-up whose token lacks a right", () => {
   }, 60_000);
 });
 
-test("a token with the policy that teardown prints tears all down, hosts' tokens too", async () => {
+test("a token with the policy that teardown prints removes everything, even host tokens", async () => {
   const cluster = defineCluster("gone");
   await prepareRoles(admin, cluster);
   await (await planSetup(root, cluster, { file: fileOf("gone") })).apply(() => {});
   const { worker = "" } = await storedTokens(admin, "gone");
   await admin.as(worker).write("auth/token/create/gone-worker", {});
   for (const [path, , left] of narrower(teardownPolicy(cluster))) {
-    // Of the first two each server goes by one, and without the last it goes on.
+    // Each server checks only one of the first two paths, and the last right is optional.
     if (/pki\/.*\/roles(\/\*)?$|^auth\/token\/lookup$/.test(path)) continue;
     const client = await clientWith(left);
     relay.reset();

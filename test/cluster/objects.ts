@@ -10,7 +10,7 @@ export interface ClusterObjects {
   readonly pki_roles: Readonly<Record<string, Readonly<Record<string, Fields>>>>;
   readonly policies: Readonly<Record<string, string>>;
   readonly token_roles: Readonly<Record<string, Fields>>;
-  /** A text of several lines stands as its first. */
+  /** Only the first line of each string. */
   readonly kv: Readonly<Record<string, Fields>>;
   /** Init tokens, by id. */
   readonly tokens: Readonly<Record<string, Fields>>;
@@ -37,20 +37,20 @@ export function originalObjects(id: string, tokens: Readonly<Record<string, stri
     tokens: Object.fromEntries(
       Object.entries(objects.tokens).map(([letter, token]) => {
         const id = idOf(letter);
-        // The server sorts them, and another cluster's name may change their order.
+        // The server sorts them, so the cluster's name may change their order.
         return [id, { ...token, id, policies: [token.policies].flat().sort() }];
       }),
     ),
   };
 }
 
-/** The parameters that rules of the original's do not limit, and ours do. */
+/** The parameters that our rules limit, unlike those of the Go tool. */
 const limits = [
   ["/sign/", ["csr", "common_name", "alt_names", "ip_sans", "ttl"]],
   ["auth/token/create/", ["display_name", "num_uses", "meta"]],
 ] as const;
 
-/** What we write: the original's, save the differences that are meant. */
+/** The objects that we write: those of the Go tool, with the intended differences. */
 export function wantedObjects(id: string, tokens: Readonly<Record<string, string>>): ClusterObjects {
   const objects = originalObjects(id, tokens);
   return {
@@ -130,7 +130,7 @@ export async function storedTokens(api: Api, id: string): Promise<Record<string,
   );
 }
 
-/** OpenBao has no such field: it reads back without it, whatever is written. */
+/** OpenBao does not have this field, so it is never read back. */
 const notEverywhere = "serial_number_source";
 
 function withUnknown(found: Fields, like: Fields | undefined): Fields {

@@ -11,10 +11,10 @@ const cluster = defineCluster("model");
 const resources = [...mountResources(cluster), ...roleResources(cluster)];
 const everything = resources.map((_, index) => index);
 
-/** What a server holds, resource by resource. */
+/** The contents of a server, by resource. */
 type Model = Map<Resource | Unwanted, Fields | undefined>;
 
-/** What a resource needs beside its fields to be ours: without it, it would be refused. */
+/** Fields that a resource needs besides its own so that it is not refused. */
 function ours({ kind, path, fields }: Resource): Fields {
   if (kind === "mount") return { type: path.endsWith("secrets") ? "generic" : "pki", ...fields };
   if (kind === "secret") return { [path.endsWith("accounts") ? "key" : "content"]: "kept" };
@@ -22,7 +22,7 @@ function ours({ kind, path, fields }: Resource): Fields {
   return fields;
 }
 
-/** What servers give back for what was written: other forms of the same. */
+/** Other forms in which servers return a written value. */
 const forms = fc.constantFrom<ReadonlyArray<(value: unknown) => unknown>>(
   [(value) => value],
   [(value) => (typeof value === "number" ? `${value}s` : value)],
@@ -34,7 +34,7 @@ const forms = fc.constantFrom<ReadonlyArray<(value: unknown) => unknown>>(
 const someResources = fc.subarray(everything, { minLength: 0 });
 const junk = fc.oneof(fc.integer(), fc.boolean(), fc.string(), fc.array(fc.string()), fc.constant(null));
 
-/** A server where some resources are missing, and some have fields of other values, in other forms, or lack them. */
+/** A server on which some resources are missing, and others have changed, reformatted or missing fields. */
 const models = fc
   .record({
     missing: someResources,
@@ -52,7 +52,7 @@ const models = fc
       model.set(resource, to === undefined ? rest : { ...rest, [name]: to });
     }
     for (const [index, resource] of resources.entries()) {
-      // The tuning of auth/token is there on every server.
+      // The tuning of auth/token exists on every server.
       if (missing.includes(index) && resource.kind !== "auth tuning") model.set(resource, undefined);
     }
     return model;
@@ -60,7 +60,7 @@ const models = fc
 
 function inForm(fields: Fields, [form]: ReadonlyArray<(value: unknown) => unknown>): Fields {
   const formed = Object.entries(fields).map(([name, value]) => [name, form?.(value)]);
-  // What a refusal looks at stays as the resource reads it, which is one form whatever the server's.
+  // Fields that can lead to a refusal are always read in the same form.
   const asRead = Object.entries(fields).filter(([name]) => name === "type" || name === "policies");
   return Object.fromEntries([...formed, ...asRead]);
 }
@@ -72,14 +72,14 @@ function change(model: Model, { resource, action, fields }: Change): void {
 }
 
 describe("plan()", () => {
-  test("of a server that has nothing is to make everything, in the order of the resources", () => {
+  test("creates everything on an empty server, in the order of the resources", () => {
     const nothing: Model = new Map(resources.map((it) => [it, undefined]));
     expect(plan(resources, nothing).map(changeName)).toEqual(
       resources.map(({ kind, path }) => `create ${kind} ${path}`),
     );
   });
 
-  test("of an applied plan is empty", () => {
+  test("is empty after it was applied", () => {
     fc.assert(
       fc.property(models, (model) => {
         for (const it of plan(resources, model)) change(model, it);
@@ -89,7 +89,7 @@ describe("plan()", () => {
     );
   });
 
-  test("of a plan that was applied in part is the rest of it", () => {
+  test("is the rest after it was applied in part", () => {
     fc.assert(
       fc.property(models, fc.nat(), (model, n) => {
         const changes = plan(resources, model);
@@ -101,13 +101,13 @@ describe("plan()", () => {
     );
   });
 
-  test("names what is missing, and nothing that has drifted in form alone", () => {
+  test("names missing resources, and ignores values in another form", () => {
     fc.assert(
       fc.property(someResources, forms, (missing, form) => {
         const model: Model = new Map(
           resources.map((it, index) => [it, missing.includes(index) ? undefined : inForm(ours(it), form)]),
         );
-        // Its form is the same for all servers: seconds.
+        // All servers return seconds here.
         const [tuning] = resources;
         if (tuning !== undefined && !missing.includes(0)) model.set(tuning, tuning.fields);
         expect(plan(resources, model).map(({ resource }) => resource)).toEqual(
@@ -118,7 +118,7 @@ describe("plan()", () => {
   });
 });
 
-describe("plan() of what should not stand", () => {
+describe("plan() of an unwanted object", () => {
   const unwanted = {
     kind: "thing",
     path: "a",
@@ -127,7 +127,7 @@ describe("plan() of what should not stand", () => {
     remove: async () => {},
   };
 
-  test("is to delete it where it stands, in its place among the others, and nothing after that", () => {
+  test("deletes it if it exists, in its place among the others, and nothing after that", () => {
     const [first, second] = resources;
     if (first === undefined || second === undefined) throw new Error("there are some");
     const model: Model = new Map<Resource | Unwanted, Fields>([[unwanted, {}]]);
@@ -139,7 +139,7 @@ describe("plan() of what should not stand", () => {
 });
 
 describe("apply()", () => {
-  test("makes the changes one by one, tells each once it is made, and stops at the first that fails", async () => {
+  test("makes the changes one by one, reports each, and stops at the first failure", async () => {
     const told: string[] = [];
     const act = (path: string) => async () => {
       if (path === "c") throw new Error("by intent");

@@ -13,7 +13,7 @@ const { server } = await devServer();
 const admin = api(server.address, server.rootToken);
 const client = clientOf(server.address, server.rootToken);
 
-/** Rules of a file that can have something signed, in each way that one can be written. */
+/** Rules of a cluster file that allow signing, written in every possible way. */
 const file = clusterFile(`
 [[pki_roles]]
 mount = "k8s"
@@ -67,7 +67,7 @@ beforeAll(async () => {
       hosts[`${cluster.id} ${role}`] = admin.as(String(fields(auth).client_token));
     }
   }
-  // An admin's own CA below the cluster's name.
+  // An admin's own CA below the cluster's path.
   await admin.write("sys/mounts/filed/own", { type: "pki", config: { max_lease_ttl: "200000h" } });
   await admin.write("filed/own/root/generate/internal", { common_name: "own", ttl: "200000h" });
   await admin.write("filed/own/roles/any", { allow_any_name: true, key_type: "any", max_ttl: "720h" });
@@ -79,7 +79,7 @@ function host(name: string): Api {
   return found;
 }
 
-/** What the server says to a body as it stands; the status in its place where there is no certificate. */
+/** The server's answer to a body that is sent as it is: the certificate, or else the status. */
 async function post(by: Api, path: string, init: RequestInit): Promise<X509Certificate | number> {
   const headers = { ...Object(init.headers), "X-Vault-Token": by.token };
   const response = await fetch(`${by.address}/v1/${path}`, { method: "POST", ...init, headers });
@@ -104,7 +104,7 @@ function days({ validFrom, validTo }: X509Certificate): number {
   return (Date.parse(validTo) - Date.parse(validFrom)) / 86_400_000;
 }
 
-/** Which parameters an endpoint has, by the server's own description. */
+/** The parameters of an endpoint, as the server describes it. */
 async function parametersOf(path: string): Promise<readonly string[]> {
   const { openapi } = (await helpOf(path)) ?? {};
   const schemas = Object.entries(Object(Object(openapi).components).schemas);
@@ -122,8 +122,8 @@ const far = "2040-01-01T00:00:00Z";
 const kubelet = "plain/pki/k8s/sign/kubelet";
 const body = { csr, common_name: "kubelet" };
 
-describe("the end of a certificate's life", () => {
-  test("could be set beyond the role's by not_after, which an admin still may", async () => {
+describe("the end of a certificate's validity", () => {
+  test("can be beyond the role's limit with not_after, which only an admin may send", async () => {
     const signed = await post(admin, kubelet, json({ ...body, not_after: far }));
     expect(signed).toMatchObject({ validTo: "Jan  1 00:00:00 2040 GMT" });
   });
@@ -199,7 +199,7 @@ describe("the end of a certificate's life", () => {
     }
   });
 
-  test("can't be set by a token with another policy beside, whose rule has no limit", async () => {
+  test("can't be set by a token with a second policy whose rule has no limit", async () => {
     await admin.write("sys/policies/acl/beside", {
       policy: `path "${kubelet}" { capabilities = ["create", "update"] }
         path "plain/pki/k8s/*" { capabilities = ["read", "update"] }`,
@@ -209,7 +209,7 @@ describe("the end of a certificate's life", () => {
     const by = admin.as(String(fields(auth).client_token));
     expect(await post(by, kubelet, json({ ...body, not_after: far }))).toBe(403);
     expect(await post(by, kubelet, json(body))).toBeInstanceOf(X509Certificate);
-    // By the other policy's own rule, the same attack works.
+    // With the other policy alone, the same attack works.
     const proxy = "plain/pki/k8s/issuer/default/sign/kubelet";
     expect(await post(by, proxy, json({ ...body, not_after: far }))).toBeInstanceOf(X509Certificate);
   });
@@ -218,7 +218,7 @@ describe("the end of a certificate's life", () => {
 describe("a sign request", () => {
   const taken = ["csr", "common_name", "alt_names", "ip_sans", "ttl"];
 
-  test("takes the parameters that the server has for it, save all but five", async () => {
+  test("may have only five of the server's parameters", async () => {
     const names = await parametersOf(kubelet);
     expect(names).toEqual(expect.arrayContaining([...taken, "not_after", "format", "uri_sans"]));
     for (const role of ["worker", "master"]) {
@@ -230,7 +230,7 @@ describe("a sign request", () => {
     }
   });
 
-  // What holds for rules of a cluster's file, too, which refuse not_after alone.
+  // This also holds for rules of a cluster file, which refuse only not_after.
   test.each([
     ["uri_sans", "spiffe://a/b", 400],
     ["other_sans", "1.3.6.1.4.1.311.20.2.3;UTF8:admin", 400],
@@ -252,7 +252,7 @@ describe("a sign request", () => {
     ["basic_constraints_valid_for_non_ca", true, 200],
     ["max_path_length", 1, 200],
     ["not_before_duration", 999999, 200],
-  ])("is held by the role itself where it has %s, or takes nothing of it", async (name, value, code) => {
+  ])("with %s is refused by the role, or not affected by it", async (name, value, code) => {
     const signed = await post(admin, kubelet, json({ ...body, [name]: value }));
     if (code !== 200) return expect(signed).toBe(code);
     if (typeof signed === "number") throw new Error(`refused: ${signed}`);
@@ -265,7 +265,7 @@ describe("a sign request", () => {
     });
   });
 
-  test("as the Go tool sends it is signed: as JSON, with its four parameters", async () => {
+  test("of the Go tool is signed: JSON with four parameters", async () => {
     const goTool = { csr, common_name: "kubelet", alt_names: "kubelet,system:node:a", ip_sans: "" };
     const signed = await post(host("plain worker"), kubelet, json(goTool));
     expect(signed).toMatchObject({ subject: "O=system:nodes\nCN=kubelet" });
@@ -275,13 +275,13 @@ describe("a sign request", () => {
   const proxy = "plain/pki/k8s/sign/kube-proxy";
   const san = (...names: readonly string[]) => ["-addext", `subjectAltName=${names.join(",")}`];
 
-  test("takes no organisation, usage or CA from the CSR", async () => {
+  test("gets no organization, usage or CA from the CSR", async () => {
     const asked = subject(
       worker,
       ...["-addext", "basicConstraints=critical,CA:TRUE", "-addext", "keyUsage=keyCertSign,cRLSign"],
       ...["-addext", "extendedKeyUsage=codeSigning,emailProtection,1.3.6.1.4.1.311.20.2.2"],
     );
-    // What the CSR asks for is really there.
+    // The CSR really asks for them.
     const read = openssl(["req", "-noout", "-text"], asked);
     for (const words of ["system:masters", "CA:TRUE", "Code Signing"]) expect(read).toContain(words);
     const signed = await post(host("plain worker"), kubelet, json({ ...body, csr: asked }));
@@ -293,7 +293,7 @@ describe("a sign request", () => {
     expect(text).not.toContain("Certificate Sign");
   });
 
-  test("takes no name from the CSR where the role does not", async () => {
+  test("gets no name from the CSR unless the role allows that", async () => {
     const asked = subject("/CN=system:kube-scheduler", ...san("DNS:kubernetes.default", "IP:10.0.0.1"));
     const signed = await post(host("plain worker"), kubelet, json({ ...body, csr: asked }));
     expect(signed).toMatchObject({ subject: "O=system:nodes\nCN=kubelet" });
@@ -306,7 +306,7 @@ describe("a sign request", () => {
     ["a URI", ["URI:spiffe://cluster.local/ns/kube-system/sa/admin"]],
     ["an e-mail address elsewhere", ["email:a@example.com"]],
     ["another kind of name", ["otherName:1.3.6.1.4.1.311.20.2.3;UTF8:admin"]],
-  ])("takes %s from the CSR neither, where the role takes its names from there", async (_, names) => {
+  ])("does not get %s from the CSR, even if the role takes names from it", async (_, names) => {
     const ask = (asked: string) =>
       post(host("plain worker"), proxy, json({ csr: asked, common_name: "system:kube-proxy" }));
     expect(await ask(subject("/CN=x", ...san(...names)))).toBe(400);
@@ -317,7 +317,7 @@ describe("a sign request", () => {
   test.each([
     ["serial number", "/CN=kubelet/serialNumber=1"],
     ["user id", "/CN=kubelet/UID=admin"],
-  ])("takes no %s from the CSR's subject", async (_, text) => {
+  ])("gets no %s from the CSR's subject", async (_, text) => {
     expect(await post(host("plain worker"), kubelet, json({ ...body, csr: subject(text) }))).toBe(400);
   });
 
@@ -331,7 +331,7 @@ describe("a sign request", () => {
     "kubelet,kubernetes.default",
     "system:node\u0000",
     "SYSTEM:KUBE-SCHEDULER",
-  ])("for the name %j is refused to a worker, as common name and beside it", async (name) => {
+  ])("for the name %j is refused to a worker, as common name and as SAN", async (name) => {
     const by = host("plain worker");
     expect(await post(by, kubelet, json({ csr, common_name: name }))).toBe(400);
     const beside = await post(by, kubelet, json({ ...body, alt_names: name }));
@@ -339,7 +339,7 @@ describe("a sign request", () => {
   });
 });
 
-describe("rules of a cluster's file that have something signed", () => {
+describe("rules of a cluster file that allow signing", () => {
   const ingress = { csr, common_name: "ingress.example.com" };
   const any = { csr, common_name: "any.example.com" };
   test.each([
@@ -351,7 +351,7 @@ describe("rules of a cluster's file that have something signed", () => {
     ["pki/k8s/issue/ingress", ingress, { private_key_format: "pkcs8", remove_roots_from_chain: true }],
     ["own/sign/any", any, { format: "pem_bundle", user_ids: "" }],
     ["own/issuer/default/sign/any", any, { exclude_cn_from_sans: true }],
-  ])("take not_after at %s no more, and all else as before", async (path, asked, more) => {
+  ])("refuse not_after at %s, and nothing else", async (path, asked, more) => {
     const by = host("filed worker");
     const late = { ...asked, not_after: far };
     expect(await post(admin, `filed/${path}`, json(late))).toMatchObject({
@@ -362,7 +362,7 @@ describe("rules of a cluster's file that have something signed", () => {
     expect(await post(by, `filed/${path}`, json({ ...asked, ...more }))).toBeInstanceOf(X509Certificate);
   });
 
-  test("widen no rule that every cluster has, and take not_after for no other host", async () => {
+  test("widen no built-in rule, and allow not_after to no other host", async () => {
     const path = "filed/pki/k8s/sign/kubelet";
     for (const role of ["worker", "etcd", "master", "all"]) {
       const by = host(`filed ${role}`);
@@ -375,7 +375,7 @@ describe("rules of a cluster's file that have something signed", () => {
     );
   });
 
-  test("leave secrets with a field of that name alone", async () => {
+  test("do not affect secrets with a field of that name", async () => {
     await host("filed worker").write("filed/secrets/app/sign", { not_after: far });
     expect(await admin.find("filed/secrets/app/sign")).toEqual({ not_after: far });
   });
@@ -388,7 +388,7 @@ describe("an init token", () => {
     init = admin.as(String((await storedTokens(admin, "plain")).master));
   });
 
-  test("takes a display name, a number of uses and metadata, as the Go tool sends them", async () => {
+  test("may send a display name, a number of uses and metadata, like the Go tool", async () => {
     const asked = { display_name: "host-1", num_uses: 0, meta: { host: "host-1" } };
     const { auth } = await init.write(create, asked);
     expect(await admin.as(String(fields(auth).client_token)).find("auth/token/lookup-self")).toMatchObject({
@@ -399,7 +399,7 @@ describe("an init token", () => {
     });
   });
 
-  test("takes no other parameter that the server has for it", async () => {
+  test("may send no other parameter of the server", async () => {
     const names = await parametersOf(create);
     expect(names).toEqual(expect.arrayContaining(["type", "policies", "id", "meta", "entity_alias"]));
     for (const name of names) {
@@ -422,7 +422,7 @@ describe("an init token", () => {
     expect(answer.status).toBe(403);
   });
 
-  test("would get a token that can be revoked even where its policy let it ask for another", async () => {
+  test("would get a revocable token even if its policy let it ask for another", async () => {
     const { auth } = await admin.write(create, { type: "batch" });
     const { accessor, client_token: token, token_type: type } = fields(auth);
     expect({ type, accessor }).toEqual({ type: "service", accessor: expect.stringMatching(/./) });

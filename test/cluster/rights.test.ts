@@ -13,7 +13,7 @@ const admin = api(server.address, server.rootToken);
 const cluster = defineCluster("rights");
 const { id } = cluster;
 
-/** Each sign path below the cluster's, with a name that its role takes. */
+/** Each sign path below the cluster's path, with a name that its role allows. */
 const signPaths = {
   "pki/etcd-k8s/sign/client": "etcd-client",
   "pki/etcd-k8s/sign/server": "etcd-1.example",
@@ -73,13 +73,13 @@ beforeAll(async () => {
   );
 }, 60_000);
 
-/** Has an init token make a token, as a host does. */
+/** Makes a token with an init token, like a host. */
 async function trade(role: string, by = role): Promise<string> {
   const { auth } = (await inits[by]?.write(`auth/token/create/${id}-${role}`, {})) ?? {};
   return String(fields(auth).client_token);
 }
 
-/** Whether the server lets somebody do something. */
+/** Whether the server allows a request. */
 async function isAllowed(action: Promise<unknown> | undefined): Promise<boolean> {
   try {
     await action;
@@ -102,7 +102,7 @@ const allSignPaths = Object.keys(signPaths).filter((path): path is SignPath => p
 const sign = (path: SignPath) => ({ csr: csrs[signPaths[path]], common_name: signPaths[path] });
 
 describe.each(hostRoles)("the token of a host of role %s", (role) => {
-  test("has the policies and the period that its token role gives", async () => {
+  test("has the policies and the period of its token role", async () => {
     const found = await hosts[role]?.find("auth/token/lookup-self");
     const policies =
       role === "all" ? ["etcd", "master", "worker"] : role === "master" ? ["master", "worker"] : [role];
@@ -116,19 +116,19 @@ describe.each(hostRoles)("the token of a host of role %s", (role) => {
     });
   });
 
-  test("gets certificates from its roles, and from no other", async () => {
+  test("gets certificates only from its roles", async () => {
     const may = await allowedOf(allSignPaths, (path) => hosts[role]?.write(`${id}/${path}`, sign(path)));
     expect(may).toEqual([...signs[role]].sort());
   });
 
-  test("reads its secrets, and no other", async () => {
+  test("reads only its secrets", async () => {
     const may = await allowedOf(await admin.list(`${id}/secrets`), (name) =>
       hosts[role]?.find(`${id}/secrets/${name}`),
     );
     expect(may).toEqual([...reads[role]].sort());
   });
 
-  test("can't make keys, roles, tokens or policies, nor see mounts", async () => {
+  test("can't make keys, roles, tokens or policies, or list mounts", async () => {
     const may = await allowedOf(
       [
         `${id}/pki/k8s/issue/kubelet`,
@@ -150,18 +150,18 @@ describe.each(hostRoles)("the token of a host of role %s", (role) => {
 });
 
 describe.each(hostRoles)("the init token of %s", (role) => {
-  test("makes tokens of its role, and of no other", async () => {
+  test("makes only tokens of its role", async () => {
     const may = await allowedOf(hostRoles, (other) => trade(other, role));
     expect(may).toEqual([role]);
   });
 
-  test("makes no token with more policies", async () => {
+  test("can't make a token with more policies", async () => {
     const more = { policies: [`${id}/master`, "root"] };
     const asked = inits[role]?.write(`auth/token/create/${id}-${role}`, more);
     await expect(asked).rejects.toThrow("403");
   });
 
-  test("signs nothing, and reads no secret", async () => {
+  test("can't sign, and can't read secrets", async () => {
     expect(await allowedOf(allSignPaths, (path) => inits[role]?.write(`${id}/${path}`, sign(path)))).toEqual(
       [],
     );
@@ -176,13 +176,13 @@ describe("a certificate", () => {
     return new X509Certificate(String(fields(data).certificate));
   };
 
-  test("of admin is one of the masters' for a year", async () => {
+  test("of admin is in system:masters and valid for a year", async () => {
     const { subject, validFrom, validTo } = await certificate("pki/k8s/sign/admin");
     expect(subject).toBe("O=system:masters\nCN=admin");
     expect((Date.parse(validTo) - Date.parse(validFrom)) / 86_400_000).toBeCloseTo(365, 1);
   });
 
-  test("of a kubelet is one of the nodes' for 30 days, for server and client", async () => {
+  test("of a kubelet is in system:nodes, valid for 30 days, and for server and client", async () => {
     const { subject, validFrom, validTo, keyUsage } = await certificate("pki/k8s/sign/kubelet");
     expect(subject).toBe("O=system:nodes\nCN=system:node:ip-10-0-0-1.compute.internal");
     expect((Date.parse(validTo) - Date.parse(validFrom)) / 86_400_000).toBeCloseTo(30, 1);

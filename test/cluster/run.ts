@@ -5,7 +5,7 @@ import { type FileChoice, planMounts, planRoles } from "../../lib/cluster/setup-
 import { createVaultClient, type VaultClient } from "../../lib/vault/client.ts";
 import type { Api } from "./api.ts";
 
-/** A client that tries once: what a test breaks stays broken. */
+/** A client without retries. */
 export function clientOf(address: string, token: string): VaultClient {
   return createVaultClient({ address, token, maxRetries: 0 });
 }
@@ -13,7 +13,7 @@ export function clientOf(address: string, token: string): VaultClient {
 export const halves = { "setup-mounts": planMounts, "write-roles": planRoles } as const;
 export type Half = keyof typeof halves;
 
-/** Runs one half of a set-up within this process; gives what it changed. */
+/** Runs one half of set-up in this process. Returns its changes. */
 export async function run(
   half: Half,
   client: VaultClient,
@@ -31,10 +31,10 @@ export function changeName({ action, resource }: Change): string {
   return `${action} ${resource.kind} ${resource.path}`;
 }
 
-/** What `write-roles` writes at each run, whatever it changes. */
+/** The writes of every run of `write-roles`. */
 export const renewals = Array(4).fill("auth/token/renew-self");
 
-/** The mounts of a cluster without CAs, which `write-roles` can do without: making one takes the server a while. */
+/** The mounts of a cluster without CAs. `write-roles` does not need them, and they take long to make. */
 export async function makeMounts(api: Api, cluster: Cluster): Promise<void> {
   for (const { path, type, description, leaseTtlSeconds } of [...pkiMounts(cluster), secretsMount(cluster)]) {
     const ttl = `${leaseTtlSeconds}s`;
@@ -43,14 +43,14 @@ export async function makeMounts(api: Api, cluster: Cluster): Promise<void> {
   }
 }
 
-/** Stands in for the one secret that takes long to make. */
+/** Writes a fake for the one secret that takes long to make. */
 export async function storeServiceAccountKey(api: Api, { id }: Cluster): Promise<void> {
   await api.write(`${id}/secrets/service-accounts`, {
     key: "-----BEGIN RSA PRIVATE KEY-----\nnot a key\n-----END RSA PRIVATE KEY-----\n",
   });
 }
 
-/** What `write-roles` needs, as far as it takes no time. */
+/** Everything that `write-roles` needs, if it is quick to make. */
 export async function prepareRoles(api: Api, cluster: Cluster): Promise<void> {
   await makeMounts(api, cluster);
   await storeServiceAccountKey(api, cluster);

@@ -5,7 +5,7 @@ import { failureOf } from "../support/failure.ts";
 import { createCa } from "../support/set.ts";
 
 describe("readServerCertificate()", () => {
-  test("gives what a server keeps, with its times", () => {
+  test("returns a stored certificate with its times", () => {
     const { x509, notBefore, notAfter } = readServerCertificate(createCa().pem, "it");
     expect([x509.ca, notAfter > notBefore]).toEqual([true, true]);
   });

@@ -16,7 +16,7 @@ const admin = api(server.address, server.rootToken);
 const client = clientOf(relay.address, server.rootToken);
 const file = clusterFile(exampleFile.replace('"demo"', '"filed"'));
 
-/** A host's token of a role, made as a host makes it. */
+/** A host token of a role, made like a host makes it. */
 async function hostOf({ id }: Cluster, role: string): Promise<Api> {
   const init = admin.as(String((await storedTokens(admin, id))[role]));
   const { auth } = await init.write(`auth/token/create/${id}-${role}`, {});
@@ -31,7 +31,7 @@ interface Asked {
   readonly bits?: string;
 }
 
-/** @returns what came of it: the certificate, or the server's words */
+/** @returns the certificate, or else the server's error */
 async function sign(by: Api, path: string, asked: Asked): Promise<X509Certificate | string> {
   const [dnsNames, ipAddresses] = [asked.hosts ?? [], asked.ips ?? []];
   const key = await generateKey(chooseKeyType(asked.key, asked.bits) ?? defaultKeyType);
@@ -59,7 +59,7 @@ async function mountsAndRoles(
   return [...mounts, ...(await run("write-roles", client, cluster, choice))];
 }
 
-/** What a cluster without a file is, compared whole. */
+/** Expects the whole cluster to be as without a file. */
 async function expectGolden({ id }: Cluster): Promise<void> {
   const wanted = wantedObjects(id, await storedTokens(admin, id));
   expect(await readObjects(admin, id, wanted)).toEqual(wanted);
@@ -86,7 +86,7 @@ describe("a cluster that is given a file", () => {
     changes = await mountsAndRoles(cluster, { file });
   }, 60_000);
 
-  test("changes what differs, and no more", () => {
+  test("changes only the differences", () => {
     expect(changes).toEqual([
       "create cluster file filed/secrets/cluster-file-mounts",
       ...["etcd-k8s", "etcd-overlay", "k8s", "k8s-api-proxy"].map((name) => `update mount filed/pki/${name}`),
@@ -99,7 +99,7 @@ describe("a cluster that is given a file", () => {
     expect(changes.filter((it) => it.startsWith("update PKI role"))).toHaveLength(11);
   });
 
-  test("and given it again, or none, changes nothing", async () => {
+  test("does not change when it is given again, or none is", async () => {
     for (const choice of [{ file }, {}]) {
       relay.reset();
       expect(await mountsAndRoles(cluster, choice)).toEqual([]);
@@ -107,7 +107,7 @@ describe("a cluster that is given a file", () => {
     }
   });
 
-  test("lets kubelets have more names, and addresses, that it did not before", async () => {
+  test("lets kubelets have more names, and addresses", async () => {
     expect(before).toEqual([
       expect.stringContaining("not allowed by this role"),
       expect.stringContaining("IP Subject Alternative Names are not allowed"),
@@ -123,7 +123,7 @@ describe("a cluster that is given a file", () => {
     );
   });
 
-  test("has a further role sign for the hosts that it names, and no others", async () => {
+  test("has a further role that signs only for the hosts that it names", async () => {
     const path = "filed/pki/k8s/sign/ingress";
     const names = { name: "ingress.example.com", hosts: ["a.ingress.example.com"] };
     for (const [role, host] of Object.entries(hosts)) {
@@ -144,7 +144,7 @@ describe("a cluster that is given a file", () => {
     expect((Date.parse(signed.validTo) - Date.parse(signed.validFrom)) / 86_400_000).toBeCloseTo(7, 1);
   });
 
-  test("has hosts do what a rule says, and no more", async () => {
+  test("lets hosts do only what a rule grants", async () => {
     await admin.write("filed/secrets/registry", { password: "x" });
     for (const role of ["etcd", "worker", "all", "master"]) {
       expect(await hosts[role]?.find("filed/secrets/registry")).toEqual({ password: "x" });
@@ -152,7 +152,7 @@ describe("a cluster that is given a file", () => {
     }
   });
 
-  test("shows no host what it is kept in", async () => {
+  test("does not let hosts read the stored file", async () => {
     for (const half of ["mounts", "roles"]) {
       const path = `filed/secrets/cluster-file-${half}`;
       expect(await admin.find(path)).toEqual({ ...file.parts[half === "mounts" ? "mounts" : "roles"] });
@@ -160,7 +160,7 @@ describe("a cluster that is given a file", () => {
     }
   });
 
-  test("has every role sign the one kind of key", async () => {
+  test("has every role sign only the chosen key type", async () => {
     const names: ReadonlyArray<readonly [string, string]> = [
       [kubelet, "system:node:ip-1.ec2.internal"],
       ["filed/pki/k8s/sign/admin", "admin"],
@@ -174,7 +174,7 @@ describe("a cluster that is given a file", () => {
     }
   });
 
-  test("puts right what a hand widened or narrowed, with the file and without", async () => {
+  test("corrects changes by hand, with the file and without", async () => {
     const role = "filed/pki/k8s/roles/kubelet";
     const wanted = await admin.find(role);
     for (const choice of [{ file }, {}]) {
@@ -188,13 +188,13 @@ describe("a cluster that is given a file", () => {
     }
   });
 
-  test("keeps the CAs that stand, of their kind", async () => {
+  test("keeps existing CAs with their key type", async () => {
     const [issuer = ""] = await admin.list("filed/pki/k8s/issuers");
     const { certificate } = await admin.find(`filed/pki/k8s/issuer/${issuer}`);
     expect(new X509Certificate(String(certificate)).publicKey.asymmetricKeyType).toBe("rsa");
   });
 
-  test("loses the roles and rules that another file leaves out", async () => {
+  test("loses the roles and rules that another file lacks", async () => {
     const less = clusterFile(
       exampleFile.replace('"demo"', '"filed"').replace(/\[\[pki_roles\]\].*?(?=\[\[)/s, ""),
     );
@@ -208,7 +208,7 @@ describe("a cluster that is given a file", () => {
     await run("write-roles", client, cluster, { file });
   });
 
-  test("without it is as one that never had it, compared whole, once that is asked for", async () => {
+  test("is like one that never had it after --narrow", async () => {
     const done = [
       ...(await run("setup-mounts", client, cluster, { narrow: true })),
       ...(await run("write-roles", client, cluster, { narrow: true })),
@@ -246,7 +246,7 @@ describe("a new cluster with a file", () => {
     ["rsa", "key_bits = 4096"],
     ["ec", "key_bits = 521"],
     ["ed25519", ""],
-  ])("stands as it should after one run with key_type %s %s", async (type, bits) => {
+  ])("is complete after one run with key_type %s %s", async (type, bits) => {
     const its = defineCluster(`keys-${type}-${bits.replace(/\D/g, "")}x`);
     await prepareRoles(admin, its);
     const choice = { file: clusterFile(`key_type = "${type}"\n${bits}`) };
@@ -255,14 +255,14 @@ describe("a new cluster with a file", () => {
     expect(await run("write-roles", client, its)).toEqual([]);
   });
 
-  test("has its half of the file alone kept, and none where that says nothing", async () => {
+  test("stores only the half's part of the file, and nothing if that is empty", async () => {
     const its = defineCluster("half");
     const choice = { file: clusterFile("kubelet_ip_sans = true") };
     expect((await mountsAndRoles(its, choice)).filter((it) => it.includes("cluster file"))).toEqual([
       "create cluster file half/secrets/cluster-file-roles",
     ]);
     expect(await admin.read("half/secrets/cluster-file-mounts")).toBeUndefined();
-    // A file that says nothing any more takes back what it said.
+    // An empty file takes back what it gave.
     expect(await run("write-roles", client, its, { file: clusterFile("") })).toEqual([
       "delete cluster file half/secrets/cluster-file-roles",
       "update PKI role half/pki/k8s/roles/kubelet",
@@ -271,7 +271,7 @@ describe("a new cluster with a file", () => {
   });
 });
 
-describe("what a cluster was set up with", () => {
+describe("the stored file of a cluster", () => {
   const its = defineCluster("spoilt");
   beforeAll(async () => {
     await prepareRoles(admin, its);
@@ -284,7 +284,7 @@ describe("what a cluster was set up with", () => {
       { pki_roles: [{ mount: "k8s", name: "kubelet" }] },
       "pki_roles[0].name can't be kubelet: that role is built into k8s",
     ],
-  ])("stops every run where it is %j, before anything is changed", async (values, words) => {
+  ])("stops every run before anything is changed if it is %j", async (values, words) => {
     await admin.write("spoilt/secrets/cluster-file-roles", values);
     for (const choice of [{}, { narrow: true }, { file: clusterFile("") }]) {
       relay.reset();
@@ -299,7 +299,7 @@ describe("what a cluster was set up with", () => {
     await admin.remove("spoilt/secrets/cluster-file-roles");
   });
 
-  test("is asked for once in each half, and not where the mount is missing", async () => {
+  test("is read once in each half, and not at all if the mount is missing", async () => {
     relay.reset();
     await run("write-roles", client, its);
     const asked = () => relay.passed.filter(({ path }) => path.includes("cluster-file"));
@@ -310,7 +310,7 @@ describe("what a cluster was set up with", () => {
   });
 });
 
-describe("a file of an earlier version, whose kubelet_domains take in the control plane", () => {
+describe("a stored file of an earlier version, whose kubelet_domains match the control plane", () => {
   const wide = { kubelet_domains: ["s*"], pki_roles: [{ mount: "k8s", name: "old", allow_any_name: true }] };
   const stored = "wide/secrets/cluster-file-roles";
   const its = defineCluster("wide");
@@ -333,7 +333,7 @@ describe("a file of an earlier version, whose kubelet_domains take in the contro
     worker = await hostOf(its, "worker");
   });
 
-  test("stops a run without a file before it changes anything, and says what to give", async () => {
+  test("stops a run without a file before it changes anything, and says what to do", async () => {
     await widen();
     expect(await signed()).toEqual(names);
     relay.reset();
@@ -351,7 +351,7 @@ describe("a file of an earlier version, whose kubelet_domains take in the contro
   test.each([
     ["another file", { file: clusterFile('kubelet_domains = ["*.domain"]') }, ["sub.domain"]],
     ["none, once that is asked for", { narrow: true }, []],
-  ])("is no hindrance to %s", async (_, choice, left) => {
+  ])("does not stop %s", async (_, choice, left) => {
     await widen();
     expect(await signed()).toEqual(names);
     const done = await run("write-roles", client, its, choice);
@@ -362,7 +362,7 @@ describe("a file of an earlier version, whose kubelet_domains take in the contro
   });
 });
 
-describe("kubelet_domains that a file may have", () => {
+describe("valid kubelet_domains", () => {
   const its = defineCluster("hosts");
   beforeAll(async () => {
     await mountsAndRoles(its);
@@ -375,7 +375,7 @@ describe("kubelet_domains that a file may have", () => {
     ["*a.b", "xa.b"],
     ["kube-*.io", "kube-1.io"],
     ["k*.default.example.com", "k1.default.example.com"],
-  ])("let a worker with %s have the name %s, and none of the control plane", async (domain, name) => {
+  ])("with %s let a worker have the name %s, but none of the control plane", async (domain, name) => {
     await run("write-roles", client, its, { file: clusterFile(`kubelet_domains = ["${domain}"]`) });
     const worker = await hostOf(its, "worker");
     const path = "hosts/pki/k8s/sign/kubelet";

@@ -25,13 +25,13 @@ test.skipIf(!isPossible)(
       admin.write(`${mount}/issue/hand`, { common_name: "x.example" }),
     );
 
-    // Twice, each time with the rest of it left.
+    // Twice, each time with a part of it left.
     for (const _ of [1, 2]) {
       const request = { method: "DELETE", headers: { "X-Vault-Token": server.rootToken } };
       const signal = AbortSignal.timeout(100);
       await fetch(`${server.address}/v1/sys/mounts/${mount}`, { ...request, signal }).catch(() => {});
       expect(Object.keys(await admin.find("sys/mounts"))).toContain(`${mount}/`);
-      // The server goes on with the one that it is at.
+      // The server finishes the current removal.
       await Bun.sleep(300);
       if (_ === 1) await admin.write("sys/plugins/reload/backend", { mounts: [`${mount}/`] });
     }

@@ -23,7 +23,7 @@ async function makeCluster(cluster: Cluster): Promise<void> {
 await admin.write("sys/auth/token/tune", { max_lease_ttl: "157680000s" });
 await makeCluster(cluster);
 
-/** All that a teardown needs, in few rules; the tokens' default policy beside it. */
+/** The rights that a teardown needs in few rules, besides the policy `default`. */
 const rights: Rights = {
   "sys/mounts": ["read"],
   "sys/mounts/demo/*": ["delete"],
@@ -46,7 +46,7 @@ async function tearDown(token: string, of = cluster, { revokeHosts } = { revokeH
 
 const reading = ["auth/token/lookup-accessor", "sys/capabilities-self"];
 
-/** Has the teardown refused, and looks that nothing was removed. */
+/** Expects the teardown to be refused and to remove nothing. */
 async function refusalOf(token: string, of = cluster) {
   relay.reset();
   const failure = await failureOf(() => tearDown(token, of));
@@ -61,7 +61,7 @@ describe("a token that may not remove", () => {
     ["sys/policies/acl/demo/master", "delete"],
     ["auth/token/roles/demo-all", "delete"],
     ["auth/token/revoke-accessor", "update"],
-  ])("%s is told so before anything is removed", async (path, capability) => {
+  ])("%s is refused before anything is removed", async (path, capability) => {
     const others = (rights[path] ?? ["read", "delete"]).filter((name) => name !== capability);
     const token = await tokenWith(admin, { ...rights, [path]: others.length === 0 ? ["deny"] : others });
     expect(await refusalOf(token)).toEqual({
@@ -71,7 +71,7 @@ describe("a token that may not remove", () => {
     });
   });
 
-  test("several is told of each", async () => {
+  test("several things gets a message that names each", async () => {
     const token = await tokenWith(admin, {
       ...rights,
       "sys/mounts/demo/*": ["read"],
@@ -82,7 +82,7 @@ describe("a token that may not remove", () => {
   });
 });
 
-test("a token that may not end hosts' tokens is told so first, though no init token is left to end", async () => {
+test("a token that may not revoke host tokens is refused first, even if no init token is left", async () => {
   const hosts = defineCluster("hosts");
   await makeCluster(hosts);
   for (const token of Object.values(await storedTokens(admin, hosts.id)))
@@ -109,7 +109,7 @@ describe("a token that may not read", () => {
     ["demo/secrets", "demo/secrets", '"list"'],
     ["demo/pki/+/certs", "demo/pki/k8s-api-proxy/certs", '"list"'],
     ["demo/pki/+/roles", "demo/pki/k8s-api-proxy/roles", '"list"'],
-  ])("%s is told so before anything is removed", async (pattern, path, capability) => {
+  ])("%s is refused before anything is removed", async (pattern, path, capability) => {
     const { [pattern]: _, ...others } = rights;
     const { code, message, hint } = await refusalOf(await tokenWith(admin, others));
     expect(code).toBe("permission");
@@ -119,7 +119,7 @@ describe("a token that may not read", () => {
     );
   });
 
-  test("what it may do goes on, and stops at what it may not", async () => {
+  test("its own rights goes on until the server refuses something", async () => {
     const policy = await tokenWith(admin, {
       ...rights,
       "sys/capabilities-self": ["deny"],
@@ -133,14 +133,14 @@ describe("a token that may not read", () => {
     });
   });
 
-  test("the server at all, since it is unknown there, is told that", async () => {
+  test("anything, since the server does not know it, gets a message about that", async () => {
     expect((await refusalOf("not-a-token")).hint).toStartWith(
       "the server does not know this token: it expired, was revoked, or belongs to another server",
     );
   });
 });
 
-test("a token with the rights that are documented tears all down", async () => {
+test("a token with the documented rights removes everything", async () => {
   await tearDown(await tokenWith(admin, rights));
   const { mounts, policies, tokenRoles, tokens } = await readWholeServer(admin);
   const ours = [...Object.keys(mounts), ...Object.keys(policies), ...Object.keys(tokenRoles)];

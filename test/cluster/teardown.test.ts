@@ -13,10 +13,10 @@ import { readWholeServer } from "./whole-server.ts";
 const { server } = await devServer();
 const admin = api(server.address, server.rootToken);
 const client = clientOf(server.address, server.rootToken);
-// What every set-up raises and none lowers.
+// Every set-up raises it, and nothing lowers it.
 await admin.write("sys/auth/token/tune", { max_lease_ttl: "157680000s" });
 
-/** A whole cluster, its CAs aside, which take the server a while. */
+/** A whole cluster without CAs, which take long to make. */
 async function makeCluster(id: string): Promise<Cluster> {
   const cluster = defineCluster(id);
   await prepareRoles(admin, cluster);
@@ -24,14 +24,14 @@ async function makeCluster(id: string): Promise<Cluster> {
   return cluster;
 }
 
-/** A host's token, made as a host makes it. Gives its accessor. */
+/** Makes a host token like a host. Returns its accessor. */
 async function makeHostToken({ id }: Cluster, role: string): Promise<string> {
   const init = (await storedTokens(admin, id))[role] ?? "";
   const { auth } = await admin.as(init).write(`auth/token/create/${id}-${role}`, {});
   return String(fields(auth).accessor);
 }
 
-/** Plans and carries out; gives what was removed, and how many tokens of hosts. */
+/** Plans and applies a teardown. Returns what was removed, and how many host tokens were revoked. */
 async function tearDown(by: VaultClient, cluster: Cluster, revokeHosts = false) {
   const removed: string[] = [];
   let revoked = 0;
@@ -48,12 +48,12 @@ async function tearDown(by: VaultClient, cluster: Cluster, revokeHosts = false) 
 }
 
 describe("a teardown", () => {
-  test("leaves the server as it was before set-up, neighbours with like names included", async () => {
+  test("leaves the server as it was before set-up, even neighbours with similar names", async () => {
     for (const id of ["demo-2", "demo-worker", "dem"]) {
       const neighbour = await makeCluster(id);
       for (const role of ["etcd", "worker"]) await makeHostToken(neighbour, role);
     }
-    // An admin's own, in what looks like the cluster's places.
+    // An admin's own objects at paths that look like the cluster's.
     await admin.write("sys/mounts/demo/pki/more", { type: "pki" });
     await admin.write("sys/mounts/demo/secrets-2", { type: "kv" });
     await admin.write("sys/policies/acl/demo/more", { policy: 'path "x" { capabilities = ["read"] }' });
@@ -79,7 +79,7 @@ describe("a teardown", () => {
     });
   }, 60_000);
 
-  test("of a cluster that is not there finds nothing, and writes nothing", async () => {
+  test("finds nothing and writes nothing for a missing cluster", async () => {
     const relay = startRelay(server.address);
     const { teardown, removed } = await tearDown(
       clientOf(relay.address, server.rootToken),
@@ -90,7 +90,7 @@ describe("a teardown", () => {
     await relay[Symbol.asyncDispose]();
   });
 
-  test("goes in the reverse of set-up's order, init tokens first and mounts last", async () => {
+  test("removes in the reverse of set-up's order, init tokens first and mounts last", async () => {
     const { removed } = await tearDown(client, await makeCluster("order"));
     const kinds = removed.map((it) => it.replace(/ \S+$/, ""));
     expect(kinds.filter((kind, i) => kind !== kinds[i - 1])).toEqual([
@@ -108,7 +108,7 @@ describe("a teardown", () => {
     ]);
   });
 
-  test("leaves tokens of hosts unless told to end them, and finds them by a later run", async () => {
+  test("keeps host tokens unless it has to revoke them, and finds them in a later run", async () => {
     const cluster = await makeCluster("hosts");
     const accessors = [await makeHostToken(cluster, "all"), await makeHostToken(cluster, "master")];
     expect((await tearDown(client, cluster)).revoked).toBe(0);
@@ -122,7 +122,7 @@ describe("a teardown", () => {
     expect((await tearDown(client, cluster, true)).revoked).toBe(0);
   });
 
-  test("ends the tokens of hosts that were made after it was planned", async () => {
+  test("revokes host tokens that were made after it was planned", async () => {
     const cluster = await makeCluster("late");
     const teardown = await planTeardown(client, cluster, () => {});
     const accessor = await makeHostToken(cluster, "worker");
@@ -133,10 +133,10 @@ describe("a teardown", () => {
     expect(await admin.list("auth/token/accessors")).not.toContain(accessor);
   });
 
-  test("passes over tokens of which the server has the accessor alone, or loses the rest meanwhile", async () => {
+  test("skips accessors without a token, and tokens that expire meanwhile", async () => {
     const cluster = await makeCluster("left-over");
     const accessors = [await makeHostToken(cluster, "etcd"), await makeHostToken(cluster, "worker")];
-    // What Vault 1.21 says of such, also to a root token.
+    // Vault 1.21 answers like this, even to a root token.
     const answers: Record<string, Response> = {
       "auth/token/lookup-accessor": Response.json(
         { errors: ["1 error occurred:\n\t* permission denied\n\n"] },
@@ -158,7 +158,7 @@ describe("a teardown", () => {
     expect(left.filter((accessor) => accessors.includes(accessor))).toEqual([]);
   });
 
-  test("beside another one takes what that took for taken", async () => {
+  test("accepts that another teardown has removed something meanwhile", async () => {
     const cluster = await makeCluster("beside");
     const mount = "beside/pki/k8s";
     let isOn = false;
@@ -174,7 +174,7 @@ describe("a teardown", () => {
     expect(mounts.filter((path) => path.startsWith("beside/"))).toEqual([]);
   });
 
-  test("of a cluster with a file takes the file's own roles and secrets for set-up's, as far as it can be read", async () => {
+  test("knows the roles and secrets of a stored file as set-up's, if the file can be read", async () => {
     const before = await readWholeServer(admin);
     const cluster = defineCluster("filed");
     const file = clusterFile(exampleFile.replace('"demo"', '"filed"'));
@@ -195,7 +195,7 @@ describe("a teardown", () => {
     expect(await readWholeServer(admin)).toEqual(before);
   });
 
-  test("counts what goes with each mount", async () => {
+  test("counts what is lost with each mount", async () => {
     const cluster = await makeCluster("counts");
     const issue = async (ttl: string) => {
       const { data } = await admin.write("counts/pki/k8s/issue/hand", { common_name: "x.example", ttl });
@@ -255,7 +255,7 @@ describe("a teardown counts a certificate as unexpired", () => {
   });
 });
 
-describe("a teardown leaves, with a word,", () => {
+describe("a teardown keeps, and reports,", () => {
   test("a mount of another type, and removes the rest", async () => {
     const cluster = await makeCluster("types");
     for (const path of ["types/pki/k8s", "types/secrets"]) {
@@ -267,14 +267,14 @@ describe("a teardown leaves, with a word,", () => {
       ["types/secrets", "mount types/secrets is of type kv version 2, but has to be generic (kv version 1)"],
       ["types/pki/k8s", "mount types/pki/k8s is of type kv version 2, but has to be pki"],
     ]);
-    // The init tokens, whose ids are gone.
+    // The init tokens stay, since their ids are gone.
     expect(teardown.otherTokens).toBe(4);
     expect(removed).toHaveLength(4 + 7 + 3);
     const mounts = Object.keys(await admin.find("sys/mounts")).filter((path) => path.startsWith("types/"));
     expect(mounts.sort()).toEqual(["types/pki/k8s/", "types/secrets/"]);
   });
 
-  test("a mount that stands above the cluster's", async () => {
+  test("a mount above the cluster's", async () => {
     await admin.write("sys/mounts/above", { type: "kv" });
     await admin.write("above/secrets/init_token_worker", { init_token: server.rootToken });
     const { teardown, removed } = await tearDown(client, defineCluster("above"));
@@ -283,7 +283,7 @@ describe("a teardown leaves, with a word,", () => {
     expect(await admin.read("above/secrets/init_token_worker")).toBeDefined();
   });
 
-  test("policies that it shares with a cluster whose id differs in a capital alone", async () => {
+  test("policies that it shares with a cluster whose id differs only in a capital", async () => {
     const cluster = await makeCluster("Case");
     const before = await readWholeServer(admin);
     await makeMounts(admin, defineCluster("case"));
@@ -300,7 +300,7 @@ describe("a teardown leaves, with a word,", () => {
     await tearDown(client, defineCluster("case"));
   });
 
-  test("an init token that may do more, or that is the run's own", async () => {
+  test("an init token with more policies, or one that the run uses", async () => {
     const cluster = await makeCluster("own");
     await admin.write("sys/policies/acl/everything", {
       policy: 'path "*" { capabilities = ["create", "read", "update", "delete", "list", "sudo"] }',
@@ -321,7 +321,7 @@ describe("a teardown leaves, with a word,", () => {
     for (const id of ids) expect(await admin.as(id).read("auth/token/lookup-self")).toBeDefined();
   });
 
-  test("the run's own token, made by a token role of the cluster", async () => {
+  test("the token that the run uses, even if a token role of the cluster made it", async () => {
     const cluster = await makeCluster("self");
     await admin.write("sys/policies/acl/self/worker", {
       policy: 'path "*" { capabilities = ["create", "read", "update", "delete", "list", "sudo"] }',
@@ -339,7 +339,7 @@ describe.each(["before it acts", "after it acted"] as const)("a teardown whose s
   const reads = ["auth/token/lookup-accessor", "sys/capabilities-self"];
   const failed = () => Response.json({ errors: ["Vault is sealed"] }, { status: 503 });
 
-  /** @returns whether it came to a failure, at the write after `count` of them */
+  /** @returns whether it failed, at the write after the first `count` */
   async function interrupt(cluster: Cluster, count: number): Promise<boolean> {
     let writes = 0;
     const fault: Fault = async ({ method, path }, _, pass) => {
@@ -360,7 +360,7 @@ describe.each(["before it acts", "after it acted"] as const)("a teardown whose s
     }
   }
 
-  test("at any of its writes is ended by the next run", async () => {
+  test("at any of its writes is completed by the next run", async () => {
     const before = await readWholeServer(admin);
     let count = 0;
     for (; ; count++) {
@@ -375,7 +375,7 @@ describe.each(["before it acts", "after it acted"] as const)("a teardown whose s
   }, 120_000);
 });
 
-test("a mount that the server has begun to take away is taken away, uncounted", async () => {
+test("a mount that the server has begun to remove is removed without being counted", async () => {
   const cluster = await makeCluster("tainted");
   const words = 'no handler for route "x". route entry is tainted.';
   const relay = startRelay(server.address, ({ path }) =>

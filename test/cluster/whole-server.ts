@@ -1,10 +1,10 @@
 import type { Fields } from "../../lib/vault/shape.ts";
 import { type Api, fields } from "./api.ts";
 
-/** All of a server that set-up and teardown write to, save what tells the time. */
+/** Everything in a server that set-up and teardown may write to, without timestamps. */
 export interface WholeServer {
   readonly mounts: Fields;
-  /** What the mounts hold: names, and what is at each. */
+  /** The contents of the mounts by path. */
   readonly contents: Fields;
   readonly policies: Fields;
   readonly tokenRoles: Fields;

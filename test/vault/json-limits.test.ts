@@ -30,7 +30,7 @@ describe("findExcess()", () => {
     },
   );
 
-  test("takes time by the length alone, whatever the text is", async () => {
+  test("takes time in proportion to the length of any text", async () => {
     // Some tenths of a second in all; by the square of the length, minutes each.
     const code = String.raw`
       for (const part of ['"', "\\", '\\"', '"\\', "[]", '"a",', "\\\\"]) {
