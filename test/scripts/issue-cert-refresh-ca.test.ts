@@ -1,5 +1,5 @@
 import { afterAll, describe, expect, test } from "bun:test";
-import { lstatSync, mkdirSync, rmSync, writeFileSync } from "node:fs";
+import { lstatSync, mkdirSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { type ManifestHost, startManifestHost } from "../manifest/certs.ts";
 import { closedWindow } from "../manifest/host.ts";
@@ -144,6 +144,26 @@ describe("issue-cert --if-due --refresh-ca", () => {
     await host.replaceCa();
     expect((await host.wish("--refresh-ca")).stdout).toContain("issued (the server has another CA by now)");
     verify(host.destination);
+  });
+
+  test("leaves the files to the owner that they have, where a call for a new CA certificate names none", async () => {
+    await using host = await directHost();
+    const call = ["--force", "-o", "1234", "-g", "5678", ...host.words];
+    expect((await run(host, ...call)).code).toBe(0);
+    const owners = () =>
+      ["-key.pem", ".pem", "-ca.pem"].map((suffix) => {
+        const { uid, gid } = statSync(host.destination + suffix);
+        return [uid, gid];
+      });
+    const certificate = host.read(`${host.destination}.pem`);
+    await host.reissueCa();
+    expect((await host.wish("--refresh-ca")).stdout).toContain("refreshed with the server's CA");
+    expect(host.read(`${host.destination}.pem`)).toBe(certificate);
+    expect(owners()).toEqual([
+      [1234, 5678],
+      [1234, 5678],
+      [1234, 5678],
+    ]);
   });
 
   test("writes only a CA's new certificate, also in a kubeconfig", async () => {

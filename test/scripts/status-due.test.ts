@@ -49,6 +49,16 @@ describe("status ends with 2 for", () => {
     });
   });
 
+  test("a certificate of a direct call with its CA chain, and keeps the flag in the command that it names", async () => {
+    await using host = await startManifestHost(cluster);
+    const [sign, destination] = [await short("14s"), join(host.path, "ssl/it")];
+    expect((await host.run("issue-cert", ["--ca-chain", sign, "it", destination], admin)).code).toBe(0);
+    const { all } = await findings(host, "--destination", destination);
+    expect(all.certificates[0].mend).toBe(
+      `issue-cert --config-path ${host.config} --if-due --ca-chain ${sign} it ${destination}`,
+    );
+  });
+
   test("a new CA on the server, which is checked again after a week", async () => {
     const { sign, replaceCa, reissueCa } = await makeMount(cluster);
     await using host = await hostWithOne(`sign_path = "${sign}"`);
@@ -156,8 +166,15 @@ describe("status ends with 2 for", () => {
     const made = Object(
       await cluster.write("auth/token/create-orphan", { ttl: "1h", policies: ["default"] }),
     );
-    await cluster.write("auth/token/renew", { token: made.auth.client_token, increment: "10m" });
-    host.put("token", made.auth.client_token);
+    const { client_token: token } = made.auth;
+    host.put("token", token);
+    // Less than half of it, and more than a third.
+    await cluster.write("auth/token/renew", { token, increment: "25m" });
+    const early = await findings(host);
+    expect(early).toMatchObject({ code: 0, told: [] });
+    const { expiresAt, dueAt } = early.all.token;
+    expect(Date.parse(expiresAt) - Date.parse(dueAt)).toBe(20 * 60_000);
+    await cluster.write("auth/token/renew", { token, increment: "10m" });
     const { code, told } = await findings(host);
     expect({ code, told }).toEqual({
       code: 2,
@@ -169,11 +186,13 @@ describe("status ends with 2 for", () => {
     await using host = await hostWithOne();
     chmodSync(join(host.config, "token"), 0o644);
     chmodSync(`${host.destinationOf("etcd")}-key.pem`, 0o640);
-    const { code, told } = await findings(host);
+    const { code, told, all } = await findings(host);
     expect({ code, told }).toEqual({
       code: 2,
       told: ["due token: others may read its file", "due certificate etcd: others may read its key"],
     });
+    expect(all.token.mend).toBe(`renew-token --config-path ${host.config}`);
+    expect(all.certificates[0].mend).toBe(mend(host));
     expect((await host.issue()).code).toBe(0);
     expect((await findings(host)).code).toBe(0);
   });

@@ -79,6 +79,25 @@ describe("status ends with 1 for", () => {
     expect({ code, told }).toEqual({ code: 1, told: [`wrong token: ${reason}`] });
   });
 
+  test("a token that the server does not know, though renew-token would put its file's mode right", async () => {
+    await using host = await hostWithOne();
+    host.put("token", "hvs.nobody-knows-it");
+    chmodSync(join(host.config, "token"), 0o644);
+    const { code, all } = await findings(host);
+    expect({ code, token: all.token }).toEqual({
+      code: 1,
+      token: expect.objectContaining({
+        state: "wrong",
+        reasons: [
+          "the server does not know it: it expired, was revoked, or is another server's",
+          "there is no init token either: an admin has to put one there",
+          "others may read its file",
+        ],
+        mend: null,
+      }),
+    });
+  });
+
   test("a clock that differs from the server's, and judges by the server's", async () => {
     let aheadMs = 86_400_000;
     await using host = await hostWithOne(
