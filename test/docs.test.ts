@@ -2,7 +2,7 @@ import { describe, expect, test } from "bun:test";
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { exampleFile } from "./cluster/file.ts";
-import { anchors, links, prose } from "./support/markdown.ts";
+import { anchors, blocks, links, prose } from "./support/markdown.ts";
 
 const ROOT = join(import.meta.dir, "..");
 const read = (path: string) => readFileSync(join(ROOT, path), "utf8");
@@ -95,3 +95,20 @@ describe("docs/troubleshooting.md quotes", () => {
     expect(quoted(servers).filter((part) => !known.includes(part))).toEqual([]);
   });
 });
+
+test.each(["docs/status.md", "docs/admins.md"])(
+  "%s shows reasons of a status as the code has them",
+  (page) => {
+    const code = sources("lib");
+    const [head = "", ...rows] = blocks(read(page))
+      .filter((block) => block.startsWith("STATE "))
+      .flatMap((block) => block.trimEnd().split("\n"));
+    const reasons = rows
+      .filter((row) => /^(wrong|due) /.test(row))
+      .flatMap((row) => row.slice(head.indexOf("ABOUT")).split(/[;,:()]|\S*\d\S*/))
+      .map((words) => words.trim())
+      .filter((words) => words.includes(" "));
+    expect(reasons.length).toBeGreaterThan(2);
+    expect(reasons.filter((words) => !code.includes(words))).toEqual([]);
+  },
+);
