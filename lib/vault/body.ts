@@ -1,5 +1,4 @@
 import { mayPass, type RequestName, VaultError } from "./error.ts";
-import { parseExactly } from "./exact-json.ts";
 import { findExcess } from "./json-limits.ts";
 import { retryAfterMs } from "./retry.ts";
 
@@ -35,7 +34,9 @@ export async function readJson(response: Response, request: BodyRequest): Promis
   const excess = findExcess(body, maxMebibytes * valuesPerMebibyte);
   if (excess !== undefined) throw unreadable(response, request, `the answer is ${excess}`);
   try {
-    return request.exactNumbers === true ? parseExactly(body) : JSON.parse(body);
+    if (request.exactNumbers !== true) return JSON.parse(body);
+    const { parseExactly } = await import("./exact-json.ts");
+    return parseExactly(body);
   } catch (cause) {
     if (response.status === 400 && plainToTls.test(body)) {
       throw new VaultError("unavailable", request, "plain HTTP was sent to a server that expects TLS", {
