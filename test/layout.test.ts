@@ -4,7 +4,7 @@ import { dirname, join, relative, resolve } from "node:path";
 
 const ROOT = resolve(import.meta.dir, "..");
 
-/** What each room of lib/ may import, beside itself and the files that stand in lib/ alone. */
+/** The rooms that each room of lib/ may import. Every room may also import itself and the files in lib/ itself. */
 const MAY_IMPORT: Record<string, string[]> = {
   vault: [],
   cluster: ["vault", "toml"],
@@ -26,7 +26,7 @@ interface Import {
 const FILES = [...new Bun.Glob("{lib,scripts,test,tools}/**/*.{ts,mjs}").scanSync(ROOT)];
 const IMPORTS = FILES.flatMap(importsOf);
 
-/** By a pattern, not Bun's own scanner: that one leaves out what is imported for its types alone. */
+/** Uses a pattern, because Bun's own scanner leaves out imports of types. */
 function importsOf(from: string): Import[] {
   const text = readFileSync(join(ROOT, from), "utf8");
   return [...text.matchAll(/\b(?:from|import)\s*\(?\s*"(\.[^"]+)"/g)].map(([, path = ""]) => ({
@@ -35,14 +35,14 @@ function importsOf(from: string): Import[] {
   }));
 }
 
-/** `lib/vault/client.ts` is in the room `vault`, `lib/failure.ts` in none. */
+/** `lib/vault/client.ts` is in the room `vault`. `lib/failure.ts` is in no room. */
 function roomOf(path: string): string | undefined {
   return /^lib\/([^/]+)\//.exec(path)?.[1];
 }
 
 function mayImport({ from, to }: Import): boolean {
   const [top = ""] = from.split("/");
-  // One script holds all others.
+  // This script contains all the others.
   if (from === "scripts/vault-helper.ts") return /^(lib|scripts)\//.test(to);
   if (top === "scripts") return to.startsWith("lib/");
   if (top !== "lib") return true;
@@ -53,7 +53,7 @@ function mayImport({ from, to }: Import): boolean {
   return target === undefined || target === source || (MAY_IMPORT[source ?? ""] ?? []).includes(target);
 }
 
-/** Each way by which a file imports itself, types included: the files on it, the first again at its end. */
+/** Each cycle of imports, types included, as a list of files that ends with its first. */
 function cyclesOf(imports: readonly Import[]): string[][] {
   const targets = Map.groupBy(imports, ({ from }) => from);
   const done = new Set<string>();
@@ -82,7 +82,7 @@ describe("imports", () => {
     expect([...new Set(rooms)].filter((room) => !(room in MAY_IMPORT))).toEqual([]);
   });
 
-  test("lead from no file back to itself", () => {
+  test("have no cycles", () => {
     expect(cyclesOf(IMPORTS)).toEqual([]);
     const [a, b, c] = ["lib/a.ts", "lib/b.ts", "lib/c.ts"];
     const round = [
@@ -106,7 +106,7 @@ describe("imports", () => {
   });
 });
 
-/** Packages that a script has loaded before it begins: what its files import in so many words, types aside. */
+/** The packages that a script loads before it begins: the static imports of its files, without types. */
 function packagesOf(path: string, seen = new Set<string>()): Set<string> {
   const packages = new Set<string>();
   if (seen.has(path) || !path.endsWith(".ts")) return packages;
@@ -120,7 +120,7 @@ function packagesOf(path: string, seen = new Set<string>()): Set<string> {
 }
 
 test("a timer's run loads no library before it needs one", () => {
-  // To load node:crypto is a tenth of the processor time that a renewal takes.
+  // Loading node:crypto takes a tenth of a renewal's CPU time.
   const cheap = ["node:fs", "node:os", "node:path"];
   for (const script of ["scripts/renew-token.ts", "scripts/issue-cert.ts"]) {
     expect([...packagesOf(script)].filter((it) => !cheap.includes(it))).toEqual([]);
@@ -129,25 +129,25 @@ test("a timer's run loads no library before it needs one", () => {
   expect(packagesOf("lib/cli/tls-fault.ts")).toContain("node:crypto");
 });
 
-test("exit codes are known in lib/cli alone", () => {
+test("only lib/cli knows exit codes", () => {
   const knows = /\bExitCode\b|\bexit-code\.ts\b|\bprocess\.exit\b/;
   const others = FILES.filter((path) => path.startsWith("lib/") && !path.startsWith("lib/cli/"));
   expect(others.filter((path) => knows.test(readFileSync(join(ROOT, path), "utf8")))).toEqual([]);
   expect(readFileSync(join(ROOT, "lib/cli/exit-code.ts"), "utf8")).toMatch(knows);
 });
 
-test("when a certificate is due is decided in lib/renewal alone", () => {
-  // To compute with a certificate's times, or to ask whether a window is open, is to have a rule of one's own.
+test("only lib/renewal decides when a certificate is due", () => {
+  // Code that computes with a certificate's times, or asks whether a window is open, has its own rule.
   const rules =
     /\bnot(?:After|Before)\b[^;\n]*?(?:\.getTime\(\)|[<>] |[-+*/] )|\b(?:isOpen|nextOpening|dueAt|urgentAt)\(/;
   const files = FILES.filter((path) => /^(?:lib|scripts)\//.test(path) && !path.startsWith("lib/renewal/"));
   expect(files.filter((path) => rules.test(readFileSync(join(ROOT, path), "utf8"))).sort()).toEqual([
-    // CAs in the server, which no host renews.
+    // For CAs in the server, which no host renews.
     "lib/cluster/issuer-status.ts",
     "lib/cluster/mount-contents.ts",
-    // What a window is.
+    // Defines windows.
     "lib/manifest/window.ts",
-    // Whether the server's own TLS certificate has ended.
+    // Whether the server's own TLS certificate has expired.
     "lib/vault/network-error.ts",
   ]);
   for (const rule of ["notAfter.getTime() - day", "if (notAfter > now)", "isOpen(windows, now)"]) {
@@ -162,21 +162,21 @@ test("no file of lib/ has a default export", () => {
   expect(withDefault).toEqual([]);
 });
 
-test("nothing is printed but through the log, which shows no character that a terminal would act on", () => {
+test("everything is printed through the log, which replaces characters that control a terminal", () => {
   const prints =
     /\bconsole\.|\.std(?:out|err)\.write\b|\bBun\.std(?:out|err)\b|\bwriteSync\((?:1|2)\b|\bprintText\(/;
   const ours = FILES.filter((path) => /^(lib|scripts)\//.test(path));
   expect(ours.filter((path) => prints.test(readFileSync(join(ROOT, path), "utf8"))).sort()).toEqual([
     "lib/cli/log.ts",
-    // Tells a developer that a server is built.
+    // Tells developers that a server is being built.
     "lib/server/binary.ts",
-    // A secret, which is filtered on a terminal alone.
+    // Prints a secret, which is filtered only on a terminal.
     "scripts/read-secret.ts",
   ]);
 });
 
-test("no test is left out, put off, or preferred to others", () => {
-  // The linter knows `skip` and `only`; what a machine can't do is under `skipIf`, which asks at each run.
+test("no test is skipped, postponed or singled out", () => {
+  // The linter finds `skip` and `only`. `skipIf` is allowed for tests that a machine can't run.
   const left = /^\s*(?:test|it|describe)\.(?:todo|skip|only|if|todoIf)\b/m;
   expect(FILES.filter((path) => left.test(readFileSync(join(ROOT, path), "utf8")))).toEqual([]);
   for (const call of ["test.todo(", "  test.skip.each(", "describe.only("]) expect(call).toMatch(left);
@@ -203,13 +203,13 @@ test("test/README.md has a row for each room and each fixture", () => {
 });
 
 describe("packages", () => {
-  test("are asked for in exact versions", () => {
+  test("are required in exact versions", () => {
     const { dependencies, devDependencies } = JSON.parse(readFileSync(join(ROOT, "package.json"), "utf8"));
     const versions: string[] = Object.values({ ...dependencies, ...devDependencies });
     expect(versions.filter((version) => !/^\d+\.\d+\.\d+$/.test(version))).toEqual([]);
   });
 
-  test("are locked without the addresses that they came from", () => {
+  test("are locked without their download addresses", () => {
     expect(readFileSync(join(ROOT, "package-lock.json"), "utf8")).not.toContain('"resolved"');
   });
 });

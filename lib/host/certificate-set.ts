@@ -26,7 +26,7 @@ export type SetFiles = Readonly<Record<Member, string>>;
 
 /** What is known of a destination beside the contents of its files. */
 export interface SetFacts {
-  /** Mode and owner of each of the three that is there. */
+  /** Mode and owner of each of the three files that exists. */
   readonly attributes: Readonly<Partial<Record<Member, Ownership & { readonly mode: number }>>>;
   /** Who could have put the key there; undefined if there is none. */
   readonly keyOrigin?: KeyOrigin | undefined;
@@ -36,28 +36,28 @@ export interface SetFacts {
   readonly noted?: string | undefined;
   /** When the CA was last known to be the server's; undefined for plain files. */
   readonly checkedAt?: Date | undefined;
-  /** Somebody still has to act on a change. */
+  /** Some hooks still have to act on a change. */
   readonly isPending: boolean;
-  /** Nobody else can get to its files: release 1.0.0 left it so in a folder with the setgid bit. */
+  /** Only root can get to its files. Release 1.0.0 left sets like this in a folder with the setgid bit. */
   readonly isClosed: boolean;
 }
 
-/** What stands at a destination: none of the three files, some, or all. */
+/** The state of a destination: none of the three files exists, or some, or all. */
 export type StoredSet =
   | { readonly state: "missing" }
   | (SetFacts & { readonly state: "partial"; readonly files: Partial<SetFiles> })
   | (SetFacts & { readonly state: "whole"; readonly files: SetFiles });
 
-/** As `StoredSet`, but the files of a whole set have not been opened: their fingerprint may say enough. */
+/** Like `StoredSet`, but the files of a whole set may be unread, with only their fingerprint taken. */
 export type SeenSet = StoredSet | (SetFacts & { readonly state: "unread"; readonly fingerprint: string });
 
-/** Longer than any chain that a server would give. */
+/** Longer than any chain from a server. */
 const maxBytes = 256 * 1024;
 
 /**
- * Reads what stands at a destination: plain files, as the Go tool left them, or a set. Writes nothing.
+ * Reads a destination: a set, or plain files as the Go tool leaves them. Writes nothing.
  *
- * @throws Failure (file) when something stands there that is not ours to replace
+ * @throws Failure (file) when something there must not be replaced, such as a foreign link
  */
 export function readSet(destination: string, folders?: Folders): StoredSet {
   for (let left = 3; ; left--) {
@@ -66,17 +66,17 @@ export function readSet(destination: string, folders?: Folders): StoredSet {
     try {
       return readPlace(place);
     } catch (error) {
-      // Without the lock, another run may have made links of the files between our look at them and our reading.
+      // Without the lock, another run may have replaced plain files by links while we were reading. Then read again.
       if (left === 0 || !memberNames.some((member) => isOurLink(place, member))) throw error;
     }
   }
 }
 
 /**
- * As `readSet`, for the look that each run takes. Most often it finds what was there the day before, so the three files
- * of a set are not opened: their fingerprint is taken instead.
+ * Like `readSet`, but cheaper, for every run. Most often nothing has changed since the day before, so the three files of
+ * a set are not opened. Only their fingerprint is taken.
  *
- * @throws Failure (file) when something stands there that is not ours to replace
+ * @throws Failure (file) when something there must not be replaced, such as a foreign link
  */
 export function lookAtSet(destination: string, folders?: Folders): SeenSet {
   using place = findPlace(destination, folders);
@@ -98,7 +98,7 @@ export function lookAtSet(destination: string, folders?: Folders): SeenSet {
   };
 }
 
-/** As `readSet`, without the key and what is beside it: for a user who may not read those. */
+/** Reads only the certificate and the CA, for users who may not read the key. */
 export function readPublicFiles(destination: string): Partial<Pick<SetFiles, "certificate" | "ca">> {
   using place = findPlace(destination);
   if (place === undefined) return {};
@@ -110,7 +110,7 @@ export function readPublicFiles(destination: string): Partial<Pick<SetFiles, "ce
   };
 }
 
-/** As `readSet`, of a place that is held open. */
+/** Like `readSet`, for a destination that is held open. */
 export function readPlace(place: Place): StoredSet {
   using current = openCurrent(place);
   const linked = memberNames.filter((member) => isOurLink(place, member));
@@ -129,7 +129,7 @@ export function readPlace(place: Place): StoredSet {
       found.map(([member, { stats }]) => [member, { mode: stats.mode, uid: stats.uid, gid: stats.gid }]),
     ),
     keyOrigin: keyStats && keyOrigin(place, keyStats, linked.includes("key")),
-    // The record beside the set does not describe plain files that were put in the place of its links.
+    // The record beside the set does not describe plain files in place of its links.
     request: linked.length === memberNames.length ? noted : undefined,
     noted,
     ...(place.set === undefined
@@ -141,7 +141,7 @@ export function readPlace(place: Place): StoredSet {
     : { state: "whole", files: { key, certificate, ca }, ...facts };
 }
 
-/** @param ca what is known of the CA file, where there is one */
+/** @param ca the CA file, if it exists */
 function lookBeside(
   set: Folder,
   ca: Stats | undefined,
@@ -149,7 +149,7 @@ function lookBeside(
   try {
     const version = statSync(`${set.path}/${currentName}`, { throwIfNoEntry: false });
     return {
-      checkedAt: lastLook(set, ca),
+      checkedAt: lastCaCheck(set, ca),
       isPending: isPending(set),
       isClosed: isClosed(set.stats) || (version !== undefined && isClosed(version)),
     };
@@ -158,14 +158,14 @@ function lookBeside(
   }
 }
 
-/** The later of the set's making, when the CA came with the certificate, and of the last look. */
-function lastLook(set: Folder, ca: Stats | undefined): Date | undefined {
+/** The time of the last CA check. Issuing counts as one, because the CA came with the certificate. */
+function lastCaCheck(set: Folder, ca: Stats | undefined): Date | undefined {
   const checked = statSync(`${set.path}/${checkedName}`, { throwIfNoEntry: false });
   const times = [ca, checked].flatMap((stats) => (stats === undefined ? [] : [stats.mtimeMs]));
   return times.length === 0 ? undefined : new Date(Math.max(...times));
 }
 
-/** As it was noted beside the set; undefined where nobody has, or another user could have. */
+/** The record beside the set; undefined if there is none, or if another user owns it. */
 function readRequest(current: Folder | undefined): string | undefined {
   const file =
     current && readSmallFile(`${current.path}/${requestName}`, maxBytes, `${current.name}/${requestName}`);
@@ -173,10 +173,10 @@ function readRequest(current: Folder | undefined): string | undefined {
 }
 
 /**
- * One of the three files; undefined where there is none.
+ * One of the three files; undefined if it is missing.
  *
  * @param current see `openCurrent`
- * @param isLinked as `isOurLink` says, where it was asked already
+ * @param isLinked the result of `isOurLink`, if it is known already
  * @throws Failure as `readSmallFile`
  */
 export function readMember(

@@ -1,10 +1,10 @@
 import { lstatSync, type Stats } from "node:fs";
 import { type Member, memberNames, members } from "./certificate-place.ts";
 
-/** What the system knows of each of the three files of a set. */
+/** The stats of the three files of a set. */
 export type MemberStats = Readonly<Record<Member, Stats>>;
 
-/** Undefined if one of them is missing, or can't be looked at. */
+/** The stats of the files in a set's folder; undefined if one of them is missing or can't be examined. */
 export function statMembers(folder: string): MemberStats | undefined {
   try {
     const stat = (member: Member) => lstatSync(`${folder}/${members[member].name}`);
@@ -15,8 +15,9 @@ export function statMembers(folder: string): MemberStats | undefined {
 }
 
 /**
- * What the file system says of three files: the same as long as nobody has touched them. Every write, chmod, chown and
- * link sets a file's ctime, which no call sets back. Every copy, a restored one too, is a file of its own.
+ * A fingerprint of three files, from their stats alone. It stays the same as long as nobody touches them. Every write,
+ * chmod, chown and link changes a file's ctime, and no call can set it back. Every copy has another inode, also one from
+ * a backup.
  *
  * The clock behind it ticks every few milliseconds. A write of the same length within the tick in which the file was made
  * is not seen. Until the set is in place, its files are in a folder that only root may enter. After that only their owner

@@ -40,7 +40,7 @@ async function replace(destination: string, files: TestSet, owner?: Ownership): 
   place.replace(files, { owner }, []);
 }
 
-/** What a service finds under the three names. */
+/** What a service reads under the three names. */
 function found(destination: string): string {
   const { key, certificate, ca } = certificatePaths(destination);
   return [key, certificate, ca].map((path) => readFileSync(path, "utf8")).join("");
@@ -52,7 +52,7 @@ function versions(destination: string): string[] {
   return readdirSync(join(dirname(destination), ".kubelet.set")).filter((name) => /^\d{8}T/.test(name));
 }
 
-/** Three plain files, as the Go tool left them. */
+/** Three plain files, as the Go tool leaves them. */
 function putPlain(destination: string, files: SetFiles): void {
   mkdirSync(dirname(destination), { recursive: true });
   const paths = certificatePaths(destination);
@@ -62,7 +62,7 @@ function putPlain(destination: string, files: SetFiles): void {
 }
 
 describe("LockedPlace.replace()", () => {
-  test("puts a set where there is none, behind one link, all links relative", async () => {
+  test("makes the first set, behind one link, with relative links only", async () => {
     using root = temporaryFolder();
     const destination = join(root.path, "ssl/kubelet");
     await replace(destination, set(1));
@@ -79,12 +79,12 @@ describe("LockedPlace.replace()", () => {
       ".kubelet.set/current/ca.pem",
     ]);
     expect(readlinkSync(join(root.path, "ssl/.kubelet.set/current"))).toBe(versions(destination)[0] ?? "");
-    // A container that mounts the folder elsewhere follows them, too.
+    // So they also work in a container that mounts the folder elsewhere.
     Bun.spawnSync(["mv", join(root.path, "ssl"), join(root.path, "moved")]);
     expect(found(join(root.path, "moved/kubelet"))).toBe(contentOf(set(1)));
   });
 
-  test("keeps the set before, for a reader on its way, and none older", async () => {
+  test("keeps the previous set for readers that have just followed the link, but no older one", async () => {
     using root = temporaryFolder();
     const destination = join(root.path, "kubelet");
     const names: string[] = [];
@@ -99,7 +99,7 @@ describe("LockedPlace.replace()", () => {
     ]);
   });
 
-  test("changes no inode of the names that services read", async () => {
+  test("keeps the inodes of the names that services read", async () => {
     using root = temporaryFolder();
     const destination = join(root.path, "kubelet");
     await replace(destination, set(1));
@@ -109,7 +109,7 @@ describe("LockedPlace.replace()", () => {
     expect(inodes()).toEqual(before);
   });
 
-  test("removes what killed runs left, and nothing that is not its own", async () => {
+  test("removes only what killed runs left", async () => {
     using root = temporaryFolder();
     const destination = join(root.path, "kubelet");
     await replace(destination, set(1));
@@ -134,7 +134,7 @@ describe("LockedPlace.replace()", () => {
     ]);
   });
 
-  test("mends a set whose link leads nowhere", async () => {
+  test("fixes a set whose link leads nowhere", async () => {
     using root = temporaryFolder();
     const destination = join(root.path, "kubelet");
     await replace(destination, set(1));
@@ -145,7 +145,7 @@ describe("LockedPlace.replace()", () => {
     expect(found(destination)).toBe(contentOf(set(2)));
   });
 
-  test("never shows a reader a missing file or two that don't belong together, over 200 replacements", async () => {
+  test("never shows a reader a missing file or a mixed set, in 200 replacements", async () => {
     using root = temporaryFolder();
     const destination = join(root.path, "kubelet");
     await replace(destination, set(1));
@@ -158,14 +158,14 @@ describe("LockedPlace.replace()", () => {
     const { rounds, seen, findings } = await reader.stop();
     expect(findings).toEqual([]);
     expect(rounds).toBeGreaterThan(200);
-    // It read each of them, and while they changed.
+    // The reader has read many sets, also while they were replaced.
     expect(seen).toBe(201);
     expect(found(destination)).toBe(contentOf(set(201)));
   }, 60_000);
 });
 
 describe("LockedPlace.replace() over plain files", () => {
-  test("takes them over", async () => {
+  test("replaces them by links and a set", async () => {
     using root = temporaryFolder();
     const destination = join(root.path, "kubelet");
     putPlain(destination, set("go"));
@@ -177,7 +177,7 @@ describe("LockedPlace.replace() over plain files", () => {
     await replace(destination, set(1), { uid: 12, gid: 34 });
     expect(found(destination)).toBe(contentOf(set(1)));
     expect(statSync(certificatePaths(destination).key).uid).toBe(12);
-    // The old ones are the set before.
+    // The old files are the previous set.
     const old = versions(destination).find(
       (name) => name !== readlinkSync(join(root.path, ".kubelet.set/current")),
     );
@@ -194,14 +194,14 @@ describe("LockedPlace.replace() over plain files", () => {
     expect(found(destination)).toBe(contentOf(set(1)));
   });
 
-  test("takes over a file that replaced one of the links", async () => {
+  test("replaces a plain file in place of one of the links", async () => {
     using root = temporaryFolder();
     const destination = join(root.path, "kubelet");
     await replace(destination, set(1));
     const { key } = certificatePaths(destination);
     rmSync(key);
     writeFileSync(key, "another key\n");
-    // The request speaks of the key that was there before.
+    // The record describes the key that was there before.
     expect(readSet(destination)).toMatchObject({
       files: { key: "another key\n", certificate: "certificate 1\n" },
       request: undefined,
@@ -211,7 +211,7 @@ describe("LockedPlace.replace() over plain files", () => {
     expect(readlinkSync(key)).toBe(".kubelet.set/current/key.pem");
   });
 
-  test("killed at any rename, shows the old three or the new, and is done by the next run", async () => {
+  test("killed at any rename, shows the three old files or the new ones, and the next run completes it", async () => {
     const outcomes: string[] = [];
     for (let nth = 1; nth <= 5; nth++) {
       using root = temporaryFolder();
@@ -230,17 +230,17 @@ describe("LockedPlace.replace() over plain files", () => {
       expect(readdirSync(root.path)).toHaveLength(4);
       expect(versions(destination)).toHaveLength(2);
     }
-    // One for `current`, three for the names, and the one that switches: each is killed before it takes place.
+    // The renames: one for `current`, three for the names, and the one that switches. Each kill comes before the rename.
     expect(outcomes).toEqual(Array(5).fill(contentOf(set("go"))));
   });
 
-  test("never shows a reader a missing file meanwhile", async () => {
+  test("never shows a reader a missing file", async () => {
     using root = temporaryFolder();
     const destination = join(root.path, "kubelet");
     await replace(destination, set(1));
     using reader = startReader(destination);
     for (let i = 2; i <= 60; i++) {
-      // Plain files, as the Go tool would write them again, each in one step.
+      // Plain files, as the Go tool would write them again, each by a rename.
       for (const path of Object.values(certificatePaths(destination))) {
         writeFileSync(`${path}.new`, readFileSync(path));
         renameSync(`${path}.new`, path);
@@ -250,14 +250,14 @@ describe("LockedPlace.replace() over plain files", () => {
       await reader.turn();
     }
     const { findings, rounds } = await reader.stop();
-    // Taking over switches twice: who went by the set's own folder, which services don't, may come too late.
+    // Here the link is switched twice, so a reader inside the set's own folder may be too late. Services don't read there.
     expect(findings.filter((it) => !it.includes("/.kubelet.set/"))).toEqual([]);
     expect(rounds).toBeGreaterThan(100);
   }, 60_000);
 });
 
 describe("lockPlace()", () => {
-  test("refuses a set's folder that is not this tool's alone, and writes nothing into it", async () => {
+  test("refuses a sets' folder that other users can change, and writes nothing into it", async () => {
     using root = temporaryFolder();
     const folder = join(root.path, ".kubelet.set");
     mkdirSync(folder);
@@ -269,7 +269,7 @@ describe("lockPlace()", () => {
     expect(treeOf(root.path)).toEqual(before);
   });
 
-  test("lets one in at a time, and the next when it is done", async () => {
+  test("admits one at a time", async () => {
     using root = temporaryFolder();
     const destination = join(root.path, "kubelet");
     const first = await lockPlace(destination, undefined, { signal: AbortSignal.timeout(5000) });
@@ -282,7 +282,7 @@ describe("lockPlace()", () => {
     await replace(destination, set(1));
   });
 
-  test("holds no descriptor after it", async () => {
+  test("leaves no descriptor open", async () => {
     using root = temporaryFolder();
     const destination = join(root.path, "kubelet");
     await replace(destination, set(1));
@@ -295,8 +295,8 @@ describe("lockPlace()", () => {
 });
 
 /**
- * Reads on another thread the three names, and the three files of the set that is current at one moment. The promise
- * is that a reader may sleep through one replacement, not through two: so `turn` waits until it has read once.
+ * Reads the three names, and the three files of the current set, on another thread. A reader may sleep during one
+ * replacement but not during two, so `turn` waits until it has read once.
  */
 function startReader(destination: string) {
   const shared = new Int32Array(new SharedArrayBuffer(8));
@@ -322,7 +322,7 @@ function startReader(destination: string) {
 }
 
 describe("readSet()", () => {
-  test("says in a sentence what it can't look at", async () => {
+  test("names the path that it can't examine", async () => {
     using folder = temporaryFolder();
     const destination = join(folder.path, "kubelet");
     await replace(destination, set(1));

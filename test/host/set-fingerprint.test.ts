@@ -26,7 +26,7 @@ import { snippet } from "../support/snippet.ts";
 
 const texts = { key: "a key\n", certificate: "a certificate\n", ca: "a CA\n" };
 
-/** Puts a set at a destination, and gives the fingerprint that its record was made with. */
+/** Puts a set at a destination. Returns the fingerprint that its record was made with. */
 async function putSet(destination: string): Promise<string | undefined> {
   let fingerprint: string | undefined;
   using place = await lockPlace(destination, undefined, { signal: AbortSignal.timeout(10_000) });
@@ -44,7 +44,7 @@ function fingerprintAt(destination: string): string | undefined {
 }
 
 describe("lookAtSet()", () => {
-  test("sees what a reader of the set finds, and the fingerprint that it was put there with", async () => {
+  test("returns the same facts as readSet(), and the fingerprint from when the set was made", async () => {
     using root = temporaryFolder();
     const destination = join(root.path, "kubelet");
     const fingerprint = await putSet(destination);
@@ -89,7 +89,7 @@ describe("lookAtSet()", () => {
     ["touched", (it) => utimesSync(certificate(it), new Date(), new Date())],
     ["given away", (it) => chownSync(certificate(it), 4321, 4321)],
     ["given another mode", (it) => chmodSync(certificatePaths(it).key, 0o640)],
-    ["linked elsewhere, too", (it) => linkSync(certificate(it), join(it, "../more.pem"))],
+    ["given a second name", (it) => linkSync(certificate(it), join(it, "../more.pem"))],
     [
       "replaced by a copy",
       (it) => {
@@ -98,7 +98,7 @@ describe("lookAtSet()", () => {
       },
     ],
     [
-      "restored with all that is beside it",
+      "restored from a backup with its whole folder",
       (it) => {
         const set = join(it, "../.kubelet.set");
         expect(Bun.spawnSync(["cp", "-a", set, `${set}.backup`]).exitCode).toBe(0);
@@ -106,7 +106,10 @@ describe("lookAtSet()", () => {
         renameSync(`${set}.backup`, set);
       },
     ],
-    ["exchanged with another", (it) => exchange(join(current(it), "key.pem"), join(current(it), "ca.pem"))],
+    [
+      "swapped with another file",
+      (it) => exchange(join(current(it), "key.pem"), join(current(it), "ca.pem")),
+    ],
   ];
   test.each(changes)("gives another fingerprint for a file that was %s", async (_, change) => {
     using root = temporaryFolder();
@@ -121,7 +124,7 @@ describe("lookAtSet()", () => {
   const others: ReadonlyArray<readonly [name: string, change: (destination: string) => void]> = [
     ["a file is missing", (it) => rmSync(certificate(it))],
     [
-      "a plain file is in a link's place",
+      "a plain file is in place of a link",
       (it) => {
         const { ca } = certificatePaths(it);
         rmSync(ca);
@@ -131,13 +134,13 @@ describe("lookAtSet()", () => {
     ["a link is missing", (it) => rmSync(certificatePaths(it).key)],
     ["the link to the set is missing", (it) => rmSync(join(it, "../.kubelet.set/current"))],
     [
-      "there is nothing",
+      "everything is missing",
       (it) => {
         for (const name of readdirSync(join(it, ".."))) rmSync(join(it, "..", name), { recursive: true });
       },
     ],
   ];
-  test.each(others)("takes no fingerprint, and reads what is there, if %s", async (_, change) => {
+  test.each(others)("takes no fingerprint, and reads the files, if %s", async (_, change) => {
     using root = temporaryFolder();
     const destination = join(root.path, "kubelet");
     await putSet(destination);
@@ -147,7 +150,7 @@ describe("lookAtSet()", () => {
     expect(look).toEqual(readSet(destination));
   });
 
-  test("refuses a link that is none of ours, to the same file too", async () => {
+  test("refuses a foreign link, even one to the same file", async () => {
     using root = temporaryFolder();
     const destination = join(root.path, "kubelet");
     await putSet(destination);
@@ -159,7 +162,7 @@ describe("lookAtSet()", () => {
     expect(failure.message).toContain("which this tool did not make");
   });
 
-  test("sees the same in folders that only root can change, and in one that another user can", async () => {
+  test("returns the same in folders that only root can change, and in one that another user can", async () => {
     for (const owner of [0, 4321]) {
       using root = temporaryFolder();
       const folder = join(root.path, "ssl");
@@ -180,7 +183,7 @@ function exchange(a: string, b: string): void {
   writeFileSync(b, first);
 }
 
-/** Until the clock behind a file's times has moved on: it does so each 10 ms at the slowest. */
+/** Waits until the clock of file times has moved on, which takes at most 10 ms. */
 async function laterThanATick(): Promise<void> {
   await Bun.sleep(25);
 }
