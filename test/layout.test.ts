@@ -188,7 +188,9 @@ test("CONTRIBUTING.md has a line for each room and each folder of the clone", ()
   const named = [...layout.matchAll(/^ {4,6}(\w+)\/(?: |$)/gm)].map(([, name]) => name);
   const rooms = FILES.map(roomOf).filter((room) => room !== undefined);
   const folders = FILES.map((path) => path.split("/")[0]);
-  expect(named.toSorted()).toEqual([...new Set([...rooms, ...folders, "units", "docs"])].toSorted());
+  expect(named.toSorted()).toEqual(
+    [...new Set([...rooms, ...folders, "units", "monitoring", "docs"])].toSorted(),
+  );
 });
 
 test("test/README.md has a row for each room and each fixture", () => {

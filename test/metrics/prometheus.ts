@@ -3,45 +3,92 @@ import { existsSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync } 
 import { homedir } from "node:os";
 import { join } from "node:path";
 
+type Labels = Readonly<Record<string, string>>;
+
 /** The metrics that Prometheus reads, and the problems that it finds. */
 export interface PrometheusView {
   readonly problems: ReadonlyArray<{ readonly Metric: string; readonly Text: string }> | null;
   readonly metrics: Readonly<
-    Record<
-      string,
-      ReadonlyArray<{ readonly labels: Readonly<Record<string, string>>; readonly value: number }>
-    >
+    Record<string, ReadonlyArray<{ readonly labels: Labels; readonly value: number }>>
   >;
 }
 
 /** Reads metrics with Prometheus' own parser, and lints them by the rules of `promtool check metrics`. */
 export async function readAsPrometheus(text: string): Promise<PrometheusView> {
-  const child = Bun.spawn([await reader()], { stdin: Buffer.from(text), stdout: "pipe", stderr: "pipe" });
+  return await answer("promlint", import.meta.dir, text);
+}
+
+/** Metrics as a scrape stores them, with what is to be asked of them. */
+export interface Asked {
+  /** A file of rules, in YAML. */
+  readonly rules: string;
+  readonly queries?: readonly string[];
+  /** Metrics in the text format, by the host that they are of. */
+  readonly hosts: Readonly<Record<string, string>>;
+  /** In Unix seconds. */
+  readonly at: number;
+}
+
+interface Expression {
+  readonly text: string;
+  /** The names of metrics in it. */
+  readonly metrics: readonly string[];
+  /** The labels of each series that it gives. */
+  readonly result: readonly Labels[];
+  /** Empty for none. */
+  readonly problem: string;
+}
+
+export interface Answered {
+  /** What `promtool check rules` would find. */
+  readonly problems: readonly string[];
+  readonly alerts: ReadonlyArray<{
+    readonly name: string;
+    readonly for: string;
+    readonly labels: Labels;
+    readonly annotations: Labels;
+    readonly expression: Expression;
+  }>;
+  readonly queries: readonly Expression[];
+}
+
+/** Checks rules as promtool does, and evaluates them and queries with Prometheus' own engine. */
+export async function askPrometheus(asked: Asked): Promise<Answered> {
+  return await answer("promrules", join(import.meta.dir, "rules"), JSON.stringify({ queries: [], ...asked }));
+}
+
+async function answer(name: string, folder: string, input: string) {
+  const child = Bun.spawn([await program(name, folder)], {
+    stdin: Buffer.from(input),
+    stdout: "pipe",
+    stderr: "pipe",
+  });
   const [out, errors, code] = await Promise.all([child.stdout.text(), child.stderr.text(), child.exited]);
-  if (code !== 0) throw new Error(`Prometheus can't read it: ${errors}${text}`);
+  if (code !== 0) throw new Error(`Prometheus can't read it: ${errors}${input}`);
   return JSON.parse(out);
 }
 
-let built: Promise<string> | undefined;
+const built = new Map<string, Promise<string>>();
 
-/** Builds the reader once for its source, which takes some seconds, and keeps it beside the test server. */
-async function reader(): Promise<string> {
-  built ??= build();
-  return await built;
+/** Builds a program once for its source, and keeps it beside the test server. */
+async function program(name: string, folder: string): Promise<string> {
+  const building = built.get(name) ?? build(name, folder);
+  built.set(name, building);
+  return await building;
 }
 
-async function build(): Promise<string> {
-  const source = ["main.go", "go.mod", "go.sum"].map((name) => readFileSync(join(import.meta.dir, name)));
+async function build(name: string, folder: string): Promise<string> {
+  const source = ["main.go", "go.mod", "go.sum"].map((file) => readFileSync(join(folder, file)));
   const hash = source.reduce((sum, text) => sum.update(text), createHash("sha256")).digest("hex");
   const cache = join(process.env.XDG_CACHE_HOME || join(homedir(), ".cache"), "vault-helper");
-  const path = join(cache, `promlint-${hash.slice(0, 16)}`);
+  const path = join(cache, `${name}-${hash.slice(0, 16)}`);
   if (existsSync(path)) return path;
   mkdirSync(cache, { recursive: true });
-  const work = mkdtempSync(join(cache, ".promlint-"));
+  const work = mkdtempSync(join(cache, `.${name}-`));
   try {
-    const output = join(work, "promlint");
-    const go = Bun.spawn(["go", "build", "-trimpath", "-o", output, "."], {
-      cwd: import.meta.dir,
+    const output = join(work, name);
+    const go = Bun.spawn(["go", "build", "-trimpath", "-ldflags=-s -w", "-o", output, "."], {
+      cwd: folder,
       stdin: "ignore",
       stdout: "ignore",
       stderr: "pipe",

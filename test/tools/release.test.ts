@@ -240,6 +240,15 @@ describe("a release", () => {
     for (const it of wanted) expect(read("THIRD-PARTY-LICENSES")).toContain(`\n${it} (`);
   });
 
+  test("has the alerts and the dashboard, in its packages with the documentation", () => {
+    const names = readdirSync(join(ROOT, "monitoring")).sort();
+    expect(names).toEqual(["alerts.yml", "dashboard.json"]);
+    const documentation = join(unpacked("_amd64.deb"), "usr/share/doc/vault-helper");
+    for (const folder of [archive(), documentation]) {
+      expect(readdirSync(join(folder, "monitoring")).sort()).toEqual(names);
+    }
+  });
+
   test("has a schema of each kind of file", () => {
     expect(readdirSync(join(archive(), "schemas")).sort()).toEqual([...allSchemas().keys()].sort());
     for (const name of allSchemas().keys()) expect(JSON.parse(read(`schemas/${name}`)).type).toBe("object");

@@ -33,6 +33,7 @@ export async function makeContents(
     documents: new Map([
       ["README.md", text(read("README.md"))],
       ...below("docs", filesBelow("docs")),
+      ...below("monitoring", filesBelow("monitoring")),
       ["CHANGELOG.md", text(read("CHANGELOG.md"))],
       ["LICENSE", text(read("LICENSE"))],
       ["THIRD-PARTY-LICENSES", text(thirdPartyLicenses())],
