@@ -64,7 +64,7 @@ beforeAll(async () => {
   const tokens = Object.entries(await storedTokens(admin, id));
   inits = Object.fromEntries(tokens.map(([role, token]) => [role, admin.as(token)]));
   hosts = Object.fromEntries(
-    await Promise.all(hostRoles.map(async (role) => [role, admin.as(await trade(role))] as const)),
+    await Promise.all(hostRoles.map(async (role) => [role, admin.as(await exchange(role))] as const)),
   );
   const key = await generateKey({ type: "ec", bits: 256 });
   const names = { organisations: [], dnsNames: [], ipAddresses: [] };
@@ -74,7 +74,7 @@ beforeAll(async () => {
 }, 60_000);
 
 /** Makes a token with an init token, like a host. */
-async function trade(role: string, by = role): Promise<string> {
+async function exchange(role: string, by = role): Promise<string> {
   const { auth } = (await inits[by]?.write(`auth/token/create/${id}-${role}`, {})) ?? {};
   return String(fields(auth).client_token);
 }
@@ -151,7 +151,7 @@ describe.each(hostRoles)("the token of a host of role %s", (role) => {
 
 describe.each(hostRoles)("the init token of %s", (role) => {
   test("makes only tokens of its role", async () => {
-    const may = await allowedOf(hostRoles, (other) => trade(other, role));
+    const may = await allowedOf(hostRoles, (other) => exchange(other, role));
     expect(may).toEqual([role]);
   });
 

@@ -2,23 +2,23 @@ import { afterAll, describe, expect, test } from "bun:test";
 import { createHost, expectRefusal, forEachJob, type Job, jobs, type Refusal } from "./host.ts";
 import { type Answer, createScriptedVault } from "./scripted-vault.ts";
 
-// Statuses and bodies that a server, or something before it, gives in place of a right answer.
+// Wrong statuses and bodies from a server, or from something in front of it.
 
 const vault = await createScriptedVault();
 afterAll(() => vault[Symbol.dispose]());
 
-/** What is to come of an answer: the run's exit code, and how often the request was sent. */
+/** The expected outcome: the run's exit code, and how often the request was sent. */
 interface Verdict {
   readonly code: Refusal["code"];
   readonly sent: 1 | 3;
-  /** Where it differs: a request that makes a token is not repeated when one may have been made. */
-  readonly sentByTrade?: 1 | 2;
-  /** And one that asks for the sign paths that there are, where this one is refused. */
+  /** Set if it differs: a request that makes a token is not repeated if it may have succeeded. */
+  readonly sentByExchange?: 1 | 2;
+  /** Includes a request for the existing sign paths after this one is refused. */
   readonly sentByIssue?: 2;
 }
 
 const again: Verdict = { code: 75, sent: 3 };
-const unsure: Verdict = { code: 75, sent: 3, sentByTrade: 1 };
+const unsure: Verdict = { code: 75, sent: 3, sentByExchange: 1 };
 const badData: Verdict = { code: 65, sent: 1 };
 const noUse: Verdict = { code: 69, sent: 1 };
 const refused: Verdict = { code: 77, sent: 1, sentByIssue: 2 };
@@ -53,10 +53,10 @@ function busy(retryAfter: string): Response {
 
 function run(cases: readonly Case[]): void {
   test.each(cases.map((it) => [it[0], it] as const))("%s", async (_, [, answer, verdict, sentence, hint]) => {
-    const { code, sent, sentByTrade = sent, sentByIssue = sent } = verdict;
+    const { code, sent, sentByExchange = sent, sentByIssue = sent } = verdict;
     const requests: Readonly<Record<Job["name"], number>> = {
       renewal: sent,
-      trade: sentByTrade,
+      exchange: sentByExchange,
       issue: sentByIssue,
     };
     await forEachJob(async (job) => {
@@ -81,8 +81,8 @@ describe.concurrent("a server in trouble is asked three times at most, and may b
   ]);
 });
 
-// A trade is tried again without the host's name, which may be what is refused.
-const once = { sent: 1, sentByTrade: 2 } as const;
+// An exchange is tried again without the host's name, since that may be the reason for the refusal.
+const once = { sent: 1, sentByExchange: 2 } as const;
 
 describe.concurrent("a server that says no is asked once", () => {
   const notGranted = "1 error occurred:\n\t* permission denied\n\n";
@@ -122,15 +122,15 @@ describe.concurrent("an answer that Vault would not give is refused", () => {
     ["null", body("null"), noUse, /is not a JSON object$/],
     ["another object", body('{"auth": null, "data": 1}'), noUse, /field (auth|data) is not a JSON object$/],
     ["fields of other types", body(wrongFields), noUse, /has no field \w+ that is a string$/],
-    ["fields with nothing in them", body(emptyFields), noUse, /that is a non-empty string$/],
-    ["more than fits", body(" ".repeat(9 * 1024 * 1024)), noUse, /longer than 8 MiB$/, /other than Vault/],
+    ["empty fields", body(emptyFields), noUse, /that is a non-empty string$/],
+    ["a very long body", body(" ".repeat(9 * 1024 * 1024)), noUse, /longer than 8 MiB$/, /other than Vault/],
   ]);
 });
 
 describe.concurrent("a redirect", () => {
   const circle: Answer = (seen) => new Response(null, { status: 307, headers: { location: seen.path } });
   run([
-    ["in a circle is left", circle, { code: 69, sent: 3 }, /redirects for the third time/, /api_addr/],
+    ["in a circle is given up", circle, { code: 69, sent: 3 }, /redirects for the third time/, /api_addr/],
     ["to another path is not followed", redirect("/login"), noUse, /redirects to another path/, /VAULT_ADDR/],
     [
       "to another scheme is not followed",
@@ -142,7 +142,7 @@ describe.concurrent("a redirect", () => {
     ["to nowhere is not followed", redirect(), noUse, /redirects to nowhere/, /VAULT_ADDR/],
   ]);
 
-  test("to another node is followed, and the job is done", async () => {
+  test("to another node is followed, and the job succeeds", async () => {
     for (const job of jobs) {
       await using leader = vault.start(job, vault.good);
       await using standby = vault.start(job, (seen) => Response.redirect(leader.address + seen.path, 307));
@@ -162,12 +162,12 @@ describe("a wait that the server asks for", () => {
     ["as a date", asDate],
   ] as const;
 
-  test.each([...forms])("%s is kept, and the job then done", async (_, form) => {
+  test.each([...forms])("%s is kept, and then the job succeeds", async (_, form) => {
     await forEachJob(async (job) => {
       const times: number[] = [];
       await using server = vault.start(job, (seen, number) => {
         times.push(performance.now());
-        // A date is in whole seconds: the wait is up to one shorter.
+        // A date is in whole seconds, so the wait may be one second shorter.
         return number === 1 ? busy(form(2)) : vault.good(seen, number);
       });
       using host = createHost(job, vault.standing);
@@ -178,7 +178,7 @@ describe("a wait that the server asks for", () => {
     });
   });
 
-  test.each([...forms])("%s beyond the run's time limit ends it at once", async (_, form) => {
+  test.each([...forms])("%s beyond the run's time limit ends the run at once", async (_, form) => {
     await forEachJob(async (job) => {
       await using server = vault.start(job, () => busy(form(3600)));
       using host = createHost(job, vault.standing);

@@ -5,7 +5,7 @@ import { openssl, opensslEcKey } from "../support/openssl.ts";
 
 const hourMs = 3_600_000;
 
-/** A CA of openssl's, that signs what it is asked to, with the times that it is told. */
+/** A CA of openssl that signs anything, with any times. */
 export interface Authority extends Disposable {
   /** PEM. */
   readonly pem: string;
@@ -15,13 +15,13 @@ export interface Authority extends Disposable {
 }
 
 export interface Terms {
-  /** By its clock. @default this machine's */
+  /** The CA's clock. @default this machine's */
   readonly now?: Date;
   /** @default an hour ago */
   readonly from?: Date;
   /** @default in 30 days */
   readonly until?: Date;
-  /** Instead of the CSR's: `/CN=other` */
+  /** Replaces the CSR's subject: `/CN=other` */
   readonly subject?: string;
   /** Leaves the CSR's SANs out. */
   readonly withoutNames?: true;
@@ -52,7 +52,7 @@ export function createAuthority(commonName: string): Authority {
   };
 }
 
-/** A key of its own, and a CSR that is made with it. */
+/** Makes a key and a CSR with it. */
 export function newCsr(commonName: string, subjectAltName?: string): { readonly key: string; csr: string } {
   const key = opensslEcKey("P-256");
   const names = subjectAltName === undefined ? [] : ["-addext", `subjectAltName=${subjectAltName}`];

@@ -16,11 +16,11 @@ import {
 } from "./host.ts";
 import { createScriptedVault, type ScriptedVault } from "./scripted-vault.ts";
 
-// A host whose clock is wrong, as one is before its time service has run: here the server's is moved instead.
+// A host with a wrong clock, like before its time service has run. Here the server's clock is moved instead.
 
 const dayMs = 86_400_000;
 
-/** Runs `issue-cert --if-due` so many times, one after the other, on a host with no certificate yet. */
+/** Runs `issue-cert --if-due` this many times in a row on a host without a certificate. */
 async function runs(vault: ScriptedVault, count: number, env: Readonly<Record<string, string>> = {}) {
   await using server = startScripted(vault.good);
   using host = createHost(issue);
@@ -63,7 +63,7 @@ describe.concurrent("issue-cert --if-due on a host whose clock is", () => {
   test.each([
     ["a year behind", 365 * dayMs],
     ["a year ahead", -365 * dayMs],
-  ])("%s asks for the time first where an admin's token spares the renewal", async (_, aheadMs) => {
+  ])("%s asks for the time first if an admin's token needs no renewal", async (_, aheadMs) => {
     using vault = await createScriptedVault(aheadMs);
     const { outcomes, signs } = await runs(vault, 2, { VAULT_TOKEN: hostToken });
     expect(outcomes.map(({ code, isUntouched }) => ({ code, isUntouched }))).toEqual([
@@ -77,7 +77,7 @@ describe.concurrent("issue-cert --if-due on a host whose clock is", () => {
   test.each([
     ["half a minute behind", 30_000],
     ["half a minute ahead", -30_000],
-  ])("%s says nothing of it", async (_, aheadMs) => {
+  ])("%s says nothing about it", async (_, aheadMs) => {
     using vault = await createScriptedVault(aheadMs);
     const { outcomes, signs } = await runs(vault, 2);
     expect(outcomes.map(({ code, stderr }) => ({ code, stderr }))).toEqual([
@@ -88,7 +88,7 @@ describe.concurrent("issue-cert --if-due on a host whose clock is", () => {
   });
 });
 
-test.each(["", "soon", "9999999999"])("a date of %j is none: the host's own time is taken", async (date) => {
+test.each(["", "soon", "9999999999"])("the date %j is ignored, and the host's time is used", async (date) => {
   using vault = await createScriptedVault();
   await using server = startScripted(async (seen, number) => {
     const answer = await vault.good(seen, number);
@@ -99,7 +99,7 @@ test.each(["", "soon", "9999999999"])("a date of %j is none: the host's own time
   expect(await host.run(server.address, { args: ["--if-due"] })).toMatchObject({ code: 0, stderr: "" });
 });
 
-test("a certificate that is due by the server's clock alone is issued anew", async () => {
+test("a certificate that is due only by the server's clock is issued again", async () => {
   using vault = await createScriptedVault();
   using host = createHost(issue, vault.standing);
   await using server = startScripted(async (seen, number) => {
@@ -113,13 +113,13 @@ test("a certificate that is due by the server's clock alone is issued anew", asy
   expect(stderr).toContain("behind the server's");
 });
 
-/** Each answer's Date is this, while the server's own clock, and the host's, are right. */
+/** Gives every answer this Date, while the clocks of server and host are right. */
 async function withDate(date: string | ((number: number) => string | undefined)) {
   const vault = await createScriptedVault();
   const server = startScripted(async (seen, number) => {
     const answer = await vault.good(seen, number);
     const said = typeof date === "string" ? date : date(number);
-    // The runtime adds one of its own where there is none.
+    // The runtime adds a Date if there is none.
     answer.headers.set("Date", said ?? "");
     return answer;
   });
@@ -136,7 +136,7 @@ describe("a proxy whose Date is", () => {
     ["twenty days fast", 20 * 86_400],
     ["a year fast", 365 * 86_400],
     ["seven thousand years fast", 7000 * 365 * 86_400],
-  ])("%s keeps an expired certificate from nothing: it is issued anew, once", async (_, seconds) => {
+  ])("%s does not keep an expired certificate from being issued again, once", async (_, seconds) => {
     const { vault, server } = await withDate(off(seconds));
     using _vault = vault;
     await using _server = server;
@@ -180,7 +180,7 @@ describe("a proxy whose Date is", () => {
     ["negative", "-1"],
     ["long", "9".repeat(5000)],
     ["empty", ""],
-  ])("%s is none: the host's own clock is taken, in a run and in a status", async (_, date) => {
+  ])("%s is ignored, and the host's clock is used, in a run and in a status", async (_, date) => {
     const { vault, server } = await withDate(date);
     using _vault = vault;
     await using _server = server;
@@ -191,7 +191,7 @@ describe("a proxy whose Date is", () => {
     expect(status.stdout).not.toMatch(/ clock /);
   });
 
-  test("another at each answer takes nothing of what the host's own says", async () => {
+  test("different in each answer does not change what the host's clock says", async () => {
     const { vault, server } = await withDate((number) => off((number % 2 === 0 ? -1 : 1) * 40 * 86_400));
     using _vault = vault;
     await using _server = server;

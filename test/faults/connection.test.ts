@@ -1,10 +1,10 @@
 import { afterAll, describe, expect, test } from "bun:test";
 import type { Socket } from "node:net";
 import { startRaw } from "../support/scripted.ts";
-import { createHost, expectRefusal, forEachJob, type Job, jobs, trade } from "./host.ts";
+import { createHost, exchange, expectRefusal, forEachJob, type Job, jobs } from "./host.ts";
 import { createScriptedVault, goodLease } from "./scripted-vault.ts";
 
-// Connections that are there, and then give less than an answer.
+// Connections that open and then deliver less than an answer.
 
 const vault = await createScriptedVault();
 afterAll(() => vault[Symbol.dispose]());
@@ -14,14 +14,14 @@ const head = `HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Lengt
 
 type Answer = (socket: Socket) => void;
 
-/** A server that answers the request that a job is about like this, and rightly what comes before it. */
+/** A server that gives this answer to a job's main request, and right answers before it. */
 function start({ before }: Job, answer: Answer) {
   return startRaw({
     onRequest: (socket, number) => (number <= before ? socket.write(head + lease) : answer(socket)),
   });
 }
 
-/** A byte a second, for as long as anybody listens. */
+/** One byte each second, as long as the connection is open. */
 function drip(socket: Socket, text: string): void {
   let sent = 0;
   const timer = setInterval(() => socket.write(text.charAt(sent++) || " "), 1000);
@@ -32,9 +32,9 @@ const stalls: ReadonlyArray<readonly [name: string, answer: Answer]> = [
   ["never answers", () => {}],
   ["stops in the middle of the head", (socket) => socket.write(head.slice(0, 30))],
   ["stops in the middle of the body", (socket) => socket.write(head + lease.slice(0, 30))],
-  ["sends its head a byte a second", (socket) => drip(socket, head)],
+  ["sends one byte of its head each second", (socket) => drip(socket, head)],
   [
-    "sends its body a byte a second",
+    "sends one byte of its body each second",
     (socket) => {
       socket.write(head);
       drip(socket, lease);
@@ -43,7 +43,7 @@ const stalls: ReadonlyArray<readonly [name: string, answer: Answer]> = [
 ];
 
 describe.concurrent("a server that", () => {
-  test.each([...stalls])("%s is left when the run's time is over", async (_, answer) => {
+  test.each([...stalls])("%s is given up when the run's time is over", async (_, answer) => {
     await forEachJob(async (job) => {
       await using server = await start(job, answer);
       using host = createHost(job, vault.standing);
@@ -55,18 +55,18 @@ describe.concurrent("a server that", () => {
   });
 });
 
-/** Has each job give up on a server; what makes a token is sent once, all else three times. */
+/** Expects each job to give up. A request that makes a token is sent once, any other three times. */
 async function giveUp(answer: Answer, sentence: RegExp, env: Readonly<Record<string, string>> = {}) {
   await forEachJob(async (job) => {
     await using server = await start(job, answer);
     using host = createHost(job, vault.standing);
     const outcome = await host.run(server.address, { env });
     expectRefusal(outcome, { code: 75, sentence });
-    expect(server.requests - job.before).toBe(job === trade ? 1 : 3);
+    expect(server.requests - job.before).toBe(job === exchange ? 1 : 3);
   });
 }
 
-// One after the other: many at once would not all be served within the short limit.
+// One after the other, since many at once would not all be served within the short limit.
 describe("a server that", () => {
   test.each(stalls.filter(([name]) => name.includes("in the middle")))(
     "%s is asked again where the limit of one try is shorter",
@@ -81,9 +81,9 @@ describe.concurrent("a server that", () => {
     ["closes in the middle of the head", (socket) => socket.end(head.slice(0, 30))],
     ["closes in the middle of the body", (socket) => socket.end(head + lease.slice(0, 30))],
     ["speaks another protocol", (socket) => socket.end("SSH-2.0-OpenSSH_9.2\r\n")],
-  ])("%s is asked again, but for a token", (_, answer) => giveUp(answer, /broke off the connection/));
+  ])("%s is asked again, except for a token", (_, answer) => giveUp(answer, /broke off the connection/));
 
-  test("is not there may be tried later", async () => {
+  test("does not run may be tried later", async () => {
     const gone = await startRaw({});
     await gone[Symbol.asyncDispose]();
     for (const job of jobs) {

@@ -12,17 +12,17 @@ export const signPath = "demo/pki/k8s/sign/kubelet";
 export const dnsName = "node-1.example.com";
 export const ipAddress = "127.0.0.9";
 
-/** What a host asks a server for. */
+/** A job of a host that needs the server. */
 export interface Job {
-  readonly name: "renewal" | "trade" | "issue";
+  readonly name: "renewal" | "exchange" | "issue";
   readonly script: "renew-token" | "issue-cert";
-  /** The path of the request that it is about, the last one that may fail it. */
+  /** The path of its main request, the last one that can make it fail. */
   readonly about: string;
-  /** Requests of it before that one. */
+  /** Requests before that one. */
   readonly before: number;
-  /** What it asks for when that one is done. */
+  /** The requests after that one. */
   readonly after: readonly string[];
-  /** On standard error, when all is well. */
+  /** Standard error if the job succeeds. */
   readonly says: string;
 }
 
@@ -34,8 +34,8 @@ export const renewal: Job = {
   after: [],
   says: "",
 };
-export const trade: Job = {
-  name: "trade",
+export const exchange: Job = {
+  name: "exchange",
   script: "renew-token",
   about: "auth/token/create/demo-worker",
   before: 1,
@@ -50,16 +50,16 @@ export const issue: Job = {
   after: ["demo/pki/k8s/issuer/default/json"],
   says: "",
 };
-export const jobs: readonly Job[] = [renewal, trade, issue];
+export const jobs: readonly Job[] = [renewal, exchange, issue];
 
-/** Does it for all jobs at one time. All have ended when the first failure is thrown. */
+/** Runs all jobs at the same time. Throws the first failure after all have ended. */
 export async function forEachJob<T>(act: (job: Job) => Promise<T>): Promise<T[]> {
   const ended = jobs.map(act);
   await Promise.allSettled(ended);
   return await Promise.all(ended);
 }
 
-/** A host's files: what stands before a job. */
+/** A host's files before a job. */
 export interface Host extends Disposable {
   readonly path: string;
   readonly token: string;
@@ -68,7 +68,7 @@ export interface Host extends Disposable {
 }
 
 interface RunOptions {
-  /** The run's own time limit. @default 20 */
+  /** The run's time limit. @default 20 */
   readonly timeoutSeconds?: number;
   readonly env?: Readonly<Record<string, string>>;
   readonly args?: readonly string[];
@@ -79,21 +79,21 @@ export interface Outcome {
   readonly code: number;
   readonly stdout: string;
   readonly stderr: string;
-  /** No file of the host is another than before: nothing written, nothing touched. */
+  /** Expects that no file of the host was written or touched. */
   readonly isUntouched: boolean;
 }
 
 /**
- * A host that is about to do a job.
+ * A host that is ready for a job.
  *
- * @param standing another host, whose certificate this one is to have; needed for an issue, and for no other
+ * @param standing another host whose certificate this one gets; only needed for an issue
  */
 export function createHost(job: Job, standing?: Host): Host {
   const folder = temporaryFolder();
   const at = (name: string) => join(folder.path, name);
   const write = (name: string, content: string) => writeFileSync(at(name), content, { mode: 0o600 });
   mkdirSync(at("vault"), { mode: 0o700 });
-  if (job !== trade) write("vault/token", `${hostToken}\n`);
+  if (job !== exchange) write("vault/token", `${hostToken}\n`);
   else write("vault/init-token", `${initToken}\n`);
   if (standing !== undefined) execFileSync("cp", ["-a", join(standing.path, "ssl"), at("ssl")]);
   const destination = at("ssl/kubelet");
@@ -118,14 +118,14 @@ export function createHost(job: Job, standing?: Host): Host {
   };
 }
 
-/** How a run is to end that can't do its job. */
+/** The expected end of a run that can't do its job. */
 export interface Refusal {
   readonly code: 65 | 69 | 75 | 77 | 78;
   readonly sentence: RegExp;
   readonly hint?: RegExp | undefined;
 }
 
-/** A run that failed as a person, and a unit, would have it: told in one sentence, and no file is another. */
+/** Expects a run to fail with one sentence and to change no file. */
 export function expectRefusal(outcome: Outcome, { code, sentence, hint }: Refusal): void {
   const { error, hint: told } = spoken(outcome);
   expect({ code: outcome.code, error }).toEqual({ code, error: expect.stringMatching(sentence) });
@@ -140,7 +140,7 @@ export function expectNoSecret({ stdout, stderr }: Outcome): void {
   for (const secret of [hostToken, initToken, "PRIVATE KEY"]) expect(stdout + stderr).not.toContain(secret);
 }
 
-/** What a run said at its end: its one error, and the hint below it. Notes of tries and of waiting come before. */
+/** The error and the hint at the end of a run, without the notes about attempts and waiting. */
 function spoken({ script, stderr }: Outcome): { error: string; hint: string | undefined } {
   const lines = stderr.trimEnd().split("\n");
   const isNote = (line: string) => /; trying again in [\d.]+ s$|: waiting for another run/.test(line);

@@ -7,7 +7,7 @@ import { type ScriptedServer, type Seen, startScripted } from "../support/script
 import { createHost, hostToken, renewal } from "./host.ts";
 import { createScriptedVault, goodLease } from "./scripted-vault.ts";
 
-// The executables before a server that plays OpenBao and knows the host's token no more.
+// The executables with a scripted OpenBao that no longer knows the host token.
 
 const vault = await createScriptedVault();
 afterAll(() => vault[Symbol.dispose]());
@@ -25,7 +25,7 @@ function startOpenBao(): ScriptedServer {
   });
 }
 
-test("renew-token trades the new init token, after status has said that it waits", async () => {
+test("renew-token exchanges the new init token, after status has reported that it waits", async () => {
   await using server = startOpenBao();
   using host = createHost(renewal);
   const initToken = join(dirname(host.token), "init-token");
@@ -45,7 +45,7 @@ test("renew-token trades the new init token, after status has said that it waits
   expect(existsSync(initToken)).toBe(false);
 });
 
-test("renew-token says what is the matter where no init token waits, and keeps the token", async () => {
+test("renew-token explains the failure if no init token waits, and keeps the host token", async () => {
   await using server = startOpenBao();
   using host = createHost(renewal);
   const { code, stderr } = await host.run(server.address);

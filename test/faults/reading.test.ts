@@ -5,7 +5,7 @@ import { type ManifestHost, startManifestHost } from "../manifest/certs.ts";
 import { type ClusterServer, startCluster } from "../support/cluster-server.ts";
 import { scriptPath } from "../support/script.ts";
 
-// A disk that reports an error where a file is looked at or read is told as that, and is no fault of this tool.
+// A disk error while a file is inspected or read is reported as such, and not as a bug of this tool.
 
 let cluster: ClusterServer;
 beforeAll(async () => {
@@ -16,11 +16,11 @@ afterAll(() => cluster[Symbol.asyncDispose]());
 const calls = /^(openat|(newf|f|l)?stat(at|x)?|readlink|p?read(64)?|getdents64)$/;
 const wish = (host: ManifestHost) => ["--if-due", "demo/pki/k8s/sign/kubelet", "kubelet", host.destination];
 
-/** A host on which nothing is to be done any more, and a command that finds that. */
+/** A host on which nothing is due, and a command that finds that. */
 async function quietHost(script: string, words: (host: ManifestHost) => readonly string[]) {
   const host = await startManifestHost(cluster);
   host.write("etcd");
-  // Of an admin's, for later: it is looked at each time.
+  // An admin put it there for later. Every run looks at it.
   host.put("init-token", await cluster.initToken("worker"));
   const command = [await scriptPath(script), "--config-path", host.config, ...words(host)];
   const run = (fault?: Call) =>
@@ -34,7 +34,7 @@ async function quietHost(script: string, words: (host: ManifestHost) => readonly
   return { ...host, run, looks };
 }
 
-describe("a disk that reports an error at any one look", () => {
+describe("a disk that reports an error at any file access", () => {
   test.each<[string, (host: ManifestHost) => readonly string[]]>([
     ["renew-token", () => []],
     ["issue-cert", wish],
@@ -49,7 +49,7 @@ describe("a disk that reports an error at any one look", () => {
       for (const look of host.looks) {
         const { code, stderr } = await host.run(look);
         expect({ look: look.line, code, stderr }).not.toMatchObject({ code: ExitCode.software });
-        // What people know a file by, and not what it was opened by.
+        // The path that people know, instead of the one that was opened.
         expect(stderr).not.toContain("/proc/");
       }
     },
@@ -57,7 +57,7 @@ describe("a disk that reports an error at any one look", () => {
   );
 });
 
-test("a disk that reports an error after the token's renewal is told with its path, and ends no run", async () => {
+test("a disk error after the token's renewal is reported with its path, and does not end the run", async () => {
   await using host = await quietHost("renew-token", () => []);
   for (const name of ["init-token", "token"]) {
     const look = host.looks.findLast(({ path }) => path === `${host.config}/${name}`);

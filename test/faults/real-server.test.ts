@@ -10,16 +10,16 @@ import { startHost } from "../support/host.ts";
 import { startRelay } from "../support/relay.ts";
 import { tellsUnknownTokens } from "../support/vault.ts";
 import { until } from "../support/wait.ts";
-import { createHost, expectRefusal, forEachJob, type Refusal, renewal, trade } from "./host.ts";
+import { createHost, exchange, expectRefusal, forEachJob, type Refusal, renewal } from "./host.ts";
 import { createScriptedVault } from "./scripted-vault.ts";
 
-// What a real server can be made to say.
+// Failures that a real server can be made to show.
 
 const vault = await createScriptedVault();
 const { standing } = vault;
 afterAll(() => vault[Symbol.dispose]());
 
-/** Has each job meet the server; gives how many requests each sent. */
+/** Runs each job against the server. Returns how many requests each sent. */
 async function meet(address: string, refusal: Refusal): Promise<number[]> {
   return await forEachJob(async (job) => {
     await using relay = startRelay(address);
@@ -29,7 +29,7 @@ async function meet(address: string, refusal: Refusal): Promise<number[]> {
   });
 }
 
-/** A server that nobody has initialised. */
+/** A server that is not initialized. */
 async function startUninitialised(): Promise<{ readonly address: string } & AsyncDisposable> {
   const process = new ServerProcess(await resolveServerBinary());
   const file = join(process.dataDir, "server.json");
@@ -41,7 +41,7 @@ async function startUninitialised(): Promise<{ readonly address: string } & Asyn
   return { address: `http://127.0.0.1:${port}`, [Symbol.asyncDispose]: () => process.close() };
 }
 
-/** The status of the answer about a wrapping token that nobody has made: 400 by a server that can look. */
+/** The status of a lookup of a wrapping token that does not exist: 400 if the server can look it up. */
 async function lookUpWrapping(address: string): Promise<number> {
   const { status } = await ask({ address }, "POST", "sys/wrapping/lookup", { body: { token: "never-made" } });
   return status;
@@ -55,19 +55,19 @@ describe("a real server that", () => {
     expect(await meet(server.address, refusal)).toEqual([3, 3, 3]);
   });
 
-  test("nobody has initialised", async () => {
+  test("is not initialized", async () => {
     await using server = await startUninitialised();
     const refusal = { code: 75, sentence: /HTTP \d+, /, hint: /has to (open|unseal)/ } as const;
     expect(await meet(server.address, refusal)).toEqual([3, 3, 3]);
   });
 
-  test("is a standby, and sends to a leader that is gone", async () => {
+  test("is a standby and redirects to a leader that is gone", async () => {
     await using leader = await startServer({ mode: "raft" });
     await using standby = await startServer({ mode: "raft", join: leader });
     await leader.kill();
     const sentence = new RegExp(`${leader.address.replace("http://", "")} refuses the connection`);
     const refusal = { code: 75, sentence, hint: /that the server is running/ } as const;
-    // OpenBao's standby looks at a wrapping token by itself, so an exchange gets one request further.
+    // OpenBao's standby looks up a wrapping token itself, so an exchange sends one request more.
     const looksItself = (await lookUpWrapping(standby.address)) === 400;
     expect(await meet(standby.address, refusal)).toEqual([3, looksItself ? 4 : 3, 3]);
   });
@@ -89,7 +89,7 @@ describe("a real server with a cluster", () => {
   });
   afterAll(() => cluster[Symbol.asyncDispose]());
 
-  /** A host with this token, that asks for a certificate. */
+  /** A host with this token that asks for a certificate. */
   async function issueWith(token: string, signPath: string) {
     await using host = startHost(cluster.address);
     host.put("token", token);
@@ -97,23 +97,23 @@ describe("a real server with a cluster", () => {
     return { ...result, sent: host.relay.passed.length, isEmpty: !existsSync(`${host.destination}-key.pem`) };
   }
 
-  test("knows neither token: who makes another is told, after one request each if that tells", async () => {
+  test("knows neither token: the message says who makes another, after one request for each if that is enough", async () => {
     const noToken = { code: 77, sentence: /there is no init token at/, hint: /init_token_ROLE/ } as const;
     const noInitToken = { code: 77, sentence: /does not know the init token/, hint: /write-roles/ } as const;
     const looks = (await tellsUnknownTokens(cluster.admin)) ? [] : Array(2).fill("sys/internal/ui/mounts");
     for (const [job, refusal] of [
       [renewal, noToken],
-      [trade, noInitToken],
+      [exchange, noInitToken],
     ] as const) {
       await using relay = startRelay(cluster.address);
       using host = createHost(job, standing);
-      const first = job === trade ? ["sys/wrapping/lookup"] : [];
+      const first = job === exchange ? ["sys/wrapping/lookup"] : [];
       expectRefusal(await host.run(relay.address), refusal);
       expect(relay.passed.map(({ path }) => path)).toEqual([...first, job.about, ...looks]);
     }
   });
 
-  test("denies a sign path that the host's policy does not hold, and is asked once which it does", async () => {
+  test("denies a sign path that the host's policy lacks, and is asked once for those that it has", async () => {
     const token = await cluster.hostToken("worker");
     const { code, stderr, sent, isEmpty } = await issueWith(token, "demo/pki/k8s/sign/admin");
     expect(stderr).toContain('capabilities "create" and "update" on demo/pki/k8s/sign/admin\n');
@@ -133,14 +133,14 @@ describe("a real server with a cluster", () => {
     const { code, stderr, sent, isEmpty } = await issueWith(cluster.rootToken, signPath);
     expect(stderr).toMatch(words);
     expect({ code, isEmpty }).toEqual({ code: exitCode, isEmpty: true });
-    // A root token can't be renewed, and is looked up; the last asks for the paths that it may use.
+    // A root token can't be renewed, so it is looked up. The last request asks for its sign paths.
     expect(sent).toBe(signPath.includes("none") ? 3 : 4);
   });
 
   test("limits the rate of requests", async () => {
     await cluster.write("sys/quotas/rate-limit/all", { rate: 1, interval: "1h" });
     const refusal = { code: 75, sentence: /HTTP 429, /, hint: /limits the rate/ } as const;
-    // The one that the quota lets through.
+    // The one request that the quota allows.
     await ask(cluster, "GET", "auth/token/lookup-self");
     expect(await meet(cluster.address, refusal)).toEqual([3, 3, 3]);
   });

@@ -2,16 +2,16 @@ import { type ScriptedServer, type Seen, startScripted } from "../support/script
 import { type Authority, createAuthority } from "./authority.ts";
 import { createHost, type Host, hostToken, issue, type Job, signPath } from "./host.ts";
 
-/** Plays what a server says; the number counts requests from one. */
+/** A scripted answer. The number counts requests from one. */
 export type Answer = (seen: Seen, number: number) => Response | Promise<Response>;
 
-/** A server that is played, and a host that it once gave a certificate. */
+/** A scripted server, and a host that has a certificate from it. */
 export interface ScriptedVault extends Disposable {
   readonly authority: Authority;
   readonly standing: Host;
-  /** What it says when all is well. */
+  /** The right answer. */
   readonly good: Answer;
-  /** Starts it: the request that a job is about gets this answer, what comes before it a right one. */
+  /** Starts it. A job's main request gets this answer, and requests before it the right ones. */
   start(job: Job, answer: Answer): ScriptedServer;
 }
 
@@ -71,7 +71,7 @@ export function signed(data: object): Response {
   return Response.json({ data });
 }
 
-/** The CSR that a request to the sign path brought. */
+/** The CSR in a request to the sign path. */
 export function csrOf(seen: Seen): string {
   return String(JSON.parse(seen.body).csr);
 }

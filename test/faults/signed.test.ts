@@ -4,11 +4,11 @@ import { createAuthority, newCsr, type Terms } from "./authority.ts";
 import { createHost, dnsName, expectNoSecret, expectRefusal, ipAddress, issue } from "./host.ts";
 import { type Answer, createScriptedVault, csrOf, signed } from "./scripted-vault.ts";
 
-// Certificates that a server may send and that must not replace the one that stands.
+// Certificates from a server that must not replace the present one.
 
 const vault = await createScriptedVault();
 const { authority } = vault;
-// Of the same name, and another key.
+// With the same name and another key.
 const stranger = createAuthority("demo CA");
 afterAll(() => {
   vault[Symbol.dispose]();
@@ -19,12 +19,12 @@ const issuing_ca = authority.pem;
 const at = (hours: number) => new Date(Date.now() + hours * 3_600_000);
 const brokenDer = "-----BEGIN CERTIFICATE-----\nMAMCAQE=\n-----END CERTIFICATE-----\n";
 
-/** The scripted CA signs our key, on these terms. */
+/** The scripted CA signs our key with these options. */
 function on(terms: Terms): Answer {
   return (seen) => signed({ issuing_ca, certificate: authority.sign(csrOf(seen), terms) });
 }
 
-/** What comes with a right certificate, or in its place, is another thing. */
+/** Replaces parts of a right answer. */
 function spoiled(fields: object | ((certificate: string) => object)): Answer {
   return (seen) => {
     const certificate = authority.sign(csrOf(seen));
@@ -57,7 +57,7 @@ const cases: readonly Case[] = [
     /is not signed by the CA that came with it$/,
   ],
   [
-    "is no certificate",
+    "is not a certificate",
     spoiled({ certificate: "a text" }),
     /the server's answer holds no certificate in PEM$/,
   ],
@@ -68,7 +68,7 @@ const cases: readonly Case[] = [
     spoiled({ issuing_ca: brokenDer }),
     /certificate that can't be read$/,
   ],
-  ["comes with a chain of texts", spoiled({ ca_chain: ["none"] }), /holds no certificate in PEM$/],
+  ["comes with a chain of other strings", spoiled({ ca_chain: ["none"] }), /holds no certificate in PEM$/],
 ];
 
 describe.concurrent("a signed certificate is refused, and the one that stands is kept, when it", () => {
@@ -80,7 +80,7 @@ describe.concurrent("a signed certificate is refused, and the one that stands is
   });
 });
 
-test("a certificate that is as asked for replaces the one that stands, and the key stays", async () => {
+test("a certificate that matches the request replaces the present one, and the key stays", async () => {
   await using server = vault.start(issue, vault.good);
   using host = createHost(issue, vault.standing);
   const [key, certificate] = ["-key.pem", ".pem"].map((suffix) => host.destination + suffix);

@@ -5,7 +5,7 @@ import { createAuthority, newCsr, type Terms } from "./authority.ts";
 import { createHost, expectRefusal, forEachJob, jobs } from "./host.ts";
 import { createScriptedVault } from "./scripted-vault.ts";
 
-// Servers whose word can't be trusted: nothing is sent to them, least of all a token.
+// Servers that can't be trusted. Nothing is sent to them, above all no token.
 
 const vault = await createScriptedVault();
 const trusted = createAuthority("trusted CA");
@@ -51,7 +51,7 @@ const cases: readonly Case[] = [
     /clock/,
   ],
   [
-    "is of a foreign CA",
+    "has a certificate of a foreign CA",
     identity(foreign),
     /no trusted CA has signed.*"CN=foreign CA"/,
     /add the CA .* to VAULT_CACERT/,
@@ -61,7 +61,7 @@ const cases: readonly Case[] = [
 ];
 
 describe.concurrent("a server whose certificate", () => {
-  test.each([...cases])("%s is sent nothing", async (_, tls, sentence, hint) => {
+  test.each([...cases])("%s gets no request", async (_, tls, sentence, hint) => {
     await using server = startScripted(vault.good, tls);
     for (const job of jobs) {
       using host = createHost(job, vault.standing);
@@ -70,7 +70,7 @@ describe.concurrent("a server whose certificate", () => {
     expect(server.seen).toEqual([]);
   });
 
-  test("is right is sent what there is to send", async () => {
+  test("is trusted gets the request", async () => {
     await using server = startScripted(vault.good, identity());
     for (const job of jobs) {
       using host = createHost(job, vault.standing);
@@ -82,7 +82,7 @@ describe.concurrent("a server whose certificate", () => {
   });
 });
 
-test("a server that speaks no TLS on its port is sent nothing", async () => {
+test("a server without TLS on its port gets no request", async () => {
   await using server = startScripted(vault.good);
   for (const job of jobs) {
     using host = createHost(job, vault.standing);
@@ -106,7 +106,7 @@ test("a TLS handshake that is never answered ends with the run's time", async ()
   });
 });
 
-test("a redirect from TLS to plain HTTP is refused: the token stays here", async () => {
+test("a redirect from TLS to plain HTTP is refused, and the token is not sent", async () => {
   await using plain = startScripted(vault.good);
   await using server = startScripted((seen) => Response.redirect(plain.address + seen.path, 307), identity());
   for (const job of jobs) {

@@ -12,7 +12,7 @@ import type { Fault } from "../support/relay.ts";
 import { type ScriptResult, scriptPath } from "../support/script.ts";
 import { until } from "../support/wait.ts";
 
-// Many runs on one host at one time: all succeed, and ask for no more than is needed.
+// Many runs on one host at the same time. All succeed and send no more requests than necessary.
 
 let cluster: ClusterServer;
 beforeAll(async () => {
@@ -35,7 +35,7 @@ const newKey: Kind = (host) => issue(host, "--force");
 
 const told = /^(\S+: (waiting for another run that holds \S+|the init token was exchanged [^\n]+)\n)*$/;
 
-/** All of them at once; each ends well, and says at most that it waits, or that it exchanged the init token. */
+/** Runs all at once. Expects each to succeed, with only notes about waiting or about the exchange. */
 async function together(host: Host, kinds: readonly Kind[]): Promise<string[]> {
   const results = await Promise.all(kinds.map((kind) => kind(host)));
   const isWell = ({ code, stderr }: ScriptResult) => code === 0 && told.test(stderr);
@@ -50,14 +50,14 @@ async function hostWith(files: Partial<Record<"token" | "init-token", string>>, 
   return host;
 }
 
-/** How often each path was asked for. */
+/** How often each path was requested. */
 function asked({ relay }: Host) {
   const times = (path: string) => relay.passed.filter((it) => it.path === path).length;
   const [created, renewed] = [times("auth/token/create/demo-worker"), times("auth/token/renew-self")];
   return { created, renewed, signed: times(signPath), all: relay.passed.length };
 }
 
-/** One token that the server knows, and no init token. */
+/** Expects one token that the server knows, and no init token. */
 async function expectOneToken(host: Host): Promise<void> {
   const token = host.read(`${host.config}/token`).trim();
   await lookupSelf(createVaultClient({ address: cluster.address }), token);
@@ -72,7 +72,7 @@ function expectOneSet({ path, destination }: Host): void {
   promiseTidy(path);
 }
 
-test("ten runs trade one init token for one token, and nine renew it", async () => {
+test("ten runs exchange one init token for one host token, and nine of them renew it", async () => {
   await using host = await hostWith({ "init-token": await cluster.initToken("worker") });
   const said = await together(
     host,
@@ -84,7 +84,7 @@ test("ten runs trade one init token for one token, and nine renew it", async () 
   await expectOneToken(host);
 });
 
-test("ten runs with a token that has died trade the init token beside it once", async () => {
+test("ten runs with an expired host token exchange the init token once", async () => {
   const token = await cluster.hostToken("worker");
   await cluster.write("auth/token/revoke", { token });
   await using host = await hostWith({ token, "init-token": await cluster.initToken("worker") });
@@ -93,27 +93,27 @@ test("ten runs with a token that has died trade the init token beside it once", 
     tenTimes.map(() => renew),
   );
   expect(asked(host).created).toBe(1);
-  // Each finds its own dead, or the new one, and all but one renew what was traded.
+  // Each finds the expired token or the new one, and all but one renew the new one.
   expect(asked(host).renewed).toBeWithin(10, 20);
   await expectOneToken(host);
 });
 
-test("a run whose token died finds the one that another traded meanwhile", async () => {
+test("a run whose token has expired finds the one that another run got meanwhile", async () => {
   const token = await cluster.hostToken("worker");
   await cluster.write("auth/token/revoke", { token });
-  const traded = Promise.withResolvers<void>();
+  const exchanged = Promise.withResolvers<void>();
   const fault: Fault = async (_request, number, pass) => {
     if (number !== 1) return undefined;
-    // The first run hears that its token is dead only when the second is done.
+    // The first run learns that its token has expired only after the second is done.
     const answer = await pass();
-    await traded.promise;
+    await exchanged.promise;
     return answer;
   };
   await using host = await hostWith({ token, "init-token": await cluster.initToken("worker") }, fault);
   const first = renew(host);
   while (host.relay.passed.length === 0) await Bun.sleep(5);
   expect(await renew(host)).toMatchObject({ code: 0, stdout: expect.stringContaining("exchanged") });
-  traded.resolve();
+  exchanged.resolve();
   expect(await first).toMatchObject({
     code: 0,
     stdout: expect.stringContaining("token renewed"),
@@ -122,7 +122,7 @@ test("a run whose token died finds the one that another traded meanwhile", async
   expect(asked(host).created).toBe(1);
 });
 
-test("ten runs that wish for a certificate have it issued once", async () => {
+test("ten runs with the same manifest have a certificate issued once", async () => {
   await using host = await hostWith({ token: await cluster.hostToken("worker") });
   const said = await together(
     host,
@@ -134,7 +134,7 @@ test("ten runs that wish for a certificate have it issued once", async () => {
   expectOneSet(host);
 });
 
-test("ten orders have ten certificates issued for one key", async () => {
+test("ten direct calls have ten certificates issued for one key", async () => {
   await using host = await hostWith({ token: await cluster.hostToken("worker") });
   const said = await together(
     host,
@@ -146,7 +146,7 @@ test("ten orders have ten certificates issued for one key", async () => {
   expectOneSet(host);
 });
 
-test("ten of each kind at once, on a host that has nothing yet, leave one token and one set", async () => {
+test("ten runs of each kind at once on a new host leave one token and one certificate set", async () => {
   await using host = await hostWith({ "init-token": await cluster.initToken("worker") });
   await together(
     host,
@@ -154,15 +154,15 @@ test("ten of each kind at once, on a host that has nothing yet, leave one token 
   );
   const { created, renewed, signed, all } = asked(host);
   expect({ created, renewed }).toEqual({ created: 1, renewed: 39 });
-  // A wish that comes first is one more than the orders.
+  // If a manifest's run comes first, it issues one more than the direct calls.
   expect(signed).toBeWithin(20, 22);
-  // And one look at the init token, and one at the CA that the server names.
+  // Two more requests look at the init token and at the server's CA.
   expect(all).toBe(created + renewed + signed + 2);
   await expectOneToken(host);
   expectOneSet(host);
 });
 
-test("a run that looks while another one makes links of the files takes them for those of the set", async () => {
+test("a run that reads the files while another replaces them by links accepts them as the set's", async () => {
   const wishTraced = async (fault?: { call: string; nth: number; what: string }) => {
     const host = await hostWith({ token: await cluster.hostToken("worker") });
     mkdirSync(dirname(host.destination));

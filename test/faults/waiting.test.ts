@@ -9,12 +9,12 @@ import { snippet } from "../support/snippet.ts";
 import { treeOf } from "../support/tree.ts";
 import { isRunning, until } from "../support/wait.ts";
 
-// A run that finds another at work on the same files.
+// A run that finds another run at work on the same files.
 
 let cluster: ClusterServer;
 beforeAll(async () => {
   cluster = await startCluster();
-  // Built before anything is timed.
+  // Built before the time is measured.
   await scriptPath("renew-token");
 });
 afterAll(() => cluster[Symbol.asyncDispose]());
@@ -23,14 +23,14 @@ interface Job {
   readonly script: string;
   readonly args: (host: Host) => readonly string[];
   readonly locks: (host: Host) => LockedThing;
-  /** Requests before it has to wait. */
+  /** Requests before the wait. */
   readonly before: number;
   readonly does: string;
-  /** What it says on standard error when all is well. */
+  /** Standard error if it succeeds. */
   readonly says: RegExp;
 }
 
-const trade: Job = {
+const exchange: Job = {
   script: "renew-token",
   args: () => [],
   locks: ({ config }) => ({ kind: "token", folder: config, base: "token", name: join(config, "token") }),
@@ -54,7 +54,7 @@ const issue: Job = {
 
 async function hostFor(job: Job): Promise<Host> {
   const host = startHost(cluster.address);
-  if (job === trade) host.put("init-token", await cluster.initToken("worker"));
+  if (job === exchange) host.put("init-token", await cluster.initToken("worker"));
   else host.put("token", await cluster.hostToken("worker"));
   mkdirSync(join(host.path, "ssl/.kubelet.set"), { recursive: true });
   return host;
@@ -69,12 +69,12 @@ async function expectWaiting({ relay }: Host, { before }: Job): Promise<void> {
 const hold = (thing: LockedThing) => takeHostLock(thing, { signal: AbortSignal.timeout(1000) });
 
 describe.concurrent.each([
-  ["renew-token", trade],
+  ["renew-token", exchange],
   ["issue-cert", issue],
 ] as const)("%s, while another run holds its files,", (_, job) => {
-  test("says on what it waits after two seconds, and gives up at its time limit with 75", async () => {
+  test("says after two seconds what it waits for, and ends with 75 at its time limit", async () => {
     await using host = await hostFor(job);
-    // Not by this process, which loses it when it reads the file below: POSIX' locks are so.
+    // Held by another process: this one would lose a POSIX lock when it reads the file below.
     using _ = await startHolder(job.locks(host));
     const before = treeOf(host.path);
     const command = [await scriptPath(job.script), "--config-path", host.config, "--timeout", "4s"];
@@ -98,7 +98,7 @@ describe.concurrent.each([
     expect(treeOf(host.path)).toEqual(before);
   });
 
-  test("does its job when that lets go", async () => {
+  test("does its job when the other run ends", async () => {
     await using host = await hostFor(job);
     const lock = await hold(job.locks(host));
     const waiting = host.run(job.script, job.args(host));
@@ -111,7 +111,7 @@ describe.concurrent.each([
     });
   });
 
-  test("does its job when that is killed", async () => {
+  test("does its job when the other run is killed", async () => {
     await using host = await hostFor(job);
     using holder = await startHolder(job.locks(host));
     const waiting = host.run(job.script, job.args(host));
@@ -124,7 +124,7 @@ describe.concurrent.each([
     });
   });
 
-  test("does its job when that is killed and a child of it lives on", async () => {
+  test("does its job when the other run is killed, even if its child goes on", async () => {
     await using host = await hostFor(job);
     using holder = await startHolder(job.locks(host));
     const ofOurs = expect.stringMatching(/^\/run\/vault-helper\/.*\.lock$/);
@@ -142,7 +142,7 @@ describe.concurrent.each([
   });
 });
 
-/** A process that holds a lock and has a child: until it is killed, which the child outlives. */
+/** A process that holds a lock until it is killed. Its child goes on. */
 async function startHolder(thing: LockedThing) {
   const code = `
     const lock = await takeHostLock(${JSON.stringify(thing)}, { signal: AbortSignal.timeout(5000) });
