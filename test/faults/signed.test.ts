@@ -9,10 +9,10 @@ import { type Answer, createScriptedVault, csrOf, signed } from "./scripted-vaul
 const vault = await createScriptedVault();
 const { authority } = vault;
 // With the same name and another key.
-const stranger = createAuthority("demo CA");
+const foreign = createAuthority("demo CA");
 afterAll(() => {
   vault[Symbol.dispose]();
-  stranger[Symbol.dispose]();
+  foreign[Symbol.dispose]();
 });
 
 const issuing_ca = authority.pem;
@@ -34,7 +34,7 @@ function spoiled(fields: object | ((certificate: string) => object)): Answer {
 }
 
 const ofAnotherKey = authority.sign(newCsr("kubelet", `DNS:${dnsName},IP:${ipAddress}`).csr);
-const ofAStranger: Answer = (seen) => signed({ issuing_ca, certificate: stranger.sign(csrOf(seen)) });
+const ofAForeignCa: Answer = (seen) => signed({ issuing_ca, certificate: foreign.sign(csrOf(seen)) });
 const cutOff = spoiled((certificate) => ({ certificate: certificate.slice(0, 200) }));
 
 type Case = readonly [name: string, answer: Answer, sentence: RegExp, hint?: RegExp];
@@ -50,10 +50,10 @@ const cases: readonly Case[] = [
   ["is not valid yet", on({ from: at(1) }), /begins \d{4}-\S+, which is to come/, /compare .* clock/],
   ["lacks the names asked for", on({ withoutNames: true }), /lacks .*: node-1\.example\.com, 127\.0\.0\.9$/],
   ["is for another common name", on({ subject: "/CN=other" }), /lacks .*: common name kubelet$/],
-  ["is signed by another CA of that name", ofAStranger, /is not signed by the CA that came with it$/],
+  ["is signed by another CA of that name", ofAForeignCa, /is not signed by the CA that came with it$/],
   [
     "comes with another CA",
-    spoiled({ issuing_ca: stranger.pem }),
+    spoiled({ issuing_ca: foreign.pem }),
     /is not signed by the CA that came with it$/,
   ],
   [

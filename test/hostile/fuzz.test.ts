@@ -20,8 +20,8 @@ import { opensslEcKey, opensslKey } from "../support/openssl.ts";
 import { createCa } from "../support/set.ts";
 import { assessTexts } from "../support/stored.ts";
 
-// Each parser is given valid inputs that were damaged, and noise. It may refuse any of it, by a Failure; it may not
-// throw anything else, nor take its time, nor keep what it was given. FUZZ_SEED=random, or a number, frees the seed.
+// Each parser gets damaged valid inputs, and noise. It may refuse any of them with a Failure. It may not
+// throw anything else, take long, or keep its input. FUZZ_SEED=random, or a number, changes the seed.
 
 const seed = seedOf(process.env.FUZZ_SEED);
 /** The most CPU time that one input may take: other things that this machine does don't count. */
@@ -69,7 +69,7 @@ async function fuzz<T>(inputs: number, arbitrary: fc.Arbitrary<T>, parse: (input
   expect(taken).toBeGreaterThan(0);
 }
 
-/** What is done to a text: a piece goes, comes twice, or turns to something else. */
+/** Damages a string: a piece is removed, doubled or replaced. */
 interface Damage {
   readonly at: number;
   readonly length: number;
@@ -117,7 +117,7 @@ const anyText = fc.oneof(
   ),
 );
 
-/** A valid text, damaged, or noise. */
+/** A valid string, damaged, or noise. */
 function near(valid: readonly string[], noise = anyText): fc.Arbitrary<string> {
   const broken = fc
     .tuple(fc.constantFrom(...valid), damagesOf(noise))
@@ -125,7 +125,7 @@ function near(valid: readonly string[], noise = anyText): fc.Arbitrary<string> {
   return fc.oneof({ weight: 4, arbitrary: broken }, { weight: 1, arbitrary: noise });
 }
 
-/** The same for bytes: most mutations leave the length of what is inside wrong, some only its content. */
+/** The same for bytes. Most mutations make an inner length wrong, some only change content. */
 function nearBytes(valid: readonly Uint8Array[]): fc.Arbitrary<Uint8Array> {
   const flips = fc.array(fc.tuple(fc.double({ min: 0, max: 1, noNaN: true }), fc.nat(255)), {
     minLength: 1,
@@ -166,7 +166,7 @@ const certificatePem = ca.sign(keyPem, {
 });
 const ed25519 = der(opensslKey("ED25519"));
 
-/** PKCS #8 version 2: seed and public key, as RFC 8410 has it, in pieces that can be anything. */
+/** PKCS #8 version 2 with seed and public key (RFC 8410), made of random pieces. */
 const version2 = fc
   .record({
     version: fc.oneof(fc.constant(1), fc.integer({ min: -1, max: 300 })),
@@ -202,7 +202,7 @@ const headers = [
 const paths = ["demo/pki/k8s/sign/kubelet", "auth/token/create/demo-worker", "sys/mounts"];
 const addresses = ["10.0.0.1", "fd00::1", "::ffff:10.0.0.1", "1:2:3:4:5:6:7:8", "::"];
 
-test("parseDuration() gives seconds, zero or more", () =>
+test("parseDuration() returns seconds, zero or more", () =>
   fuzz(100_000, near(durations), (text) => {
     const seconds = parseDuration(text);
     if (!(seconds >= 0 && Number.isFinite(seconds))) throw new Error(`it gives ${seconds}`);
@@ -218,7 +218,7 @@ test("parseRetryAfter() gives milliseconds, zero or more, or nothing", async () 
   });
 });
 
-test("encodePath() gives what the server reads as the same path", () =>
+test("encodePath() returns a path that the server reads as the same", () =>
   fuzz(100_000, near(paths), (path) => {
     const { pathname, search, hash } = new URL(`v1/${encodePath(path)}`, "http://127.0.0.1");
     if (decodeURIComponent(pathname) !== `/v1/${path}` || search + hash !== "") throw new Error(pathname);
@@ -266,7 +266,7 @@ describe("readKey()", () => {
     fuzz(15_000, version2, (bytes) => readKey(encodePem("PRIVATE KEY", bytes), "the file")));
 });
 
-test("checkNames() lets through only what one line can hold", () => {
+test("checkNames() allows only names that fit in one line", () => {
   const name = near(["etcd-1", "a.example.com", "*.example.com", "10.0.0.1"]);
   const names = fc.record({
     commonName: name,
@@ -281,7 +281,7 @@ test("checkNames() lets through only what one line can hold", () => {
   });
 });
 
-test("checkArguments() gives a command line of known flags, each once", () => {
+test("checkArguments() returns a command line of known flags, each once", () => {
   const args = {
     path: { type: "positional" },
     list: { type: "string", alias: "s", list: true },
@@ -314,7 +314,7 @@ test("checkArguments() gives a command line of known flags, each once", () => {
   });
 });
 
-describe("an answer of the server's", () => {
+describe("an answer of the server", () => {
   const request = { method: "GET", path: "sys/mounts" };
   const whole = JSON.stringify({
     request_id: "a",
@@ -348,13 +348,13 @@ describe("an answer of the server's", () => {
     expect(answer.object("auth").boolean("renewable")).toBe(true);
   });
 
-  test("is read, or the sentence says what is wrong, whatever its bytes", () =>
+  test("with any bytes is read, or the message says what is wrong", () =>
     fuzz(50_000, fc.oneof(near([whole]), fc.uint8Array({ maxLength: 300 })), async (body) => {
       const value = await readJson(new Response(body), request);
       readAll(new Answer("GET sys/mounts", value));
     }));
 
-  test("is read, or the sentence says what is wrong, whatever its fields", () =>
+  test("with any fields is read, or the message says what is wrong", () =>
     fuzz(
       50_000,
       fc.dictionary(

@@ -5,7 +5,7 @@ import { temporaryFolder } from "../support/folder.ts";
 import { runCommand, scriptPath } from "../support/script.ts";
 import { type Stage, setStage, signPath } from "./stage.ts";
 
-// Whoever may set a host's name (a DHCP server, a container's image) must not choose where root writes.
+// The source of a host's name (a DHCP server, a container image) must not choose where root writes.
 
 const canUnshare = Bun.spawnSync(["unshare", "--uts", "true"]).exitCode === 0;
 
@@ -51,7 +51,7 @@ describe.skipIf(!canUnshare)("issue-cert on a host that is called", () => {
     },
   );
 
-  test("an ordinary name issues at that name", async () => {
+  test("an ordinary name is used in the path", async () => {
     using folder = temporaryFolder();
     writeFileSync(join(folder.path, "it.toml"), manifest(`${folder.path}/%l`), { mode: 0o600 });
     const run = await onHost("node-7.example.com", ["issue-cert", "--config-dir", folder.path]);
@@ -60,7 +60,7 @@ describe.skipIf(!canUnshare)("issue-cert on a host that is called", () => {
   });
 });
 
-/** Runs a command on a host of that name, which hostname(1) itself would refuse. */
+/** Runs a command on a host with this name, which hostname(1) would refuse. */
 async function onHost(name: string, [script = "", ...args]: readonly string[]) {
   const path = await scriptPath(script);
   const set = 'printf %s "$1" > /proc/sys/kernel/hostname && shift && exec "$@"';

@@ -17,9 +17,10 @@ import { temporaryFolder } from "../support/folder.ts";
 import { opensslEcKey } from "../support/openssl.ts";
 import { runScript } from "../support/script.ts";
 import { treeOf } from "../support/tree.ts";
-import { isOneSentence, type Stage, setStage, signPath, stranger } from "./stage.ts";
+import { isOneSentence, otherUser, type Stage, setStage, signPath } from "./stage.ts";
 
-// Another user puts a key of his own where root has a certificate issued: he would hold the key of a certificate of root's.
+// Another user puts his own key where root has a certificate issued, so that he would know the key of root's
+// certificate.
 
 let stage: Stage;
 beforeAll(async () => {
@@ -27,9 +28,9 @@ beforeAll(async () => {
 });
 afterAll(() => stage[Symbol.asyncDispose]());
 
-const stranger2 = { uid: 4321, gid: 4321 } as const;
+const thirdUser = { uid: 4321, gid: 4321 } as const;
 
-/** A destination, and what is at it. */
+/** A destination and its files. */
 function setScene({ mode, owner }: { mode: number; owner: number }) {
   const root = temporaryFolder();
   chmodSync(root.path, 0o755);
@@ -57,7 +58,7 @@ function setScene({ mode, owner }: { mode: number; owner: number }) {
 
 type Scene = ReturnType<typeof setScene>;
 
-/** A plain file with a private key that its maker knows. */
+/** A plain file with a private key that its author knows. */
 function plant(path: string, { uid, mode = 0o600 }: { uid: number; mode?: number }): string {
   const key = opensslEcKey("P-256");
   rmSync(path, { force: true });
@@ -71,7 +72,7 @@ function keyPath({ destination }: Scene): string {
   return `${destination}-key.pem`;
 }
 
-/** That the certificate that stands is not for a key. */
+/** Expects that the present certificate is not for this key. */
 function expectNotSigned({ destination }: Scene, key: string): void {
   if (!existsSync(`${destination}.pem`)) return;
   const leaf = new X509Certificate(readFileSync(`${destination}.pem`));
@@ -89,7 +90,7 @@ async function expectRefused(scene: Scene, key: string, why: RegExp, ...flags: s
   expectNotSigned(scene, key);
 }
 
-/** Without the note that a group can't read the key any more. */
+/** Removes the note that a group can't read the key any more. */
 function withoutModeNote(stderr: string): string {
   return stderr.replace(/^issue-cert: the mode of .* was \d+ and is 0600 now: .*\n$/, "");
 }
@@ -101,17 +102,17 @@ async function expectForced(scene: Scene, key: string, flags: readonly string[] 
   expectNotSigned(scene, key);
 }
 
-describe("a key that another user could have put there is refused with 65, and --force makes another:", () => {
+describe("a key that another user may have put there is refused with 65, and --force replaces it:", () => {
   interface Planted {
     readonly mode: number;
     readonly owner: number;
     readonly key: { readonly uid: number; readonly mode?: number };
     readonly flags?: readonly string[];
     readonly why: RegExp;
-    /** By --force. @default nothing */
+    /** The output with --force. @default nothing */
     readonly told?: RegExp;
   }
-  const { uid } = stranger;
+  const { uid } = otherUser;
   const planted: Readonly<Record<string, Planted>> = {
     "in a folder like /tmp": { mode: 0o1777, owner: 0, key: { uid }, why: /it belongs to user 65534/ },
     "in a folder that a group may write": {
@@ -119,32 +120,32 @@ describe("a key that another user could have put there is refused with 65, and -
       why: /it belongs to user 65534, and its folder can be written by others/,
     },
     "of a third user, in the folder of another": {
-      ...{ mode: 0o755, owner: uid, key: { uid: stranger2.uid } },
+      ...{ mode: 0o755, owner: uid, key: { uid: thirdUser.uid } },
       why: /it belongs to user 4321/,
     },
-    "of the folder's owner, where root is to own the files": {
+    "of the folder's owner, if root should own the files": {
       ...{ mode: 0o755, owner: uid, key: { uid }, flags: ["-o", "0", "-g", "0"] },
       why: /it belongs to user 65534/,
     },
-    "of the folder's owner, where a third user is to own them": {
+    "of the folder's owner, if a third user should own them": {
       ...{ mode: 0o755, owner: uid, key: { uid }, flags: ["-o", "4321", "-g", "4321"] },
       why: /it belongs to user 65534/,
     },
-    "of root's, that a group may write": {
+    "of root, that a group may write": {
       ...{ mode: 0o755, owner: uid, key: { uid: 0, mode: 0o660 } },
       why: /others can write it/,
       told: /^issue-cert: the mode of \S+ was 0660 and is 0600 now: its group can't read it any more.*\n$/,
     },
-    "of root's, that its group may read": {
+    "of root, that its group may read": {
       ...{ mode: 0o755, owner: uid, key: { uid: 0, mode: 0o640 }, flags: ["-o", "0"] },
       why: /others can read it, and could have put it there/,
       told: /^issue-cert: the mode of \S+ was 0640 and is 0600 now: .*\n$/,
     },
-    "of root's, that anybody may read, in a folder that a group may write": {
+    "of root, that anybody may read, in a folder that a group may write": {
       ...{ mode: 0o775, owner: 0, key: { uid: 0, mode: 0o604 } },
       why: /others can read it, and could have put it there/,
     },
-    "of root's, that anybody may write, in a folder of root's": {
+    "of root, that anybody may write, in a folder of root": {
       ...{ mode: 0o755, owner: 0, key: { uid: 0, mode: 0o602 } },
       why: /others can write it/,
     },
@@ -158,7 +159,7 @@ describe("a key that another user could have put there is refused with 65, and -
     await expectForced(scene, key, flags, told);
   });
 
-  test("a second name of a file of root's", async () => {
+  test("a second name of root's file", async () => {
     using scene = setScene({ mode: 0o755, owner: uid });
     const key = plant(join(scene.root, "known"), { uid: 0 });
     linkSync(join(scene.root, "known"), keyPath(scene));
@@ -167,7 +168,7 @@ describe("a key that another user could have put there is refused with 65, and -
     expect(readFileSync(join(scene.root, "known"), "utf8")).toBe(key);
   });
 
-  test("in place of the link of a certificate of root's", async () => {
+  test("in place of the link of root's certificate", async () => {
     using scene = setScene({ mode: 0o755, owner: uid });
     const flags = ["-o", "0", "-g", "0"];
     expect((await scene.issue(...flags)).code).toBe(0);
@@ -183,7 +184,7 @@ describe("a key that another user could have put there is refused with 65, and -
     expect(JSON.parse((await scene.status()).stdout).certificates[0].state).toBe("ok");
   });
 
-  test("in the set of another certificate, put in the place of this one's", async () => {
+  test("in the set of another certificate, put in place of this one's", async () => {
     using scene = setScene({ mode: 0o755, owner: uid });
     const mine = join(scene.folder, "mine");
     const env = { env: stage.admin };
@@ -206,7 +207,7 @@ describe("a key that another user could have put there is refused with 65, and -
     await expectForced(scene, key);
   });
 
-  /** A certificate whose key another user reads by his group, and what he knows by that. */
+  /** A certificate whose key another user can read through his group, and the key that he knows. */
   async function sharedKey(destination: string): Promise<string> {
     const flags = ["-g", "65534", "--key-mode", "0640"];
     const run = await runScript("issue-cert", ["--if-due", ...flags, signPath, "mine", destination], {
@@ -222,7 +223,7 @@ describe("a key that another user could have put there is refused with 65, and -
     renameSync(`${one}.aside`, other);
   }
 
-  test("in the set of a certificate of the same name, in a folder put in the place of this one's", async () => {
+  test("in the set of a certificate of the same name, in a folder put in place of this one's", async () => {
     using scene = setScene({ mode: 0o755, owner: uid });
     const [mine, other] = ["mine", "other"].map((name) => join(scene.folder, name));
     if (mine === undefined || other === undefined) throw new Error("two folders");
@@ -249,7 +250,7 @@ describe("a key that another user could have put there is refused with 65, and -
   });
 
   test.each(["a set of release 1.0.0", "plain files"])(
-    "in %s that a group has come to read since",
+    "in %s that a group was able to read",
     async (kind) => {
       using scene = setScene({ mode: 0o755, owner: uid });
       const mine = join(scene.folder, "mine");
@@ -272,7 +273,7 @@ describe("a key that another user could have put there is refused with 65, and -
         rmSync(join(scene.folder, ".mine.set"), { recursive: true });
       }
       const key = await sharedKey(mine);
-      // It stays in use where it is.
+      // It stays in use at its place.
       expect(await sharedKey(mine)).toBe(key);
       swap(join(scene.folder, ".mine.set"), join(scene.folder, ".admin.set"));
       expect(readFileSync(keyPath(scene), "utf8")).toBe(key);
@@ -285,7 +286,7 @@ describe("a key that another user could have put there is refused with 65, and -
     },
   );
 
-  test("and so in a manifest, of which a check says the same", async () => {
+  test("in a manifest's set, and --check reports it as well", async () => {
     using scene = setScene({ mode: 0o1777, owner: 0 });
     const key = plant(keyPath(scene), { uid });
     const manifest = join(scene.root, "admin.toml");
@@ -303,7 +304,7 @@ describe("a key that another user could have put there is refused with 65, and -
   });
 });
 
-describe("a key is kept where nobody else could have put it:", () => {
+describe("a key that nobody else can have put there is kept:", () => {
   interface Kept {
     readonly mode: number;
     readonly owner: number;
@@ -311,7 +312,7 @@ describe("a key is kept where nobody else could have put it:", () => {
     readonly keyMode?: number;
     readonly flags?: readonly string[];
   }
-  const { uid } = stranger;
+  const { uid } = otherUser;
   const kept: Readonly<Record<string, Kept>> = {
     "root's, in another user's folder": { mode: 0o755, owner: uid, uid: 0 },
     "the folder's owner's, where nobody else may write": { mode: 0o750, owner: uid, uid },
@@ -319,11 +320,11 @@ describe("a key is kept where nobody else could have put it:", () => {
       ...{ mode: 0o755, owner: 0, uid: 0, keyMode: 0o640 },
     },
     "any user's, in a folder that only root can write": { mode: 0o755, owner: 0, uid },
-    "another owner's than is asked for, in a folder that only root can write": {
+    "of another owner than the requested one, in a folder that only root can write": {
       ...{ mode: 0o755, owner: 0, uid },
       flags: ["-o", "4321", "-g", "4321"],
     },
-    "that of the owner who is asked for, wherever it is": {
+    "of the requested owner, in any folder": {
       ...{ mode: 0o1777, owner: 0, uid },
       flags: ["-o", "65534", "-g", "65534"],
     },
@@ -340,7 +341,7 @@ describe("a key is kept where nobody else could have put it:", () => {
     expect((await scene.issue("--if-due", ...flags)).stdout).toContain("is not due");
   });
 
-  test("that of a set whose folder has another name by now", async () => {
+  test("in a set whose folder was renamed", async () => {
     using scene = setScene({ mode: 0o750, owner: uid });
     expect((await scene.issue()).code).toBe(0);
     const key = readFileSync(keyPath(scene), "utf8");

@@ -7,7 +7,7 @@ import { startScripted } from "../support/scripted.ts";
 import { createCa } from "../support/set.ts";
 import { signPath } from "./stage.ts";
 
-// Units may have 256 MiB, and a run that is killed for more renews nothing.
+// Units may use 256 MiB. A run that needs more is killed and renews nothing.
 
 const mebibyte = 1024 * 1024;
 const auth = { client_token: "t", accessor: "a", lease_duration: 60, renewable: true, policies: [] };
@@ -18,7 +18,7 @@ beforeAll(async () => {
   [renewToken, issueCert] = [await scriptPath("renew-token"), await scriptPath("issue-cert")];
 });
 
-/** Runs a command on what the server says to its last request; how much memory, in MiB, and CPU time it took, and what it said. */
+/** Runs a command with this answer to its last request. Returns its output, its memory in MiB and its CPU time. */
 async function costOf(command: "renew-token" | "issue-cert", body: string, status = 200) {
   await using server = startScripted(({ path }) =>
     command === "issue-cert" && path.endsWith("renew-self")
@@ -35,23 +35,23 @@ async function costOf(command: "renew-token" | "issue-cert", body: string, statu
     stderr: "pipe",
   });
   let mebibytes = 0;
-  // What the system counts for a child that has ended holds what this process had when it was forked.
+  // The system's count for an ended child includes the memory of this process at the fork.
   const watch = setInterval(() => {
     mebibytes = Math.max(mebibytes, peakOf(child.pid));
   }, 2);
   const stderr = await child.stderr.text();
   const code = await child.exited;
   clearInterval(watch);
-  // Not by the clock on the wall: this machine may have other things to do.
+  // CPU time instead of elapsed time, since this machine may be busy.
   const cpuSeconds = Number(child.resourceUsage()?.cpuTime.total ?? Number.NaN) / 1_000_000;
   return { code, stderr, cpuSeconds, mebibytes };
 }
 
-/** In MiB; nothing for a process that has ended. */
+/** Memory in MiB; zero for a process that has ended. */
 function peakOf(pid: number): number {
   try {
     const status = readFileSync(`/proc/${pid}/status`, "utf8");
-    // Before the command is run it is still a copy of this process.
+    // Before exec, it is still a copy of this process.
     if (!/^Name:\s+(renew-token|issue-cert)$/m.test(status)) return 0;
     return Number(/^VmHWM:\s+(\d+) kB$/m.exec(status)?.[1] ?? 0) / 1024;
   } catch {
@@ -68,7 +68,7 @@ describe("an answer of some megabytes costs a run little memory and time:", () =
     ["empty lists", `{"auth":[${"[],".repeat(2.5 * mebibyte)}[]]}`, "is made of too many values"],
     ["numbers", `[${"0,".repeat(3.9 * mebibyte)}0]`, "is made of too many values"],
     ["one text", JSON.stringify({ auth: "x".repeat(8 * mebibyte - 100) }), "is not a JSON object"],
-    ["a text that is not closed", `{"auth":"${"[".repeat(8 * mebibyte - 100)}`, "a body that is not JSON"],
+    ["a string that is not closed", `{"auth":"${"[".repeat(8 * mebibyte - 100)}`, "a body that is not JSON"],
   ];
   test.each(rows)("%s", async (_, body, says) => {
     const { code, stderr, cpuSeconds, mebibytes } = await costOf("renew-token", body);
@@ -77,7 +77,7 @@ describe("an answer of some megabytes costs a run little memory and time:", () =
     expect(cpuSeconds).toBeWithin(0.001, 10);
   });
 
-  test("errors, of which a person is shown what he may read", async () => {
+  test("errors, of which only a readable part is shown", async () => {
     const body = JSON.stringify({ errors: Array(1000).fill("no ".repeat(2000)) });
     const { code, stderr, mebibytes } = await costOf("renew-token", body, 400);
     expect([code, stderr.length < 20_000]).toEqual([65, true]);
@@ -86,9 +86,9 @@ describe("an answer of some megabytes costs a run little memory and time:", () =
 
   test.each([
     ["a list of thousands", (pem: string) => Array(20_000).fill(pem.slice(0, 300))],
-    ["one text of thousands", (pem: string) => [pem.repeat(10_000)]],
-    ["one text, as servers before Vault 1.11 had it", (pem: string) => pem.repeat(10_000)],
-    ["what only begins", () => ["-----BEGIN CERTIFICATE-----".repeat(200_000)]],
+    ["one string of thousands", (pem: string) => [pem.repeat(10_000)]],
+    ["one string, as before Vault 1.11", (pem: string) => pem.repeat(10_000)],
+    ["only beginnings", () => ["-----BEGIN CERTIFICATE-----".repeat(200_000)]],
   ])("certificates above the CA: %s", async (_, chain) => {
     const { pem } = createCa();
     const data = { certificate: pem, issuing_ca: pem, ca_chain: chain(pem) };

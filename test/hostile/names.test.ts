@@ -13,7 +13,7 @@ beforeAll(async () => {
 afterAll(() => stage[Symbol.asyncDispose]());
 beforeEach(() => stage.relay.reset());
 
-/** What would reach a server as another path than the one written, or as none. */
+/** Strings that a server would read as another path, or as none. */
 const otherPaths = [
   "",
   " ",
@@ -35,14 +35,14 @@ const otherPaths = [
   "a\u202eb",
 ] as const;
 
-/** The script ends with one sentence, having asked the server nothing. */
+/** Expects the script to end with one sentence and without a request. */
 async function expectRefused(result: Awaited<ReturnType<typeof runScript>>, code: number): Promise<void> {
   expect(result).toMatchObject({ code, stdout: "" });
   expect(isOneSentence(result)).toBe(true);
   expect(stage.relay.passed).toEqual([]);
 }
 
-describe("a cluster id is refused, with nothing asked:", () => {
+describe("a cluster id is refused without a request:", () => {
   const ids = [...otherPaths, "-a", "1a", "aB", "a_b", "a.b", "a b", "münchen", "demo*", "a".repeat(64)];
   test.each(ids.map((id) => [JSON.stringify(id), id] as const))("%s", async (_, id) => {
     for (const script of ["setup-mounts", "write-roles"]) {
@@ -51,7 +51,7 @@ describe("a cluster id is refused, with nothing asked:", () => {
   });
 });
 
-describe("a sign path is refused, with nothing asked:", () => {
+describe("a sign path is refused without a request:", () => {
   const paths = [...otherPaths, `/${signPath}`, `${signPath}/`, signPath.replace("/pki", "/../demo/pki")];
   test.each(paths.map((path) => [JSON.stringify(path), path] as const))("%s", async (_, path) => {
     using folder = temporaryFolder();
@@ -74,7 +74,7 @@ test.each([
   expect(stage.relay.passed[0]).toEqual({ method: "POST", path });
 });
 
-describe("a role for the init token is refused, with nothing asked and the init token kept:", () => {
+describe("a role for the init token is refused without a request, and the init token is kept:", () => {
   const roles = [
     ...otherPaths,
     "demo-worker/x",
@@ -105,7 +105,7 @@ describe("a role for the init token is refused, with nothing asked and the init 
   );
 });
 
-describe("a name is refused, with nothing asked:", () => {
+describe("a name is refused without a request:", () => {
   const cases: ReadonlyArray<readonly [flag: string, values: readonly string[]]> = [
     ["common name", ["", "  ", "a".repeat(266), "a\nb", "a\u001b[2Jb", "a\u202eb", "a\u200bb"]],
     [
@@ -145,7 +145,7 @@ describe("a name is refused, with nothing asked:", () => {
   });
 });
 
-describe("a name is taken:", () => {
+describe("a name is accepted:", () => {
   async function issue(folder: string, commonName: string, ...flags: string[]) {
     const args = [...flags, "--", signPath, commonName, join(folder, "etcd")];
     const result = await runScript("issue-cert", args, { env: stage.admin });
@@ -182,7 +182,7 @@ describe("a name is taken:", () => {
     },
   );
 
-  test("five hundred at once, and the same set is not due again", async () => {
+  test("five hundred names at once, and the certificate is not due afterwards", async () => {
     using folder = temporaryFolder();
     const names = Array.from({ length: 500 }, (_, i) => `host-${i}.a-rather-long-name.example.com`);
     const flags = ["-s", names.join(","), "-i", "10.0.0.1,fd00::1"];

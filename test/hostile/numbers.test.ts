@@ -31,7 +31,7 @@ const noDuration = [
 ];
 const pastAnyTimer = ["25d", "100y", "99999999999999y", "9".repeat(400).concat("s")];
 
-/** By script and flag, and what each of them does not take. */
+/** By script and flag, with the values that it refuses. */
 const flags: ReadonlyArray<readonly [script: string, flag: string, values: readonly string[]]> = [
   ["setup-mounts", "--timeout", ["0", "0s", "0h0m", ...noDuration, ...pastAnyTimer]],
   ["setup-mounts", "--max-validity-ca", ["0", "0s", "1ns", "1.5s", "293y", "106752d", ...noDuration]],
@@ -40,7 +40,7 @@ const flags: ReadonlyArray<readonly [script: string, flag: string, values: reado
   ["setup-mounts", "--log-level", ["-1", "3", "1.0", "00", "0x1", "1e0"]],
 ];
 
-describe("a number on the command line is refused, with nothing asked:", () => {
+describe("a number on the command line is refused without a request:", () => {
   const rows = flags.flatMap(([script, flag, values]) =>
     values.map((value) => [flag, value.slice(0, 20), script, value] as const),
   );
@@ -65,7 +65,7 @@ describe("a number on the command line is refused, with nothing asked:", () => {
   );
 });
 
-describe("a number in the environment is refused by the variable's name, with nothing asked:", () => {
+describe("a number in the environment is refused by the variable's name, without a request:", () => {
   const variables: ReadonlyArray<readonly [name: string, values: readonly string[]]> = [
     ["VAULT_CLIENT_TIMEOUT", ["0", "0s", "-1", "1.5", "1e3", "30 s", "99999999999999y", "5000000y"]],
     ["VAULT_MAX_RETRIES", ["-1", "1.5", "1e2", "0x10", "1000", "٣"]],
@@ -73,7 +73,7 @@ describe("a number in the environment is refused by the variable's name, with no
   ];
   const rows = variables.flatMap(([name, values]) => values.map((value) => [name, value] as const));
   test.each(rows)("%s=%s", async (name, value) => {
-    // What turns checks of TLS off is read for an https address.
+    // The variable that turns off TLS checks is only read for an https address.
     const address = name === "VAULT_SKIP_VERIFY" ? { VAULT_ADDR: "https://127.0.0.1:1" } : {};
     const result = await runScript("setup-mounts", ["demo"], {
       env: { ...stage.admin, ...address, [name]: value },
@@ -100,7 +100,7 @@ describe("a number in the environment is refused by the variable's name, with no
   });
 });
 
-describe("a number at its edge is taken:", () => {
+describe("a number at its limit is accepted:", () => {
   test.each([
     ["--timeout=24d", {}],
     ["--timeout=1.5h", {}],
@@ -118,7 +118,7 @@ describe("a number at its edge is taken:", () => {
     expect(stage.relay.writes()).toEqual([]);
   });
 
-  test("a life of 292 years, in the server itself", async () => {
+  test("a validity of 292 years, even by the server", async () => {
     const args = ["--max-validity-ca=292y", "long-lived"];
     expect(await runScript("setup-mounts", args, { env: stage.admin })).toMatchObject({
       code: 0,
@@ -126,14 +126,14 @@ describe("a number at its edge is taken:", () => {
     });
   });
 
-  test("a time limit that no request can keep, with one sentence and 75", async () => {
+  test("a time limit that no request can meet, with one sentence and 75", async () => {
     const result = await runScript("setup-mounts", ["--timeout=1us", "demo"], { env: stage.admin });
     expect(result).toMatchObject({ code: 75, stdout: "" });
     expect(isOneSentence(result)).toBe(true);
   });
 });
 
-describe("a number in an answer that is out of range ends in one sentence, and in no fault of ours:", () => {
+describe("a number out of range in an answer ends in one sentence, not in an internal error:", () => {
   const odd = ["1e300", "1e999", "253402300800", "-1e15", "9007199254740993", '"1h"', "[1]", "null"];
   const good = { accessor: "a", ttl: 60, creation_ttl: 90, renewable: true, policies: ["default"] };
   const auth = {
@@ -166,7 +166,7 @@ describe("a number in an answer that is out of range ends in one sentence, and i
   });
 
   const fields = ["ttl", "creation_ttl", "period"];
-  // A token role without a period has null there, or nothing.
+  // A token role without a period has null here, or lacks the field.
   const rows = fields.flatMap((field) =>
     odd.filter((value) => field !== "period" || value !== "null").map((value) => [field, value] as const),
   );
@@ -184,7 +184,7 @@ describe("a number in an answer that is out of range ends in one sentence, and i
     ["ttl", "253402300799"],
     ["period", "null"],
     ["creation_ttl", "253402300799"],
-  ])("%s of %s is one", async (field, value) => {
+  ])("%s of %s is accepted", async (field, value) => {
     await using server = answering("{}", body(good, field, value));
     const { code, stdout } = await run("status", server.address);
     expect(code).not.toBe(70);

@@ -13,7 +13,7 @@ import { join } from "node:path";
 import { makeFifo, temporaryFolder } from "../support/folder.ts";
 import { runCommand, runScript, scriptPath } from "../support/script.ts";
 import { modeOf, treeOf } from "../support/tree.ts";
-import { isOneSentence, runAsStranger, type Stage, setStage, signPath, stranger } from "./stage.ts";
+import { isOneSentence, otherUser, runAsOtherUser, type Stage, setStage, signPath } from "./stage.ts";
 
 let stage: Stage;
 beforeAll(async () => {
@@ -27,7 +27,7 @@ const issue = (destination: string, ...flags: string[]) =>
   runScript("issue-cert", [...flags, "--", signPath, "etcd-1", destination], { env: stage.admin });
 
 function give(path: string): void {
-  lchownSync(path, stranger.uid, stranger.gid);
+  lchownSync(path, otherUser.uid, otherUser.gid);
 }
 
 interface Refused {
@@ -37,7 +37,7 @@ interface Refused {
   /** Below the test's folder. @default ssl/etcd */
   readonly destination?: string;
   readonly flags?: readonly string[];
-  /** What stands before: `ssl` is a folder of root's. */
+  /** Prepares the files. By default `ssl` is a folder of root. */
   prepare?(folder: string): void;
 }
 
@@ -76,25 +76,25 @@ const refused: readonly Refused[] = [
     words: "/ssl/.kubelet.set is reserved for the files of one certificate",
   },
   {
-    name: "a name without room for what is added to it",
+    name: "a name that is too long with its endings",
     destination: `ssl/${long(230)}`,
     code: 64,
     words: "is too long for a certificate's destination",
   },
   {
-    name: "a folder's name that the system does not take",
+    name: "a folder's name that is too long for the system",
     destination: `ssl/${long(256)}/etcd`,
     code: 73,
     words: "the name is too long (ENAMETOOLONG)",
   },
   {
-    name: "a path that the system does not take",
+    name: "a path that is too long for the system",
     destination: `ssl/${"y/".repeat(250)}etcd`,
     code: 64,
     words: "is too long for a certificate's destination",
   },
   {
-    name: "one below what is no folder",
+    name: "one below a file",
     destination: "ssl/file/etcd",
     code: 73,
     words: "a part of the path is not a folder (ENOTDIR)",
@@ -131,16 +131,16 @@ const refused: readonly Refused[] = [
     code: 73,
     destination: "link/etcd",
     words: "link in the path",
-    prepare: (folder) => linkOfStranger(join(folder, "link"), "ssl"),
+    prepare: (folder) => linkOfOtherUser(join(folder, "link"), "ssl"),
   },
   {
     name: "another user's link above the last folder",
     code: 73,
     destination: "link/ssl/etcd",
-    words: `is a symbolic link of another user (${stranger.uid}), and is not followed`,
+    words: `is a symbolic link of another user (${otherUser.uid}), and is not followed`,
     prepare: (folder) => {
       mkdirSync(join(folder, "real/ssl"), { recursive: true });
-      linkOfStranger(join(folder, "link"), "real");
+      linkOfOtherUser(join(folder, "link"), "real");
     },
   },
   {
@@ -158,19 +158,19 @@ const refused: readonly Refused[] = [
     prepare: (folder) => linkInFolder(join(folder, "home"), () => chmodSync(join(folder, "home"), 0o777)),
   },
   {
-    name: "a link in the set folder's place",
+    name: "a link in place of the set folder",
     code: 73,
     words: "can't open the folder",
     prepare: (folder) => symlinkSync("../other", join(folder, "ssl/.etcd.set")),
   },
   {
-    name: "a file in the set folder's place",
+    name: "a file in place of the set folder",
     code: 73,
     words: "can't open the folder",
     prepare: (folder) => writeFileSync(join(folder, "ssl/.etcd.set"), ""),
   },
   {
-    name: "another user's folder in the set folder's place",
+    name: "another user's folder in place of the set folder",
     code: 73,
     words: "/ssl/.etcd.set can be changed by other users (its owner is 65534, its mode 755)",
     prepare: (folder) => {
@@ -188,32 +188,32 @@ const refused: readonly Refused[] = [
     },
   },
   {
-    name: "an owner that is not there",
+    name: "an owner that does not exist",
     code: 64,
     flags: ["--owner", "no-such-user"],
     words: 'there is no user "no-such-user" on this host',
   },
   {
-    name: "a group that is not there",
+    name: "a group that does not exist",
     code: 64,
     flags: ["--group", "no-such-group"],
     words: 'there is no group "no-such-group" on this host',
   },
   {
-    name: "an owner with a line of its own",
+    name: "an owner with a line feed",
     code: 64,
     flags: ["--owner", "root:x"],
     words: 'there is no user "root:x" on this host',
   },
   {
-    name: "an owner with no number that the system takes",
+    name: "an owner whose number is out of range",
     code: 64,
     flags: ["--owner", "4294967295"],
     words: 'there is no user "4294967295" on this host',
   },
 ];
 
-function linkOfStranger(path: string, target: string): void {
+function linkOfOtherUser(path: string, target: string): void {
   symlinkSync(target, path);
   give(path);
 }
@@ -224,7 +224,7 @@ function linkInFolder(folder: string, open: () => void): void {
   open();
 }
 
-/** `ssl`, and `other` with files that nobody may touch. */
+/** Makes `ssl`, and `other` with files that must not be touched. */
 function hostFolder() {
   const folder = temporaryFolder();
   mkdirSync(join(folder.path, "ssl"));
@@ -234,7 +234,7 @@ function hostFolder() {
   return folder;
 }
 
-describe("a destination is refused, with one sentence and nothing asked or changed:", () => {
+describe("a destination is refused with one sentence, without a request or a change:", () => {
   test.each(refused.map((it) => [it.name, it] as const))("%s", async (_, { code, words, ...it }) => {
     using folder = hostFolder();
     it.prepare?.(folder.path);
@@ -278,7 +278,7 @@ describe("a destination is refused, with one sentence and nothing asked or chang
     using folder = hostFolder();
     chmodSync(folder.path, 0o755);
     const before = treeOf(folder.path);
-    const result = await runAsStranger(
+    const result = await runAsOtherUser(
       "issue-cert",
       [signPath, "etcd-1", destination(folder.path)],
       stage.admin,
@@ -291,15 +291,15 @@ describe("a destination is refused, with one sentence and nothing asked or chang
   });
 });
 
-describe("a destination is taken:", () => {
+describe("a destination is accepted:", () => {
   test.each([
     ["one with spaces and quotes", `ssl/it's "et cd"`, () => {}],
     ["one in another script", "ssl/证书", () => {}],
     ["one with .. inside", "other/../ssl/etcd", () => {}],
-    ["one that is a folder, whose files stand beside it", "ssl", () => {}],
+    ["one that is a folder, with its files beside it", "ssl", () => {}],
     ["one behind root's own link", "link/etcd", (folder: string) => symlinkSync("ssl", join(folder, "link"))],
     [
-      "one behind root's link in a folder where each may replace only his own",
+      "one behind root's link in a folder with the sticky bit",
       "home/link/etcd",
       (folder: string) => linkInFolder(join(folder, "home"), () => chmodSync(join(folder, "home"), 0o1777)),
     ],
@@ -316,7 +316,7 @@ describe("a destination is taken:", () => {
   });
 });
 
-test("the longest name and the longest path that are taken work", async () => {
+test("the longest accepted name and path work", async () => {
   using folder = hostFolder();
   const room = 492 - folder.path.length - "/etcd".length;
   const paths = [`/${long(229)}`, `${`/${long(200)}`.repeat(2)}/${long(room - 403)}/etcd`];
@@ -324,7 +324,7 @@ test("the longest name and the longest path that are taken work", async () => {
   for (const path of paths) expect(await issue(folder.path + path)).toMatchObject({ code: 0, stderr: "" });
 });
 
-test("a folder of another user's gets a key that he can't read", async () => {
+test("a folder of another user gets a key that he can't read", async () => {
   using folder = hostFolder();
   give(join(folder.path, "ssl"));
   await issue(join(folder.path, "ssl/etcd"));

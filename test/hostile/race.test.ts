@@ -12,7 +12,7 @@ import { join } from "node:path";
 import { temporaryFolder } from "../support/folder.ts";
 import { runScript } from "../support/script.ts";
 import { treeOf } from "../support/tree.ts";
-import { type Stage, setStage, signPath, stranger } from "./stage.ts";
+import { otherUser, type Stage, setStage, signPath } from "./stage.ts";
 
 const runs = 100;
 
@@ -22,7 +22,7 @@ beforeAll(async () => {
 });
 afterAll(() => stage[Symbol.asyncDispose]());
 
-/** A victim's folder, with every name that root may be led to, and the attacker's home beside it. */
+/** A victim's folder with every name to which root may be led, and the attacker's home beside it. */
 function setScene() {
   const root = temporaryFolder();
   chmodSync(root.path, 0o755);
@@ -41,11 +41,11 @@ function setScene() {
   ]) {
     writeFileSync(join(victim, name), `the victim's ${name}\n`, { mode: 0o600 });
   }
-  for (const path of [home, join(home, "ssl")]) lchownSync(path, stranger.uid, stranger.gid);
+  for (const path of [home, join(home, "ssl")]) lchownSync(path, otherUser.uid, otherUser.gid);
   return { root, victim, home, [Symbol.dispose]: () => root[Symbol.dispose]() };
 }
 
-/** Runs until it is stopped, or disposed of: left alone, it would keep the whole run of tests from ending. */
+/** Runs until it is stopped or disposed of. Otherwise the test run would never end. */
 function startAttacker(home: string, victim: string) {
   const child = Bun.spawn([process.execPath, join(import.meta.dir, "attacker.ts"), home, victim], {
     stdin: "ignore",
@@ -53,7 +53,7 @@ function startAttacker(home: string, victim: string) {
     stderr: "inherit",
   });
   return {
-    /** @returns how many tricks it has tried */
+    /** @returns the number of tricks that it tried */
     async stop(): Promise<number> {
       child.kill("SIGTERM");
       return Number(await child.stdout.text());
@@ -62,7 +62,7 @@ function startAttacker(home: string, victim: string) {
   };
 }
 
-/** Every file with a private key in it that anybody but root could read. */
+/** All files with a private key that others than root can read. */
 function openKeys(folder: string): string[] {
   return readdirSync(folder, { recursive: true, withFileTypes: true })
     .filter((entry) => entry.isFile())
@@ -73,13 +73,13 @@ function openKeys(folder: string): string[] {
     });
 }
 
-test("the owner of a destination's folder can't lead root to a victim's files, however quick he is", async () => {
+test("the owner of a destination's folder can't lead root to a victim's files by being quick", async () => {
   using scene = setScene();
   const { root, victim, home } = scene;
   const destination = join(home, "ssl/etcd");
   const issue = (path: string) =>
     runScript("issue-cert", [signPath, "etcd-1", path, "--force"], { env: stage.admin });
-  // The second one is what gives the attacker a link of root's.
+  // The second one gives the attacker a link that root made.
   for (const path of [destination, join(home, "ssl")]) expect((await issue(path)).code).toBe(0);
   const before = treeOf(victim);
 
@@ -94,7 +94,7 @@ test("the owner of a destination's folder can't lead root to a victim's files, h
 
   expect(treeOf(victim)).toEqual(before);
   expect(openKeys(root.path)).toEqual([]);
-  // He was there all the time, and root still got through at times.
+  // The attacker ran all the time, and root still succeeded at times.
   expect(tricks).toBeGreaterThan(runs);
   expect(codes[0]).toBeGreaterThan(0);
   expect(codes[73]).toBeGreaterThan(0);

@@ -3,9 +3,9 @@ import { chmodSync, lchownSync, readFileSync, realpathSync, statSync, writeFileS
 import { dirname, join } from "node:path";
 import { temporaryFolder } from "../support/folder.ts";
 import { runScript } from "../support/script.ts";
-import { type Stage, setStage, signPath, stranger } from "./stage.ts";
+import { otherUser, type Stage, setStage, signPath } from "./stage.ts";
 
-// Beside a set stands what it was asked for. Whoever has the files as their owner has no say in that.
+// The record of the request is beside a certificate set. The owner of the files must not be able to change it.
 
 let stage: Stage;
 beforeAll(async () => {
@@ -13,7 +13,7 @@ beforeAll(async () => {
 });
 afterAll(() => stage[Symbol.asyncDispose]());
 
-/** A certificate that was given to the stranger, and the record beside it. */
+/** A certificate of another user, and the record beside it. */
 async function give() {
   const folder = temporaryFolder();
   chmodSync(folder.path, 0o755);
@@ -28,18 +28,18 @@ async function give() {
 }
 
 describe("The record beside a set", () => {
-  test("is root's, whoever has the files", async () => {
+  test("belongs to root, whoever owns the files", async () => {
     using given = await give();
-    expect([given.key, given.record].map((path) => statSync(path).uid)).toEqual([stranger.uid, 0]);
+    expect([given.key, given.record].map((path) => statSync(path).uid)).toEqual([otherUser.uid, 0]);
   });
 
-  test("is passed over where it is another's: neither a reason, nor a command, nor a request comes of it", async () => {
+  test("is ignored if it belongs to another user: it leads to no reason, command or request", async () => {
     using given = await give();
     const { signPath: before, ...rest } = JSON.parse(readFileSync(given.record, "utf8"));
     expect(before).toBe(signPath);
     const forged = { ...rest, signPath: "demo/../sys/sign/admin\nforged" };
     writeFileSync(given.record, JSON.stringify(forged));
-    lchownSync(given.record, stranger.uid, stranger.gid);
+    lchownSync(given.record, otherUser.uid, otherUser.gid);
     stage.relay.reset();
     const args = ["--config-path", dirname(given.destination), "--destination", given.destination, "--json"];
     const status = JSON.parse((await runScript("status", args, { env: stage.admin })).stdout);

@@ -5,11 +5,11 @@ import { temporaryFolder } from "../support/folder.ts";
 import { type Relay, startRelay } from "../support/relay.ts";
 import { runCommand, type ScriptResult, scriptPath } from "../support/script.ts";
 
-/** A real server with cluster `demo`, behind a relay that sees what it is asked. */
+/** A real server with cluster `demo`, behind a relay that records the requests. */
 export interface Stage extends AsyncDisposable {
   readonly server: ClusterServer;
   readonly relay: Relay;
-  /** For an admin, who needs no token file. */
+  /** The environment of an admin, who needs no token file. */
   readonly admin: Readonly<Record<string, string>>;
 }
 
@@ -30,11 +30,11 @@ export async function setStage(): Promise<Stage> {
   };
 }
 
-/** Somebody without any right. */
-export const stranger = { uid: 65534, gid: 65534 } as const;
+/** A user without rights. */
+export const otherUser = { uid: 65534, gid: 65534 } as const;
 
-/** Runs an executable as the stranger, from a place that he may run it from. */
-export async function runAsStranger(
+/** Runs an executable as that user, from a folder that he can read. */
+export async function runAsOtherUser(
   name: string,
   args: readonly string[],
   env: Readonly<Record<string, string>>,
@@ -47,7 +47,7 @@ export async function runAsStranger(
   return await runCommand(command, { env });
 }
 
-/** The error that a person reads is one sentence, perhaps with a hint below it; never a stack trace. */
+/** Whether the error is one sentence, perhaps with a hint below it, and not a stack trace. */
 export function isOneSentence({ stderr }: ScriptResult): boolean {
   return /^[a-z-]+: [^\n]*[^\n.]\n(?: {2}[^\n]+\n)?$/.test(stderr);
 }

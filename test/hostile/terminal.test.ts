@@ -8,7 +8,7 @@ import { type Seen, startScripted } from "../support/scripted.ts";
 import { createCa } from "../support/set.ts";
 import { type Stage, setStage, signPath } from "./stage.ts";
 
-// What others have named or said is shown to a person: it may not write on the terminal as it likes.
+// Names and words from others are shown to a person, but must not control the terminal.
 
 let stage: Stage;
 beforeAll(async () => {
@@ -20,7 +20,7 @@ const title = "\u001b]0;owned\u0007";
 const c1 = "\u009b8m";
 const turned = "\u202eedoc";
 
-/** All that is no text, but for line feeds. */
+/** Every control character except line feeds. */
 const marks = ({ stdout, stderr }: ScriptResult) => (stdout + stderr).match(/[^\P{Cc}\n]|\p{Cf}/gu);
 
 describe("No control character of others reaches the terminal", () => {
@@ -31,7 +31,7 @@ describe("No control character of others reaches the terminal", () => {
     expect([run.code, marks(run)]).toEqual([65, null]);
   });
 
-  test("by the names in a certificate, where a command is told that mends it", async () => {
+  test("by the names in a certificate in a suggested command", async () => {
     using folder = temporaryFolder();
     const file = (suffix: string, content: string) =>
       writeFileSync(join(folder.path, `odd${suffix}`), content, { mode: 0o600 });
@@ -90,7 +90,7 @@ describe("No control character of others reaches the terminal", () => {
   ];
   const rows = commands.flatMap(([script, ...args]) =>
     (["-l0", "-l2", "--json"] as const).flatMap((flag) =>
-      // A whole secret is for a pipe to the letter: see below.
+      // A pipe gets a whole secret unchanged: see below.
       (script === "read-secret" && !args.includes("-f") ? [refuses] : [refuses, answers]).map(
         (answer) => [[script, ...args, flag].join(" "), answer.name, answer] as const,
       ),
@@ -108,7 +108,7 @@ describe("No control character of others reaches the terminal", () => {
     expect((run.stdout + run.stderr).match(/[\u2028\u2029]|^forged/m)).toBeNull();
   });
 
-  test("by the words of an error that is no fault of anybody's, with its trace", async () => {
+  test("by the words of an internal error, with its trace", async () => {
     const { stderr } = await printed(`
       const error = new Error(${JSON.stringify(`${evil}\n    at forged (/etc/passwd:1:1)`)}, { cause: new Error("cause") });
       createLog("it", 2).error(error);`);
@@ -117,27 +117,27 @@ describe("No control character of others reaches the terminal", () => {
     expect([marks({ code: 0, stdout: "", stderr }), stderr.match(/^ *(at )?forged/m)]).toEqual([null, null]);
   });
 
-  test("by what is printed as JSON, which says the same", async () => {
+  test("by JSON output, which still says the same", async () => {
     const value = { [evil]: [evil, "\u{e0041}\u007f"] };
     const { stdout } = await printed(`printJson(${JSON.stringify(value)}, 2);`);
     expect([marks({ code: 0, stdout, stderr: "" }), JSON.parse(stdout)]).toEqual([null, value]);
   });
 
-  test("by a secret on a terminal; a pipe gets it to the letter", async () => {
+  test("by a secret on a terminal, while a pipe gets it unchanged", async () => {
     await stage.server.write("demo/secrets/raw", { it: `a${title}\r\n\tb${c1}` });
     const args = ["-f", "it", "demo/secrets/raw"];
     const piped = await runScript("read-secret", args, { env: stage.admin });
     expect(piped).toEqual({ code: 0, stdout: `a${title}\r\n\tb${c1}`, stderr: "" });
     const command = [await scriptPath("read-secret"), ...args].join(" ");
     const shown = await runCommand(["script", "-qec", command, "/dev/null"], { env: stage.admin });
-    // The terminal itself puts a carriage return before each line feed.
+    // The terminal itself adds a carriage return before each line feed.
     const text = shown.stdout.replaceAll("\r\n", "\n");
     expect(text).toContain("a\ufffd]0;owned\ufffd\ufffd\n\tb\ufffd8m\n");
     expect(text).toContain("read-secret: control characters in it are shown as");
   });
 });
 
-/** What lib's log prints, called by a program of its own. */
+/** The output of lib's log in a program of its own. */
 async function printed(code: string): Promise<ScriptResult> {
   const log = resolve(import.meta.dir, "../../lib/cli/log.ts");
   const program = `import { createLog, printJson } from ${JSON.stringify(log)}; ${code}`;

@@ -1,7 +1,7 @@
 import { afterAll, describe, expect, test } from "bun:test";
 import { chmodSync, chownSync, existsSync, mkdirSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { runAsStranger } from "../hostile/stage.ts";
+import { runAsOtherUser } from "../hostile/stage.ts";
 import { startCluster } from "../support/cluster-server.ts";
 import { type Host, startHost } from "../support/host.ts";
 import { runScript } from "../support/script.ts";
@@ -137,7 +137,7 @@ test("a configuration that this user may not read is ignored, because it belongs
   for (const path of [host.path, host.config]) chmodSync(path, 0o755);
   const args = ["--config-path", host.config, ...(commands["read-secret"]?.(host) ?? []).slice(1)];
   const env = { VAULT_TOKEN: cluster.rootToken, VAULT_ADDR: host.relay.address };
-  const { code, stdout, stderr } = await runAsStranger("read-secret", args, env);
+  const { code, stdout, stderr } = await runAsOtherUser("read-secret", args, env);
   expect([code, stderr]).toEqual([0, ""]);
   expect(JSON.parse(stdout).data.key).toBeString();
 });

@@ -14,7 +14,7 @@ import {
 import { join } from "node:path";
 import { ExitCode } from "../../lib/cli/exit-code.ts";
 import { trace } from "../crash/strace.ts";
-import { isOneSentence, stranger } from "../hostile/stage.ts";
+import { isOneSentence, otherUser } from "../hostile/stage.ts";
 import { startCluster } from "../support/cluster-server.ts";
 import { makeFifo } from "../support/folder.ts";
 import { type Host, startHost } from "../support/host.ts";
@@ -73,10 +73,10 @@ describe("read-secret --dest-path", () => {
     await using host = await newHost();
     const file = fileOf(host);
     await read(host, "-f", "key", "-o", "65534", "-g", "65534");
-    expect([ownerOf(file), modeOf(file)]).toEqual([stranger, "600"]);
+    expect([ownerOf(file), modeOf(file)]).toEqual([otherUser, "600"]);
     chmodSync(file, 0o644);
     expect((await read(host, "-f", "key", "-o", "65534", "-g", "65534")).stdout).toContain("written");
-    expect([ownerOf(file), modeOf(file)]).toEqual([stranger, "600"]);
+    expect([ownerOf(file), modeOf(file)]).toEqual([otherUser, "600"]);
     // Without --owner it belongs to the running user, as with the Go tool.
     await read(host, "-f", "key");
     expect(ownerOf(file)).toEqual({ uid: 0, gid: 0 });
@@ -92,7 +92,7 @@ describe("read-secret --dest-path", () => {
     linkSync(other, fileOf(host));
     expect((await read(host, "-f", "key", "-o", "65534", "-g", "65534")).code).toBe(0);
     expect([ownerOf(other), modeOf(other)]).toEqual([{ uid: 0, gid: 0 }, "644"]);
-    expect(ownerOf(fileOf(host))).toEqual(stranger);
+    expect(ownerOf(fileOf(host))).toEqual(otherUser);
   });
 
   test("sets mode and owner before the content, and the name once it is on disk", async () => {

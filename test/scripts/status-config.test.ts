@@ -1,7 +1,7 @@
 import { afterAll, describe, expect, test } from "bun:test";
 import { chmodSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { runAsStranger } from "../hostile/stage.ts";
+import { runAsOtherUser } from "../hostile/stage.ts";
 import { type ManifestHost, startManifestHost } from "../manifest/certs.ts";
 import { startCluster } from "../support/cluster-server.ts";
 import { runCommand, runScript, scriptPath } from "../support/script.ts";
@@ -132,7 +132,7 @@ describe("status does not use a file", () => {
     chmodSync(host.config, 0o755);
     chmodSync(host.file, 0o600);
     const env = { VAULT_ADDR: host.relay.address };
-    const { code, stdout, stderr } = await runAsStranger("status", [...host.flags, "--json"], env);
+    const { code, stdout, stderr } = await runAsOtherUser("status", [...host.flags, "--json"], env);
     expect([code, stderr]).toEqual([1, ""]);
     const { permission, config } = JSON.parse(stdout);
     expect([config, permission[0].reasons]).toEqual([

@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { chmodSync, mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { createFromRole } from "../../lib/vault/token.ts";
-import { runAsStranger } from "../hostile/stage.ts";
+import { runAsOtherUser } from "../hostile/stage.ts";
 import { type DemoServer, startDemoServer } from "../machine/server.ts";
 import { temporaryFolder } from "../support/folder.ts";
 import { runScript, type ScriptResult } from "../support/script.ts";
@@ -97,7 +97,7 @@ describe("status", () => {
   test("reports everything that another user may not read in one line, and shows the rest", async () => {
     chmodSync(folder.path, 0o755);
     chmodSync(at("ssl"), 0o755);
-    const run = await runAsStranger("status", [...args, "--json"], env());
+    const run = await runAsOtherUser("status", [...args, "--json"], env());
     expect({ code: run.code, stderr: run.stderr }).toEqual({ code: 1, stderr: "" });
     const all = JSON.parse(run.stdout);
     expect(all.permission).toEqual([
@@ -118,7 +118,7 @@ describe("status", () => {
       }),
     ]);
     chmodSync(at("ssl"), 0o700);
-    const closed = JSON.parse((await runAsStranger("status", [...args, "--json"], env())).stdout);
+    const closed = JSON.parse((await runAsOtherUser("status", [...args, "--json"], env())).stdout);
     expect(closed.certificates).toEqual([
       expect.objectContaining({ state: "unknown", reasons: ["its files can't be read"], commonName: null }),
     ]);

@@ -14,9 +14,9 @@ import { type Heard, pieces } from "./listener.ts";
 import { createWorld, findings, putSecret, runTraced, type Stage, setStage, type World } from "./world.ts";
 
 let stage: Stage;
-/** A server that breaks each answer off. */
+/** A server that breaks off each answer. */
 let breaking: RawServer;
-/** Makes a cluster with mounts, for `write-roles`, and a key that does not have to be made each time. */
+/** Makes a cluster with mounts for `write-roles`, and with a key so that none has to be made each time. */
 let halfway: () => Promise<string>;
 beforeAll(async () => {
   stage = await setStage();
@@ -47,11 +47,11 @@ beforeEach(() => {
 
 interface Job {
   readonly script: string;
-  /** The request that a fault is played on: the one with a secret in it, where there is one. */
+  /** The request that gets a fault: the one with a secret in it, if there is one. */
   readonly spoiled: RegExp;
-  /** It is a read; those of others are let through. */
+  /** The request is a read. Reads of other jobs get no fault. */
   readonly spoilsReads?: true;
-  /** Puts secrets where they are needed, and gives the command line. */
+  /** Writes the secrets that are needed. Returns the command line. */
   prepare(world: World): Promise<{ args: readonly string[]; env?: Readonly<Record<string, string>> }>;
 }
 
@@ -109,21 +109,21 @@ const jobs: readonly Job[] = [
 interface Situation {
   readonly name: string;
   readonly isFault: boolean;
-  /** Answers in the server's place. */
+  /** Answers instead of the server. */
   answer?(pass: () => Promise<Response>): Response | Promise<Response>;
-  /** Of the system's, in strace's words. */
+  /** A fault of the system, in strace's words. */
   readonly inject?: string;
-  /** Instead of the server, one that always does. */
+  /** Uses a server that breaks off every answer. */
   readonly breaksOff?: true;
-  /** Nobody reads the answer to a write. */
+  /** The answer to a write is not read. */
   readonly isNothingToWrites?: true;
-  /** Only for those that write files. */
+  /** Only for jobs that write files. */
   readonly onHosts?: true;
 }
 
 const errors = (status: number, words: string) => () => Response.json({ errors: [words] }, { status });
 
-/** The answer as it is, spoiled. */
+/** The real answer, spoiled. */
 async function textOf(pass: () => Promise<Response>): Promise<string> {
   return (await (await pass()).text()).trim();
 }
@@ -139,7 +139,7 @@ const situations: readonly Situation[] = [
   { name: "400", isFault: true, answer: errors(400, "no") },
   { name: "503 of a sealed server", isFault: true, answer: errors(503, "Vault is sealed") },
   {
-    name: "a proxy's page with all that it was sent and got",
+    name: "a proxy's page that repeats request and answer",
     isFault: true,
     answer: async (pass) =>
       new Response(`<html>${[...stage.listener.secrets].join(" ")}${await textOf(pass)}`, { status: 502 }),
@@ -216,13 +216,13 @@ describe("status leaves no secret", () => {
       expect(run.code).toBe(situation.isFault ? (situation.onHosts === true ? 73 : 1) : 0);
       expect([existsSync(join(world.path, "host.prom")), run.stdout !== ""]).toEqual([
         situation.onHosts !== true,
-        // With --json a failure is an answer, too.
+        // With --json, a failure is output as well.
         json.length > 0 || (situation.onHosts !== true && level !== "0"),
       ]);
     }
   });
 
-  test("of an init token that waits, nor of a token that the server does not know", async () => {
+  test("of a waiting init token or an unknown token", async () => {
     using world = createWorld(stage);
     putSecret(world, "vault/init-token", await stage.server.initToken("worker"));
     for (const token of [undefined, "hvs.CANARY-that-nobody-knows"]) {
@@ -235,7 +235,7 @@ describe("status leaves no secret", () => {
 });
 
 describe("renew-token leaves no secret", () => {
-  test.each(["token", "init-token"])("of a %s that all could read", async (name) => {
+  test.each(["token", "init-token"])("of a %s that everybody can read", async (name) => {
     using world = createWorld(stage);
     const { initToken, hostToken } = stage.server;
     putSecret(
@@ -250,7 +250,7 @@ describe("renew-token leaves no secret", () => {
     expect(findings(world, stage, run)).toEqual([]);
   });
 
-  test("of a token that was renewed, nor of one that the server does not know", async () => {
+  test("of a renewed token or an unknown token", async () => {
     for (const [token, code] of [
       [await stage.server.hostToken("worker"), 0],
       ["hvs.CANARY-that-nobody-knows", 77],
@@ -264,7 +264,7 @@ describe("renew-token leaves no secret", () => {
   });
 });
 
-test("write-roles leaves no secret of those that it makes, read back from the server", async () => {
+test("write-roles leaves no trace of the secrets that it makes", async () => {
   using world = createWorld(stage);
   const id = `c${randomHex(5)}`;
   const env = { ...admin() };
@@ -287,7 +287,7 @@ test("write-roles leaves no secret of those that it makes, read back from the se
   ].flatMap(pieces);
   expect(made.length).toBeGreaterThan(30);
   expect(made).toContain(chosen);
-  // The listener knows what to look for.
+  // The listener knows which secrets to look for.
   expect(made.filter((secret) => !stage.listener.secrets.has(secret))).toEqual([]);
   expect(findings(world, stage, run)).toEqual([]);
 });
@@ -296,7 +296,7 @@ test.each([
   ["1", "for a person"],
   ["2", "for a person"],
   ["2", "--json"],
-])("dev-server leaves no secret at level %s, %s, but in the file that tells them", async (level, form) => {
+])("dev-server leaves no secret at level %s, %s, except in the tokens' file", async (level, form) => {
   using world = createWorld(stage);
   const binary = await resolveServerBinary();
   const file = join(world.path, "tokens.env");
@@ -321,7 +321,7 @@ test.each([
   expect(secrets.filter((secret) => secret.length < 10 || said.includes(secret))).toEqual([]);
 });
 
-test("a child is given neither secret nor environment", async () => {
+test("a child gets neither secrets nor the environment", async () => {
   using world = createWorld(stage);
   const run = await runTraced(
     world,

@@ -17,7 +17,7 @@ beforeEach(() => {
   stage.listener.spoil = undefined;
 });
 
-/** A cluster of its own for one run, without CAs. A host has its token. Gives its id. */
+/** Makes a cluster for one run, without CAs but with a host token. Returns its id. */
 async function makeCluster(): Promise<string> {
   const cluster = defineCluster(`c${randomHex(5)}`);
   const { id } = cluster;
@@ -39,7 +39,7 @@ const commands: Readonly<Record<string, (id: string) => readonly string[]>> = {
 
 const errors = (status: number, words: string) => async () => Response.json({ errors: [words] }, { status });
 
-/** What a server, or who stands before it, answers: with all that it was sent and would have sent. */
+/** Answers of a server or of a proxy, which repeat the request and the real answer. */
 const answers: Readonly<Record<string, (pass: () => Promise<Response>) => Promise<Response | undefined>>> = {
   "as it should": async () => undefined,
   "403": errors(403, "permission denied"),
@@ -59,7 +59,7 @@ const levels = [
   ["-l", "2", "--json"],
 ];
 
-/** Each tells something of a token; the last one is the only one of teardown's that changes something. */
+/** Requests about tokens. The last one is the only one of a teardown that changes something. */
 const spoiled = /lookup-self$|lookup-accessor$|init_token_worker$|revoke-accessor$/;
 
 describe.each(Object.entries(commands))("%s of a cluster leaves no secret", (script, args) => {
@@ -72,7 +72,7 @@ describe.each(Object.entries(commands))("%s of a cluster leaves no secret", (scr
         let count = 0;
         stage.listener.spoil = ({ path }, pass) => {
           if (!spoiled.test(path)) return undefined;
-          // The first of each are let through, so that something is known by then.
+          // The first requests of each kind get right answers, so that the command learns something.
           return count++ < 2 ? undefined : (answer(pass) as Promise<Response>);
         };
         const run = await runTraced(world, script, [...level, ...args(id)], {
@@ -81,7 +81,7 @@ describe.each(Object.entries(commands))("%s of a cluster leaves no secret", (scr
         stage.listener.spoil = undefined;
         expect({ level, found: findings(world, stage, run) }).toEqual({ level, found: [] });
         expect(count).toBeGreaterThan(2);
-        // A cluster without CAs is not well.
+        // A cluster without CAs is not ok.
         const well = script === "status" ? 1 : 0;
         expect(run.code === well).toBe(name === "as it should");
       }

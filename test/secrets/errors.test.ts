@@ -12,7 +12,7 @@ import { pieces } from "./listener.ts";
 
 const secret = "hvs.CANARY0123456789abcdef";
 
-/** All that an error object would show, in whichever way somebody prints it. */
+/** Everything that an error object shows when it is printed in any way. */
 function everything(error: unknown): string {
   const causes: unknown[] = [];
   for (let it = error; it !== undefined && it !== null; it = it instanceof Error ? it.cause : undefined) {
@@ -28,7 +28,7 @@ function everything(error: unknown): string {
     .join("\n");
 }
 
-describe("an error of a request holds neither token nor answer:", () => {
+describe("an error about a request contains neither token nor answer:", () => {
   const answers: ReadonlyArray<readonly [name: string, answer: () => Response]> = [
     ["403", () => Response.json({ errors: ["permission denied"] }, { status: 403 })],
     ["400", () => Response.json({ errors: ["no"] }, { status: 400 })],
@@ -58,7 +58,7 @@ describe("an error of a request holds neither token nor answer:", () => {
   });
 });
 
-describe("an error of a file holds nothing of its content:", () => {
+describe("an error about a file contains nothing of its content:", () => {
   test.each([`${secret} and more\n`, `${secret}\u0001`])("a token file with %j", async (content) => {
     using folder = temporaryFolder();
     const path = `${folder.path}/token`;
@@ -66,7 +66,7 @@ describe("an error of a file holds nothing of its content:", () => {
     expect(everything(await failureOf(() => readTokenFile(path)))).not.toContain(secret);
   });
 
-  test.each(["RSA", "ED25519"])("a key that is broken in one place (%s)", async (type) => {
+  test.each(["RSA", "ED25519"])("a key with one wrong character (%s)", async (type) => {
     const pem = opensslKey(type);
     const lines = pieces(pem);
     const last = lines.at(-1) ?? "";
@@ -82,7 +82,7 @@ describe("an error of a file holds nothing of its content:", () => {
     }
   });
 
-  test("a key where a certificate should be", async () => {
+  test("a key instead of a certificate", async () => {
     const pem = opensslKey("ED25519");
     const wrong = pem.replaceAll("PRIVATE KEY", "CERTIFICATE");
     const shown = everything(await failureOf(() => readCertificates(wrong, "it")));

@@ -1,23 +1,25 @@
 import type { CertificateFiles } from "../support/certificates.ts";
 
-/** A request on its way, before it is sent on. */
+/** A request before it is forwarded. */
 export interface Heard {
   readonly method: string;
   /** Below `/v1/`. */
   readonly path: string;
 }
 
-/** Answers in the server's place, or undefined to let the request through. `pass` sends it on, to spoil its answer. */
+/**
+ * Answers instead of the server, or returns undefined to forward the request. `pass` forwards it to spoil its answer.
+ */
 type Spoil = (heard: Heard, pass: () => Promise<Response>) => Response | undefined | Promise<Response>;
 
 export interface Listener extends AsyncDisposable {
   readonly address: string;
-  /** Every secret that went by, in either direction. */
+  /** Every secret that passed, in either direction. */
   readonly secrets: ReadonlySet<string>;
   spoil: Spoil | undefined;
 }
 
-/** Stands before a real server, with TLS, and remembers each secret that it hears. */
+/** A TLS proxy for a real server that remembers each secret. */
 export function startListener(upstream: string, tls: CertificateFiles): Listener {
   const secrets = new Set<string>();
   const listener: { spoil: Spoil | undefined } = { spoil: undefined };
@@ -53,25 +55,25 @@ export function startListener(upstream: string, tls: CertificateFiles): Listener
   });
 }
 
-/** By the names that the API gives them: tokens, the cluster's keys, and those that a CSR's answer would have. */
+/** Finds secrets by their names in the API: tokens, the cluster's keys, and keys of certificates. */
 function secretsIn(json: string): string[] {
   const found: string[] = [];
   try {
     JSON.parse(json, (name, value: unknown) => {
       if (typeof value !== "string" || value === "") return value;
       if (["client_token", "init_token", "key", "private_key"].includes(name)) found.push(...pieces(value));
-      // Of a new token, which is asked for by its id.
+      // The id of a new token.
       if (name === "id" && json.includes('"display_name"')) found.push(value);
       if (name === "content") found.push(...(value.match(/(?<=secret: )\S+/g) ?? []));
       return value;
     });
   } catch {
-    // no JSON: an error page
+    // an error page instead of JSON
   }
   return found;
 }
 
-/** A key's lines, so that a part of it is found too; a token is one piece. */
+/** The lines of a key, so that a part of it is found as well. A token is one piece. */
 export function pieces(secret: string): string[] {
   if (!secret.includes("-----BEGIN")) return [secret];
   return secret.split("\n").filter((line) => line.length >= 40 && !line.startsWith("-----"));

@@ -8,12 +8,12 @@ import { until } from "../support/wait.ts";
 
 const token = "hvs.CANARY0123456789abcdef";
 
-/** A script that has sent its token, and waits for an answer that does not come. */
+/** A script that has sent its token and waits for an answer that never comes. */
 async function startWaiting(script: string, args: readonly string[], folder: string) {
   const server = await startRaw({});
   await Bun.write(join(folder, "token"), token);
   const path = await scriptPath(script);
-  // The shell takes the limit away, and becomes the script.
+  // The shell removes the limit and becomes the script.
   const child = Bun.spawn(["sh", "-c", 'ulimit -c unlimited; exec "$0" "$@"', path, ...args], {
     cwd: folder,
     env: {
@@ -38,7 +38,7 @@ const scripts: ReadonlyArray<readonly [name: string, args: readonly string[]]> =
 ];
 
 describe.each(scripts)("%s, while it holds a token,", (script, args) => {
-  test("shows none in /proc, and lets no memory into a core dump", async () => {
+  test("shows none in /proc, and keeps its memory out of core dumps", async () => {
     using folder = temporaryFolder();
     const { child, server } = await startWaiting(script, args, folder.path);
     await using _ = server;
@@ -59,7 +59,7 @@ describe.each(scripts)("%s, while it holds a token,", (script, args) => {
     await child.exited;
     expect(child.signalCode).toBe(signal);
     expect(stdout + stderr).not.toContain(token);
-    // Where the system puts core files elsewhere, the filter, which the other test looks at, is what there is.
+    // If the system puts core files elsewhere, only the filter can be checked, which the other test does.
     for (const name of readdirSync(folder.path).filter((it) => it.startsWith("core"))) {
       expect(readFileSync(join(folder.path, name), "latin1")).not.toContain(token);
     }

@@ -18,7 +18,7 @@ beforeAll(() => {
 });
 
 const admin = { VAULT_TOKEN: token };
-/** Each with a token to send. */
+/** Scripts that send a token. */
 const scripts: ReadonlyArray<
   readonly [script: string, args: readonly string[], env: Readonly<Record<string, string>>]
 > = [
@@ -30,7 +30,7 @@ const scripts: ReadonlyArray<
 
 const denied = () => Response.json({ errors: ["permission denied"] }, { status: 403 });
 
-describe.each(scripts)("%s sends its token to whom it was told alone:", (script, args, env) => {
+describe.each(scripts)("%s sends its token only to the given server:", (script, args, env) => {
   test("a redirect from https to http is refused", async () => {
     await using plain = startScripted(denied);
     await using server = startScripted(({ path }) => Response.redirect(plain.address + path, 307), tls);
@@ -43,7 +43,7 @@ describe.each(scripts)("%s sends its token to whom it was told alone:", (script,
     expect(plain.seen).toEqual([]);
   });
 
-  test("so is one to another path, and no address has the token in it", async () => {
+  test("a redirect to another path is refused, and no URL contains the token", async () => {
     await using other = startScripted(denied);
     await using server = startScripted(() => Response.redirect(`${other.address}/login`, 307));
     const run = await runScript(script, args, {
@@ -55,7 +55,7 @@ describe.each(scripts)("%s sends its token to whom it was told alone:", (script,
     expect(other.seen).toEqual([]);
   });
 
-  test("VAULT_SKIP_VERIFY is warned of, each time", async () => {
+  test("VAULT_SKIP_VERIFY causes a warning each time", async () => {
     await using server = startScripted(denied, tls);
     for (let i = 0; i < 2; i++) {
       const run = await runScript(script, args, {
@@ -69,8 +69,8 @@ describe.each(scripts)("%s sends its token to whom it was told alone:", (script,
     expect(server.seen.length).toBeGreaterThan(0);
   });
 
-  test("http to a name that is not this machine is warned of", async () => {
-    // A proxy on the loopback takes it: nothing leaves this machine.
+  test("http to another machine causes a warning", async () => {
+    // A proxy on the loopback accepts it, so nothing leaves this machine.
     const answer = JSON.stringify({ errors: ["permission denied"] });
     const head = `HTTP/1.1 403 Forbidden\r\nContent-Type: application/json\r\nContent-Length: ${answer.length}\r\n\r\n`;
     await using proxy = await startRaw({ onRequest: (socket) => void socket.write(head + answer) });
@@ -85,7 +85,7 @@ describe.each(scripts)("%s sends its token to whom it was told alone:", (script,
     expect(proxy.requests).toBeGreaterThan(0);
   });
 
-  test("http to this machine is not", async () => {
+  test("http to this machine causes no warning", async () => {
     await using server = startScripted(denied);
     for (const host of ["127.0.0.1", "localhost"]) {
       const address = server.address.replace("127.0.0.1", host);

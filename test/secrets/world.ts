@@ -6,12 +6,12 @@ import { temporaryFolder } from "../support/folder.ts";
 import { scriptPath } from "../support/script.ts";
 import { type Listener, pieces, startListener } from "./listener.ts";
 
-/** A real server, and a listener before it. */
+/** A real server and a listener in front of it. */
 export interface Stage extends AsyncDisposable {
   readonly server: ClusterServer;
   readonly listener: Listener;
   readonly tls: CertificateFiles;
-  /** Of the client certificate that every run shows. */
+  /** The client certificate of every run. */
   readonly clientKey: CertificateFiles;
 }
 
@@ -34,7 +34,7 @@ export async function setStage(): Promise<Stage> {
   };
 }
 
-/** A host of its own for one run: `vault` is its configuration folder, `ssl` that of its certificates. */
+/** A host for one run. `vault` is its configuration folder, `ssl` the folder of its certificates. */
 export interface World extends Disposable {
   readonly path: string;
   readonly env: Readonly<Record<string, string>>;
@@ -67,13 +67,13 @@ export interface Traced {
   readonly code: number;
   readonly stdout: string;
   readonly stderr: string;
-  /** Programs that it started, with arguments and environment, as strace writes them. */
+  /** The programs that it started, with arguments and environment, in strace's words. */
   readonly children: readonly string[];
-  /** Files that it made outside of the world. */
+  /** The files that it made outside of the world's folder. */
   readonly strays: readonly string[];
 }
 
-/** @param inject a fault of the system's, in strace's words */
+/** @param inject a fault of the system, in strace's words */
 export async function runTraced(
   world: World,
   script: string,
@@ -100,7 +100,7 @@ export async function runTraced(
     code,
     stdout,
     stderr,
-    // The first is ours.
+    // The first program is ours.
     children: calls.filter((line) => line.includes(" execve(")).slice(1),
     strays: made.map((path) => resolve(world.path, path)).filter((path) => !isWithin(world.path, path)),
   };
@@ -111,17 +111,17 @@ function isWithin(folder: string, path: string): boolean {
   return isPlace || path === "/dev/null" || isEmptyLock(path);
 }
 
-/** Root's locks are in one place for all, and have no content. */
+/** Root's locks are all in one folder and have no content. */
 function isEmptyLock(path: string): boolean {
   if (!/^\/run\/vault-helper\/.*\.lock$/.test(path)) return false;
   return (lstatSync(path, { throwIfNoEntry: false })?.size ?? 0) === 0;
 }
 
-/** Where a secret may stand once a run is over: nowhere but here, and narrow. */
+/** The only files that may hold a secret after a run, with a narrow mode. */
 const meant =
   /^(vault\/(token|init-token)|secret|kube\/config|ssl\/\.etcd\.set\/(current|\d{8}T\d{6}Z-[0-9a-f]{6})\/key\.pem)$/;
 
-/** Places where a secret was left that is not meant to be there; each is a finding. */
+/** Unexpected places where a secret was left. */
 export function findings(world: World, stage: Stage, { stdout, stderr, children, strays }: Traced): string[] {
   const secrets = new Set([
     ...stage.listener.secrets,
@@ -131,7 +131,7 @@ export function findings(world: World, stage: Stage, { stdout, stderr, children,
       meant.test(name) ? pieces(readFileSync(join(world.path, name), "utf8").trim()) : [],
     ),
   ]);
-  // What an empty file would hold.
+  // An empty file would match this.
   secrets.delete("");
   const holds = (text: string) =>
     [...secrets].some((secret) => text.includes(secret) || text.includes(btoa(secret)));

@@ -10,7 +10,7 @@ import { createOnce, get, vaultErrorOf } from "../support/vault.ts";
 describe("a server that requires a client certificate", () => {
   const folder = temporaryFolder();
   const own: CertificateFiles = makeCertificates(folder.path, "vault");
-  const stranger = makeCertificates(folder.path, "stranger");
+  const foreign = makeCertificates(folder.path, "foreign");
   let server: RaftServer;
 
   beforeAll(async () => {
@@ -32,7 +32,7 @@ describe("a server that requires a client certificate", () => {
 
   test.each([
     ["without one", {}],
-    ["with one of another CA", { cert: stranger.cert, key: stranger.key }],
+    ["with one of another CA", { cert: foreign.cert, key: foreign.key }],
   ])("refuses a client %s, for good", async (_what, certificate) => {
     let retries = 0;
     const refused = client({ ca: [own.ca], ...certificate }, () => retries++);

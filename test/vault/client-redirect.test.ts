@@ -135,12 +135,12 @@ describe("client.request() does not follow", () => {
 
   test("one to a leader that it can't verify", async () => {
     using folder = temporaryFolder();
-    const { cert, key } = makeCertificates(folder.path, "stranger");
-    await using stranger = startScripted(served, { cert, key });
-    await using server = startScripted(({ path }) => redirect(stranger.address + path));
+    const { cert, key } = makeCertificates(folder.path, "foreign");
+    await using foreign = startScripted(served, { cert, key });
+    await using server = startScripted(({ path }) => redirect(foreign.address + path));
     const client = createVaultClient({ address: server.address, token });
     const error = await vaultErrorOf(() => client.request(get()));
     expect(error.message).toContain("shows a certificate that no trusted CA has signed");
-    expect(stranger.seen).toHaveLength(0);
+    expect(foreign.seen).toHaveLength(0);
   });
 });

@@ -12,7 +12,7 @@ import { get, vaultErrorOf } from "../support/vault.ts";
 let server: Server;
 let ca: string;
 const folder = temporaryFolder();
-const stranger = makeCertificates(folder.path, "stranger");
+const foreign = makeCertificates(folder.path, "foreign");
 
 beforeAll(async () => {
   server = await startServer({ mode: "dev-tls" });
@@ -37,11 +37,11 @@ describe("createVaultClient() over TLS", () => {
   });
 
   test("trusts each of several", async () => {
-    expect(await request({ ca: [stranger.ca, ca] })).toHaveProperty("data");
+    expect(await request({ ca: [foreign.ca, ca] })).toHaveProperty("data");
   });
 
   test.each([
-    ["another CA", () => [stranger.ca]],
+    ["another CA", () => [foreign.ca]],
     ["the system's CAs", systemCas],
     ["none", () => []],
   ])("does not trust the server with %s", async (_what, cas) => {
@@ -61,7 +61,7 @@ describe("createVaultClient() over TLS", () => {
 
   test("is not fooled by an earlier request with the right CA", async () => {
     await request({ ca: [ca] });
-    expect((await vaultErrorOf(() => request({ ca: [stranger.ca] }))).kind).toBe("unavailable");
+    expect((await vaultErrorOf(() => request({ ca: [foreign.ca] }))).kind).toBe("unavailable");
     await request({ skipVerify: true });
     expect((await vaultErrorOf(() => request({}))).kind).toBe("unavailable");
   });
@@ -76,7 +76,7 @@ describe("createVaultClient() over TLS", () => {
 
   test("accepts any certificate with skipVerify", async () => {
     expect(await request({ skipVerify: true })).toHaveProperty("data");
-    expect(await request({ ca: [stranger.ca], skipVerify: true })).toHaveProperty("data");
+    expect(await request({ ca: [foreign.ca], skipVerify: true })).toHaveProperty("data");
   });
 
   test("says that the CA file may hold no certificate", async () => {

@@ -41,8 +41,8 @@ describe("listIssuers()", () => {
     await enableMount(client, "fresh", "pki", {});
     expect(await listIssuers(client, "fresh")).toEqual([]);
     await generateRoot(client, "fresh", { commonName: "fresh", ttlSeconds: 3_600 });
-    const stranger = createVaultClient({ address: server.address });
-    expect(await listIssuers(stranger, "fresh")).toHaveLength(1);
+    const anonymous = createVaultClient({ address: server.address });
+    expect(await listIssuers(anonymous, "fresh")).toHaveLength(1);
   });
 
   test("fails if nothing is mounted", async () => {
