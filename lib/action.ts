@@ -3,30 +3,30 @@
  */
 export type Action =
   | { readonly do: "renew token"; readonly configPath: string }
-  /** Renews what is due of a folder of manifests, and runs their hooks. */
+  /** Renews the due certificates of a folder of manifests, and runs their hooks. */
   | {
       readonly do: "renew manifests";
       readonly configDir: string;
       readonly configPath: string;
-      /** The server's CA has changed, and no run would ask for it before its weekly check. */
+      /** The server's CA has changed. Without this, runs would notice only at the weekly CA check. */
       readonly refreshCa: boolean;
     }
   | { readonly do: "run hooks"; readonly configDir: string; readonly configPath: string }
   | ({ readonly do: "renew one" } & CertificateCall)
-  /** Has timers fire from now on, and after each boot. */
+  /** Enables timers from now on, also after each boot. */
   | { readonly do: "enable"; readonly timers: readonly string[] }
-  /** A timer is enabled afterwards. */
+  /** Unmasks a unit. A timer is enabled afterwards. */
   | { readonly do: "unmask"; readonly unit: string; readonly isTimer: boolean }
   | { readonly do: "start"; readonly unit: string }
   | { readonly do: "read the journal"; readonly unit: string }
-  /** A command line or a sentence that was written where more is known. */
+  /** A command line or a sentence, written by code that knows more. */
   | { readonly do: "other"; readonly text: string };
 
-/** A call that has one certificate issued as it was before. */
+/** A direct call that issues one certificate again as before. */
 export interface CertificateCall {
   readonly configPath: string;
   readonly refreshCa: boolean;
-  /** Undefined if nobody knows. */
+  /** Undefined if it is not known. */
   readonly signPath: string | undefined;
   readonly names: {
     readonly commonName: string;

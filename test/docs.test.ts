@@ -12,14 +12,14 @@ const pages = [...below("."), "test/README.md", ...below("docs").map((name) => `
 describe.each(pages)("%s", (page) => {
   const text = read(page);
 
-  test("names files of this project that are there", () => {
+  test("names only files that exist", () => {
     const named = [...text.matchAll(/`((?:test|lib|units|scripts|tools|docs)\/[\w./@-]+)`/g)].map(
       ([, path = ""]) => path,
     );
     expect(named.filter((path) => !existsSync(join(ROOT, path)))).toEqual([]);
   });
 
-  test("quotes titles of tests as they stand", () => {
+  test("quotes titles of tests exactly", () => {
     const quoted = [...text.matchAll(/`(test\/[\w./-]+\.ts)`: ("[^|]+?)(?= \||\)| \()/g)].flatMap(
       ([, path = "", titles = ""]) =>
         [...titles.matchAll(/"([^"]+)"/g)].map(([, title = ""]) => ({
@@ -31,7 +31,7 @@ describe.each(pages)("%s", (page) => {
     if (page === "docs/security.md") expect(quoted.length).toBeGreaterThan(4);
   });
 
-  test("links to pages and headings that are there", () => {
+  test("links only to pages and headings that exist", () => {
     const dead = links(text).filter(({ path, anchor }) => {
       const target = path === "" ? page : join(dirname(page), path);
       if (!existsSync(join(ROOT, target))) return true;
@@ -42,14 +42,11 @@ describe.each(pages)("%s", (page) => {
 });
 
 const written = pages.filter((page) => !read(page).includes("`npm run format` writes it."));
-test.each(written)(
-  "%s has lines of at most 120 characters, but for tables and what is to be pasted",
-  (page) => {
-    expect(prose(read(page)).filter((line) => line.length > 120 && !line.startsWith("|"))).toEqual([]);
-  },
-);
+test.each(written)("%s has lines of at most 120 characters, except for tables and commands", (page) => {
+  expect(prose(read(page)).filter((line) => line.length > 120 && !line.startsWith("|"))).toEqual([]);
+});
 
-test("README.md is read in one go, and links to the index", () => {
+test("README.md has at most 10 kB, and links to the index", () => {
   expect(Buffer.byteLength(read("README.md"))).toBeLessThanOrEqual(10_000);
   expect(links(read("README.md")).map(({ path }) => path)).toContain("docs/README.md");
 });
@@ -64,7 +61,7 @@ test("docs/admins.md shows the cluster file that the tests read", () => {
   expect(read("docs/admins.md").replaceAll(/^ {4}/gm, "")).toContain(exampleFile);
 });
 
-/** The sources of some folders, with strings that go over several lines put together. */
+/** The sources in some folders, with strings of several lines joined. */
 function sources(...folders: readonly string[]): string {
   const files = folders.flatMap((folder) =>
     [...new Bun.Glob(`${folder}/**/*.ts`).scanSync(ROOT)].map((path) => read(path)),
@@ -74,7 +71,7 @@ function sources(...folders: readonly string[]): string {
 
 describe("docs/troubleshooting.md quotes", () => {
   const [ours = "", servers = ""] = read("docs/troubleshooting.md").split("\n## What the server says\n");
-  /** The parts, between `…`, of all that the first column of the tables quotes. */
+  /** The quotes in the first column of the tables, split at `…`. */
   const quoted = (text: string) =>
     text
       .split("\n")
@@ -83,13 +80,13 @@ describe("docs/troubleshooting.md quotes", () => {
       .flatMap(([, message = ""]) => message.split("…").map((part) => part.trim()))
       .filter((part) => part.length > 1);
 
-  test("messages as the code has them", () => {
+  test("messages exactly as in the code", () => {
     const code = sources("lib", "scripts");
     expect(quoted(ours).length).toBeGreaterThan(40);
     expect(quoted(ours).filter((part) => !code.includes(part))).toEqual([]);
   });
 
-  test("servers' words as they were recorded, or as the code knows them", () => {
+  test("servers' messages as recorded, or as the code knows them", () => {
     const known = sources("lib/vault", "test/support", "test/vault", "test/tasks");
     expect(quoted(servers).length).toBeGreaterThan(5);
     expect(quoted(servers).filter((part) => !known.includes(part))).toEqual([]);
@@ -97,7 +94,7 @@ describe("docs/troubleshooting.md quotes", () => {
 });
 
 test.each(["docs/status.md", "docs/admins.md"])(
-  "%s shows reasons of a status as the code has them",
+  "%s shows reasons of a status exactly as in the code",
   (page) => {
     const code = sources("lib");
     const [head = "", ...rows] = blocks(read(page))

@@ -9,7 +9,7 @@ import { ROOT } from "../tools/main.ts";
 import { commandPages } from "../tools/pages.ts";
 import { callsIn, commandBlocks } from "./support/pasted.ts";
 
-/** Checks the words of a call as the command itself does; nothing is done. Returns the command's name. */
+/** Checks the arguments of a call like the command itself, without running it. Returns the command's name. */
 async function checkedCommand([program = "", ...words]: readonly string[]): Promise<string> {
   const [name = "", ...rest] = program === vaultHelper.name ? words : [program, ...words];
   const load = findCommand(vaultHelper, name);
@@ -22,7 +22,7 @@ async function checkedCommand([program = "", ...words]: readonly string[]): Prom
 const isOurs = ([program]: readonly string[]) => program !== "vault" && program !== "hostname";
 
 describe.each(["docs/kubernetes.md", "docs/reference.md"])("%s", (page) => {
-  test.each(commandBlocks(page))("has commands that are right as they are pasted: %#", async (block) => {
+  test.each(commandBlocks(page))("has commands that work when pasted: %#", async (block) => {
     const calls = (await callsIn(block)).filter(isOurs);
     expect(calls).not.toEqual([]);
     for (const call of calls) await checkedCommand(call);
@@ -39,11 +39,11 @@ const lines = pages.flatMap((page) =>
     .map((line) => [line.replace(/ +#.*/, ""), page] as const),
 );
 
-test("there are such lines on most pages for admins", () => {
+test("most pages for admins have such lines", () => {
   expect(new Set(lines.map(([, page]) => page)).size).toBeGreaterThan(6);
 });
 
-test.each(lines)("%s, a line of %s, is right as it is pasted", async (line) => {
+test.each(lines)("%s, a line of %s, works when pasted", async (line) => {
   const calls = (await callsIn(`host=host; ${line}`)).filter(isOurs);
   expect(calls).not.toEqual([]);
   for (const call of calls) await checkedCommand(call);
@@ -55,12 +55,12 @@ test("the reference shows each example of each command", async () => {
   const names = await Promise.all(calls.map(checkedCommand));
   for (const { page } of await commandPages()) {
     const shown = names.filter((name) => name === page.name).length;
-    // The tool's own examples are of some commands, too.
+    // The tool's own examples call some of the commands.
     expect([page.name, shown >= page.examples.length]).toEqual([page.name, true]);
   }
 });
 
-test("a command that is not right would be found", async () => {
+test("a wrong command is found", async () => {
   const [call = []] = await callsIn('cd . && vault-helper cert --key-typ "an e c" a b c');
   expect(call).toEqual(["vault-helper", "cert", "--key-typ", "an e c", "a", "b", "c"]);
   await expect(checkedCommand(call)).rejects.toThrow("--key-typ");

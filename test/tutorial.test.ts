@@ -10,12 +10,12 @@ import { until } from "./support/wait.ts";
 
 const text = readFileSync(join(ROOT, "docs/tutorial.md"), "utf8");
 
-/** What the tutorial shows of its commands' output, line by line. */
+/** The output that the tutorial shows, line by line. */
 const shown = [...text.matchAll(/^```text\n((?:.|\n)*?)^```$/gm)].flatMap(([, it = ""]) =>
   it.trim().split("\n"),
 );
 
-/** A line without what differs from run to run: times, durations, accessors, widths. */
+/** A line without the parts that differ between runs: times, durations, accessors and widths. */
 function constant(line: string): string {
   return line
     .replaceAll(/\d{4}-\d\d-\d\d( \d\d:\d\d)?/g, "TIME")
@@ -27,7 +27,7 @@ function constant(line: string): string {
 }
 
 test(
-  "the tutorial's commands print what it shows",
+  "the tutorial's commands print the output that it shows",
   async () => {
     await ensureBuilt();
     using folder = temporaryFolder();

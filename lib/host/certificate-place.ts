@@ -60,7 +60,7 @@ interface Destination {
   readonly base: string;
 }
 
-/** @throws Failure (usage) for a path that no three files can stand at */
+/** @throws Failure (usage) for a path that can't be a destination */
 function parseDestination(destination: string): Destination {
   const path = fullPath(destination);
   const [folder, base] = [dirname(path), basename(path)];
@@ -82,7 +82,7 @@ function parseDestination(destination: string): Destination {
 /**
  * The paths of the three files that services read.
  *
- * @throws Failure (usage) for a path that no three files can stand at
+ * @throws Failure (usage) for a path that can't be a destination
  */
 export function certificatePaths(destination: string): Readonly<Record<Member, string>> {
   const { folder, base } = parseDestination(destination);

@@ -80,7 +80,7 @@ function unescaped(quoted: string): string {
   return quoted.replace(/\\(?:([\\"`$])|\n)/g, "$1");
 }
 
-/** Trailing white space is dropped unless a backslash stands before it. */
+/** Drops trailing white space, except after a backslash. */
 function unquoted(text: string): string {
   const parts = text.match(/\\[\s\S]?|[^\\]/g) ?? [];
   const end = parts.findLastIndex((part) => !/^[ \t]$/.test(part)) + 1;

@@ -40,7 +40,7 @@ export const maxLinks = 40;
 
 /**
  * Opens a folder, one part of its path after the other. A symbolic link on the way is followed only when it belongs to
- * a trusted user and stands in a folder where nobody else can replace it. With root's rights, another user's link could
+ * a trusted user and is in a folder where nobody else can replace it. With root's rights, another user's link could
  * lead to any file.
  *
  * @param make attributes for missing folders, which are then made; without it a missing folder is an error

@@ -16,7 +16,7 @@ export interface KeyOrigin {
   readonly isInSet: boolean;
   /** It has a second name (a hard link). */
   readonly isLinked: boolean;
-  /** The owner of the folder that services read; undefined when others can write in it, too. */
+  /** The owner of the folder that services read; undefined when others can also write in it. */
   readonly folderUid: number | undefined;
   /** Only trusted users can put files into that folder. */
   readonly isOurFolder: boolean;

@@ -43,14 +43,14 @@ function folderStats(path: string): Stats | undefined {
   }
 }
 
-/** The name of the folder that holds a destination's certificate sets. It stands beside the destination's files. */
+/** The name of the folder with a destination's certificate sets, which is beside the destination's files. */
 export function setFolderName(base: string): string {
   return `.${base}.set`;
 }
 
 /**
- * Refuses a path that leads into such a folder. A file there would be deleted with its set, or would stand in the way of
- * release 1.0.0's lock.
+ * Refuses a path that leads into such a folder. A file there could be deleted with its set, or take the place of a lock
+ * of release 1.0.0.
  *
  * @param name the whole path, for messages
  * @throws Failure (usage)

@@ -90,7 +90,7 @@ export function readOurFile(path: string, maxBytes: number, risk: string): FileC
 
 /**
  * Reads a small file that may be a symbolic link, as in Kubernetes' mounted secrets. Each link has to belong to a trusted
- * user and stand in a folder where nobody else can replace it.
+ * user and be in a folder where nobody else can replace it.
  *
  * @returns undefined when there is no file
  * @throws Failure (config) for a foreign link, and for a link to nothing; otherwise as `readSmallFile`

@@ -65,7 +65,7 @@ export function readTokenFile(path: string, read = readSmallFile): TokenFile {
   if (file === undefined) return { state: "missing" };
   requireOwner(path, file.stats);
   if (file.text === "") return { state: "empty" };
-  // After a power cut, zeros stand where content had not reached the disk.
+  // After a power cut, content that had not reached the disk is zeros.
   if (/^[\x21-\x7e\s]*\0[\x21-\x7e\s\0]*$/.test(file.text)) return { state: "blank" };
   const token = file.text.trim();
   if (token === "") return { state: "blank" };

@@ -69,7 +69,7 @@ function load(file: string, host: HostFacts, taken: Map<string, string>): Manife
     if (other === undefined) continue;
     const location = locationOf("destination", content.text, file);
     throw new Failure("config", `${location} has ${printable(path)} in common with ${printable(other)}`, {
-      hint: "give each certificate a destination of its own",
+      hint: "give each certificate its own destination",
     });
   }
   for (const { identity } of mine) taken.set(identity, file);

@@ -8,7 +8,7 @@ export interface Source {
   /** For messages: `a manifest`. */
   readonly what: string;
   readonly values: Readonly<Record<string, unknown>>;
-  /** Where a field stands, for messages: `cluster.toml:3: key_type`. */
+  /** The location of a field, for messages: `cluster.toml:3: key_type`. */
   location(field: string, within?: TablePosition): string;
   /** Resolves the specifiers in a string. @default the string stays as it is */
   resolve?(text: string): string;

@@ -65,7 +65,7 @@ export const setupScenarios: readonly Scenario[] = [
       const { changes } = await planRoles(admin, defineCluster(cluster));
       promise(changes.length === 0, "something still has to change");
       const old = await findToken(admin, rotated.get(cluster) ?? "");
-      promise(old === undefined, "the init token that was to end stands");
+      promise(old === undefined, "the old init token has not been revoked");
     },
   },
 ];

@@ -89,7 +89,7 @@ describe("readSmallFile()", () => {
 
 describe("readOurFile()", () => {
   const read = (path: string) => readOurFile(path, 100, "they would decide")?.text;
-  const stranger = 1234;
+  const foreignUid = 1234;
 
   /** A folder with the file `config`, and a folder beside it with another file. */
   function world() {
@@ -140,7 +140,7 @@ describe("readOurFile()", () => {
       "others can replace DIR/config",
       (it) => {
         symlinkSync(it.target, it.path);
-        lchownSync(it.path, stranger, 0);
+        lchownSync(it.path, foreignUid, 0);
       },
     ],
     [
@@ -148,7 +148,7 @@ describe("readOurFile()", () => {
       "others can replace DIR/default/file",
       (it) => {
         symlinkSync(it.target, it.path);
-        lchownSync(it.target, stranger, 0);
+        lchownSync(it.target, foreignUid, 0);
       },
     ],
     [
@@ -166,7 +166,7 @@ describe("readOurFile()", () => {
         writeFileSync(`${it.path}-ours`, "ours", { mode: 0o644 });
         Bun.spawnSync(["rm", it.target]);
         linkSync(`${it.path}-ours`, it.target);
-        lchownSync(it.inner, stranger, 0);
+        lchownSync(it.inner, foreignUid, 0);
         symlinkSync(it.target, it.path);
       },
     ],
@@ -183,7 +183,7 @@ describe("readOurFile()", () => {
       "is a symbolic link",
       (it) => {
         symlinkSync(it.inner, `${it.inner}-link`);
-        lchownSync(`${it.inner}-link`, stranger, 0);
+        lchownSync(`${it.inner}-link`, foreignUid, 0);
         symlinkSync("default-link/file", it.path);
       },
     ],

@@ -8,7 +8,7 @@ import { storedInitToken } from "../support/cluster-server.ts";
 import { temporaryFolder } from "../support/folder.ts";
 import { until } from "../support/wait.ts";
 import { describeBooted } from "./bootable.ts";
-import { type EtcdClient, etcdctl, servedBy, writeStranger } from "./etcd.ts";
+import { type EtcdClient, etcdctl, servedBy, writeForeignCertificate } from "./etcd.ts";
 import {
   destination,
   install,
@@ -127,10 +127,10 @@ describeBooted("etcd on three hosts set up by cloud-init", () => {
   test(
     "accepts only clients and peers with a certificate of its CA",
     async () => {
-      const stranger = await writeStranger(demo, client.host);
+      const foreign = await writeForeignCertificate(demo, client.host);
       expect(await etcdctl(client, "put", "greeting", "hello")).toEqual({ code: 0, text: "OK" });
       const { certificate: _, ...unknown } = client;
-      const refused = [unknown, { ...client, certificate: stranger }];
+      const refused = [unknown, { ...client, certificate: foreign }];
       const answers = client.endpoints.map(async (endpoint) => {
         const endpoints = [endpoint];
         const known = await etcdctl({ ...client, endpoints }, "get", "greeting");

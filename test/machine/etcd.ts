@@ -38,13 +38,13 @@ export function etcdctlEnvironment({ endpoints, certificate, caFile }: EtcdClien
 }
 
 /** Puts a client certificate from another CA of the cluster on a host. Returns the path of its files. */
-export async function writeStranger({ admin }: DemoServer, { disk }: Machine): Promise<string> {
-  const { key, csr } = newCsr("stranger");
-  const names = { commonName: "stranger", organisations: [], dnsNames: [], ipAddresses: [] };
+export async function writeForeignCertificate({ admin }: DemoServer, { disk }: Machine): Promise<string> {
+  const { key, csr } = newCsr("foreign");
+  const names = { commonName: "foreign", organisations: [], dnsNames: [], ipAddresses: [] };
   const { certificate } = await signCsr(admin, "demo/pki/etcd-overlay/sign/client", { csr, ...names });
-  writeHostFile(disk, "/root/stranger-key.pem", { content: key, mode: 0o600 });
-  writeHostFile(disk, "/root/stranger.pem", { content: `${certificate}\n` });
-  return "/root/stranger";
+  writeHostFile(disk, "/root/foreign-key.pem", { content: key, mode: 0o600 });
+  writeHostFile(disk, "/root/foreign.pem", { content: `${certificate}\n` });
+  return "/root/foreign";
 }
 
 /** The serial number of the certificate that a member presents now. */

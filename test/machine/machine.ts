@@ -45,7 +45,7 @@ if [ -e /sys/fs/cgroup/cgroup.controllers ]; then groups=/sys/fs/cgroup/$name
 else groups="/sys/fs/cgroup/systemd/$name /sys/fs/cgroup/unified/$name"; fi
 
 trap 'rm -rf "$folder"' EXIT
-# What nspawn notes about machines stays in here, too.
+# Keeps the state files of nspawn inside this namespace.
 mount -t tmpfs tmpfs /run || exit
 mount -t overlay overlay -o "lowerdir=$lower,upperdir=$folder/upper,workdir=$folder/work" "$folder/root" || exit
 echo $$

@@ -25,14 +25,14 @@ describeBooted("the metrics of a booted machine", () => {
         [`${folder}/other.prom`]: { content: "" },
       },
     });
-    // As a package makes it whose program runs as a user of its own.
+    // As a package makes it for a program with its own user.
     await host.boot();
     await host.output("chown", "-R", "etcd:etcd", "/var/lib/prometheus");
     await until(() => isQuiet(host));
   }, 5 * minute);
   afterAll(() => host[Symbol.asyncDispose]());
 
-  /** What a run of the unit writes. */
+  /** The metrics that a run of the unit writes. */
   const written = async () => {
     rmSync(`${host.disk}${folder}/vault-helper.prom`, { force: true });
     await host.output("systemctl", "start", unit);
@@ -40,7 +40,7 @@ describeBooted("the metrics of a booted machine", () => {
   };
 
   test(
-    "are those of the host's status, but for its units, and no line in the journal",
+    "are those of the host's status without units, and leave no line in the journal",
     async () => {
       const { problems, metrics } = await written();
       expect(problems).toBeNull();
@@ -58,7 +58,7 @@ describeBooted("the metrics of a booted machine", () => {
   );
 
   test(
-    "tell what is wrong, and the unit has not failed for it",
+    "report a fault, and the unit still succeeds",
     async () => {
       await host.output("rm", `${destination}.pem`);
       const { metrics } = await written();
@@ -72,7 +72,7 @@ describeBooted("the metrics of a booted machine", () => {
     2 * minute,
   );
 
-  test("fail where node_exporter's folder is missing", async () => {
+  test("fail if node_exporter's folder is missing", async () => {
     await host.output("rm", "-r", "/var/lib/prometheus");
     expect((await host.run("systemctl", "start", unit)).code).not.toBe(0);
     expect(await host.show(unit, "Result")).toBe("exit-code");

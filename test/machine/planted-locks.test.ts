@@ -21,7 +21,7 @@ const plants: Readonly<Record<string, string>> = {
   "a folder": `rm -f "$lock"; mkdir "$lock"`,
   "a second name of it": `ln -f "$lock" "$lock.more"`,
   "a file that is not empty": `echo planted > "$lock"`,
-  "an empty file of its own": `rm -f "$lock"; : > "$lock"`,
+  "a new empty file": `rm -f "$lock"; : > "$lock"`,
   "a link as its journal": `ln -s ${victim} "$lock-journal"; ln -s ${victim} "$lock-wal"; ln -s ${victim} "$lock-shm"`,
   "a FIFO as its journal": `mkfifo "$lock-journal" "$lock-wal"`,
 };

@@ -1,10 +1,10 @@
-# What a unit's sandbox lets a program do that has been taken over. One line for each attempt: its name, and "done" or
-# the system's word for no. Run it as: perl probe.pl FILE, which has a line ATTEMPT:PATH for each, with
-#   write  opens the file to write, or makes it
-#   link   makes a symbolic link there, in the place of what is there
-#   move   gives what is there another name, and its old one again
-#   read   reads a byte of it
-# It tries to write on each mount, too: one that a setting made writable on the way is easily overlooked.
+# Tries what foreign code could do inside a unit's sandbox. Prints one line for each attempt: its name, and "done" or the
+# system's error. Run it as perl probe.pl FILE. The file has a line ATTEMPT:PATH for each attempt:
+#   write  opens the file for writing, or makes it
+#   link   replaces the path by a symbolic link
+#   move   renames the path, and renames it back
+#   read   reads a byte of the file
+# It also tries to write on each mount, since a setting may make one writable by accident.
 use strict;
 use warnings;
 use Socket;

@@ -28,7 +28,7 @@ interface Fault {
 
 const both = ["cert.service", "cert-hooks.service"];
 const faults: Readonly<Record<string, Fault>> = {
-  "a destination in a folder of its own": {
+  "a destination in another folder": {
     before: "install -d /srv/tls",
     destination: "/srv/tls/web",
     path: "/srv/tls",

@@ -13,7 +13,7 @@ function read(name: string): Manifest {
 }
 
 test.each(readdirSync(folder))(
-  "the example %s is a manifest, and stands where the units can write",
+  "the example %s is a valid manifest with a destination that the units can write",
   (name) => {
     expect(read(name).destination).toMatch(/^\/etc\/(etcd|kubernetes)\/ssl\//);
     expect(readFileSync(join(folder, name), "utf8")).toContain(`/etc/vault/certs.d/${name} `);

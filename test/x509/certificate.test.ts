@@ -123,7 +123,7 @@ describe("readCertificates() reads", () => {
       "holds a PEM block that is cut off",
     ],
     [
-      "what is no certificate",
+      "a block that is not a certificate",
       keyPem.replaceAll("PRIVATE KEY", "CERTIFICATE"),
       "holds a certificate that can't be read",
     ],

@@ -126,7 +126,7 @@ describe("readKey()", () => {
     ],
   ];
   test.each(refused)(
-    "refuses %s in a sentence of its own, which quotes nothing of it",
+    "refuses %s with its own message, which quotes no content",
     async (_name, text, words) => {
       const failure = await failureOf(() => readKey(text, "/etc/etcd-key.pem"));
       expect(failure.kind).toBe("data");
