@@ -120,5 +120,5 @@ export function keyTypeOf(key: KeyObject, what: string): KeyType {
 
 /** The public key as DER SubjectPublicKeyInfo (RFC 5280, section 4.1.2.7). */
 export function publicKeyDer(key: KeyObject): Uint8Array<ArrayBuffer> {
-  return Uint8Array.from(nodeCrypto().createPublicKey(key).export({ type: "spki", format: "der" }));
+  return new Uint8Array(nodeCrypto().createPublicKey(key).export({ type: "spki", format: "der" }));
 }
