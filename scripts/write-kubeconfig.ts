@@ -3,7 +3,7 @@ import { certificateArgs, certificateWords, readRenewal } from "../lib/cli/certi
 import { ExitCode } from "../lib/cli/exit-code.ts";
 import { hostClient } from "../lib/cli/host-client.ts";
 import { issuedJson, issuedSentence } from "../lib/cli/issued.ts";
-import { accessArgs, accessOrder } from "../lib/cli/kubeconfig-args.ts";
+import { kubeconfigArgs, kubeconfigOf } from "../lib/cli/kubeconfig-args.ts";
 import { printJson } from "../lib/cli/log.ts";
 import { commonArgs, general, hostArgs, runScript, type Script } from "../lib/cli/script.ts";
 import { issueKubeconfig } from "../lib/tasks/issue-kubeconfig.ts";
@@ -16,7 +16,7 @@ const args = {
     description: "path of the certificate's files, without -key.pem, .pem and -ca.pem",
   },
   kubeconfig: { type: "positional", required: true, description: "path of the kubeconfig" },
-  ...accessArgs,
+  ...kubeconfigArgs,
   ...certificateArgs,
   ...hostArgs,
   json: { type: "boolean", description: "print the outcome as one JSON object", group: general },
@@ -48,7 +48,7 @@ export const writeKubeconfig: Script<typeof args> = {
       commonName: args["common-name"],
       destination: args["cert-path"],
     });
-    const access = accessOrder(args, renewal.signPath);
+    const access = kubeconfigOf(args, renewal.signPath);
     const written = await issueKubeconfig(
       { ...access, path: args.kubeconfig, configPath: args["config-path"], timeLeftMs: run.timeLeftMs },
       renewal,

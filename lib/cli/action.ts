@@ -34,7 +34,7 @@ export function actionTexts(actions: readonly Action[]): readonly string[] {
   return [...new Set([...others, ...enable].map(actionText))];
 }
 
-/** To renew what the manifests ask for runs their hooks as well; with a CA check it does all that it does without. */
+/** Whether one action includes another. Renewing includes running hooks, and a CA check renews as well. */
 function includes(all: Action, part: Action): boolean {
   if (all.do !== "renew manifests" || (part.do !== "run hooks" && part.do !== "renew manifests"))
     return false;
@@ -50,7 +50,7 @@ function manifestsCall({ configDir, configPath }: { configDir: string; configPat
   return `${call("issue-cert", configPath)} --config-dir ${shellWord(configDir)}`;
 }
 
-/** A command of this host, with the folder of its tokens unless that is the usual one. */
+/** A command of this host, with the folder of its tokens unless that is the default one. */
 function call(command: string, configPath: string): string {
   return configPath === "/etc/vault" ? command : `${command} --config-path ${shellWord(configPath)}`;
 }
@@ -77,7 +77,7 @@ function certificateCall(wanted: CertificateCall): string {
   ].join(" ");
 }
 
-/** A word of a command line as a shell takes it. */
+/** A word of a command line, quoted for a shell if necessary. */
 function shellWord(word: string): string {
   return /^[\w%+,./:=@-]+$/.test(word) ? word : shellQuoted(word);
 }

@@ -75,7 +75,7 @@ const asItShould = {
 function rowsOf({ mounts, setup, initTokens, hostTokens, now }: ClusterStatus): readonly StatusRow[] {
   return [
     ...mounts
-      // The issuers of a mount that is well say all there is to say.
+      // A mount that is well needs no row of its own: its issuers have rows.
       .filter(({ state, issuers }) => state !== "ok" || issuers.length === 0)
       .map((it): StatusRow => ({ ...it, what: `mount ${it.path}`, facts: [] })),
     ...mounts.flatMap(({ issuers }) => issuers).map((it) => issuerRow(it, now)),

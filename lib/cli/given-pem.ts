@@ -1,7 +1,7 @@
 import { printable } from "../host/file-error.ts";
 
 /** PEM blocks, and where they are from, for messages. */
-export interface Given {
+export interface GivenPem {
   /** The variable, such as `VAULT_CACERT`. */
   readonly variable: string;
   /** The file that the variable names; undefined if the variable holds the PEM itself. */
@@ -11,6 +11,6 @@ export interface Given {
 }
 
 /** `VAULT_CACERT (/etc/vault/ca.pem)` */
-export function describe({ variable, path }: Pick<Given, "variable" | "path">): string {
+export function describe({ variable, path }: Pick<GivenPem, "variable" | "path">): string {
   return path === undefined ? variable : `${variable} (${printable(path)})`;
 }

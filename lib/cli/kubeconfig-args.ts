@@ -3,7 +3,7 @@ import type { KubeconfigOptions } from "../tasks/issue-kubeconfig.ts";
 import type { Arguments } from "./arguments.ts";
 
 /** The flags about what else, besides the certificate, a kubeconfig holds. */
-export const accessArgs = {
+export const kubeconfigArgs = {
   server: {
     type: "string",
     description:
@@ -51,7 +51,7 @@ export const accessArgs = {
   },
 } as const satisfies Arguments;
 
-interface AccessArgs {
+interface KubeconfigArgs {
   readonly server?: string | undefined;
   readonly "cluster-name"?: string | undefined;
   readonly "user-name"?: string | undefined;
@@ -61,9 +61,13 @@ interface AccessArgs {
   readonly merge?: boolean | undefined;
 }
 
-/** @throws Failure (usage) */
-export function accessOrder(
-  args: AccessArgs,
+/**
+ * The kubeconfig that a command line asks for.
+ *
+ * @throws Failure (usage)
+ */
+export function kubeconfigOf(
+  args: KubeconfigArgs,
   signPath: string,
 ): Omit<KubeconfigOptions, "path" | "configPath" | "timeLeftMs"> {
   const { server, namespace, context, "user-name": user } = args;

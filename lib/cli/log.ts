@@ -56,7 +56,7 @@ function fitted(line: string): readonly string[] {
 
 /**
  * Asks without `process.stdout`, because that is slow to create and no unit needs it. A unit's output may go to
- * /dev/null, which is a device, too.
+ * /dev/null, which is also a device.
  */
 function mayBeTerminal(): boolean {
   try {

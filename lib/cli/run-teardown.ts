@@ -192,7 +192,7 @@ function contentWords(contents: MountContents): string {
     .join(", ");
 }
 
-/** What no host has a copy of. The plan must show it. */
+/** What is lost for ever, because no host has a copy of it. The plan must show it. */
 function losses(removals: readonly PlannedRemoval[]): readonly string[] {
   const held = removals.map(({ contents }) => contents ?? {});
   const cas = held.reduce((sum, { issuers = 0 }) => sum + issuers, 0);

@@ -71,7 +71,7 @@ export const hostArgs = {
     type: "string",
     alias: "r",
     mayBeEmpty: true,
-    description: "token role of the host token, CLUSTER-ROLE, for which the init token is exchanged",
+    description: "token role of the host token, CLUSTER-ROLE; needed to exchange the init token",
     env: "VAULT_INIT_ROLE",
     valueHint: "NAME",
     group: "Host",

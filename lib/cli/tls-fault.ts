@@ -2,7 +2,7 @@ import { createPrivateKey, X509Certificate } from "node:crypto";
 import { createSecureContext } from "node:tls";
 import { Failure } from "../failure.ts";
 import { printable } from "../host/file-error.ts";
-import { describe, type Given } from "./given-pem.ts";
+import { describe, type GivenPem } from "./given-pem.ts";
 
 /**
  * Finds the file that keeps TLS from working. The runtime reports an invalid CA, or a key that does not belong to the
@@ -11,9 +11,9 @@ import { describe, type Given } from "./given-pem.ts";
  * @returns undefined if all files can be used
  */
 export function findTlsFault(
-  trusted: readonly Given[],
-  cert: Given | undefined,
-  key: Given | undefined,
+  trusted: readonly GivenPem[],
+  cert: GivenPem | undefined,
+  key: GivenPem | undefined,
 ): Failure | undefined {
   const broken = trusted.find(({ pem }) => pem.some((ca) => !works(() => createSecureContext({ ca }))));
   if (broken !== undefined) return fault(`${names(broken)} holds a certificate that can't be read`);
@@ -42,7 +42,7 @@ function works(call: () => unknown): boolean {
   }
 }
 
-function names({ variable, path }: Given): string {
+function names({ variable, path }: GivenPem): string {
   return path === undefined ? variable : `${variable} names ${printable(path)}, which`;
 }
 

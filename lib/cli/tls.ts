@@ -4,11 +4,11 @@ import { Failure } from "../failure.ts";
 import { errorCode, fileError, printable } from "../host/file-error.ts";
 import type { TlsOptions } from "../vault/connection.ts";
 import { decodePem, encodePem, type PemBlock } from "../x509/pem.ts";
-import { describe, type Given } from "./given-pem.ts";
+import { describe, type GivenPem } from "./given-pem.ts";
 import { type Environment, variable, variableName } from "./variable.ts";
 
 interface Trust {
-  readonly given: readonly Given[];
+  readonly given: readonly GivenPem[];
   readonly from: string;
 }
 
@@ -33,7 +33,7 @@ export function tlsSettings(env: Environment, onNote: (sentence: string) => void
   };
 }
 
-function clientIdentity(env: Environment): [cert: Given, key: Given] | [] {
+function clientIdentity(env: Environment): [cert: GivenPem, key: GivenPem] | [] {
   const [certPath, keyPath] = [variable(env, "CLIENT_CERT"), variable(env, "CLIENT_KEY")];
   if ((certPath === undefined) !== (keyPath === undefined)) {
     throw new Failure(
@@ -61,11 +61,11 @@ function trusted(env: Environment, onNote: (sentence: string) => void): Trust {
   return folder === undefined ? systemTrust(env) : folderTrust(variableName(env, "CAPATH"), folder, onNote);
 }
 
-function only(one: Given): Trust {
+function only(one: GivenPem): Trust {
   return { given: [one], from: describe(one) };
 }
 
-function given(variable: string, path: string): Given {
+function given(variable: string, path: string): GivenPem {
   const pem = certificatesIn(readNamed(variable, path), `${variable} names ${printable(path)}, which`);
   return { variable, path, pem };
 }
@@ -105,7 +105,7 @@ function blocksIn(text: string): readonly PemBlock[] {
   }
 }
 
-function givenKey(variable: string, path: string): Given {
+function givenKey(variable: string, path: string): GivenPem {
   const text = readNamed(variable, path);
   if (/-----BEGIN ENCRYPTED PRIVATE KEY-----|^Proc-Type: *4, *ENCRYPTED/m.test(text)) {
     throw new Failure("config", `${variable} names ${printable(path)}, whose key is encrypted`, {
@@ -127,7 +127,7 @@ function givenKey(variable: string, path: string): Given {
  * line.
  */
 function folderTrust(variable: string, path: string, onNote: (sentence: string) => void): Trust {
-  const found = new Map<string, Given>();
+  const found = new Map<string, GivenPem>();
   const seen = new Set<string>();
   const take = (file: string, isBelow: boolean) => {
     try {

@@ -1,6 +1,6 @@
 import type { Arguments } from "./arguments.ts";
 
-/** The defaults stand in the texts. With a `default` field, a flag that was given could not be told from one that was not. */
+/** The defaults are part of the descriptions. With a `default` field, it would be unknown whether a flag was given. */
 const orFile = ", or as the file says";
 
 /** The flags that limit the validity of a cluster's certificates. */

@@ -5,7 +5,7 @@ import type { LockOptions } from "../host/lock.ts";
 import { roomFor } from "../host/open-files.ts";
 import { lockHooks, type Pending, readPending, settlePending } from "../host/pending.ts";
 import type { Manifest } from "../manifest/manifest.ts";
-import { type Act, commandActs, hookNames, unitActs, type Waiting } from "./hook-acts.ts";
+import { commandJobs, type HookJob, hookNames, type PendingManifest, unitJobs } from "./hook-jobs.ts";
 import { withUnitHint } from "./own-unit.ts";
 import { type HookOptions, type HookOutcome, runHook } from "./run-hook.ts";
 
@@ -33,7 +33,7 @@ interface HookFailure {
 }
 
 interface Done {
-  readonly act: Act;
+  readonly job: HookJob;
   readonly outcome: HookOutcome;
 }
 
@@ -63,21 +63,21 @@ export async function runPendingHooks(
   const rest = manifests.toSorted((a, b) => (a.destination < b.destination ? -1 : 1));
   while (rest.length > 0) {
     using locks = new DisposableStack();
-    const waiting: Waiting[] = [];
+    const waiting: PendingManifest[] = [];
     while (waiting.length < room) {
       const manifest = rest.shift();
       if (manifest === undefined) break;
       const pending = await attempt(manifest, () => lockPending(manifest, locks, folders, options));
       if (pending !== undefined) waiting.push({ manifest, pending });
     }
-    const done = await actOn(waiting, options);
+    const done = await runJobs(waiting, options);
     for (const one of waiting) {
-      const mine = done.flatMap(({ act, outcome: { failure } }) =>
-        act.wishes.flatMap(({ manifest, name }) => (manifest === one.manifest ? [{ name, failure }] : [])),
+      const mine = done.flatMap(({ job, outcome: { failure } }) =>
+        job.hooks.flatMap(({ manifest, name }) => (manifest === one.manifest ? [{ name, failure }] : [])),
       );
       await attempt(one.manifest, () => settle(one, mine, options));
     }
-    results.push(...done.map(({ act, outcome }) => ({ ...planned(act), ...outcome })));
+    results.push(...done.map(({ job, outcome }) => ({ ...planned(job), ...outcome })));
   }
   return { results, failures };
 }
@@ -95,15 +95,15 @@ function attempts(failures: HookFailure[]) {
   };
 }
 
-async function actOn(waiting: readonly Waiting[], options: HookOptions): Promise<Done[]> {
+async function runJobs(waiting: readonly PendingManifest[], options: HookOptions): Promise<Done[]> {
   const done: Done[] = [];
-  const run = async (acts: readonly Act[]) => {
-    for (const act of acts) done.push({ act, outcome: await runHook(act, options) });
+  const run = async (jobs: readonly HookJob[]) => {
+    for (const job of jobs) done.push({ job, outcome: await runHook(job, options) });
   };
-  await run(commandActs(waiting));
+  await run(commandJobs(waiting));
   const succeeded = done.filter(({ outcome }) => outcome.failure === undefined);
-  const prepared = succeeded.flatMap(({ act }) => act.wishes.map(({ manifest }) => manifest));
-  await run(unitActs(waiting, new Set(prepared)));
+  const prepared = succeeded.flatMap(({ job }) => job.hooks.map(({ manifest }) => manifest));
+  await run(unitJobs(waiting, new Set(prepared)));
   return done;
 }
 
@@ -115,11 +115,11 @@ export function pendingHooks(manifests: readonly Manifest[]): readonly HookResul
     pending: readPending(manifest.destination, folders),
   }));
   const changed = waiting.filter(({ pending }) => pending.changed.length > 0);
-  return [...commandActs(changed), ...unitActs(changed, new Set())].map(planned);
+  return [...commandJobs(changed), ...unitJobs(changed, new Set())].map(planned);
 }
 
-function planned({ name, wishes }: Act): HookResult {
-  return { hook: name, manifests: [...new Set(wishes.map(({ manifest }) => manifest.name))] };
+function planned({ name, hooks }: HookJob): HookResult {
+  return { hook: name, manifests: [...new Set(hooks.map(({ manifest }) => manifest.name))] };
 }
 
 /** @returns undefined if nothing is pending, which is the common case and needs no lock */
@@ -140,7 +140,7 @@ async function lockPending(
 }
 
 async function settle(
-  { manifest, pending }: Waiting,
+  { manifest, pending }: PendingManifest,
   mine: ReadonlyArray<{ name: string; failure: string | undefined }>,
   options: HookOptions,
 ): Promise<void> {

@@ -10,12 +10,12 @@ export interface Sandbox {
 }
 
 /** What a unit can do with a path. */
-type Access = "write" | "read" | "none";
+type AccessLevel = "write" | "read" | "none";
 
 interface Rule {
   /** The path as the unit sees it. */
   readonly path: string;
-  readonly access: Access;
+  readonly access: AccessLevel;
   /** The host's path that is mounted there; undefined if nothing is. */
   readonly source?: string;
   /** Whether no other rule can allow anything below it. */
@@ -55,18 +55,18 @@ export function readSandbox(properties: Readonly<Record<string, string>>, look: 
   const words = (name: string) => (properties[name] ?? "").split(" ").filter(Boolean);
   if (properties.RootImage) return undefined;
   const root = properties.RootDirectory || "/";
-  const bound = (name: string, access: Access) =>
+  const bound = (name: string, access: AccessLevel) =>
     words(name).flatMap((word): Rule[] => {
       const [source = "", path = source] = word.replace(/^-/, "").split(":");
       return word.startsWith("-") && look(source) === "missing" ? [] : [{ path, access, source }];
     });
   /** Paths without a plus are the host's. A unit with its own root does not see those. */
-  const paths = (name: string, access: Access, isFinal = false) =>
+  const paths = (name: string, access: AccessLevel, isFinal = false) =>
     words(name).flatMap((word): Rule[] => {
       const [, marks = "", path = ""] = /^([-+]*)(.*)$/.exec(word) ?? [];
       return root === "/" || marks.includes("+") ? [{ path, access, isFinal }] : [];
     });
-  const each = (list: readonly string[], access: Access, isFinal = false): Rule[] =>
+  const each = (list: readonly string[], access: AccessLevel, isFinal = false): Rule[] =>
     list.map((path) => ({ path, access, isFinal }));
   const { ProtectHome: home = "no" } = properties;
   const rules = [
@@ -107,7 +107,7 @@ function isWithin(path: string, folder: string): boolean {
   return path === folder || path.startsWith(folder === "/" ? "/" : `${folder}/`);
 }
 
-function accessTo(sandbox: Sandbox, path: string): Access {
+function accessTo(sandbox: Sandbox, path: string): AccessLevel {
   const found = rulesFor(sandbox, path);
   // A unit with its own root sees only those files of the host that are mounted there.
   const isOwn = sandbox.root !== "/" && !found.some(({ source }) => source !== undefined);
@@ -127,7 +127,7 @@ const mostLinks = 40;
 
 /** What a unit can do with a path, and where the path's links lead to as the unit sees them. */
 interface Reach {
-  readonly access: Access;
+  readonly access: AccessLevel;
   readonly path: string;
 }
 

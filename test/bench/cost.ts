@@ -1,6 +1,6 @@
 import { readFileSync } from "node:fs";
 
-/** What a job took, its commands together. */
+/** The cost of a job: the sum of its commands. */
 export interface Cost {
   readonly wallMs: number;
   readonly cpuMs: number;
@@ -9,7 +9,7 @@ export interface Cost {
 
 export interface Job {
   readonly name: string;
-  /** Commands that do it, one after the other. */
+  /** The commands that do the job, one after the other. */
   readonly commands: ReadonlyArray<readonly string[]>;
 }
 
@@ -33,7 +33,7 @@ export async function run(
   };
 }
 
-/** The most that a program holds, looked at each millisecond: what the system says at its end counts its parent's. */
+/** The most memory that a program holds, sampled every millisecond. The system's own number includes its parent's. */
 async function watchMemory(pid: number, isOver: () => boolean): Promise<number> {
   let most = 0;
   while (!isOver()) {

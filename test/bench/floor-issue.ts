@@ -11,8 +11,8 @@ import {
 import { PrintableString } from "asn1js";
 import { AttributeTypeAndValue, CertificationRequest } from "pkijs";
 
-// The least that a program on this runtime does for what issue-cert does: the token renewed, a key, its CSR, a request
-// that has it signed, and as many durable writes. Nothing is checked, and nothing kept of what stood there.
+// The least that a program on this runtime has to do for a job of issue-cert: renew the token, make a key and its CSR,
+// have that signed, and make as many durable writes. It checks nothing, and keeps no earlier file.
 // floor-issue CONFIG-FOLDER SIGN-PATH COMMON-NAME FOLDER
 
 async function main(): Promise<void> {

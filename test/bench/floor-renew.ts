@@ -1,6 +1,6 @@
 import { readFileSync } from "node:fs";
 
-// The least that a program on this runtime does to renew a token: one file, one request, nothing checked.
+// The least that a program on this runtime has to do to renew a token: one file, one request, no check.
 // floor-renew CONFIG-FOLDER
 
 async function main(): Promise<void> {

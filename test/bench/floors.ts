@@ -11,28 +11,28 @@ const rounds = 60;
 
 export interface PairsHost {
   readonly folder: string;
-  /** The configuration directory, with a host token in it. */
+  /** The configuration folder, with a host token in it. */
   readonly config: string;
   readonly sign: string;
-  /** As in a unit. */
+  /** The variables of a unit. */
   readonly env: Record<string, string>;
   readonly server: { readonly address: string; readonly ca: string; readonly rootToken: string };
 }
 
-/** What a command is measured against. */
+/** A program that a command is measured against. */
 interface Rival {
   readonly name: string;
-  /** How many times its processor time ours may take. */
+  /** The goal: our processor time, as a multiple of this program's. */
   readonly goal: number;
-  /** Undefined where it is not on this machine. */
+  /** Undefined if it is not on this machine. */
   readonly job: JobWithEnv | undefined;
   /** The variable that names its executable. */
   readonly variable?: string;
 }
 
 /**
- * Prints how many times the processor time of its floor each command takes: of a program in one file, compiled with the
- * same flags, that does the same and checks nothing. Beside other tools, too, where variables name them.
+ * Prints the processor time of each command as a multiple of its floor. A floor is a program in one file, compiled with the
+ * same flags, that does the same and checks nothing. Other tools are compared as well if variables name them.
  */
 export async function printPairs(host: PairsHost): Promise<void> {
   const { folder, config, sign, env } = host;
@@ -44,7 +44,7 @@ export async function printPairs(host: PairsHost): Promise<void> {
   };
   const floorSet = join(folder, "floor-set");
   mkdirSync(floorSet);
-  console.log("\nBeside a floor and other tools, without the JIT, in pairs\n");
+  console.log("\nCompared with a floor and other tools, without the JIT, in pairs\n");
   const table: string[] = [];
   table.push(
     ...(await compare(
@@ -86,7 +86,7 @@ async function compare(ours: JobWithEnv, rivals: readonly Rival[]): Promise<stri
   for (const { name, variable, job } of rivals) {
     if (job === undefined) console.log(`${name} is left out: ${variable} names no executable\n`);
   }
-  // Once before, so that files and folders are there.
+  // One run beforehand, so that files and folders exist.
   await takeTurns([ours, ...present.map(({ job }) => job)], 1, false);
   const [own = [], ...others] = await takeTurns([ours, ...present.map(({ job }) => job)], rounds, false);
   return present.map(({ name, goal }, i) => {
@@ -97,14 +97,14 @@ async function compare(ours: JobWithEnv, rivals: readonly Rival[]): Promise<stri
   });
 }
 
-/** `renew-token` of the Go tool, which ours took the place of. */
+/** `renew-token` of the Go tool, which ours replaced. */
 function goTool({ config, env }: PairsHost): JobWithEnv | undefined {
   const path = executable("BENCH_GO_TOOL");
   const words = ["renew-token", "-p", config, "-r", env.VAULT_INIT_ROLE ?? ""];
   return path === undefined ? undefined : [{ name: "the Go tool", commands: [[path, ...words]] }, env];
 }
 
-/** It has the server make the key, so it needs a role that issues. */
+/** The server makes its key, so it needs a role that issues. */
 async function consulTemplate({ folder, env, server, sign }: PairsHost): Promise<JobWithEnv | undefined> {
   const path = executable("BENCH_CONSUL_TEMPLATE");
   if (path === undefined) return undefined;
@@ -138,7 +138,7 @@ async function consulTemplate({ folder, env, server, sign }: PairsHost): Promise
   ];
 }
 
-/** The executable that a variable names; undefined where there is none. */
+/** The executable that a variable names; undefined if it names none. */
 function executable(variable: string): string | undefined {
   const path = process.env[variable];
   if (!path) return undefined;

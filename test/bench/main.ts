@@ -65,7 +65,7 @@ async function main(): Promise<void> {
       theirs,
     ],
   ];
-  console.log(`Medians of ${rounds} runs each, beside ${await version(vault)}\n`);
+  console.log(`Medians of ${rounds} runs each, compared with ${await version(vault)}\n`);
   await printTable(jobs);
 
   const host = { dist, config, sign, folder: folder.path };
@@ -76,7 +76,7 @@ async function main(): Promise<void> {
   const inUnit = { ...ours, BUN_JSC_useJIT: "0" };
   await printTable(manifestJobs(host).map((job) => [job, inUnit]));
 
-  console.log("\nThe executable that holds all commands, beside one that is compiled alone\n");
+  console.log("\nThe executable with all commands, compared with one that is compiled alone\n");
   const alone = await ensureBuiltAlone(["renew-token"]);
   const renewal = (name: string, ...words: string[]): JobWithEnv => [
     { name, commands: [[...words, "-p", config]] },

@@ -57,7 +57,7 @@ describe("issue-cert refuses with 64, and does nothing, for", () => {
     [
       "a destination among another one's sets",
       [path, "kubelet", "ssl/.a.set/b"],
-      "/ssl/.a.set is where the files of one",
+      "/ssl/.a.set is reserved for the files of one",
     ],
     ["an invalid common name", [path, "a\nb", "x"], '"a\\nb" can\'t be the common name'],
     ["an invalid host name", ["-s", "a,,b", ...good], '"" can\'t be the host name'],

@@ -167,7 +167,7 @@ describe("renew-token", () => {
       "there is no token at {}/missing/token, and there is no init token at {}/missing/init-token",
     ],
     ["file", 78, "can't read {}/file/config: a part of the path is not a folder (ENOTDIR)"],
-  ])("names the path where the configuration directory is a %s", async (name, code, words) => {
+  ])("names the path where the configuration folder is a %s", async (name, code, words) => {
     await using host = startHost(cluster.address);
     await Bun.write(join(host.path, "file"), "x");
     const run = await runScript("renew-token", ["-p", join(host.path, name)], { env: host.env });

@@ -66,7 +66,7 @@ describe("write-kubeconfig refuses, before it asks or changes anything,", () => 
       host,
       [signPath, commonName, host.destination, to],
       64,
-      " is where the files of one certificate",
+      " is reserved for the files of one certificate",
     );
   });
 

@@ -1,18 +1,18 @@
 import { snippet } from "./snippet.ts";
 
 export interface ChildLimits {
-  /** Ends one that works on and on; what else this machine does makes no difference to it. @default 10 */
+  /** Processor time, which ends a child that works for ever. Other work on this machine does not count. @default 10 */
   readonly cpuSeconds?: number;
-  /** Ends one that waits for ever. @default 30 */
+  /** Time that ends a child that waits for ever. @default 30 */
   readonly seconds?: number;
 }
 
 /**
- * Runs a few lines of `snippet`, for a test that would otherwise fail by never ending: no time limit of the test's can
- * end a synchronous call in its own process.
+ * Runs a few lines of `snippet`, for a test that would otherwise fail by never ending. A test's own time limit can't
+ * end a synchronous call in its process.
  *
- * @returns what the lines print
- * @throws Error when they fail, or a limit ends them
+ * @returns the output of the lines
+ * @throws Error if they fail or a limit ends them
  */
 export async function runInChild(
   names: string,

@@ -10,7 +10,7 @@ export interface Texts extends Partial<Record<keyof SetFiles, string | undefined
   readonly request?: string | undefined;
 }
 
-/** A set as it is read from a disk. */
+/** A set as if it had been read from disk. */
 function storedSet({ request, ...texts }: Texts): StoredSet {
   const facts = { attributes: {}, request, noted: request, isPending: false, isClosed: false };
   const { key, certificate, ca } = texts;
@@ -20,7 +20,7 @@ function storedSet({ request, ...texts }: Texts): StoredSet {
   return Object.keys(files).length === 0 ? { state: "missing" } : { state: "partial", files, ...facts };
 }
 
-/** What is to be said of a set, and whether its files belong together. */
+/** The properties of a set, and whether its files belong together. */
 export async function assessTexts(
   texts: Texts,
   asked: CertificateRequest,

@@ -7,29 +7,29 @@ import { readCertificates } from "../x509/certificate.ts";
 import type { HookCall } from "./run-hook.ts";
 
 /** A manifest with pending hooks. */
-export interface Waiting {
+export interface PendingManifest {
   readonly manifest: Manifest;
   readonly pending: Pending;
 }
 
 /** One hook of such a manifest. */
-interface Wish extends Waiting {
+interface PendingHook extends PendingManifest {
   readonly hook: Hook;
   /** Its name in the notes on hooks that were run. */
   readonly name: string;
 }
 
-/** One thing to do, for all the hooks that ask for it. */
-export interface Act extends HookCall {
+/** One command to run, for all the hooks that ask for it. */
+export interface HookJob extends HookCall {
   readonly name: string;
-  readonly wishes: readonly Wish[];
+  readonly hooks: readonly PendingHook[];
 }
 
 /** The commands to run. They go before the units, so that a unit that restarts finds what a command has prepared. */
-export function commandActs(waiting: readonly Waiting[]): readonly Act[] {
-  const wishes = waiting.flatMap(wishesOf).filter((wish) => isCommand(wish) && !isDone(wish));
-  return [...Map.groupBy(wishes, ({ manifest, name }) => `${manifest.file}\n${name}`).values()].flatMap(
-    actOf,
+export function commandJobs(manifests: readonly PendingManifest[]): readonly HookJob[] {
+  const hooks = manifests.flatMap(pendingHooksOf).filter((one) => isCommand(one) && !isDone(one));
+  return [...Map.groupBy(hooks, ({ manifest, name }) => `${manifest.file}\n${name}`).values()].flatMap(
+    jobsOf,
   );
 }
 
@@ -39,14 +39,17 @@ export function commandActs(waiting: readonly Waiting[]): readonly Act[] {
  * @param prepared manifests with a command that has just succeeded. If it had failed in an earlier run, units were
  *   restarted without what it prepares, so they are restarted again.
  */
-export function unitActs(waiting: readonly Waiting[], prepared: ReadonlySet<Manifest>): readonly Act[] {
-  const wishes = waiting
-    .flatMap(wishesOf)
-    .filter((wish) => !isCommand(wish) && (!isDone(wish) || prepared.has(wish.manifest)));
-  return [...Map.groupBy(wishes, ({ hook }) => ("unit" in hook ? hook.unit : "")).values()].flatMap(actOf);
+export function unitJobs(
+  manifests: readonly PendingManifest[],
+  prepared: ReadonlySet<Manifest>,
+): readonly HookJob[] {
+  const hooks = manifests
+    .flatMap(pendingHooksOf)
+    .filter((one) => !isCommand(one) && (!isDone(one) || prepared.has(one.manifest)));
+  return [...Map.groupBy(hooks, ({ hook }) => ("unit" in hook ? hook.unit : "")).values()].flatMap(jobsOf);
 }
 
-function wishesOf(one: Waiting): Wish[] {
+function pendingHooksOf(one: PendingManifest): PendingHook[] {
   return one.manifest.hooks.map((hook) => ({ ...one, hook, name: hookName(hook) }));
 }
 
@@ -55,11 +58,11 @@ export function hookNames({ hooks }: Manifest): readonly string[] {
   return hooks.map(hookName);
 }
 
-function isCommand({ hook }: Wish): boolean {
+function isCommand({ hook }: PendingHook): boolean {
   return hook.kind === "command";
 }
 
-function isDone({ pending, name }: Wish): boolean {
+function isDone({ pending, name }: PendingHook): boolean {
   return pending.done.includes(name);
 }
 
@@ -69,13 +72,13 @@ function hookName(hook: Hook): string {
   return hook.command.map((word) => (/^[\w%+,./:=@-]+$/.test(word) ? word : JSON.stringify(word))).join(" ");
 }
 
-function actOf(wishes: readonly Wish[]): Act[] {
+function jobsOf(hooks: readonly PendingHook[]): HookJob[] {
   // A restart includes a reload.
-  const wish = wishes.find(({ hook }) => hook.kind === "restart") ?? wishes[0];
-  if (wish === undefined) return [];
-  const { hook, name, manifest, pending } = wish;
-  const timeoutSeconds = Math.max(...wishes.map((it) => it.manifest.hookTimeoutSeconds));
-  const about = { name, timeoutSeconds, wishes };
+  const chosen = hooks.find(({ hook }) => hook.kind === "restart") ?? hooks[0];
+  if (chosen === undefined) return [];
+  const { hook, name, manifest, pending } = chosen;
+  const timeoutSeconds = Math.max(...hooks.map((it) => it.manifest.hookTimeoutSeconds));
+  const about = { name, timeoutSeconds, hooks };
   return hook.kind === "command"
     ? [{ ...about, command: hook.command, env: environment(manifest, pending.changed) }]
     : [
