@@ -27,7 +27,7 @@ export interface Program {
   versionOutput: string;
   /** About how long the build takes. */
   minutes: number;
-  /** The message if Go is missing, too: what is missing, and what can be installed instead. */
+  /** The message if there is no Go either, and a hint about what to install. */
   without: { sentence: string; hint: string };
 }
 

@@ -7,8 +7,8 @@ import { readSealed } from "./sys.ts";
 export const tolerableMs = 60_000;
 
 /**
- * What time it is, by two clocks. Neither decides alone. A host's clock may be wrong until its time service has run. The
- * server's time comes from whatever answers, which may be a proxy.
+ * The time by two clocks. Neither decides alone. A host's clock may be wrong until its time service has run. The
+ * server's time comes from its answers, which a proxy may have changed.
  */
 export interface Clocks {
   readonly host: Date;
@@ -33,7 +33,7 @@ export function laterClocks({ host, server }: Clocks, ms: number): Clocks {
   return { host: new Date(host.getTime() + ms), server: new Date(server.getTime() + ms) };
 }
 
-/** Asks the server for its time alone, unless an earlier answer has shown it. */
+/** Asks the server for its time, unless an earlier answer has told it. */
 export async function learnServerTime(client: VaultClient): Promise<void> {
   if (client.clockAheadMs() === undefined) await readSealed(client);
 }

@@ -9,8 +9,8 @@ export async function makeCertificates(api: Api, mount: string, count: number): 
 }
 
 /**
- * Whether a mount stands whose removal was cut off. Vault leaves it half gone; OpenBao goes on until it is away, though
- * nobody waits any more.
+ * Whether a mount whose removal was interrupted still exists. Vault leaves it half removed. OpenBao finishes the
+ * removal although its client is gone.
  */
 export async function leavesCutOffs(api: Api): Promise<boolean> {
   const mount = "cut-off/pki/k8s";

@@ -66,7 +66,7 @@ describe("a PKI role", () => {
   });
 
   test.each(roles.map(({ path }) => path))(
-    "at %s comes back, removed or with another max_ttl",
+    "at %s is restored after its removal and with another max_ttl",
     async (path) => {
       await admin.remove(path);
       expect(await repair("write-roles")).toEqual([path]);

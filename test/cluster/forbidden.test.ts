@@ -80,7 +80,7 @@ describe("a token that may not write", () => {
     ["mount", "sys/mounts/ID/secrets", ["create", "update"], writeCapability],
     ["ca", "ID/pki/etcd-overlay/root/generate/internal", ["create", "update"], writeCapability],
   ])(
-    "%s at %s is told so before setup-mounts writes; one that may not ask stops it there",
+    "%s at %s is refused before setup-mounts writes, or stops it there if it may not ask",
     async (name, pattern, missing, capability) => {
       const cluster = defineCluster(`m-${name}-${pattern.replace(/.*\//, "")}`);
       await admin.write("sys/auth/token/tune", { max_lease_ttl: "system" });
@@ -108,7 +108,7 @@ describe("a token that may not write", () => {
     ["ID/secrets/init_token_master", writeCapability],
     ["auth/token/create-orphan", `"create" and "update" and "sudo"`],
   ])(
-    "at %s is told so before write-roles writes; one that may not ask stops it there",
+    "at %s is refused before write-roles writes, or stops it there if it may not ask",
     async (pattern, capability) => {
       const cluster = defineCluster(`r-${pattern.replace(/[^a-z]+/g, "-").toLowerCase()}`);
       await prepareRoles(admin, cluster);

@@ -24,9 +24,9 @@ const signs: Readonly<Record<Way, string>> = {
 type Where = number | string;
 
 /**
- * Runs one half against a server that fails at one of its writes, for good.
+ * Runs one half against a server that fails at one of its writes and stays down.
  *
- * @returns whether it came to that
+ * @returns whether it failed
  */
 async function interrupt(half: Half, cluster: Cluster, where: Where, way: Way): Promise<boolean> {
   let [writes, after] = [0, 0];

@@ -5,8 +5,8 @@ import type { ClusterObjects } from "./objects.ts";
 const rest = "\nthe rest of what the original made\n";
 
 /**
- * Writes every object of the golden file to a server by plain calls, as the original leaves them: what a cluster
- * that we adopt looks like. What it has of CAs is made as it does.
+ * Writes every object of the golden file to a server by plain calls, like the Go tool. This makes a cluster of the Go
+ * tool, which we can adopt. Its CAs are made in the same way.
  */
 export async function loadOriginal(api: Api, objects: ClusterObjects): Promise<void> {
   await api.write("sys/auth/token/tune", { max_lease_ttl: String(objects.auth_token_tune.max_lease_ttl) });

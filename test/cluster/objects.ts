@@ -21,7 +21,7 @@ export interface ClusterObjects {
 export const goldenTokens = { etcd: "e", master: "m", worker: "w", all: "a" } as const;
 
 /**
- * What the original writes for a cluster: the golden file, under that cluster's name and with its init tokens.
+ * The objects that the Go tool writes for a cluster: the golden file with that cluster's name and init tokens.
  *
  * @param tokens their ids, by host role
  */
@@ -70,10 +70,10 @@ export function wantedObjects(id: string, tokens: Readonly<Record<string, string
 }
 
 /**
- * Reads every object of a cluster back.
+ * Reads back every object of a cluster.
  *
- * @param like what is expected: fields of an object (never objects) that it lacks are left out, since a newer server
- *   has more of them
+ * @param like the expected objects. A field that these lack is left out, since a newer server has more fields. An
+ *   object is never left out.
  */
 export async function readObjects(api: Api, id: string, like: ClusterObjects): Promise<ClusterObjects> {
   const mounts = own(await api.find("sys/mounts"), `${id}/`);

@@ -153,7 +153,11 @@ describe("the end of a certificate's validity", () => {
   test.each<[string, string, RequestInit]>([
     ["a form", kubelet, { body: form }],
     ["a form with the parameter twice", kubelet, { body: `${form}&not_after=${far}` }],
-    ["a form that says to be JSON", kubelet, { body: `${form}`, headers: { "Content-Type": "text/json" } }],
+    [
+      "a form with the content type of JSON",
+      kubelet,
+      { body: `${form}`, headers: { "Content-Type": "text/json" } },
+    ],
     ["NOT_AFTER", kubelet, json({ ...body, NOT_AFTER: far })],
     ["Not_After in a form", kubelet, { body: `${bare}&Not_After=${far}` }],
     ["the query", `${kubelet}?not_after=${far}`, json(body)],
@@ -305,7 +309,7 @@ describe("a sign request", () => {
     ["a wildcard", ["DNS:*.kube-proxy"]],
     ["a URI", ["URI:spiffe://cluster.local/ns/kube-system/sa/admin"]],
     ["an e-mail address elsewhere", ["email:a@example.com"]],
-    ["another kind of name", ["otherName:1.3.6.1.4.1.311.20.2.3;UTF8:admin"]],
+    ["a name of another type", ["otherName:1.3.6.1.4.1.311.20.2.3;UTF8:admin"]],
   ])("does not get %s from the CSR, even if the role takes names from it", async (_, names) => {
     const ask = (asked: string) =>
       post(host("plain worker"), proxy, json({ csr: asked, common_name: "system:kube-proxy" }));

@@ -11,7 +11,7 @@ describe("readServerCertificate()", () => {
   });
 
   test.each(["", "garbage", "-----BEGIN CERTIFICATE-----\nMAMCAQE=\n-----END CERTIFICATE-----\n"])(
-    "says of %j whose certificate it is to be, and blames the server",
+    "refuses %j, names its owner and blames the server",
     async (pem) => {
       const failure = await failureOf(() => readServerCertificate(pem, "the issuer 1f of demo/pki/k8s"));
       expect([failure.kind, failure.message]).toEqual([

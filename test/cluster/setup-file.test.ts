@@ -350,7 +350,7 @@ describe("a stored file of an earlier version, whose kubelet_domains match the c
 
   test.each([
     ["another file", { file: clusterFile('kubelet_domains = ["*.domain"]') }, ["sub.domain"]],
-    ["none, once that is asked for", { narrow: true }, []],
+    ["none with --narrow", { narrow: true }, []],
   ])("does not stop %s", async (_, choice, left) => {
     await widen();
     expect(await signed()).toEqual(names);

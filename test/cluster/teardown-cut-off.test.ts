@@ -13,7 +13,7 @@ const admin = api(server.address, server.rootToken);
 const isPossible = await leavesCutOffs(admin);
 
 test.skipIf(!isPossible)(
-  "a teardown ends what was cut off while the server took a mount away, and the server goes on",
+  "a teardown finishes an interrupted removal of a mount, and the server goes on",
   async () => {
     const client = clientOf(server.address, server.rootToken);
     const cluster = defineCluster("demo");

@@ -71,7 +71,7 @@ const cases: readonly Case[] = [
   ["comes with a chain of other strings", spoiled({ ca_chain: ["none"] }), /holds no certificate in PEM$/],
 ];
 
-describe.concurrent("a signed certificate is refused, and the one that stands is kept, when it", () => {
+describe.concurrent("a signed certificate is refused, and the present one is kept, if it", () => {
   test.each(cases.map((it) => [it[0], it] as const))("%s", async (_, [, answer, sentence, hint]) => {
     await using server = vault.start(issue, answer);
     using host = createHost(issue, vault.standing);

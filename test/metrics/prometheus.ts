@@ -18,7 +18,7 @@ export async function readAsPrometheus(text: string): Promise<PrometheusView> {
   return await answer("promlint", import.meta.dir, text);
 }
 
-/** Metrics as a scrape stores them, with what is to be asked of them. */
+/** Metrics as a scrape stores them, with the queries about them. */
 export interface Asked {
   /** A file of rules, in YAML. */
   readonly rules: string;

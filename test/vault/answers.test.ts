@@ -72,7 +72,7 @@ describe("an answer with the wrong shape", () => {
 
   test.each([
     ["one text, as servers before Vault 1.11 send it", "old", ["old"]],
-    ["none, where the issuer has no chain", undefined, []],
+    ["missing, since the issuer has none", undefined, []],
     ["null", null, []],
   ])("is accepted by signCsr() if the chain is %s", async (_what, chain, caChain) => {
     await using server = startScripted(() => Response.json({ data: { ...signed, ca_chain: chain } }));

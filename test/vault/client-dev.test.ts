@@ -70,7 +70,7 @@ describe("client.request() to a path that holds nothing", () => {
   });
 
   test.each(["secret/data/none", "sys/policies/acl/none", "auth/token/roles/none", "cubbyhole/none"])(
-    "tells %s from that",
+    "says that nothing is at %s, although its mount exists",
     async (path) => {
       expect(isNothingThere(await vaultErrorOf(() => root.request(get(path))))).toBe(true);
       expect(await readData(root, path)).toBeUndefined();

@@ -8,9 +8,9 @@ const [depth, values] = ["nested too deep", "made of too many values"] as const;
 describe("findExcess()", () => {
   const rows: ReadonlyArray<readonly [what: string, text: string, excess: string | undefined]> = [
     ["nothing", "", undefined],
-    ["a list that is as deep as may be", deep(200), undefined],
+    ["a list of the greatest depth", deep(200), undefined],
     ["a deeper one", deep(201), depth],
-    ["an object that is as deep as may be", deep(200, '{"a":', "}"), undefined],
+    ["an object of the greatest depth", deep(200, '{"a":', "}"), undefined],
     ["a deeper one, and no end of it", '{"a":'.repeat(201), depth],
     ["lists beside each other", `[${"[[]],".repeat(150)}[]]`, undefined],
     ["brackets in a string", `["${"[".repeat(1000)}"]`, undefined],
@@ -21,7 +21,7 @@ describe("findExcess()", () => {
     ["a value more", `[${"0,".repeat(500)}0]`, values],
     ["as many lists", `[${"[],".repeat(250)}0]`, values],
     ["commas in a string", `["${",".repeat(1000)}"]`, undefined],
-    ["what is no JSON", "<html>".repeat(1000), undefined],
+    ["text that is not JSON", "<html>".repeat(1000), undefined],
   ];
   test.each(rows.map(([what, text, excess]) => [what, excess, text] as const))(
     "of %s says %p",

@@ -57,11 +57,11 @@ describe("retry()", () => {
   });
 
   test.each([
-    ["what may pass, of a request that can be repeated", { transient: true }, true, true],
-    ["what may pass, of one that can't but did not arrive", passing, false, true],
-    ["what may pass, of one that can't and may have arrived", { transient: true }, false, false],
-    ["what won't pass, of a request that can be repeated", {}, true, false],
-    ["what won't pass, of one that did not arrive", { untouched: true }, true, false],
+    ["a temporary failure of a repeatable request", { transient: true }, true, true],
+    ["a temporary failure of another request that did not arrive", passing, false, true],
+    ["a temporary failure of another request that may have arrived", { transient: true }, false, false],
+    ["a lasting failure of a repeatable request", {}, true, false],
+    ["a lasting failure of a request that did not arrive", { untouched: true }, true, false],
   ])("knows whether to repeat after %s", async (_what, error, repeatable, again) => {
     const { calls } = await run(fault(error), { repeatable });
     expect(calls).toBe(again ? 4 : 1);

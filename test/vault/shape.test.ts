@@ -19,7 +19,7 @@ type Reader = "object" | "string" | "nonEmptyString" | "number" | "boolean" | "s
 const readers: ReadonlyArray<readonly [reader: Reader, reads: readonly string[], kind: string]> = [
   ["object", ["object"], "field %s is not a JSON object"],
   ["string", ["text", "empty"], "has no field %s that is a string"],
-  ["nonEmptyString", ["text"], "has no field %s that is a "],
+  ["nonEmptyString", ["text", "empty"], "has no field %s that is a string"],
   ["number", ["number"], "has no field %s that is a number"],
   ["boolean", ["truth"], "has no field %s that is a boolean"],
   ["strings", ["list", "none", "nothing", "missing"], "has no field %s that is a list of strings"],
@@ -52,6 +52,11 @@ describe("Answer", () => {
     expect(failure.message).not.toContain("hvs.secret");
     expect(failure.kind).toBe("unavailable");
     expect(failure.hint).toContain("check VAULT_ADDR");
+  });
+
+  test("nonEmptyString() refuses an empty string", async () => {
+    const failure = await failureOf(() => answer.nonEmptyString("empty"));
+    expect(failure.message).toBe("the answer to GET x/y has no field empty that is a non-empty string");
   });
 
   test("names the path to a nested field", async () => {

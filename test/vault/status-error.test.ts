@@ -10,7 +10,7 @@ test.each([
   ["common name seal-1.example.com not allowed by this role", "data"],
   ["subject alternate name sealed.example.com not allowed by this role", "data"],
 ] as const)(
-  "statusError() of 400 %p is of kind %p, and is tried again only where that helps",
+  "statusError() for 400 %p has the kind %p, and is tried again only if that helps",
   (words, kind) => {
     const error = statusError(request, 400, [words]);
     expect(error.kind).toBe(kind);

@@ -29,8 +29,8 @@ const page: Play = () =>
   new Response("<html>Forbidden</html>", { status: 403, headers: { "Content-Type": "text/html" } });
 
 /**
- * Plays a server: what it says to a renewal with the token, to a look at the mounts with it, and to one with a token
- * that it can't know.
+ * Plays a server that answers a renewal with the token, a request for the mounts with it, and the same request with a
+ * random token.
  */
 function play(renewal: Play, mounts: Play = knows, mountsOfNobody: Play = knows) {
   return startScripted(({ method, path, headers }) => {
