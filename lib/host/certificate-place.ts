@@ -39,8 +39,8 @@ export const checkedName = "ca-checked";
 export interface Place extends Disposable {
   /** The folder with the files that services read. */
   readonly folder: Folder;
-  /** The folder of the sets, which only we can change; undefined while there is none. */
-  readonly set: Folder | undefined;
+  /** The folder that holds the sets, which only root can change; undefined while there is none. */
+  readonly sets: Folder | undefined;
   readonly base: string;
 }
 
@@ -119,26 +119,26 @@ export function findPlace(destination: string, folders?: Folders): Place | undef
 export function makePlace(
   destination: string,
   owner: Ownership | undefined,
-): Place & { readonly set: Folder } {
+): Place & { readonly sets: Folder } {
   const { folder: path, base } = parseDestination(destination);
   let folder: Folder | undefined;
   try {
     folder = openFolder(path, { mode: 0o750, owner });
-    const set = openInside(folder, setFolderName(base), { mode: 0o755 });
-    return { ...place(folder, set, base), set };
+    const sets = openInside(folder, setFolderName(base), { mode: 0o755 });
+    return { ...place(folder, sets, base), sets };
   } catch (error) {
     folder?.[Symbol.dispose]();
     throw fileError("file", "make the folder", path, error);
   }
 }
 
-function place(folder: Folder, set: Folder | undefined, base: string): Place {
+function place(folder: Folder, sets: Folder | undefined, base: string): Place {
   return {
     folder,
-    set,
+    sets,
     base,
     [Symbol.dispose]() {
-      set?.[Symbol.dispose]();
+      sets?.[Symbol.dispose]();
       folder[Symbol.dispose]();
     },
   };
@@ -154,12 +154,12 @@ function orMissing(open: () => Folder, path: string): Folder | undefined {
 }
 
 /** The path of a file that services read, for system calls. */
-export function outerPath({ folder, base }: Place, member: Member): string {
+export function publicPath({ folder, base }: Place, member: Member): string {
   return `${folder.path}/${base}${members[member].suffix}`;
 }
 
 /** The path of a file that services read, for messages. */
-export function outerName({ folder, base }: Place, member: Member): string {
+export function publicName({ folder, base }: Place, member: Member): string {
   return `${folder.name}/${base}${members[member].suffix}`;
 }
 
@@ -176,15 +176,15 @@ export function linkTarget({ base }: Place, member: Member): string {
 export function isOurLink(place: Place, member: Member): boolean {
   let target: string;
   try {
-    target = readlinkSync(outerPath(place, member));
+    target = readlinkSync(publicPath(place, member));
   } catch (error) {
     if (["ENOENT", "EINVAL"].includes(errorCode(error))) return false; // missing, or not a link
-    throw fileError("file", "look at", outerName(place, member), error);
+    throw fileError("file", "look at", publicName(place, member), error);
   }
   if (target === linkTarget(place, member)) return true;
   throw new Failure(
     "file",
-    `${printable(outerName(place, member))} is a symbolic link to ${printable(target)}, which this tool did not make`,
+    `${printable(publicName(place, member))} is a symbolic link to ${printable(target)}, which this tool did not make`,
     { hint: "nothing was changed; remove it, or choose another destination" },
   );
 }
@@ -203,14 +203,14 @@ export function isVersionName(name: string): boolean {
  * @returns undefined when there is no set
  * @throws Failure (file) when the link leads anywhere else
  */
-export function openCurrent({ set }: Place): Folder | undefined {
-  if (set === undefined) return undefined;
-  const version = currentVersion(set) ?? currentName;
+export function openCurrent({ sets }: Place): Folder | undefined {
+  if (sets === undefined) return undefined;
+  const version = currentVersion(sets) ?? currentName;
   if (version === currentName || isVersionName(version))
-    return orMissing(() => openInside(set, version), `${set.name}/${version}`);
+    return orMissing(() => openInside(sets, version), `${sets.name}/${version}`);
   throw new Failure(
     "file",
-    `${printable(`${set.name}/${currentName}`)} leads to ${printable(version)}, which is not one of this tool's sets`,
+    `${printable(`${sets.name}/${currentName}`)} leads to ${printable(version)}, which is not one of this tool's sets`,
     { hint: "nothing was changed; find out how it got there, then remove it" },
   );
 }
@@ -220,12 +220,12 @@ export function openCurrent({ set }: Place): Folder | undefined {
  *
  * @throws Failure (file) when the link can't be read
  */
-export function currentVersion(set: Folder): string | undefined {
+export function currentVersion(sets: Folder): string | undefined {
   try {
-    return readlinkSync(`${set.path}/${currentName}`);
+    return readlinkSync(`${sets.path}/${currentName}`);
   } catch (error) {
     if (["ENOENT", "EINVAL"].includes(errorCode(error))) return undefined;
-    throw fileError("file", "look at", `${set.name}/${currentName}`, error);
+    throw fileError("file", "look at", `${sets.name}/${currentName}`, error);
   }
 }
 
@@ -241,6 +241,6 @@ export function memberPath(
   member: Member,
   isLinked = isOurLink(place, member),
 ): string | undefined {
-  if (!isLinked) return outerPath(place, member);
+  if (!isLinked) return publicPath(place, member);
   return current && `${current.path}/${members[member].name}`;
 }

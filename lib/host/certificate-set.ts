@@ -9,8 +9,8 @@ import {
   memberNames,
   memberPath,
   openCurrent,
-  outerName,
   type Place,
+  publicName,
   requestName,
 } from "./certificate-place.ts";
 import type { Ownership } from "./durable.ts";
@@ -81,11 +81,11 @@ export function readSet(destination: string, folders?: Folders): StoredSet {
 export function lookAtSet(destination: string, folders?: Folders): SeenSet {
   using place = findPlace(destination, folders);
   if (place === undefined) return { state: "missing" };
-  const { set } = place;
-  const isLinked = set !== undefined && memberNames.every((member) => isOurLink(place, member));
+  const { sets } = place;
+  const isLinked = sets !== undefined && memberNames.every((member) => isOurLink(place, member));
   using current = isLinked ? openCurrent(place) : undefined;
   const stats = current && statMembers(current.path);
-  if (set === undefined || stats === undefined) return readSet(destination, folders);
+  if (sets === undefined || stats === undefined) return readSet(destination, folders);
   const request = readRequest(current);
   return {
     state: "unread",
@@ -94,7 +94,7 @@ export function lookAtSet(destination: string, folders?: Folders): SeenSet {
     keyOrigin: keyOrigin(place, stats.key, true),
     request,
     noted: request,
-    ...lookBeside(set, stats.ca),
+    ...lookBeside(sets, stats.ca),
   };
 }
 
@@ -132,9 +132,9 @@ export function readPlace(place: Place): StoredSet {
     // The record beside the set does not describe plain files in place of its links.
     request: linked.length === memberNames.length ? noted : undefined,
     noted,
-    ...(place.set === undefined
+    ...(place.sets === undefined
       ? { isPending: false, isClosed: false }
-      : lookBeside(place.set, statsOf("ca"))),
+      : lookBeside(place.sets, statsOf("ca"))),
   };
   return key === undefined || certificate === undefined || ca === undefined
     ? { state: "partial", files, ...facts }
@@ -143,24 +143,24 @@ export function readPlace(place: Place): StoredSet {
 
 /** @param ca the CA file, if it exists */
 function lookBeside(
-  set: Folder,
+  sets: Folder,
   ca: Stats | undefined,
 ): Pick<SetFacts, "checkedAt" | "isPending" | "isClosed"> {
   try {
-    const version = statSync(`${set.path}/${currentName}`, { throwIfNoEntry: false });
+    const version = statSync(`${sets.path}/${currentName}`, { throwIfNoEntry: false });
     return {
-      checkedAt: lastCaCheck(set, ca),
-      isPending: isPending(set),
-      isClosed: isClosed(set.stats) || (version !== undefined && isClosed(version)),
+      checkedAt: lastCaCheck(sets, ca),
+      isPending: isPending(sets),
+      isClosed: isClosed(sets.stats) || (version !== undefined && isClosed(version)),
     };
   } catch (error) {
-    throw fileError("file", "look at", set.name, error);
+    throw fileError("file", "look at", sets.name, error);
   }
 }
 
 /** The time of the last CA check. Issuing counts as one, because the CA came with the certificate. */
-function lastCaCheck(set: Folder, ca: Stats | undefined): Date | undefined {
-  const checked = statSync(`${set.path}/${checkedName}`, { throwIfNoEntry: false });
+function lastCaCheck(sets: Folder, ca: Stats | undefined): Date | undefined {
+  const checked = statSync(`${sets.path}/${checkedName}`, { throwIfNoEntry: false });
   const times = [ca, checked].flatMap((stats) => (stats === undefined ? [] : [stats.mtimeMs]));
   return times.length === 0 ? undefined : new Date(Math.max(...times));
 }
@@ -186,5 +186,5 @@ export function readMember(
   isLinked?: boolean,
 ): FileContent | undefined {
   const path = memberPath(place, current, member, isLinked);
-  return path === undefined ? undefined : readSmallFile(path, maxBytes, outerName(place, member));
+  return path === undefined ? undefined : readSmallFile(path, maxBytes, publicName(place, member));
 }

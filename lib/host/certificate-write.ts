@@ -15,9 +15,9 @@ import {
   memberPath,
   members,
   openCurrent,
-  outerName,
-  outerPath,
   type Place,
+  publicName,
+  publicPath,
   requestName,
 } from "./certificate-place.ts";
 import { readMember, readPlace, type SetFacts, type SetFiles, type StoredSet } from "./certificate-set.ts";
@@ -46,9 +46,9 @@ import { fingerprintOf, statMembers } from "./set-fingerprint.ts";
 /** For the folders that hold the three files; the mode of the key protects it. */
 const folderMode = 0o755;
 
-/** A set to be put in place. */
+/** A set to store. */
 interface NewSet extends SetFiles {
-  /** The record to keep beside the files; it may be made from their fingerprint, if that can be taken, and their home. */
+  /** The record to keep beside the files, or a function that makes it. The fingerprint is undefined if it can't be taken. */
   readonly request: string | ((fingerprint: string | undefined, home: SetHome) => string);
 }
 
@@ -97,11 +97,11 @@ export async function lockPlace(
     return {
       read: () => readPlace(place),
       replace: (files, attributes, pending) =>
-        guard(place, "certificate", () => {
-          addPending(place.set, pending);
-          replace(place, place.set, files, attributes);
+        asFileError(place, "certificate", () => {
+          addPending(place.sets, pending);
+          replace(place, place.sets, files, attributes);
         }),
-      markChecked: () => guard(place, "ca", () => touch(`${place.set.path}/${checkedName}`)),
+      markChecked: () => asFileError(place, "ca", () => touch(`${place.sets.path}/${checkedName}`)),
       [Symbol.dispose]() {
         lock[Symbol.dispose]();
         place[Symbol.dispose]();
@@ -113,43 +113,43 @@ export async function lockPlace(
   }
 }
 
-function replace(place: Place, set: Folder, files: NewSet, attributes: SetAttributes): void {
-  for (const member of memberNames) removeTemporaries(outerPath(place, member), attributes);
-  removeTemporaries(`${set.path}/${currentName}`);
-  const before = currentVersion(set);
-  removeVersions(set, [before]);
-  if (before === undefined || !memberNames.every((member) => isOurLink(place, member)))
-    adopt(place, set, attributes);
-  const standing = currentVersion(set);
-  const version = makeVersion(set, (folder) => {
+function replace(place: Place, sets: Folder, files: NewSet, attributes: SetAttributes): void {
+  for (const member of memberNames) removeTemporaries(publicPath(place, member), attributes);
+  removeTemporaries(`${sets.path}/${currentName}`);
+  const previous = currentVersion(sets);
+  removeVersions(sets, [previous]);
+  if (previous === undefined || !memberNames.every((member) => isOurLink(place, member)))
+    adoptPlainFiles(place, sets, attributes);
+  const replaced = currentVersion(sets);
+  const version = makeVersion(sets, (folder) => {
     for (const member of memberNames) {
       createFile(`${folder}/${members[member].name}`, files[member], attributesOf(member, attributes));
     }
     const stats = statMembers(folder);
     const { request } = files;
-    const noted =
+    const record =
       typeof request === "string" ? request : request(stats && fingerprintOf(stats), setHome(place));
     // Owned by root: its owner decides when the certificate is due, and which commands `status` suggests.
-    createFile(`${folder}/${requestName}`, noted, { mode: 0o644 });
+    createFile(`${folder}/${requestName}`, record, { mode: 0o644 });
   });
-  replaceLink(`${set.path}/${currentName}`, version);
+  replaceLink(`${sets.path}/${currentName}`, version);
   // Keep the previous set until the next call, for readers that have just followed the old link.
-  removeVersions(set, [standing, version]);
+  removeVersions(sets, [replaced, version]);
 }
 
 /**
  * Replaces plain files by links to copies of them. Readers find the same content at each step, and in the end all of it
  * is behind the one link that can be switched. A missing file becomes a link to nothing, so it is still missing.
  */
-function adopt(place: Place, set: Folder, attributes: SetAttributes): void {
+function adoptPlainFiles(place: Place, sets: Folder, attributes: SetAttributes): void {
   using current = openCurrent(place);
   const standing = memberNames.flatMap((member) => {
     const file = readMember(place, current, member);
     return file === undefined ? [] : [[member, file] as const];
   });
-  if (standing.length === 0) rmSync(`${set.path}/${currentName}`, { force: true, recursive: true });
+  if (standing.length === 0) rmSync(`${sets.path}/${currentName}`, { force: true, recursive: true });
   else {
-    const version = makeVersion(set, (folder) => {
+    const version = makeVersion(sets, (folder) => {
       for (const [member, { text, stats }] of standing) {
         const owner = { uid: stats.uid, gid: stats.gid };
         // Never wider than before, since the file may be a foreign one.
@@ -159,34 +159,34 @@ function adopt(place: Place, set: Folder, attributes: SetAttributes): void {
         });
       }
     });
-    const link = `${set.path}/${currentName}`;
+    const link = `${sets.path}/${currentName}`;
     // A rename can't replace a folder by a link. The content of this folder was read above.
     if (lstatSync(link, { throwIfNoEntry: false })?.isDirectory()) rmSync(link, { recursive: true });
     replaceLink(link, version);
   }
   for (const member of memberNames) {
     if (isOurLink(place, member)) continue;
-    guard(place, member, () => replaceLink(outerPath(place, member), linkTarget(place, member)));
+    asFileError(place, member, () => replaceLink(publicPath(place, member), linkTarget(place, member)));
   }
 }
 
 /** Makes a folder with a set in it, and syncs it before anything points to it. Returns its name. */
-function makeVersion(set: Folder, fill: (folder: string) => void): string {
+function makeVersion(sets: Folder, fill: (folder: string) => void): string {
   const stamp = new Date().toISOString().replace(/[-:]|\.\d+/g, "");
   const version = `${stamp}-${randomHex(3)}`;
-  const folder = `${set.path}/${version}`;
+  const folder = `${sets.path}/${version}`;
   mkdirSync(folder, { mode: 0o700 });
   fill(folder);
   chmodSync(folder, folderMode);
   syncFolder(folder);
-  syncFolder(set.path);
+  syncFolder(sets.path);
   return version;
 }
 
-function removeVersions(set: Folder, kept: ReadonlyArray<string | undefined>): void {
-  for (const name of readdirSync(set.path)) {
+function removeVersions(sets: Folder, kept: ReadonlyArray<string | undefined>): void {
+  for (const name of readdirSync(sets.path)) {
     if (isVersionName(name) && !kept.includes(name)) {
-      rmSync(`${set.path}/${name}`, { recursive: true, force: true });
+      rmSync(`${sets.path}/${name}`, { recursive: true, force: true });
     }
   }
 }
@@ -223,12 +223,12 @@ export function fixAttributes(destination: string, asked: SetAttributes): FixedF
   if (place === undefined) return { fixed: [], linked: [] };
   using current = openCurrent(place);
   const results = memberNames.map((member) =>
-    guard(place, member, () => {
+    asFileError(place, member, () => {
       const isLinked = isOurLink(place, member);
       const path = memberPath(place, current, member, isLinked);
       const outcome =
         path === undefined ? "right" : setAttributes(path, attributesOf(member, asked), isLinked);
-      return { outcome, name: outerName(place, member) };
+      return { outcome, name: publicName(place, member) };
     }),
   );
   const opened = openToReaders(place, current);
@@ -239,17 +239,17 @@ export function fixAttributes(destination: string, asked: SetAttributes): FixedF
 
 /** Uses the folders that are open already, since the link could lead elsewhere by now. */
 function openToReaders(place: Place, current: Folder | undefined): string[] {
-  return [place.set, current].flatMap((folder) => {
+  return [place.sets, current].flatMap((folder) => {
     if (folder === undefined || !isClosed(folder.stats)) return [];
-    guard(place, "certificate", () => chmodSync(folder.path, folderMode));
-    return [folder === place.set ? folder.name : `${place.set?.name}/${currentName}`];
+    asFileError(place, "certificate", () => chmodSync(folder.path, folderMode));
+    return [folder === place.sets ? folder.name : `${place.sets?.name}/${currentName}`];
   });
 }
 
-function guard<T>(place: Place, member: Member, call: () => T): T {
+function asFileError<T>(place: Place, member: Member, call: () => T): T {
   try {
     return call();
   } catch (error) {
-    throw fileError("file", "write", outerName(place, member), error);
+    throw fileError("file", "write", publicName(place, member), error);
   }
 }

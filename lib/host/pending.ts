@@ -28,19 +28,19 @@ const nothing: Pending = { id: "", changed: [], done: [] };
  */
 export function readPending(destination: string, folders?: Folders): Pending {
   using place = findPlace(destination, folders);
-  return place?.set === undefined ? nothing : read(place.set);
+  return place?.sets === undefined ? nothing : read(place.sets);
 }
 
 /** Whether a pending change is recorded. Throws the system's error. */
-export function isPending(set: Folder): boolean {
-  return statSync(`${set.path}/${pendingName}`, { throwIfNoEntry: false }) !== undefined;
+export function isPending(sets: Folder): boolean {
+  return statSync(`${sets.path}/${pendingName}`, { throwIfNoEntry: false }) !== undefined;
 }
 
 /** Adds a change to those already recorded. Hooks that have acted on those run again. Throws the system's error. */
-export function addPending(set: Folder, changed: readonly Member[]): void {
+export function addPending(sets: Folder, changed: readonly Member[]): void {
   if (changed.length === 0) return;
-  removeTemporaries(`${set.path}/${pendingName}`);
-  write(set, { id: randomHex(8), changed: [...new Set([...read(set).changed, ...changed])], done: [] });
+  removeTemporaries(`${sets.path}/${pendingName}`);
+  write(sets, { id: randomHex(8), changed: [...new Set([...read(sets).changed, ...changed])], done: [] });
 }
 
 /**
@@ -51,7 +51,7 @@ export function addPending(set: Folder, changed: readonly Member[]): void {
  */
 export async function lockHooks(destination: string, options: LockOptions): Promise<Disposable | undefined> {
   using place = findPlace(destination);
-  return place?.set === undefined ? undefined : await takeHostLock(lockedThing(place, "hooks"), options);
+  return place?.sets === undefined ? undefined : await takeHostLock(lockedThing(place, "hooks"), options);
 }
 
 /**
@@ -68,34 +68,34 @@ export async function settlePending(
   options: LockOptions,
 ): Promise<void> {
   using place = findPlace(destination);
-  const set = place?.set;
-  if (place === undefined || set === undefined) return;
+  const sets = place?.sets;
+  if (place === undefined || sets === undefined) return;
   // The same lock as for changing the certificate, so that a change recorded just now is not removed.
   using _ = await takeHostLock(lockedThing(place, "set"), options);
-  if (read(set).id !== pending.id) return;
+  if (read(sets).id !== pending.id) return;
   try {
     if (done === undefined) {
-      rmSync(`${set.path}/${pendingName}`, { force: true });
-      syncFolder(set.path);
+      rmSync(`${sets.path}/${pendingName}`, { force: true });
+      syncFolder(sets.path);
     } else {
-      write(set, { ...pending, done });
+      write(sets, { ...pending, done });
     }
   } catch (error) {
-    throw fileError("file", "write", `${set.name}/${pendingName}`, error);
+    throw fileError("file", "write", `${sets.name}/${pendingName}`, error);
   }
 }
 
-function write(set: Folder, pending: Pending): void {
-  replaceFile(`${set.path}/${pendingName}`, `${JSON.stringify(pending)}\n`, { mode: 0o644 });
+function write(sets: Folder, pending: Pending): void {
+  replaceFile(`${sets.path}/${pendingName}`, `${JSON.stringify(pending)}\n`, { mode: 0o644 });
 }
 
 /**
  * The file is written by a unit with network access and read by a more privileged one. So only a fixed set of values is
  * accepted. If the file can't be understood, everything counts as changed.
  */
-function read(set: Folder): Pending {
-  const name = `${set.name}/${pendingName}`;
-  const file = readSmallFile(`${set.path}/${pendingName}`, maxBytes, name);
+function read(sets: Folder): Pending {
+  const name = `${sets.name}/${pendingName}`;
+  const file = readSmallFile(`${sets.path}/${pendingName}`, maxBytes, name);
   return file === undefined ? nothing : parsePending(file.text);
 }
 
