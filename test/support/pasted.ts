@@ -32,8 +32,8 @@ export async function callsIn(block: string): Promise<string[][]> {
   const calls = join(folder.path, "calls");
   const names = ["vault-helper", ...linkNames(), ...Object.keys(others)];
   for (const name of names) {
-    // In one write, since programs of a pipe run at the same time.
-    const note = `printf '%s\\0' ${name} "$@" $'\\n' >>'${calls}'`;
+    // In one write, since programs of a pipe run at the same time; a line feed would end it early.
+    const note = `printf '%s\\0' ${name} "$@" $'\\x1e' >>'${calls}'`;
     const program = `#!/bin/bash\n${note}\necho '${others[name] ?? ""}'\n`;
     writeFileSync(join(folder.path, name), program, { mode: 0o755 });
   }
@@ -44,7 +44,7 @@ export async function callsIn(block: string): Promise<string[][]> {
   });
   if (code !== 0) throw new Error(`${block}\nended with ${code}: ${stderr}`);
   return readFileSync(calls, "utf8")
-    .split("\n\0")
+    .split("\x1e\0")
     .filter((call) => call !== "")
     .map((call) => call.split("\0").slice(0, -1));
 }
