@@ -71,7 +71,7 @@ describe("actionTexts()", () => {
     expect(actionTexts([all, hooks, withCa])).toEqual([actionText(withCa)]);
   });
 
-  test("keeps what is for another folder", () => {
+  test("keeps actions for another folder", () => {
     const other = { ...hooks, configDir: "/srv/certs.d" };
     expect(actionTexts([all, other])).toEqual([actionText(all), actionText(other)]);
   });

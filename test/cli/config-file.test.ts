@@ -83,7 +83,7 @@ describe("readConfigFile()", () => {
     ],
     ["a CA", { VAULT_CACERT: "mine" }, ["VAULT_ADDR", "VAULT_NAMESPACE", "VAULT_TLS_SERVER_NAME"]],
   ])(
-    "has no server trusted that the file does not speak of, where the environment names %s",
+    "does not apply the file's TLS settings to another server if the environment names %s",
     (_, env, left) => {
       const lines = ["VAULT_ADDR=https://a", "VAULT_NAMESPACE=n", ...ofOneServer];
       expect(Object.keys(added(lines, env)).sort()).toEqual([...left]);

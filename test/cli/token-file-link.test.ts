@@ -39,7 +39,7 @@ describe("givenToken() of a symbolic link", () => {
       (path: string) => symlinkSync("link", join(path, "link")),
     ],
     [
-      "is where others can put another",
+      "is in a folder where others can replace it",
       "others can replace",
       (path: string) => {
         symlinkSync("token", join(path, "link"));
@@ -47,7 +47,7 @@ describe("givenToken() of a symbolic link", () => {
       },
     ],
     [
-      "leads through a folder where others can put another",
+      "leads through a folder where others can replace it",
       "others can replace",
       (path: string) => {
         symlinkSync("..data/token", join(path, "link"));

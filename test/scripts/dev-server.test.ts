@@ -128,7 +128,7 @@ describe("dev-server", () => {
     ["SIGINT", "a path"],
     ["SIGQUIT", "an abstract name"],
   ] as const)(
-    "ends with 0 by %s, with all that it made, and tells systemd at %s when it is ready",
+    "ends with 0 by %s, leaves nothing, and notifies systemd at %s when it is ready",
     async (signal, kind) => {
       using folder = temporaryFolder();
       const socket = kind === "a path" ? join(folder.path, "notify") : `@${folder.path}`;

@@ -110,11 +110,7 @@ describe("issue-cert --config-dir", () => {
     ],
     ["an unknown key type", 'key_type = "dsa"', "key_type has to be one of rsa, ec, ed25519"],
     ["a window that never opens", 'window = "Sun 02:00-02:00"', "window is wrong: the window "],
-    [
-      "a hook that can't be run",
-      'on_change = [["/etc/passwd"]]',
-      'on_change names "/etc/passwd", which is not',
-    ],
+    ["a hook that can't run", 'on_change = [["/etc/passwd"]]', 'on_change names "/etc/passwd", which is not'],
   ])("tells of %s in one sentence, and does the others", async (_, field, words) => {
     await using host = await startManifestHost(cluster);
     host.write("a");
@@ -293,12 +289,12 @@ describe("issue-cert refuses with 64, and does nothing, for", () => {
       "--config and --config-dir can't be used together",
     ],
     [
-      "arguments beside manifests",
+      "arguments with manifests",
       ["--config-dir", "b", ...direct],
       "<sign-path> can't be used with manifests: they have a field for it",
     ],
     [
-      "a field's flag beside manifests",
+      "a field's flag with manifests",
       ["--config-dir", "b", "-s", "x"],
       "--san-hosts can't be used with manifests: they have a field for it",
     ],

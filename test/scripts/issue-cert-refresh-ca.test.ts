@@ -146,7 +146,7 @@ describe("issue-cert --if-due --refresh-ca", () => {
     verify(host.destination);
   });
 
-  test("leaves the files to the owner that they have, where a call for a new CA certificate names none", async () => {
+  test("keeps the files' owner if a call for a new CA certificate names none", async () => {
     await using host = await directHost();
     const call = ["--force", "-o", "1234", "-g", "5678", ...host.words];
     expect((await run(host, ...call)).code).toBe(0);

@@ -38,11 +38,11 @@ describe("issue-cert --config-dir with a certificate that is not due", () => {
   const harmless: ReadonlyArray<readonly [name: string, change: (host: ManifestHost) => void]> = [
     ["with another group", (host) => chownSync(fileOf(host, ".pem"), 0, 4321)],
     [
-      "written again as it was",
+      "written again with the same content",
       (host) => writeFileSync(fileOf(host, ".pem"), readFileSync(fileOf(host, ".pem"))),
     ],
     [
-      "restored from a copy, all of it",
+      "restored completely from a copy",
       (host) => {
         const ssl = join(host.path, "ssl");
         expect(Bun.spawnSync(["cp", "-a", ssl, `${ssl}.copy`]).exitCode).toBe(0);

@@ -18,7 +18,7 @@ test.each([
   [["-e", ids.etcd, "-m=init-token-master", "-oinit-token-worker", "-a", "init-token-all", "-w"], "--port"],
   [["-c", "175200h", "-d8760h", "-s=720h", "-w=true", "-l", "2"], "-t"],
 ])(
-  "dev-server test %j %s PORT serves a cluster until it is told to end",
+  "dev-server test %j %s PORT serves a cluster until a signal ends it",
   async (flags, letter) => {
     using folder = temporaryFolder();
     const port = freePort();

@@ -128,7 +128,7 @@ describe.concurrent("a certificate that is named", () => {
       "for another name",
     ],
     [
-      "one below a CA that is none",
+      "one below a CA that is not a CA",
       () => {
         const none = makeIdentity(folder.path, "none", {
           signer: root,
@@ -140,7 +140,7 @@ describe.concurrent("a certificate that is named", () => {
       "is not usable for a server (INVALID_PURPOSE",
     ],
     [
-      "one for clients alone",
+      "one for clients only",
       () => {
         const extensions = ["subjectAltName=IP:127.0.0.1", "extendedKeyUsage=clientAuth"];
         return serve(makeIdentity(folder.path, "client-only", { signer: root, extensions }));
@@ -173,7 +173,7 @@ describe.concurrent("a refusal of the server's certificate", () => {
     expect(stderr).toContain("set VAULT_CACERT to the CA's file");
   });
 
-  test("tells an expired CA from an expired certificate", async () => {
+  test("distinguishes an expired CA from an expired certificate", async () => {
     const expired = makeIdentity(folder.path, "expired", {
       extensions: ["basicConstraints=critical,CA:TRUE"],
       days: -1,

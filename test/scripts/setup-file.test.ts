@@ -145,7 +145,7 @@ describe("a file that can't be used is reported before the server is asked:", ()
     ["a folder", "", ["--config=folder", "demo"], 65, "folder is not a plain file"],
     ["not TOML", "id = ", ["--config=it.toml"], 78, "it.toml:1: it is not TOML: "],
     [
-      "a field that is none",
+      "an unknown field",
       "\nids = 1",
       ["--config=it.toml", "demo"],
       78,
@@ -159,7 +159,7 @@ describe("a file that can't be used is reported before the server is asked:", ()
       "it.toml:2: mount has to be one of ",
     ],
     [
-      "another cluster's",
+      "another cluster's file",
       'id = "demo"',
       ["--config=it.toml", "other"],
       64,

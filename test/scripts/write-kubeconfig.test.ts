@@ -93,7 +93,7 @@ describe("write-kubeconfig", () => {
     ["is missing", (host: Master) => rmSync(host.kubeconfig)],
     ["is empty", (host: Master) => writeFileSync(host.kubeconfig, "")],
     [
-      "shows the certificate before",
+      "holds the previous certificate",
       (host: Master, before: string) => writeFileSync(host.kubeconfig, before),
     ],
     ["is readable by all", (host: Master) => chmodSync(host.kubeconfig, 0o644)],

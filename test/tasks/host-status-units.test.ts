@@ -198,7 +198,7 @@ describe("a manifest that no enabled timer runs is wrong", () => {
       ],
     ],
     [
-      "the token's timer alone enabled",
+      "only the token's timer enabled",
       [{ ...timer, ...off }, service, renewal, renewalService],
       [`cert.timer: it is not enabled: nothing renews etcd, peer: ${enable} cert.timer`],
     ],

@@ -51,8 +51,8 @@ describe("keepHostToken() with a token that the server knows", () => {
   });
 
   test.each([
-    ["narrows it in a folder where nobody else could have made that", 0, "600"],
-    ["leaves it as it is in another user's folder, and says so", 65534, "644"],
+    ["narrows it in a folder where only this user could have made it", 0, "600"],
+    ["does not change it in another user's folder, and says so", 65534, "644"],
   ])("that others may read, and that has a second name: %s", async (_, owner, mode) => {
     await using it = host({ token: await cluster.hostToken("worker") });
     chmodSync(it.at("token"), 0o644);

@@ -133,7 +133,7 @@ describe("readKubeconfig() finds nothing to change", () => {
   });
 });
 
-describe("readKubeconfig() changes what is ours:", () => {
+describe("readKubeconfig() changes our own parts:", () => {
   test("the Go tool's file, with Vault's address and a field that nothing reads", () => {
     expect(readKubeconfig(goTools, "f").foreignParts(names)).toEqual([]);
     expect(parse(changed(goTools))).toEqual(parse(fresh));
@@ -310,20 +310,16 @@ describe("readKubeconfig() refuses", () => {
     ["entries that are none", "users:\n- a\n", "one of its users has no name"],
     ["a nameless entry", "contexts:\n- context: {}\n", "one of its contexts has no name"],
     ["two of one name", "users:\n- name: a\n- name: a\n", 'it has two users "a"'],
-    ["what is not YAML", "kind: Config\na: [\n", "line 3 is not YAML"],
+    ["a text that is not YAML", "kind: Config\na: [\n", "line 3 is not YAML"],
     ["a repeated field", "kind: Config\nkind: Config\n", "line 2 repeats a field"],
     ["two documents", "kind: Config\n---\nkind: Config\n", "line 2 is not YAML"],
-    ["what is not UTF-8", "kind: Config\na: \ufffd\n", "it is not UTF-8"],
+    ["a text that is not UTF-8", "kind: Config\na: \ufffd\n", "it is not UTF-8"],
     [
-      "what is nested too deep",
+      "a text that is nested too deep",
       `kind: Config\na: ${"[".repeat(500)}${"]".repeat(500)}`,
       "it is nested too deep",
     ],
-    [
-      "a field of an entry that is there twice",
-      "users:\n- name: a\n  x: 1\n  x: 2\n",
-      "line 4 repeats a field",
-    ],
+    ["a repeated field of an entry", "users:\n- name: a\n  x: 1\n  x: 2\n", "line 4 repeats a field"],
     ["brackets without an end", "[".repeat(15_000), "line 1 is not YAML"],
     ["brackets without a bottom", `${"[".repeat(15_000)}${"]".repeat(15_000)}`, "line 1 is not YAML"],
     ["brackets by the thousand", "[".repeat(100_000), tooMany],

@@ -55,7 +55,7 @@ test.each([
     { passed: 1, failed: 1, skipped: 0 },
   ],
   [
-    "two that can't",
+    "two files that can't be loaded",
     { a: BAD, b: 'import "./none.ts";', c: "throw 1;" },
     { passed: 0, failed: 3, skipped: 0 },
   ],

@@ -108,7 +108,7 @@ describeBooted("the Debian package, on a machine,", () => {
   });
 
   test(
-    "is upgraded with no run of the version before beside one of the next, and goes on with those whose timers run",
+    "is upgraded without runs of both versions at once, and starts the runs of active timers again",
     async () => {
       const hang = "[Service]\\nExecStart=\\nExecStart=/bin/sleep 600\\n";
       const running = ["cert.service", "cert-hooks.service", "cert@other.service"];
@@ -138,7 +138,7 @@ describeBooted("the Debian package, on a machine,", () => {
     minute,
   );
 
-  test("is removed with all that it brought and started, and leaves the host token", async () => {
+  test("is removed with everything that it brought and started, and leaves the host token", async () => {
     const brought = (await host.output("dpkg", "-L", "vault-helper")).split("\n");
     expect(brought.length).toBeGreaterThan(40);
     await using _ = await longDelays(host);
