@@ -54,6 +54,8 @@ describe("proxyFor() with NO_PROXY", () => {
     ["[fd00::1]:443", "https://[fd00::1]:8200", true],
     ["fd00::/8", "https://[fd12::1]:8200", false],
     ["10.0.0.0/8", "https://[fd12::1]:8200", true],
+    ["0.0.0.0/0", "https://[fd12::1]:8200", true],
+    ["::/0", "https://10.1.2.3:8200", true],
   ])("%s and %s", (list, address, used) => {
     expect(isUsed(address, list)).toBe(used);
   });

@@ -63,16 +63,16 @@ describe("statusTable()", () => {
     expect(statusTable(rows, plain)).toHaveLength(2);
   });
 
-  test("colours only the state, and escapes control characters in all cells", () => {
+  test("colours only the state, and escapes control characters in all cells, and a tab is a space", () => {
     const paint = painter({ TERM: "xterm" }, true);
     const lines = statusTable(
-      [row({ what: "a\u001b[2Jb\n", facts: ["\u202etxt", "wide 日本"] }), row({ state: "wrong" })],
+      [row({ what: "a\u001b[2Jb\n", facts: ["\u202etxt", "a\ttab", "wide 日本"] }), row({ state: "wrong" })],
       paint,
     );
     expect(lines).toEqual([
       "STATE  WHAT     LEFT  DUE (UTC)  ABOUT",
       "\u001b[31mwrong\u001b[0m  thing",
-      "\u001b[32mok\u001b[0m     a\ufffd[2Jb\ufffd                   \ufffdtxt, wide 日本",
+      "\u001b[32mok\u001b[0m     a\ufffd[2Jb\ufffd                   \ufffdtxt, a tab, wide 日本",
     ]);
   });
 });

@@ -5,7 +5,6 @@ import type { FailureKind } from "../../lib/failure.ts";
 import { createVaultClient } from "../../lib/vault/client.ts";
 import { startCluster } from "../support/cluster-server.ts";
 import { failureOf } from "../support/failure.ts";
-import { makeFifo } from "../support/folder.ts";
 import { openssl, opensslEcKey, opensslRsaKey } from "../support/openssl.ts";
 import { type Fault, startRelay } from "../support/relay.ts";
 import { createCa } from "../support/set.ts";
@@ -67,15 +66,6 @@ describe("renew() leaves everything as it is, and asks nobody, for", () => {
       (it) => {
         it.put({});
         mkdirSync(it.path("key"));
-      },
-    ],
-    [
-      "a FIFO in the CA's place",
-      "data",
-      "is not a plain file",
-      (it) => {
-        it.put({});
-        makeFifo(it.path("ca"));
       },
     ],
     [

@@ -1,7 +1,8 @@
 import { afterAll, describe, expect, test } from "bun:test";
-import { writeFileSync } from "node:fs";
+import { readFileSync, writeFileSync } from "node:fs";
 import { createSecureServer } from "node:http2";
 import { join } from "node:path";
+import { createVaultClient } from "../../lib/vault/client.ts";
 import { makeCa, makeLeaf } from "../support/chain.ts";
 import { temporaryFolder } from "../support/folder.ts";
 import { runScript, type ScriptResult } from "../support/script.ts";
@@ -22,10 +23,17 @@ async function start(status = 200) {
     const auth = { client_token: "hvs.secret", accessor: "a", lease_duration: 3600, renewable: true };
     response.end(JSON.stringify(status === 200 ? { data: { value: "yes" }, auth } : { errors: [] }));
   });
+  let connections = 0;
+  server.on("connection", () => {
+    connections++;
+  });
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
   const at = server.address();
   return {
     seen,
+    get connections() {
+      return connections;
+    },
     address: `https://127.0.0.1:${typeof at === "object" && at !== null ? at.port : 0}`,
     async [Symbol.asyncDispose]() {
       await new Promise((resolve) => server.close(resolve));
@@ -43,6 +51,21 @@ describe("a server that speaks HTTP/2 alone", () => {
     await using server = await start();
     expect(await read(server.address, ca.file)).toEqual({ code: 0, stdout: "yes", stderr: "" });
     expect(server.seen).toEqual(["GET /v1/kv/a hvs.secret"]);
+  });
+
+  test("is asked over HTTP/2 from the start the next time", async () => {
+    await using server = await start();
+    const client = createVaultClient({
+      address: server.address,
+      tls: { ca: [readFileSync(ca.file, "utf8")] },
+    });
+    const read = { method: "GET", path: "kv/a", capability: "read", repeatable: true } as const;
+    await client.request(read);
+    const first = server.connections;
+    for (let time = 0; time < 3; time++) await client.request(read);
+    expect(server.seen).toHaveLength(4);
+    // The refused handshake, and the connection that all requests go over.
+    expect([first, server.connections]).toEqual([2, 2]);
   });
 
   test("renews a host token", async () => {

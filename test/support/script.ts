@@ -22,6 +22,9 @@ export async function runScript(
   return await runCommand([await scriptPath(name), ...args], options);
 }
 
+/** Longer than any test waits: what hangs, say at a FIFO, is not left behind for good. */
+const hangsAfterMs = 300_000;
+
 /** Runs a command to its end. */
 export async function runCommand(
   command: readonly string[],
@@ -33,6 +36,8 @@ export async function runCommand(
     stdin: "ignore",
     stdout: "pipe",
     stderr: "pipe",
+    timeout: hangsAfterMs,
+    killSignal: "SIGKILL",
   });
   const [stdout, stderr, code] = await Promise.all([
     new Response(child.stdout).text(),

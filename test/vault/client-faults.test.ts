@@ -49,6 +49,9 @@ describe("client.request() on a temporary failure", () => {
     [404, "", "unavailable"],
     [405, "unsupported operation", "unavailable"],
     [418, "a teapot", "unavailable"],
+    [501, "not implemented", "unavailable"],
+    [505, "no such version of HTTP", "unavailable"],
+    [511, "log in to the network first", "unavailable"],
   ] as const)("does not include HTTP %d %p: one attempt", async (status, words, kind) => {
     const { error, sent } = await failed(() => refusal(status, words === "" ? [] : [words]), get());
     expect(error.kind).toBe(kind);
@@ -70,6 +73,11 @@ describe("client.request() on a temporary failure", () => {
     await vaultErrorOf(() => createVaultClient({ address: server.address, maxRetries: 4 }).request(get()));
     expect(server.seen).toHaveLength(1 + 5);
   });
+});
+
+test("client.request() keeps twenty of a server's errors, and of each 2,000 characters", async () => {
+  const { error } = await failed(() => refusal(400, Array(1000).fill("no".repeat(2000))), get());
+  expect(error.serverErrors).toEqual(Array(20).fill("no".repeat(1000)));
 });
 
 describe("client.request() on Retry-After", () => {
