@@ -6,7 +6,7 @@ const CHECKS = {
   "lint and format": ["biome", "check", "--error-on-warnings"],
   "unused code": ["knip"],
   "import directions": ["bun", "test", "test/layout.test.ts"],
-  "generated pages": ["bun", "test", "test/tools/docs.test.ts"],
+  pages: ["bun", "test", "test/tools/docs.test.ts", "test/docs.test.ts"],
 };
 
 async function check(name: string, [command = "", ...args]: string[]): Promise<boolean> {
