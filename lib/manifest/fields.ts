@@ -109,6 +109,18 @@ export const fields = {
     example: '["kubelet.service"]',
     description: "units to restart after a change, if they are running",
   },
+  reload_on_ca: {
+    type: "strings",
+    default: "[]",
+    example: '["kube-apiserver.service"]',
+    description: "units to reload after a change of the CA file, and after no other change",
+  },
+  restart_on_ca: {
+    type: "strings",
+    default: "[]",
+    example: '["etcd.service"]',
+    description: "units to restart after a change of the CA file, and after no other change",
+  },
   on_change: {
     type: "commands",
     default: "[]",

@@ -15,7 +15,12 @@ import { parseWindow, type Window } from "./window.ts";
 
 /** What to do after a certificate has changed. */
 export type Hook =
-  | { readonly kind: "reload" | "restart"; readonly unit: string }
+  | {
+      readonly kind: "reload" | "restart";
+      readonly unit: string;
+      /** Only if the CA file has changed. */
+      readonly onCaOnly: boolean;
+    }
   | { readonly kind: "command"; readonly command: readonly [string, ...string[]] };
 
 /** A certificate that a host should have, as its file describes it. */
@@ -117,11 +122,15 @@ function readOwner(read: Reader): Ownership | undefined {
 }
 
 function readHooks(read: Reader): Hook[] {
-  const units = (kind: "reload" | "restart") =>
-    read.strings(kind).map((unit): Hook => ({ kind, unit: checkUnit(read, kind, unit) }));
+  const units = (kind: "reload" | "restart", field: FieldName) =>
+    read
+      .strings(field)
+      .map((unit): Hook => ({ kind, unit: checkUnit(read, field, unit), onCaOnly: field !== kind }));
   return [
-    ...units("reload"),
-    ...units("restart"),
+    ...units("reload", "reload"),
+    ...units("restart", "restart"),
+    ...units("reload", "reload_on_ca"),
+    ...units("restart", "restart_on_ca"),
     ...read
       .commands("on_change")
       .map((command): Hook => ({ kind: "command", command: checkCommand(read, command) })),

@@ -49,8 +49,12 @@ export function unitJobs(
   return [...Map.groupBy(hooks, ({ hook }) => ("unit" in hook ? hook.unit : "")).values()].flatMap(jobsOf);
 }
 
+/** Hooks for a change of the CA have nothing to do after another change. */
 function pendingHooksOf(one: PendingManifest): PendingHook[] {
-  return one.manifest.hooks.map((hook) => ({ ...one, hook, name: hookName(hook) }));
+  const isCaChanged = one.pending.changed.includes("ca");
+  return one.manifest.hooks
+    .filter((hook) => hook.kind === "command" || !hook.onCaOnly || isCaChanged)
+    .map((hook) => ({ ...one, hook, name: hookName(hook) }));
 }
 
 /** The names of a manifest's hooks. */

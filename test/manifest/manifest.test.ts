@@ -44,8 +44,10 @@ describe("parseManifest() reads", () => {
     ["group", '"4321"', { owner: { uid: process.getuid?.() ?? 0, gid: 4321 } }],
     ["renew", '"always"', { renew: "always" }],
     ["window", '"02:00-04:00"', { windows: [expect.objectContaining({ startMinute: 120, endMinute: 240 })] }],
-    ["reload", '"etcd.service"', { hooks: [{ kind: "reload", unit: "etcd.service" }] }],
-    ["restart", '["a@b.service"]', { hooks: [{ kind: "restart", unit: "a@b.service" }] }],
+    ["reload", '"etcd.service"', { hooks: [{ kind: "reload", unit: "etcd.service", onCaOnly: false }] }],
+    ["restart", '["a@b.service"]', { hooks: [{ kind: "restart", unit: "a@b.service", onCaOnly: false }] }],
+    ["reload_on_ca", '"a.service"', { hooks: [{ kind: "reload", unit: "a.service", onCaOnly: true }] }],
+    ["restart_on_ca", '"a.service"', { hooks: [{ kind: "restart", unit: "a.service", onCaOnly: true }] }],
     [
       "on_change",
       '[["/bin/sh", "-c", "x y"]]',

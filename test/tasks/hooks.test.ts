@@ -117,6 +117,35 @@ describe("runPendingHooks()", () => {
     expect(it.logged()).toEqual(["certificate ca"]);
   });
 
+  test("leaves units for a change of the CA alone after another change", async () => {
+    using it = host();
+    const units = 'reload_on_ca = ["a.service"]\nrestart_on_ca = ["b.service"]\nrestart = ["c.service"]';
+    const manifest = it.manifest([], units);
+    const hooks = () => pendingHooks([manifest]).map(({ hook }) => hook);
+    await change(manifest, ["certificate", "key"]);
+    expect(hooks()).toEqual(["restart c.service"]);
+    await change(manifest, ["ca"]);
+    expect(hooks()).toEqual(["restart c.service", "reload a.service", "restart b.service"]);
+  });
+
+  test("restarts a unit once that is named for any change and for a change of the CA", async () => {
+    using it = host();
+    const manifest = it.manifest([], 'reload = ["a.service"]\nrestart_on_ca = ["a.service"]');
+    const hooks = () => pendingHooks([manifest]).map(({ hook }) => hook);
+    await change(manifest, ["certificate"]);
+    expect(hooks()).toEqual(["reload a.service"]);
+    await change(manifest, ["ca"]);
+    expect(hooks()).toEqual(["restart a.service"]);
+  });
+
+  test("has nothing pending once only hooks for another change are left", async () => {
+    using it = host();
+    const manifest = it.manifest([], 'restart_on_ca = ["a.service"]');
+    await change(manifest, ["certificate"]);
+    expect(await it.run(manifest)).toEqual({ results: [], failures: [] });
+    expect(readPending(manifest.destination).changed).toEqual([]);
+  });
+
   test("runs failed hooks again, and others not, until all have succeeded", async () => {
     using it = host();
     const flag = it.path("flag");
