@@ -9,7 +9,7 @@ type RoleReader = Reader<typeof clusterFields.pki_roles.fields>;
  * Refuses patterns that match a name of the control plane by accident: a host with such a certificate could act as the
  * control plane.
  *
- * @throws Failure (config) that names the field, its place and what it allows
+ * @throws Failure (config) that names the field, its location and the name that it allows
  */
 export function checkNames(read: FileReader): void {
   checkKubeletDomains(read);

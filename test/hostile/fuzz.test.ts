@@ -24,7 +24,7 @@ import { assessTexts } from "../support/stored.ts";
 // throw anything else, take long, or keep its input. FUZZ_SEED=random, or a number, changes the seed.
 
 const seed = seedOf(process.env.FUZZ_SEED);
-/** The most CPU time that one input may take: other things that this machine does don't count. */
+/** The CPU time that one input may take. Unlike elapsed time, it does not depend on other programs. */
 const longestCpuMs = 2000;
 
 function seedOf(text: string | undefined): number {
@@ -39,9 +39,9 @@ afterAll(() => {
 });
 
 /**
- * Looks that a parser ends a call as it should: with a value, or with a Failure that is one line.
+ * Checks that a call ends with a value, or with a Failure of one line.
  *
- * @returns whether it took the input
+ * @returns whether the parser accepted the input
  */
 async function endsWell(call: () => unknown): Promise<boolean> {
   const began = process.cpuUsage();
@@ -208,7 +208,7 @@ test("parseDuration() returns seconds, zero or more", () =>
     if (!(seconds >= 0 && Number.isFinite(seconds))) throw new Error(`it gives ${seconds}`);
   }));
 
-test("parseRetryAfter() gives milliseconds, zero or more, or nothing", async () => {
+test("parseRetryAfter() returns milliseconds, zero or more, or nothing", async () => {
   const before = Date.parse("1994-01-01T00:00:00Z");
   expect(headers.map((it) => (parseRetryAfter(it, before) ?? 0) > 0)).toEqual([true, true, true, true]);
   await fuzz(100_000, near(headers), (header) => {
@@ -224,7 +224,7 @@ test("encodePath() returns a path that the server reads as the same", () =>
     if (decodeURIComponent(pathname) !== `/v1/${path}` || search + hash !== "") throw new Error(pathname);
   }));
 
-test("ipBytes() gives 4 or 16 bytes, or nothing", async () => {
+test("ipBytes() returns 4 or 16 bytes, or nothing", async () => {
   expect(addresses.map((it) => ipBytes(it)?.length)).toEqual([4, 16, 16, 16, 16]);
   await fuzz(100_000, near(addresses), (text) => {
     const length = ipBytes(text)?.length;
@@ -234,7 +234,7 @@ test("ipBytes() gives 4 or 16 bytes, or nothing", async () => {
   });
 });
 
-test("decodePem() gives blocks, or says what is wrong", async () => {
+test("decodePem() returns blocks, or says what is wrong", async () => {
   const files = [keyPem, certificatePem, `${certificatePem}${ca.pem}`];
   expect(files.map((text) => decodePem(text, "the file").length)).toEqual([1, 1, 2]);
   await fuzz(100_000, near(files), (text) => decodePem(text, "the file"));

@@ -1,7 +1,7 @@
 import { expect, test } from "bun:test";
 import { gate } from "../../lib/vault/gate.ts";
 
-/** Has callers pass one gate; tells when the most of them were in, and how many that was. */
+/** Sends callers through one gate, and counts how many were inside at the same time and how many passed. */
 function crowd(enter: () => Promise<Disposable>) {
   let inside = 0;
   const seen = { most: 0, passed: 0 };
@@ -15,13 +15,13 @@ function crowd(enter: () => Promise<Disposable>) {
   return { seen, wave: (size: number) => Promise.all(Array.from({ length: size }, pass)) };
 }
 
-test("gate() lets as many in at one time as it has places, and everybody in the end", async () => {
+test("gate() lets as many in at the same time as it has places, and everybody in the end", async () => {
   const { seen, wave } = crowd(gate(3));
   await wave(10);
   expect(seen).toEqual({ most: 3, passed: 10 });
 });
 
-test("gate() has neither more nor fewer places for a second wave", async () => {
+test("gate() has the same number of places for a second wave", async () => {
   const { seen, wave } = crowd(gate(3));
   await wave(10);
   seen.most = 0;
@@ -29,7 +29,7 @@ test("gate() has neither more nor fewer places for a second wave", async () => {
   expect(seen).toEqual({ most: 3, passed: 20 });
 });
 
-test("gate() gives a place back when its holder fails, and lets callers in by the order they came in", async () => {
+test("gate() frees the place of a caller that fails, and keeps the order of arrival", async () => {
   const enter = gate(1);
   const order: string[] = [];
   const pass = async (name: string, act: () => void = () => {}) => {
