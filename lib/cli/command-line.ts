@@ -7,7 +7,7 @@ export interface KnownFlag {
 
 /** A flag as it was written. */
 export interface Flag {
-  /** The long name. Of an unknown flag, the part after the dashes. */
+  /** The long name; for an unknown flag, the part after the dashes. */
   readonly name: string;
   /** With its dashes. */
   readonly rawName: string;

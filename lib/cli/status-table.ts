@@ -17,7 +17,7 @@ export interface StatusRow {
   readonly reasons: readonly string[];
   /** More about it, as far as there is room. */
   readonly facts: readonly string[];
-  /** Seconds. Of two rows in the same state, the one with fewer comes first. */
+  /** Seconds. Rows in the same state are sorted by this, the smallest first. */
   readonly urgency?: number | undefined;
 }
 

@@ -5,7 +5,7 @@ import { refuseForeignLinks } from "../host/folder.ts";
 import { readTokenFile, type TokenFile, tokenPaths } from "../host/token-files.ts";
 import type { TokenInfo } from "../vault/token.ts";
 import type { Answers } from "./host-status-server.ts";
-import { noLimit } from "./host-token.ts";
+import { requestLimitAdvice } from "./host-token.ts";
 
 export interface TokenStatus extends Finding {
   /** The token's file. */
@@ -110,7 +110,7 @@ function judge(
   }
   if (found.usesLeft !== undefined) {
     const left = found.usesLeft > 0 ? `it has ${found.usesLeft} requests left` : "it is used up";
-    return ["wrong", `${left}: ${noLimit}`];
+    return ["wrong", `${left}: ${requestLimitAdvice}`];
   }
   if (dueAt === undefined || clocks.server < dueAt) {
     return found.isBatch ? ["ok", "it is a batch token, which can't be renewed"] : ["ok"];

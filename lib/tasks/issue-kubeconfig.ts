@@ -126,6 +126,6 @@ async function credentialsOf(
   throw new Failure(
     "temporary",
     `the files of ${printable(destination)} did not belong together, for longer than a change takes`,
-    { hint: "something else changes them, too; the kubeconfig is as it was" },
+    { hint: "something else changes them as well; the kubeconfig was not changed" },
   );
 }

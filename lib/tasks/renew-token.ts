@@ -80,7 +80,9 @@ export async function renewToken(
   try {
     const { accessor, leaseSeconds, isLimited } = await renewSelf(client, token);
     if (isLimited)
-      options.onNote?.(`the token in ${paths.token} is limited to a number of requests: ${noLimit}`);
+      options.onNote?.(
+        `the token in ${paths.token} is limited to a number of requests: ${requestLimitAdvice}`,
+      );
     cleanUp(options, () => {
       if (isInitTokenLeftOver(paths)) removeInitToken(paths.initToken);
     });
@@ -95,4 +97,4 @@ export async function renewToken(
 }
 
 /** Why a token with a limited number of requests is of no use to a host. */
-export const noLimit = "each run uses some of them, so a host needs a token without that limit";
+export const requestLimitAdvice = "each run uses some of them, so a host needs a token without that limit";

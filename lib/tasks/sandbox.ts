@@ -70,7 +70,7 @@ export function readSandbox(properties: Readonly<Record<string, string>>, look: 
     list.map((path) => ({ path, access, isFinal }));
   const { ProtectHome: home = "no" } = properties;
   const rules = [
-    // Of two rules for the same path the first one counts, so stricter ones come first.
+    // If a path has two rules, the first one counts. So stricter ones come first.
     ...paths("InaccessiblePaths", "none", true),
     ...(home === "yes" ? each(homes, "none", true) : home === "read-only" ? each(homes, "read") : []),
     ...(home === "tmpfs" ? each(homes, "none") : []),

@@ -51,8 +51,11 @@ async function main(): Promise<void> {
   const jobs: readonly JobWithEnv[] = [
     [{ name: "renew-token", commands: [[join(dist, "renew-token"), "-p", config]] }, ours],
     [{ name: `${peer} token renew`, commands: [[vault, "token", "renew"]] }, theirs],
-    [{ name: "issue-cert --if-due, not due (token renewed, too)", commands: [[...issue, "--if-due"]] }, ours],
-    [{ name: "issue-cert (token renewed, too)", commands: [issue] }, ours],
+    [
+      { name: "issue-cert --if-due, not due (also renews the token)", commands: [[...issue, "--if-due"]] },
+      ours,
+    ],
+    [{ name: "issue-cert (also renews the token)", commands: [issue] }, ours],
     [
       {
         name: `${peer} token renew, openssl req, ${peer} write`,

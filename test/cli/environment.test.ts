@@ -53,7 +53,7 @@ describe("serverSettings()", () => {
     ["/team/", "team"],
     ["//team/one//", "team/one"],
     ["/", undefined],
-  ])("takes the slashes off the namespace %s", (text, namespace) => {
+  ])("removes the slashes around the namespace %s", (text, namespace) => {
     expect(serverSettings({ VAULT_ADDR: address, VAULT_NAMESPACE: text }).namespace).toBe(namespace);
   });
 
@@ -121,7 +121,7 @@ describe("adminToken()", () => {
     ["or BAO_TOKEN_FILE", { BAO_TOKEN_FILE: tokenFile }, "hvs.file"],
     ["then what a login left", {}, "hvs.login"],
     ["which an empty variable is not", { VAULT_TOKEN: "", BAO_TOKEN: "" }, "hvs.login"],
-  ])("takes %s", (_what, env, token) => {
+  ])("uses %s", (_what, env, token) => {
     expect(adminToken({ HOME: home, ...env })).toBe(token);
   });
 
@@ -130,7 +130,7 @@ describe("adminToken()", () => {
     ["the file is empty", () => writeFileSync(join(home, ".vault-token"), "")],
     ["the file is blank", () => writeFileSync(join(home, ".vault-token"), " \n")],
     ["there is no home", () => rmSync(home, { recursive: true })],
-  ])("says what to do where %s", async (_what, prepare) => {
+  ])("says what to do if %s", async (_what, prepare) => {
     prepare();
     const failure = await failureOf(() => adminToken({ HOME: home }));
     expect(failure.message).toBe("there is no admin's token");

@@ -35,7 +35,7 @@ describe("proxyFor() with NO_PROXY", () => {
     ["sub.vault.example.com"],
     ["https://vault.example.com"],
     ["10.0.0.0/8"],
-  ])("%s does not", (list) => {
+  ])("%s does not exempt it", (list) => {
     expect(isUsed("https://vault.example.com:8200", list)).toBe(true);
   });
 

@@ -111,7 +111,7 @@ describe("issue-cert --config-dir", () => {
     ["an unknown key type", 'key_type = "dsa"', "key_type has to be one of rsa, ec, ed25519"],
     ["a window that never opens", 'window = "Sun 02:00-02:00"', "window is wrong: the window "],
     ["a hook that can't run", 'on_change = [["/etc/passwd"]]', 'on_change names "/etc/passwd", which is not'],
-  ])("tells of %s in one sentence, and does the others", async (_, field, words) => {
+  ])("reports %s in one sentence, and does the others", async (_, field, words) => {
     await using host = await startManifestHost(cluster);
     host.write("a");
     host.write("b", field);
@@ -126,7 +126,7 @@ describe("issue-cert --config-dir", () => {
     ["missing", "can't read the manifests in ", /no such file or folder \(ENOENT\)$/],
     ["empty", "", / holds no manifest \(\*\.toml\)$/],
     ["left with an editor's backups", "", / holds no manifest \(\*\.toml\)$/],
-  ])("says in one sentence that its folder is %s, and asks nobody", async (what, before, after) => {
+  ])("says in one sentence that its folder is %s, and asks no server", async (what, before, after) => {
     await using host = await startManifestHost(cluster);
     if (what === "missing") rmSync(host.certs, { recursive: true });
     if (what.startsWith("left")) writeFileSync(join(host.certs, "a.toml~"), "nonsense");

@@ -21,7 +21,7 @@ describe("issue-cert on files that somebody copied", () => {
   test.each([
     ["with its links followed", "-rL"],
     ["as they are", "-a"],
-  ])("%s renews them, and leaves a set", async (_, flag) => {
+  ])("%s renews them, and writes a set", async (_, flag) => {
     await using host = await hostWithToken();
     expect((await host.run("issue-cert", [sign, "kubelet", host.destination])).code).toBe(0);
     const copy = join(host.path, "copy");

@@ -98,7 +98,7 @@ describe("issue-cert --refresh-ca with manifests", () => {
       ["--hooks", "only"],
       "--refresh-ca and --hooks only can't be used together: --hooks only asks no server",
     ],
-  ])("does not go with %j", async (flags, words) => {
+  ])("can't be used with %j", async (flags, words) => {
     await using host = await startManifestHost(cluster);
     const { code, stdout, stderr } = await manifests(host, "--refresh-ca", ...flags);
     expect({ code, stdout, told: stderr.split("\n")[0] }).toEqual({

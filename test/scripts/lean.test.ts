@@ -18,7 +18,7 @@ interface Loaded {
   readonly packages: readonly string[];
 }
 
-/** Runs a script as its executable does, and returns what it had loaded at its end. */
+/** Runs a script like its executable does. @returns what was loaded by its end */
 async function loadedBy(host: Host, file: string, name: string, args: readonly string[]): Promise<Loaded> {
   const code = `
     const { ${name} } = await import(${JSON.stringify(join(root, "scripts", file))});
@@ -44,7 +44,7 @@ function inRooms(rooms: Readonly<Record<string, string>>): string[] {
   );
 }
 
-/** What renews the token. Whatever is added here is loaded every day by every host. */
+/** The modules that renew a token. Every host loads all of them every day, so think before you add one. */
 const renewal = inRooms({
   lib: "calendar duration failure suggest visible",
   "lib/cli":
@@ -54,7 +54,7 @@ const renewal = inRooms({
   "lib/vault": "address body client data error gate json-limits meaning path retry shape token unknown-token",
   "lib/x509": "ip-address pem",
 });
-/** What a look at a certificate needs beside that. */
+/** The further modules for a certificate that is not due. */
 const look = inRooms({
   "lib/cli": "certificate-args issued manifest-args",
   "lib/host":
@@ -64,7 +64,7 @@ const look = inRooms({
   "lib/vault": "acl pki server-time sys",
   "lib/x509": "certificate key-type key names node-crypto",
 });
-/** What an issue needs beside that. */
+/** The further modules for issuing. */
 const issue = ["lib/x509/csr.ts"];
 
 const sorted = (...lists: ReadonlyArray<readonly string[]>) => lists.flat().toSorted();
@@ -95,7 +95,7 @@ describe("loads these modules and no other:", () => {
     },
   );
 
-  test("a kubeconfig alone loads what writes YAML", async () => {
+  test("only a kubeconfig loads the YAML library", async () => {
     await using host = startHost(cluster.address);
     host.put("token", await cluster.hostToken("worker"));
     const words = [...args(host), `${host.path}/kube/config`];
@@ -105,7 +105,7 @@ describe("loads these modules and no other:", () => {
 });
 
 describe("a run asks and writes no more than it has to:", () => {
-  test("renew-token sends one request, and brings nothing to the disk", async () => {
+  test("renew-token sends one request, and syncs nothing to disk", async () => {
     await using host = startHost(cluster.address);
     host.put("token", await cluster.hostToken("worker"));
     const { code, calls } = await traced(host, "renew-token", []);
@@ -115,16 +115,16 @@ describe("a run asks and writes no more than it has to:", () => {
     expect(opened(calls, "token")).toBe(1);
   });
 
-  test("issue-cert sends two requests, and brings seven things to the disk", async () => {
+  test("issue-cert sends two requests, and syncs seven things to disk", async () => {
     await using host = startHost(cluster.address);
     host.put("token", await cluster.hostToken("worker"));
-    // The first at a destination asks which CA the server names, and makes the folders.
+    // The first run for a destination also asks for the server's CA, and makes the folders.
     expect((await host.run("issue-cert", args(host))).code).toBe(0);
     host.relay.reset();
     const { code, calls } = await traced(host, "issue-cert", args(host));
     expect(code).toBe(0);
     expect(requests(host)).toEqual(["POST auth/token/renew-self", `POST ${args(host)[0]}`]);
-    // Four files, their folder, the name of that, and the link that is switched.
+    // Four files, their folder, that folder's name, and the link that is switched.
     expect(calls.filter(({ name }) => name === "fsync")).toHaveLength(7);
     expect(opened(calls, "token")).toBe(1);
   });
@@ -144,7 +144,7 @@ function opened(calls: readonly Call[], name: string): number {
   return calls.filter((call) => call.name === "openat" && call.path?.endsWith(`/${name}`)).length;
 }
 
-/** The bytes of JavaScript that a script has loaded when it begins, and with parts that it loads later. */
+/** The bytes of JavaScript that a script loads at its start, and those including parts that it loads later. */
 async function bytesOf(script: string): Promise<number> {
   const { outputs } = await Bun.build({
     entrypoints: [join(root, "scripts", `${script}.ts`)],
@@ -175,6 +175,6 @@ test.each([
 ])("%s has at most %i bytes of JavaScript when it begins", async (script, most) => {
   const bytes = await bytesOf(script);
   expect(bytes).toBeLessThanOrEqual(most);
-  // Far below, the bound would notice nothing.
+  // A bound far above would notice nothing.
   expect(bytes).toBeGreaterThan(most * 0.8);
 });

@@ -22,7 +22,7 @@ describe.each(called)("%s", (called) => {
     ["kube-controller-manager"],
     ["kube-proxy"],
     ["kube-scheduler"],
-  ])("%s writes the certificate, and a kubeconfig that holds it", async (sign) => {
+  ])("%s writes the certificate, and a kubeconfig with it", async (sign) => {
     const base = `/var/test/${sign}`;
     const flags = ["--init-role=test-all", "--key-type=rsa", "-b", "2048", "-o837", "--group=0"];
     const { code } = await kubeconfig(`test/pki/k8s/sign/${sign}`, sign, base, "/var/config", ...flags);

@@ -28,7 +28,7 @@ describe.each([["vault-helper read"], ["vault-helper read-secret"], ["read-secre
     [["-f", "key", "-d", "/etc/kubernetes/key.pem", "--owner=837", "--group=0"]],
     [["--field=key", "--dest-path=/etc/kubernetes/key.pem", "-o", "837", "-g", "0", "-l", "2"]],
     [["-fkey", "-d=/etc/kubernetes/key.pem", "-o837", "-g=0", "-p", "/etc/vault", "-r", "test-all"]],
-  ])("%j writes a field as it is, for its owner alone", async (flags) => {
+  ])("%j writes a field unchanged, for its owner only", async (flags) => {
     const { code, stderr } = await read(key, ...flags);
     expect([code, stderr.includes("PRIVATE")]).toEqual([0, false]);
     expect(host.rights("/etc/kubernetes/key.pem")).toBe("0600 837:0");

@@ -27,7 +27,7 @@ describe("standard output on a full disk", () => {
     [["cert", "-v"], "vault-helper cert"],
     [["status", "--offline", "-p", "/nonexistent"], "vault-helper status"],
     [["status", "--offline", "-p", "/nonexistent", "--json"], "vault-helper status"],
-  ])("is told once by %j, which ends with 73", async (words, called) => {
+  ])("is reported once by %j, which ends with 73", async (words, called) => {
     expect(await led("> /dev/full", words)).toEqual({ code: 73, stdout: "", stderr: full(called) });
   });
 
@@ -59,7 +59,7 @@ describe("a reader that has gone", () => {
     [["status", "--help"], 0],
     [["status", "--offline", "-p", "/nonexistent"], 1],
     [["status", "--offline", "-p", "/nonexistent", "--json"], 1],
-  ])("is nothing to %j, which ends as it would have", async (words, code) => {
+  ])("does not matter to %j, which ends with its own code", async (words, code) => {
     // The write comes when nobody reads any more.
     using folder = temporaryFolder();
     const gone = join(folder.path, "gone");

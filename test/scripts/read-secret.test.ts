@@ -83,7 +83,7 @@ describe("read-secret", () => {
     ["point", "1.0"],
     ["power", "1e3"],
     ["small", "-7"],
-  ])("gives the field %s as it is", async (field, text) => {
+  ])("prints the field %s unchanged", async (field, text) => {
     await using host = startHost(cluster.address);
     expect(await asAdmin(host, "-f", field, path)).toEqual({ code: 0, stdout: text, stderr: "" });
   });
@@ -92,7 +92,7 @@ describe("read-secret", () => {
     ["object", "an object", '{\n\t"inner": "inner-secret"\n}\n'],
     ["list", "a list", '[\n\t"list-secret",\n\t2\n]\n'],
     ["null", "null", "null\n"],
-  ])("refuses the field %s, which is no text, and gives it as JSON when asked", async (field, kind, json) => {
+  ])("refuses the field %s, which is not a string, and prints it with --json", async (field, kind, json) => {
     await using host = startHost(cluster.address);
     const refused = await asAdmin(host, "-l", "2", "-f", field, path);
     expect(refused.code).toBe(ExitCode.data);
@@ -144,7 +144,7 @@ describe("read-secret", () => {
     [["-o", "root", path], "--owner is for a file, but --dest-path is missing"],
     [["-g", "root", path], "--group is for a file, but --dest-path is missing"],
     [["-d", "x", "-o", "no-such-user", path], 'there is no user "no-such-user" on this host'],
-  ])("asks the server nothing when it is called with %j", async (args, sentence) => {
+  ])("sends no request when it is called with %j", async (args, sentence) => {
     await using host = startHost(cluster.address);
     host.put("init-token", await cluster.initToken("worker"));
     const run = await host.run("read-secret", args);

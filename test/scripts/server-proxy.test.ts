@@ -175,7 +175,7 @@ describe.concurrent("a proxy that", () => {
     ["http://user:s3cret@", "is not an address"],
     ["http://user:s3cret@127.0.0.1:port", "is not an address"],
     ["http://user:s3cret@127.0.0.1 :80", "is not an address"],
-  ])("is %s is refused by its variable's name", async (address, how) => {
+  ])("is %s is refused, naming its variable", async (address, how) => {
     const { code, stderr } = await read({ HTTPS_PROXY: address });
     expect(stderr).toContain(`HTTPS_PROXY names a proxy that can't be used: it ${how}`);
     expect(stderr).not.toContain("s3cret");

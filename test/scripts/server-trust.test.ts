@@ -87,7 +87,7 @@ describe.concurrent("a CA file", () => {
     ["with a right certificate behind a broken one", broken + root.cert, ""],
     ["cut off", root.cert.slice(0, -30), ""],
     ["with OpenSSL's own kind", openssl(["x509", "-trustout"], root.cert), "makes a plain certificate"],
-  ])("%s is refused by its name", async (what, content, hint) => {
+  ])("%s is refused, naming the file", async (what, content, hint) => {
     const path = file(`${what}.pem`, content);
     for (const name of ["VAULT_CACERT", "SSL_CERT_FILE"]) {
       const { code, stderr } = await read({ [name]: path });
@@ -148,7 +148,7 @@ describe.concurrent("a certificate that is named", () => {
       root,
       "is not usable for a server (INVALID_PURPOSE",
     ],
-  ])("lets nobody else in: %s", async (_what, start, { file }, sentence) => {
+  ])("is the only one trusted: %s", async (_what, start, { file }, sentence) => {
     await using other = start();
     const { code, stderr } = await read({ VAULT_CACERT: file }, other);
     expect(stderr).toContain(sentence);
@@ -211,7 +211,7 @@ describe.concurrent("VAULT_CACERT_BYTES", () => {
     ["a path", root.file],
     ["base64", btoa(root.cert)],
     ["a broken certificate", broken],
-  ])("is refused by its name where it holds %s", async (_what, text) => {
+  ])("is refused, naming the variable, if it holds %s", async (_what, text) => {
     const { code, stderr } = await read({ VAULT_CACERT_BYTES: text });
     expect(stderr).toContain("VAULT_CACERT_BYTES");
     expect(stderr).not.toContain("no CA trusted here");
@@ -231,7 +231,7 @@ describe.concurrent("VAULT_ADDR", () => {
     ["a line feed behind it", (address: string) => `${address}\n`],
     ["a slash and a tab behind it", (address: string) => `${address}/\t`],
     ["capitals", (address: string) => address.replace("https", "HTTPS")],
-  ])("with %s is the same server, and its CA is looked at", async (_what, change) => {
+  ])("with %s is the same server, and its CA is checked", async (_what, change) => {
     expect(await read({ VAULT_CACERT: root.file, VAULT_ADDR: change(server.address) })).toMatchObject(yes);
     const { code, stderr } = await read({ VAULT_CACERT: foreign.file, VAULT_ADDR: change(server.address) });
     expect([code, stderr]).toEqual([69, expect.stringContaining("no trusted CA has signed")]);
@@ -331,7 +331,7 @@ describe.concurrent("a client certificate", () => {
       "VAULT_CLIENT_KEY names",
     ],
     ["that is a key", leaf.key, leaf.key, "VAULT_CLIENT_CERT names"],
-  ])("%s is wrong for good", async (what, cert, key, sentence) => {
+  ])("%s is refused for good", async (what, cert, key, sentence) => {
     const env = { VAULT_CLIENT_CERT: file(`${what}.crt`, cert), VAULT_CLIENT_KEY: file(`${what}.key`, key) };
     const { code, stderr } = await read({ VAULT_CACERT: root.file, ...env });
     expect(stderr).toContain(sentence);

@@ -61,7 +61,7 @@ describe("a certificate that only root can read", () => {
   test.each([
     ["its own folder", (set: string) => set],
     ["the folder of the present set", current],
-  ])("since %s is closed is told by status, and mended by the next run", async (_, closed) => {
+  ])("because %s is closed is reported by status, and fixed by the next run", async (_, closed) => {
     await using host = await startHostWithOne(cluster);
     chmodSync(host.path, 0o755);
     const path = host.destinationOf("etcd");

@@ -11,7 +11,7 @@ describe("--print-policy", () => {
     ["setup-mounts", setupPolicy(cluster, ["mounts"])],
     ["write-roles", setupPolicy(cluster, ["roles"])],
     ["teardown", teardownPolicy(cluster)],
-  ])("of %s prints what that needs, and asks neither for a token nor a server", async (name, policy) => {
+  ])("of %s prints the needed policy, without a token and without a server", async (name, policy) => {
     const printed = await runScript("vault-helper", [name, "--print-policy", "demo"]);
     expect(printed).toEqual({ code: 0, stdout: policy, stderr: "" });
     const quiet = await runScript("vault-helper", [name, "--print-policy", "-l0", "demo"]);
@@ -37,7 +37,7 @@ describe("--print-policy", () => {
     ["write-roles", ["--check"]],
     ["teardown", ["--yes", "demo"]],
     ["teardown", ["--dry-run"]],
-  ])("excludes %s %j", async (name, flags) => {
+  ])("can't be used with %s %j", async (name, flags) => {
     const { code, stdout, stderr } = await runScript("vault-helper", [
       name,
       "--print-policy",

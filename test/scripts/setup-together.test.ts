@@ -38,15 +38,18 @@ test("a plan overtaken by another run makes no second CA, and changes no secret"
 test.each([
   ["a mount above", "above/pki", "above"],
   ["a mount below", "below/pki/k8s/sub", "below"],
-])("setup-mounts with %s in the way changes nothing, and its dry run says so too", async (_, path, id) => {
-  await api(server.address, server.rootToken).write(`sys/mounts/${path}`, { type: "transit" });
-  const env = { VAULT_ADDR: server.address, VAULT_TOKEN: server.rootToken };
-  for (const flags of [["--dry-run"], []]) {
-    const { code, stdout, stderr } = await runScript("setup-mounts", [...flags, id], { env });
-    expect({ code, stdout }).toEqual({ code: 78, stdout: "" });
-    expect(stderr).toStartWith(`setup-mounts: mount ${path} is in the way of ${id}/pki/`);
-  }
-});
+])(
+  "setup-mounts with %s in the way changes nothing, and its dry run says so as well",
+  async (_, path, id) => {
+    await api(server.address, server.rootToken).write(`sys/mounts/${path}`, { type: "transit" });
+    const env = { VAULT_ADDR: server.address, VAULT_TOKEN: server.rootToken };
+    for (const flags of [["--dry-run"], []]) {
+      const { code, stdout, stderr } = await runScript("setup-mounts", [...flags, id], { env });
+      expect({ code, stdout }).toEqual({ code: 78, stdout: "" });
+      expect(stderr).toStartWith(`setup-mounts: mount ${path} is in the way of ${id}/pki/`);
+    }
+  },
+);
 
 test.each(["sys", "auth", "identity"])(
   "setup-mounts refuses cluster %s, whose mounts would be the server's own",

@@ -67,7 +67,7 @@ describe("setup-mounts and write-roles with other validities", () => {
   test.each([
     ["short-lived", "10y", "90d", "7d"],
     ["go", "87600h", "2160h0m0s", "167h60m"],
-  ])("give cluster %s those of %s, %s and %s", async (id, ca, adminTtl, components) => {
+  ])("give cluster %s the validities %s, %s and %s", async (id, ca, adminTtl, components) => {
     await setUp(
       id,
       ["--max-validity-ca", ca],

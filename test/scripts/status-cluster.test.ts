@@ -196,7 +196,7 @@ describe("status CLUSTER", () => {
     [["demo"], { VAULT_TOKEN: "" }, 77, "there is no admin's token"],
     [["demo"], { VAULT_TOKEN: "not-a-token" }, 77, "permission denied"],
     [["demo"], { VAULT_ADDR: "http://127.0.0.1:1" }, 75, "127.0.0.1:1 refuses the connection"],
-  ])("%j with %j tells nothing, and ends as the other commands do", async (args, more, code, words) => {
+  ])("%j with %j shows nothing, and ends like the other commands", async (args, more, code, words) => {
     const result = await runScript("status", args, { env: { ...env, ...more } });
     expect({ code: result.code, stdout: result.stdout }).toEqual({ code, stdout: "" });
     expect(result.stderr).toContain(words);

@@ -94,7 +94,7 @@ describe("teardown", () => {
     [["--yes", "demo", "--dry-run", "demo"], "--dry-run and --yes can't be used together"],
     [["--yes", "demo"], "<cluster> is missing"],
     [["--yes", "demo", "../demo"], '"../demo" is not a cluster id'],
-  ])("%j asks the server nothing", async (args, sentence) => {
+  ])("%j sends no request", async (args, sentence) => {
     const { code, stdout, stderr } = await run(...args);
     expect({ code, stdout, first: stderr.split("\n")[0] }).toEqual({
       code: 64,

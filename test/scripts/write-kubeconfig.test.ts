@@ -97,7 +97,7 @@ describe("write-kubeconfig", () => {
       (host: Master, before: string) => writeFileSync(host.kubeconfig, before),
     ],
     ["is readable by all", (host: Master) => chmodSync(host.kubeconfig, 0o644)],
-  ])("mends one that %s, though no certificate is due", async (_name, spoil) => {
+  ])("fixes a kubeconfig that %s, even if no certificate is due", async (_name, spoil) => {
     await using host = await startMaster(cluster);
     await written(host);
     const before = host.read(host.kubeconfig);

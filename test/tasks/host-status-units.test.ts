@@ -83,7 +83,7 @@ describe("unitStatuses()", () => {
     ["n/a", undefined],
     ["", undefined],
     ["Tue 2026-11-24 10:15:02 CET", undefined],
-  ])("takes %j for no time", (text, expected) => {
+  ])("reads %j as no time", (text, expected) => {
     const [found] = statuses({ ...timer, LastTriggerUSec: text, NextElapseUSecRealtime: text });
     expect([found?.lastRunAt, found?.nextRunAt]).toEqual([expected, expected]);
   });

@@ -107,7 +107,7 @@ describe("readKubeconfig() makes a kubeconfig", () => {
     '"',
     "~",
     "é",
-  ])("with the name %j, which every reader takes for a text", (name) => {
+  ])("with the name %j, which every reader takes as a string", (name) => {
     const text = changed("", { names: { cluster: name, user: name, context: name } });
     for (const version of ["1.1", "1.2"] as const) {
       const made = parse(text, { version });
@@ -343,11 +343,11 @@ describe("a kubeconfig of the greatest length", () => {
     Array.from({ length: count }, (_, i) => line(i)).join("");
   // Each takes a second of CPU. It took up to half a minute when every field was compared with every other.
   test.each([
-    ["users", `users:\n${lines(9_000, (i) => `- name: u${i}\n  user: {}\n`).slice(0, -1)}\n`],
+    ["entries", `users:\n${lines(9_000, (i) => `- name: u${i}\n  user: {}\n`).slice(0, -1)}\n`],
     ["fields", `users: []\n${lines(19_000, (i) => `f${i}: 1\n`)}`],
     ["fields of a user", `users:\n- name: x\n  user:\n${lines(19_000, (i) => `    f${i}: 1\n`)}`],
     ["fields in one line", `users: []\nx: {${lines(19_000, (i) => `f${i}: 1, `)}}\n`],
-  ])("%s, is changed in a bounded time", async (_, text) => {
+  ])("with many %s is changed in a bounded time", async (_, text) => {
     using folder = temporaryFolder();
     const path = join(folder.path, "kubeconfig");
     writeFileSync(path, text.replaceAll("user: {}", "user: x"));

@@ -146,7 +146,7 @@ describe.each(Object.entries(artefacts))("%s", (target, [archive, deb, rpm]) => 
     ["archive", archive, "bin", ["vault-helper", ...linkNames()]],
     ["deb", deb, "usr/bin", packaged],
     ["rpm", rpm, "usr/bin", packaged],
-  ])("has the executable once in its %s, by each of its names", (_what, end, bin, names) => {
+  ])("has the executable once in its %s, with all its names", (_what, end, bin, names) => {
     const folder = join(unpacked(end), bin);
     expect(readdirSync(folder).sort()).toEqual([...names].sort());
     expect(new Set(names.map((name) => statSync(join(folder, name)).ino)).size).toBe(1);
