@@ -14,8 +14,8 @@ export const setupMounts: Script<typeof args> = {
     ["setup-mounts demo", "set up the mounts and CAs of cluster demo, or fix what differs"],
     ["setup-mounts --dry-run demo", "show what would change"],
     ["setup-mounts --max-validity-ca 10y demo", "make CAs that are valid for ten years"],
-    ["setup-mounts --config cluster.toml", "follow a file, which also has the cluster's id"],
-    ["setup-mounts --print-policy demo", "print the policy that the run needs, to do without a root token"],
+    ["setup-mounts --config cluster.toml", "set up what a cluster file describes; it has the cluster's id"],
+    ["setup-mounts --print-policy demo", "print the policy that the token needs, to do without a root token"],
   ],
   exitCodes: [[2, "with --check: something would change"]],
   async run(args, run) {

@@ -18,7 +18,7 @@ export const setup: Script<typeof args> = {
       "setup --max-validity-ca 10y --max-validity-components 7d demo",
       "make CAs for ten years; certificates are valid for a week",
     ],
-    ["setup --config cluster.toml", "follow a file, which also has the cluster's id"],
+    ["setup --config cluster.toml", "set up what a cluster file describes; it has the cluster's id"],
     [
       "setup --print-policy demo | vault policy write demo-setup -",
       "write a policy for a token that may set up demo without being root",

@@ -12,7 +12,7 @@ const args = {
   },
   config: {
     ...clusterFileArgs.config,
-    description: "compare the cluster with this file; without it, with the last one",
+    description: "compare the cluster with this cluster file; without it, with the last one",
   },
   ...validityArgs,
   "config-dir": {

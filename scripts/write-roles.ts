@@ -17,8 +17,8 @@ export const writeRoles: Script<typeof args> = {
     ["write-roles --max-validity-components 7d demo", "let certificates be valid for a week"],
     ["write-roles --rotate-init-token worker demo", "revoke the workers' init token, and make a new one"],
     ["write-roles --init-token-file worker=./init-token demo", "take the id of an init token from a file"],
-    ["write-roles --config cluster.toml", "follow a file, which also has the cluster's id"],
-    ["write-roles --print-policy demo", "print the policy that the run needs, to do without a root token"],
+    ["write-roles --config cluster.toml", "set up what a cluster file describes; it has the cluster's id"],
+    ["write-roles --print-policy demo", "print the policy that the token needs, to do without a root token"],
   ],
   exitCodes: [[2, "with --check: something would change"]],
   async run(args, run) {

@@ -37,7 +37,7 @@ export function kubernetesPage(): string {
       "[below](#by-hand). Replace `demo` by your cluster's id.",
     ].join("\n"),
     [
-      "All of this is true for a cluster that was set up without a file and without flags. A cluster's file may add names",
+      "All of this is true for a cluster that was set up without a file and without flags. A cluster file may add names",
       "for kubelets, more roles and more rules, and it may change how long certificates are valid.",
     ].join("\n"),
     "## Components",
@@ -107,7 +107,7 @@ export function kubernetesPage(): string {
     block(uses.flatMap(commandLine)),
     "## Names of the control plane",
     [
-      "A certificate with one of these names acts for a part of the control plane. So a cluster's file is refused if it",
+      "A certificate with one of these names acts for a part of the control plane. So a cluster file is refused if it",
       "gives hosts a pattern that matches one of them:",
     ].join("\n"),
     wrap(controlPlaneNames.map(code).join(", "), 118).join("\n"),

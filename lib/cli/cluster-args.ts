@@ -15,7 +15,7 @@ export const setupArgs = {
     type: "positional",
     required: false,
     description:
-      "the cluster's id: a letter, then lower-case letters, digits and -; not needed if its file has it",
+      "the cluster's id: a letter, then lower-case letters, digits and -; not needed with a cluster file",
   },
   ...clusterFileArgs,
   "dry-run": {
@@ -25,7 +25,7 @@ export const setupArgs = {
   },
   "print-policy": {
     type: "boolean",
-    description: "print the policy that this run needs, for use without a root token; asks no server",
+    description: "print the policy that the token of this run needs, and ask no server",
     group: "Plan",
   },
   check: {
@@ -48,7 +48,7 @@ export const mountArgs = { "max-validity-ca": ca } as const satisfies Arguments;
 
 const initToken = {
   type: "string",
-  description: "id of this host role's init token; every user can see it here. Without it, the id is random",
+  description: "id of this host role's init token, visible to every user of the machine; random if not given",
   valueHint: "ID",
   group: "Init tokens",
 } as const;

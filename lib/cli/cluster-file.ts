@@ -9,13 +9,13 @@ import type { Arguments } from "./arguments.ts";
 export const clusterFileArgs = {
   config: {
     type: "string",
-    description: "the cluster's file, in TOML; without it, the last one still counts",
+    description: "cluster file, in TOML; without it, the last cluster file still counts",
     valueHint: "FILE",
     group: "Cluster",
   },
   narrow: {
     type: "boolean",
-    description: "go back to a cluster without a file, and remove what only its last file asked for",
+    description: "go back to a cluster without a file, and remove what only the last file asked for",
     group: "Cluster",
   },
 } as const satisfies Arguments;

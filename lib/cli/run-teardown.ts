@@ -34,7 +34,7 @@ export const teardownArgs = {
   },
   "print-policy": {
     type: "boolean",
-    description: "print the policy that this run needs, for use without a root token; asks no server",
+    description: "print the policy that the token of this run needs, and ask no server",
     group: "Plan",
   },
   "revoke-hosts": { type: "boolean", description: "revoke the host tokens as well", group: "Plan" },
