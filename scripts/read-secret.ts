@@ -6,7 +6,7 @@ import { type Log, printJson, printText } from "../lib/cli/log.ts";
 import { commonArgs, general, hostArgs, runScript, type Script } from "../lib/cli/script.ts";
 import { Failure } from "../lib/failure.ts";
 import { resolveOwnership } from "../lib/host/owner.ts";
-import { openSecretPlace, storeSecret } from "../lib/host/secret-file.ts";
+import { openSecretTarget, storeSecret } from "../lib/host/secret-file.ts";
 import { isSameAnswer, readSecretText } from "../lib/tasks/read-secret.ts";
 import { encodePath } from "../lib/vault/path.ts";
 import { visibleLines } from "../lib/visible.ts";
@@ -75,24 +75,24 @@ export const readSecret: Script<typeof args> = {
     encodePath(args.path);
     const owner = resolveOwnership(args.owner, args.group);
     const destination = destinationOf(args);
-    using place = destination === undefined ? undefined : openSecretPlace(destination, args["config-path"]);
+    using target = destination === undefined ? undefined : openSecretTarget(destination, args["config-path"]);
     const text = await readSecretText({
       client: await hostClient(args, run),
       path: args.path,
       field: args.field,
-      asJson: args.json === true && place === undefined,
+      asJson: args.json === true && target === undefined,
       onNote: run.log.note,
     });
-    if (place === undefined) {
+    if (target === undefined) {
       printText(shown(endsLine(args) ? `${text}\n` : text, run.log));
       return ExitCode.ok;
     }
     const isSame = args.field === undefined ? { isSame: isSameAnswer } : {};
-    const isWritten = storeSecret(place, text, { owner, ...isSame });
+    const isWritten = storeSecret(target, text, { owner, ...isSame });
     if (args.json === true)
-      printJson({ outcome: isWritten ? "written" : "unchanged", destination: place.name });
-    else if (isWritten) run.log.done(`${place.name} written`);
-    else run.log.debug(`${place.name} already holds the same`);
+      printJson({ outcome: isWritten ? "written" : "unchanged", destination: target.name });
+    else if (isWritten) run.log.done(`${target.name} written`);
+    else run.log.debug(`${target.name} already holds the same`);
     return ExitCode.ok;
   },
 };

@@ -169,7 +169,7 @@ export function linkTarget({ base }: Place, member: Member): string {
 }
 
 /**
- * Whether the path that services read is our link, not a plain file or missing.
+ * Whether the path that services read is our link. False if it is a plain file or missing.
  *
  * @throws Failure (file) for a link that this tool did not make
  */

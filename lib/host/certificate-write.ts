@@ -43,7 +43,7 @@ import type { LockOptions } from "./lock.ts";
 import { addPending } from "./pending.ts";
 import { fingerprintOf, statMembers } from "./set-fingerprint.ts";
 
-/** For the folders that hold the three files; the mode of the key protects it. */
+/** The mode of the folders that hold the three files. The key is protected by its own mode. */
 const folderMode = 0o755;
 
 /** A set to store. */
@@ -55,7 +55,7 @@ interface NewSet extends SetFiles {
 /** The attributes that the files of a set should have. */
 export interface SetAttributes {
   readonly owner?: Ownership | undefined;
-  /** The mode of the key file. Its owner may have fewer rights than this. @default 0600 */
+  /** The mode of the key file. A file with fewer bits for its owner is left as it is. @default 0600 */
   readonly keyMode?: number | undefined;
 }
 

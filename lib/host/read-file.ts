@@ -50,7 +50,7 @@ export function readSmallFile(path: string, maxBytes: number, name = path): File
   try {
     const stats = fstatSync(fd);
     if (!stats.isFile()) throw new Failure("data", `${printable(name)} is not a plain file`);
-    // One byte more than the file has, to notice when it grows, and than it may have, to notice when it is too long.
+    // One byte more than the file's size shows whether it has grown. One more than the limit shows that it is too long.
     let buffer = Buffer.alloc(Math.min(stats.size, maxBytes) + 1);
     let length = 0;
     for (let isOver = false; !isOver && length <= maxBytes; ) {

@@ -8,8 +8,8 @@ import { fullPath, isFilePath, isSameFilePath } from "./path.ts";
 import { readSmallFile } from "./read-file.ts";
 import { tokenPaths } from "./token-files.ts";
 
-/** The place for a secret's file, with its folder held open. */
-export interface SecretPlace extends Disposable {
+/** The path to write a secret to, with its folder held open. */
+export interface SecretTarget extends Disposable {
   /** For system calls. */
   readonly path: string;
   /** For messages. */
@@ -20,13 +20,13 @@ export interface SecretPlace extends Disposable {
 const staleSeconds = 3600;
 
 /**
- * Opens the place for a secret's file. To be called before the server is asked.
+ * Checks the path for a secret and opens its folder. To be called before the server is asked.
  *
  * @param configPath the folder with the host's tokens, which a secret must not overwrite
  * @throws Failure (usage) for a path that can't be a file's or is a token file's; (file) when the folder is missing or
  *   behind another user's link, or when something other than a plain file is at the path
  */
-export function openSecretPlace(destination: string, configPath: string): SecretPlace {
+export function openSecretTarget(destination: string, configPath: string): SecretTarget {
   if (!isFilePath(destination)) {
     throw new Failure("usage", `${JSON.stringify(destination)} can't be a secret's file`, {
       hint: "the path has to end with a file name",
@@ -91,7 +91,7 @@ export interface SecretFileOptions {
  * @returns whether the file was written
  * @throws Failure (file); then the old content is still there
  */
-export function storeSecret({ path, name }: SecretPlace, text: string, options: SecretFileOptions): boolean {
+export function storeSecret({ path, name }: SecretTarget, text: string, options: SecretFileOptions): boolean {
   const owner = options.owner ?? { uid: process.geteuid?.() ?? 0, gid: process.getegid?.() ?? 0 };
   if (isStored(path, name, text, { ...options, owner })) return false;
   try {

@@ -19,11 +19,13 @@ export function statMembers(folder: string): MemberStats | undefined {
  * chmod, chown and link changes a file's ctime, and no call can set it back. Every copy has another inode, also one from
  * a backup.
  *
- * The clock behind it ticks every few milliseconds. A write of the same length within the tick in which the file was made
- * is not seen. Until the set is in place, its files are in a folder that only root may enter. After that only their owner
- * may write them, and would spoil nothing but the certificate of his own service. Damage by the disk is not seen either,
- * until the files are read: for the weekly CA check, by `status`, and for the next certificate. The device number is left
- * out, since it may change at the next boot.
+ * Two changes go unnoticed:
+ * - a write of the same length within the clock tick of a few milliseconds in which the file was made. Until the set is in
+ *   place, only root can enter its folder. Afterwards only the files' owner can write them, and that only harms the
+ *   owner's own service;
+ * - damage by the disk, until the files are read: for the weekly CA check, by `status`, and for the next certificate.
+ *
+ * The device number is left out, since it may change at the next boot.
  */
 export function fingerprintOf(stats: MemberStats): string {
   return memberNames
