@@ -345,7 +345,8 @@ describe("a run of hooks that", () => {
     expect(failures.map(({ manifest, failure }) => [manifest.name, failure.kind])).toEqual([["bad", "file"]]);
   });
 
-  test.each(["not JSON", "null", '{"id": 1}', ""])(
+  const strangeMember = { id: "0123456789abcdef", changed: ["certificate", "strange"], done: [] };
+  test.each(["not JSON", "null", '{"id": 1}', "", JSON.stringify(strangeMember)])(
     "finds broken notes (%j) acts as if everything had changed",
     async (text) => {
       using it = host();

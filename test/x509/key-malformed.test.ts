@@ -1,4 +1,5 @@
 import { describe, expect, test } from "bun:test";
+import { ed25519 } from "@noble/curves/ed25519.js";
 import fc from "fast-check";
 import { Failure } from "../../lib/failure.ts";
 import { generateKey, type PrivateKey, publicKeyDer, readKey } from "../../lib/x509/key.ts";
@@ -85,6 +86,24 @@ describe("readKey() on malformed DER", () => {
     for (const at of it.lengthAt.map((place) => place - 1).filter((place) => it.der[place] !== 0x05)) {
       for (const tag of [0x01, 0x05, 0x0c, 0x31, 0xa5])
         await failureOf(() => read(it, replaced(it.der, at, tag)));
+    }
+  });
+
+  test("refuses Ed25519 in PKCS #8 version 2 unless the seed is an octet string of 32 bytes", async () => {
+    const { der } = samples[2] ?? { der: new Uint8Array() };
+    const seed = der.slice(-32);
+    const head = Buffer.from("3051020101300506032b657004220420", "hex");
+    const publicKey = Buffer.concat([Buffer.from("812100", "hex"), ed25519.getPublicKey(seed)]);
+    const version2 = Buffer.concat([head, seed, publicKey]);
+    const readDer = (bytes: Uint8Array) => readKey(encodePem("PRIVATE KEY", bytes), "it");
+    expect((await readDer(version2)).type.type).toBe("ed25519");
+    for (const [at, byte] of [
+      [head.length - 2, 0x05],
+      [head.length - 2, 0x03],
+      [head.length - 1, 31],
+      [head.length - 1, 33],
+    ] as const) {
+      expect((await failureOf(() => readDer(replaced(version2, at, byte)))).kind).toBe("data");
     }
   });
 
