@@ -216,11 +216,11 @@ async function initTokenStatus(
 }
 
 function hostTokensStatus(role: string, hosts: readonly HostTokenEntry[]): HostTokensStatus {
-  const its = hosts.filter((host) => host.role === role);
-  const ending = its.map(({ ttlSeconds }) => ttlSeconds).filter((seconds) => seconds > 0);
+  const tokens = hosts.filter((host) => host.role === role);
+  const ending = tokens.map(({ ttlSeconds }) => ttlSeconds).filter((seconds) => seconds > 0);
   return {
     role,
-    count: its.length,
+    count: tokens.length,
     soonestSeconds: ending.length === 0 ? undefined : Math.min(...ending),
   };
 }

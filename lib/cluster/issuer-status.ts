@@ -117,15 +117,15 @@ function issuerStatus(
   );
   const leftSeconds = (notAfter.getTime() - now.getTime()) / 1000;
   const isDefault = id === defaultId;
-  const its = roles
+  const ownRoles = roles
     .filter(({ fields: { issuer_ref: ref } }) => ref === id || (ref === "default" ? isDefault : ref === name))
     .map((role) => ({ role: role.name, wantsSeconds: validityOf(role.fields, found) }));
-  const wanted = Math.max(0, ...its.map(({ wantsSeconds }) => wantsSeconds));
+  const wanted = Math.max(0, ...ownRoles.map(({ wantsSeconds }) => wantsSeconds));
   const tenth = (notAfter.getTime() - notBefore.getTime()) / 10_000;
   // An issuer that no role uses may expire: it was replaced by another.
-  const isUsed = isDefault || its.length > 0;
+  const isUsed = isDefault || ownRoles.length > 0;
   const faults = isUsed ? findFaults(info, { leftSeconds, notBefore, now }) : [];
-  const dues = isUsed ? findDues(info, { leftSeconds, tenth, its }) : [];
+  const dues = isUsed ? findDues(info, { leftSeconds, tenth, ownRoles }) : [];
   const rotate: Action = { do: "other", text: `give ${mount} a new issuer, and make it the default` };
   return {
     mount,
@@ -137,7 +137,7 @@ function issuerStatus(
     notAfter,
     leftSeconds,
     longestSeconds: wanted === 0 ? undefined : Math.max(0, Math.min(leftSeconds, wanted)),
-    roles: its,
+    roles: ownRoles,
     dueAt: isUsed ? new Date(notAfter.getTime() - Math.max(tenth, wanted) * 1000) : undefined,
     ...(faults.length > 0
       ? { state: "wrong", reasons: faults, fix: rotate }
@@ -174,9 +174,9 @@ function findFaults(
 
 function findDues(
   { leafNotAfterBehavior: behavior }: IssuerInfo,
-  { leftSeconds, tenth, its }: { leftSeconds: number; tenth: number; its: readonly RoleValidity[] },
+  { leftSeconds, tenth, ownRoles }: { leftSeconds: number; tenth: number; ownRoles: readonly RoleValidity[] },
 ): readonly string[] {
-  const short = its.filter(({ wantsSeconds }) => wantsSeconds > leftSeconds);
+  const short = ownRoles.filter(({ wantsSeconds }) => wantsSeconds > leftSeconds);
   const byValidity = [...Map.groupBy(short, ({ wantsSeconds }) => wantsSeconds)].map(
     ([seconds, roles]) => `${roles.map(({ role }) => role).join(", ")} (${formatDuration(seconds)})`,
   );

@@ -169,9 +169,11 @@ function maySign(path: string, capabilities: readonly Capability[]): boolean {
 export function refuseNamesake(cluster: Cluster, mounts: Iterable<string>): void {
   const { id } = cluster;
   const own = [...pkiMounts(cluster), secretsMount(cluster)].map(({ path }) => path.toLowerCase());
-  const its = [...mounts].find((path) => !path.startsWith(`${id}/`) && own.includes(path.toLowerCase()));
-  if (its === undefined) return;
-  const other = its.slice(0, id.length);
+  const otherMount = [...mounts].find(
+    (path) => !path.startsWith(`${id}/`) && own.includes(path.toLowerCase()),
+  );
+  if (otherMount === undefined) return;
+  const other = otherMount.slice(0, id.length);
   throw new Failure(
     "config",
     `clusters ${id} and ${other} would share their policies, since policy names have no capitals`,

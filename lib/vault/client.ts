@@ -198,8 +198,8 @@ async function read(response: Response, request: VaultRequest): Promise<unknown>
   if (response.ok) return value;
   const errors = isFields(value) && Array.isArray(value.errors) ? value.errors : [];
   // Only Vault can say "nothing there" or "permission denied". A proxy's 403 or 404 says nothing about the path.
-  const isVaults = isFields(value) && (Array.isArray(value.errors) || "request_id" in value);
-  if (!isVaults && (response.status === 403 || response.status === 404)) {
+  const isFromVault = isFields(value) && (Array.isArray(value.errors) || "request_id" in value);
+  if (!isFromVault && (response.status === 403 || response.status === 404)) {
     const sentence = `HTTP ${response.status} came without the errors that Vault lists`;
     throw new VaultError("unavailable", request, sentence, {
       status: response.status,

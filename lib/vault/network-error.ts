@@ -3,7 +3,7 @@ import type { ProxyServer, TlsOptions } from "./connection.ts";
 import { codeOf, type RequestName, VaultError } from "./error.ts";
 import type { ShownCertificate } from "./shown-certificate.ts";
 
-interface Way {
+interface Attempt {
   /** Ends the whole run. */
   readonly signal: AbortSignal;
   /** Ends this attempt. */
@@ -65,18 +65,18 @@ export async function networkError(
   error: unknown,
   request: RequestName,
   url: URL,
-  way: Way,
+  attempt: Attempt,
 ): Promise<Failure> {
-  const { proxy, tls } = way;
+  const { proxy, tls } = attempt;
   const through = proxy === undefined ? "" : ` through the proxy ${describeProxy(proxy)}`;
   const server = proxy === undefined ? url.host : hostBehind(url, proxy);
-  const run: unknown = way.signal.reason;
-  if (way.signal.aborted) {
+  const run: unknown = attempt.signal.reason;
+  if (attempt.signal.aborted) {
     const sentence = `${url.host} had not answered${through} when the run ended (${words(run)})`;
     return new VaultError("temporary", request, sentence, { cause: error });
   }
-  if (way.limit.aborted) {
-    const seconds = way.requestTimeoutMs / 1000;
+  if (attempt.limit.aborted) {
+    const seconds = attempt.requestTimeoutMs / 1000;
     const sentence = `${url.host} did not answer${through} within ${seconds} s`;
     return new VaultError("temporary", request, sentence, { cause: error, transient: true });
   }
@@ -85,7 +85,7 @@ export async function networkError(
     const [, status] = /: (\d{3})\b/.exec(words(error)) ?? [];
     return proxyRefusal(Number(status), request, url, proxy, error);
   }
-  if (isCertificateFault(code)) return await certificateError(error, request, url, way, server);
+  if (isCertificateFault(code)) return await certificateError(error, request, url, attempt, server);
   if (code === "FailedToOpenSocket") {
     const fault = await tls?.findFault?.();
     if (fault !== undefined) return fault;
@@ -96,11 +96,11 @@ export async function networkError(
     return new VaultError("temporary", request, sentence, { cause: error, transient: true });
   }
   // We connect only to the proxy. If the proxy can't reach the server, it says so by a status.
-  const isProxys = proxy !== undefined && cause.untouched === true;
-  const who = isProxys ? `the proxy ${describeProxy(proxy)}` : server;
+  const isAboutProxy = proxy !== undefined && cause.untouched === true;
+  const who = isAboutProxy ? `the proxy ${describeProxy(proxy)}` : server;
   return new VaultError(cause.kind, request, `${who} ${cause.sentence} (${code})`, {
     cause: error,
-    hint: isProxys ? `check ${proxy.from}, and that the proxy is running` : cause.hint,
+    hint: isAboutProxy ? `check ${proxy.from}, and that the proxy is running` : cause.hint,
     transient: cause.kind === "temporary",
     untouched: cause.untouched ?? false,
   });
@@ -163,7 +163,7 @@ async function certificateError(
   error: unknown,
   request: RequestName,
   url: URL,
-  { tls = {}, proxy, signal }: Way,
+  { tls = {}, proxy, signal }: Attempt,
   server: string,
 ): Promise<VaultError> {
   const { lookAtCertificate } = await import("./shown-certificate.ts");
@@ -178,7 +178,7 @@ function certificateFault(
   shown: ShownCertificate | undefined,
   { caFrom, serverName }: TlsOptions,
 ): { sentence: string; hint: string } {
-  const isOwn = caFrom === undefined || !/^(VAULT|BAO)_/.test(caFrom);
+  const isSystemTrust = caFrom === undefined || !/^(VAULT|BAO)_/.test(caFrom);
   const trusted = caFrom === undefined ? "" : `; trusted here: ${caFrom}`;
   const issuer = shown === undefined ? "" : `: its issuer is ${shown.issuer}`;
   switch (code) {
@@ -213,7 +213,7 @@ function certificateFault(
   }
   return {
     sentence: `shows a certificate that no trusted CA has signed (${code})${issuer}${trusted}`,
-    hint: isOwn
+    hint: isSystemTrust
       ? "set VAULT_CACERT to the CA's file, or VAULT_CAPATH to a folder that holds it"
       : `if VAULT_ADDR is right, add the CA that signed the server's certificate to ${caFrom}`,
   };

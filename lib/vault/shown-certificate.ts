@@ -28,13 +28,15 @@ export async function lookAtCertificate(
   const host = url.hostname.replace(/^\[|\]$/g, "");
   const port = Number(url.port || 443);
   try {
-    using way = closing(proxy === undefined ? connectPlain({ host, port }) : await tunnel(host, port, proxy));
+    using connection = disposable(
+      proxy === undefined ? connectPlain({ host, port }) : await tunnel(host, port, proxy),
+    );
     const name = serverName ?? host;
     return await new Promise((resolve, reject) => {
       limit.addEventListener("abort", () => reject(limit.reason), { once: true });
       const socket = connect(
         {
-          socket: way.socket,
+          socket: connection.socket,
           ...(isIP(name) === 0 ? { servername: name } : {}),
           rejectUnauthorized: false,
           ALPNProtocols: ["http/1.1", "h2"],
@@ -48,7 +50,7 @@ export async function lookAtCertificate(
   }
 }
 
-function closing(socket: Socket): Disposable & { readonly socket: Socket } {
+function disposable(socket: Socket): Disposable & { readonly socket: Socket } {
   return { socket, [Symbol.dispose]: () => void socket.destroy() };
 }
 
