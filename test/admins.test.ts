@@ -11,13 +11,13 @@ import { temporaryFolder } from "./support/folder.ts";
 import { blocks, section } from "./support/markdown.ts";
 import { runCommand } from "./support/script.ts";
 
-/** The first commands that a page shows in a section. */
+/** The first block of commands in a section of a page. */
 function commandsOf(page: string, heading: string): string {
   return blocks(section(readFileSync(join(ROOT, "docs", page), "utf8"), heading))[0] ?? "";
 }
 
 test(
-  "the commands for admins of clusters do what docs/admins.md says, word for word",
+  "the commands in docs/admins.md do what the page says, word for word",
   async () => {
     const dist = await ensureBuilt();
     using folder = temporaryFolder();

@@ -227,7 +227,7 @@ function openNoFollow(path: string): number {
  */
 const unfinishedMode = 0o1700;
 
-/** Returns false when something is there already. */
+/** Returns false when something exists there already. */
 function makeFolder(path: string): boolean {
   try {
     mkdirSync(path, { mode: unfinishedMode });

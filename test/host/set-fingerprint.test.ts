@@ -111,7 +111,7 @@ describe("lookAtSet()", () => {
       (it) => exchange(join(current(it), "key.pem"), join(current(it), "ca.pem")),
     ],
   ];
-  test.each(changes)("gives another fingerprint for a file that was %s", async (_, change) => {
+  test.each(changes)("returns another fingerprint for a file that was %s", async (_, change) => {
     using root = temporaryFolder();
     const destination = join(root.path, "kubelet");
     const fingerprint = await putSet(destination);

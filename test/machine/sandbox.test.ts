@@ -79,7 +79,7 @@ const destinations = [
 const allowed: Readonly<Record<string, readonly string[]>> = {
   "token-renewal": [...own, ...tokens, `write ${locks}/token.lock`],
   cert: [...own, ...tokens, `write ${locks}/token.lock`, `write ${locks}/sets/probe`, ...destinations],
-  // It sees what it tells of, and changes none of it.
+  // It can read what it reports on, and change none of it.
   "status-metrics": [
     ...own,
     ...["config", "token", "init-token"].map((it) => `read /etc/vault/${it}`),

@@ -27,7 +27,7 @@ const table = (name: string, addresses: readonly string[]) =>
 const trie = (...addresses: readonly string[]) => table("Main", addresses) + table("Local", addresses);
 
 describe("ipv4Addresses()", () => {
-  test("gives the one on the network of the default route first, and each once", () => {
+  test("returns the address on the default route's network first, and each address once", () => {
     using net = network({ route, fib_trie: trie("10.10.0.7", "192.168.100.9", "192.0.2.200") });
     expect(ipv4Addresses(net.path)).toEqual(["192.0.2.200", "10.10.0.7", "192.168.100.9"]);
   });
@@ -41,14 +41,14 @@ describe("ipv4Addresses()", () => {
     expect(ipv4Addresses(net.path)).toEqual(["192.0.2.200"]);
   });
 
-  test("gives them in the kernel's order where there is no default route", () => {
+  test("returns addresses in the kernel's order without a default route", () => {
     using net = network({ route: `${routeTitles}\n`, fib_trie: trie("10.10.0.7", "192.0.2.200") });
     expect(ipv4Addresses(net.path)).toEqual(["10.10.0.7", "192.0.2.200"]);
   });
 });
 
 describe("ipv6Addresses()", () => {
-  test("gives those of global scope in their short form, without temporary ones", () => {
+  test("returns addresses of global scope in short form, without temporary ones", () => {
     const if_inet6 = [
       "fd000000000000000000000000000abc 02 40 00 01     eth0", // temporary
       "20010db8000000000000000000000007 02 40 00 81     eth0", // temporary and permanent at once

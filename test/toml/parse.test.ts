@@ -23,7 +23,7 @@ path = "y"
 last = 1
 `;
 
-describe("locationOf() gives the line", () => {
+describe("locationOf() returns the line", () => {
   test.each([
     ["id", undefined, 2],
     ["list", undefined, 3],
