@@ -8,6 +8,7 @@ import { ROOT } from "../../tools/main.ts";
 import { runtimeOf, targets } from "../../tools/release/target.ts";
 import { allSchemas } from "../../tools/schema.ts";
 import { temporaryFolder } from "../support/folder.ts";
+import { links } from "../support/markdown.ts";
 import { copyClone, filesOf, output, setTimes, unpack } from "./released.ts";
 
 const work = temporaryFolder();
@@ -214,6 +215,15 @@ describe("a release", () => {
     const pages = readdirSync(join(ROOT, "docs")).sort();
     expect(readdirSync(join(archive(), "docs")).sort()).toEqual(pages);
     expect(readdirSync(join(unpacked("amd64.deb"), "usr/share/doc/vault-helper/docs")).sort()).toEqual(pages);
+
+    // Contributors have a clone.
+    const shipped = ["README.md", "CHANGELOG.md", "SECURITY.md", ...pages.map((name) => `docs/${name}`)];
+    const dead = shipped.flatMap((page) =>
+      links(read(page))
+        .map(({ path }) => join(page, "..", path))
+        .filter((path) => !existsSync(join(archive(), path))),
+    );
+    expect(dead).toEqual(["CONTRIBUTING.md"]);
   });
 
   test("runs in the folder where it was unpacked", async () => {

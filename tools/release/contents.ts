@@ -35,6 +35,7 @@ export async function makeContents(
       ...below("docs", filesBelow("docs")),
       ...below("monitoring", filesBelow("monitoring")),
       ["CHANGELOG.md", text(read("CHANGELOG.md"))],
+      ["SECURITY.md", text(read("SECURITY.md"))],
       ["LICENSE", text(read("LICENSE"))],
       ["THIRD-PARTY-LICENSES", text(thirdPartyLicenses())],
       ["sbom.cdx.json", text(bom)],
