@@ -1,18 +1,15 @@
 import { sign } from "node:crypto";
 import {
-  type AsnType,
-  BitString,
-  Constructed,
-  fromBER,
-  Integer,
-  Null,
-  ObjectIdentifier,
-  OctetString,
-  Primitive,
-  Sequence,
-  Set as SetOf,
-  Utf8String,
-} from "asn1js";
+  bitString,
+  nullValue,
+  objectIdentifier,
+  octetString,
+  sequence,
+  setOf,
+  smallInteger,
+  tagged,
+  utf8String,
+} from "./der.ts";
 import { ipBytes } from "./ip-address.ts";
 import { type PrivateKey, publicKeyDer } from "./key.ts";
 import type { Names } from "./names.ts";
@@ -45,51 +42,44 @@ function signature({ type }: PrivateKey): { oid: string; hash: string | null; wi
  */
 export function createCsr(key: PrivateKey, names: Names): string {
   // One RDN for each name.
-  const subject = new Sequence({
-    value: [
-      ...names.organisations.map((name) => identified(oid.organisation, new Utf8String({ value: name }))),
-      identified(oid.commonName, new Utf8String({ value: names.commonName })),
-    ].map((it) => new SetOf({ value: [it] })),
-  });
-  const info = new Sequence({
-    value: [
-      new Integer({ value: 0 }),
-      subject,
-      fromBER(publicKeyDer(key.key)).result,
-      // The attributes are required even when empty. Without them the server says "sequence truncated".
-      new Constructed({ idBlock: { tagClass: 3, tagNumber: 0 }, value: attributes(names) }),
-    ],
-  });
+  const subject = sequence(
+    ...names.organisations.map((name) => setOf(identified(oid.organisation, utf8String(name)))),
+    setOf(identified(oid.commonName, utf8String(names.commonName))),
+  );
+  const info = sequence(
+    smallInteger(0),
+    subject,
+    publicKeyDer(key.key),
+    // The attributes are required even when empty. Without them the server says "sequence truncated".
+    tagged(constructed(0), ...attributes(names)),
+  );
   const { oid: algorithm, hash, withNull } = signature(key);
-  const signed = sign(hash, new Uint8Array(info.toBER()), key.key);
-  const csr = new Sequence({
-    value: [
-      info,
-      identified(algorithm, ...(withNull ? [new Null()] : [])),
-      new BitString({ valueHex: signed }),
-    ],
-  });
-  return encodePem("CERTIFICATE REQUEST", new Uint8Array(csr.toBER()));
+  const signed = sign(hash, info, key.key);
+  const csr = sequence(info, identified(algorithm, ...(withNull ? [nullValue()] : [])), bitString(signed));
+  return encodePem("CERTIFICATE REQUEST", csr);
 }
 
 /** What begins with an object identifier: a name, an algorithm, an attribute, an extension. */
-function identified(id: string, ...rest: AsnType[]): Sequence {
-  return new Sequence({ value: [new ObjectIdentifier({ value: id }), ...rest] });
+function identified(id: string, ...rest: readonly Uint8Array[]): Uint8Array {
+  return sequence(objectIdentifier(id), ...rest);
 }
 
 /** The request for a subject alternative name: RFC 2985, section 5.4.2. Empty if there are no names for it. */
-function attributes({ dnsNames, ipAddresses }: Names): Sequence[] {
+function attributes({ dnsNames, ipAddresses }: Names): Uint8Array[] {
   const names = [
-    ...dnsNames.map((name) => generalName(2, new TextEncoder().encode(name))),
-    ...ipAddresses.map((address) => generalName(7, ipBytes(address) ?? new Uint8Array())),
+    ...dnsNames.map((name) => tagged(primitive(2), new TextEncoder().encode(name))),
+    ...ipAddresses.map((address) => tagged(primitive(7), ipBytes(address) ?? new Uint8Array())),
   ];
   if (names.length === 0) return [];
-  const value = new Sequence({ value: names }).toBER();
-  const extension = identified(oid.subjectAltName, new OctetString({ valueHex: value }));
-  return [identified(oid.extensionRequest, new SetOf({ value: [new Sequence({ value: [extension] })] }))];
+  const extension = identified(oid.subjectAltName, octetString(sequence(...names)));
+  return [identified(oid.extensionRequest, setOf(sequence(extension)))];
 }
 
-/** @see RFC 5280, section 4.2.1.6 */
-function generalName(tagNumber: number, value: Uint8Array<ArrayBuffer>): Primitive {
-  return new Primitive({ idBlock: { tagClass: 3, tagNumber }, valueHex: value });
+/** A tag of the structure that it is in, `[2]`: X.690, section 8.1.2. */
+function primitive(tag: number): number {
+  return 0x80 | tag;
+}
+
+function constructed(tag: number): number {
+  return 0xa0 | tag;
 }
