@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { startCluster } from "../support/cluster-server.ts";
 import { readFileAs } from "../support/other-user.ts";
 import { modeOf } from "../support/tree.ts";
-import { findings, mend, startHostWithOne } from "./status-host.ts";
+import { findings, issueCommand, startHostWithOne } from "./status-host.ts";
 import { issueAsAdmin, kubelet, startWorkerOf } from "./worker.ts";
 
 // In a folder with the setgid bit, new folders get its group and the bit.
@@ -73,7 +73,7 @@ describe("a certificate that only root can read", () => {
     expect({ code, told, mend: all.certificates[0].mend }).toEqual({
       code: 2,
       told: ["due certificate etcd: nobody but root can read it: its own folder is closed"],
-      mend: mend(host),
+      mend: issueCommand(host),
     });
     expect((await host.issue()).stderr).toContain("has its owner and mode set again");
     expect([modeOf(folder), readFileAs(user, `${path}.pem`)]).toEqual(["755", host.read(`${path}.pem`)]);

@@ -81,15 +81,15 @@ describe("status by hand", () => {
     writeFileSync(join(host.config, "init-token"), await cluster.initToken("worker"), { mode: 0o600 });
     host.write("etcd", 'san_hosts = ["another"]');
     const { code, stdout } = await host.status();
-    const [, mend = ""] = /; to fix it: (.*)\n$/.exec(stdout) ?? [];
-    expect([code, mend]).toEqual([
+    const [, fix = ""] = /; to fix it: (.*)\n$/.exec(stdout) ?? [];
+    expect([code, fix]).toEqual([
       2,
       `renew-token --config-path ${host.config}; ` +
         `issue-cert --config-path ${host.config} --config-dir ${host.certs}`,
     ]);
     const path = `${join(await scriptPath("status"), "..")}:${process.env.PATH}`;
-    const mended = await runCommand(["sh", "-ec", mend], { env: { PATH: path } });
-    expect([mended.code, mended.stderr]).toEqual([
+    const fixed = await runCommand(["sh", "-ec", fix], { env: { PATH: path } });
+    expect([fixed.code, fixed.stderr]).toEqual([
       0,
       expect.stringContaining("the init token was exchanged for a host token"),
     ]);

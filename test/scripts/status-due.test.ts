@@ -6,7 +6,7 @@ import { age, closedWindow } from "../manifest/host.ts";
 import { makeMount } from "../manifest/mount.ts";
 import { startCluster } from "../support/cluster-server.ts";
 import type { Fault } from "../support/relay.ts";
-import { ask, findings, issueAll, mend, startHostWithOne } from "./status-host.ts";
+import { ask, findings, issueAll, issueCommand, startHostWithOne } from "./status-host.ts";
 
 const cluster = await startCluster();
 afterAll(() => cluster[Symbol.asyncDispose]());
@@ -28,9 +28,9 @@ describe("status ends with 2 for", () => {
       told: ["due certificate etcd: less than half of its lifetime is left"],
     });
     expect(all.certificates[0].dueInSeconds).toBeLessThan(0);
-    expect(all.certificates[0].mend).toBe(mend(host));
+    expect(all.certificates[0].mend).toBe(issueCommand(host));
     const { stdout } = await ask(host);
-    expect(stdout).toEndWith(`\n1 due, 3 ok; to fix it: ${mend(host)}\n`);
+    expect(stdout).toEndWith(`\n1 due, 3 ok; to fix it: ${issueCommand(host)}\n`);
     expect(stdout).toMatch(
       /^due {4}certificate etcd {2}\d+s +now {15}less than half of its lifetime is left/m,
     );
@@ -75,11 +75,11 @@ describe("status ends with 2 for", () => {
       told: ["due certificate etcd: the server has another CA by now"],
     });
     const [one] = all.certificates;
-    expect([one.caOnServer, one.mend]).toEqual(["other", `${mend(host)} --refresh-ca`]);
+    expect([one.caOnServer, one.mend]).toEqual(["other", `${issueCommand(host)} --refresh-ca`]);
     const days = (Date.parse(one.replacedAt) - Date.now()) / 86_400_000;
     expect([days > 6.9, days <= 7]).toEqual([true, true]);
     age(`${host.destinationOf("etcd")}-ca.pem`, 8);
-    expect((await findings(host)).all.certificates[0].mend).toBe(`${mend(host)} --refresh-ca`);
+    expect((await findings(host)).all.certificates[0].mend).toBe(`${issueCommand(host)} --refresh-ca`);
     const { window } = closedWindow();
     host.write("etcd", `sign_path = "${sign}"\nwindow = "${window}"`);
     expect((await findings(host)).all.certificates[0].mend).toBe(null);
@@ -89,7 +89,7 @@ describe("status ends with 2 for", () => {
     await issue(host, "--hooks", "later");
     host.write("other", `san_hosts = ["another"]\n${host.onChange("true")}`);
     await replaceCa();
-    expect((await ask(host)).stdout).toEndWith(`; to fix it: ${mend(host)} --refresh-ca\n`);
+    expect((await ask(host)).stdout).toEndWith(`; to fix it: ${issueCommand(host)} --refresh-ca\n`);
     await issue(host, "--refresh-ca");
     expect(await findings(host)).toMatchObject({ code: 0, told: [] });
   });
@@ -192,7 +192,7 @@ describe("status ends with 2 for", () => {
       told: ["due token: others may read its file", "due certificate etcd: others may read its key"],
     });
     expect(all.token.mend).toBe(`renew-token --config-path ${host.config}`);
-    expect(all.certificates[0].mend).toBe(mend(host));
+    expect(all.certificates[0].mend).toBe(issueCommand(host));
     expect((await host.issue()).code).toBe(0);
     expect((await findings(host)).code).toBe(0);
   });
@@ -205,7 +205,7 @@ describe("status ends with 2 for", () => {
     expect({ code, told }).toEqual({ code: 2, told: ["due hooks: has not succeeded since the change"] });
     expect(all.hooks[0]).toMatchObject({
       manifests: ["etcd"],
-      mend: `${mend(host)} --hooks only`,
+      mend: `${issueCommand(host)} --hooks only`,
     });
     expect(all.certificates[0].hookPending).toBe(true);
     expect((await ask(host)).stdout).toMatch(

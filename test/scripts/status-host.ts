@@ -29,7 +29,7 @@ export async function findings(host: ManifestHost, ...args: string[]) {
 }
 
 /** The command that issues what is due, with this host's configuration folder, which is not the default one. */
-export const mend = (host: ManifestHost) =>
+export const issueCommand = (host: ManifestHost) =>
   `issue-cert --config-path ${host.config} --config-dir ${host.certs}`;
 
 /** A host with one certificate, `etcd`. */

@@ -62,7 +62,7 @@ describe("status --json", () => {
       hookPending: false,
     };
     const command = `/bin/sh -c "exit 1" hook ${join(host.path, "hook.log")}`;
-    const mend = `issue-cert --config-path ${host.config} --config-dir ${host.certs}`;
+    const fix = `issue-cert --config-path ${host.config} --config-dir ${host.certs}`;
     expect(all).toEqual({
       state: "wrong",
       time: moment,
@@ -88,7 +88,7 @@ describe("status --json", () => {
           ...Object.fromEntries(Object.keys(issued).map((name) => [name, null])),
           state: "wrong",
           reasons: ["there is none yet"],
-          mend,
+          mend: fix,
           name: "later",
           destination: "/nonexistent/later",
           manifest: join(host.certs, "later.toml"),
@@ -107,7 +107,7 @@ describe("status --json", () => {
         {
           state: "due",
           reasons: ["has not succeeded since the change"],
-          mend: `${mend} --hooks only`,
+          mend: `${fix} --hooks only`,
           hook: command,
           manifests: ["hooked"],
         },

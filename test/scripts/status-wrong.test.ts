@@ -8,7 +8,7 @@ import { opensslEcKey } from "../support/openssl.ts";
 import { type Fault, movedClock } from "../support/relay.ts";
 import { createCa } from "../support/set.ts";
 import { until } from "../support/wait.ts";
-import { ask, findings, mend, startHostWithOne } from "./status-host.ts";
+import { ask, findings, issueCommand, startHostWithOne } from "./status-host.ts";
 
 const cluster = await startCluster();
 afterAll(() => cluster[Symbol.asyncDispose]());
@@ -59,7 +59,7 @@ describe("status ends with 1 for", () => {
     host.write("etcd");
     const { code, told, all } = await findings(host);
     expect({ code, told }).toEqual({ code: 1, told: ["wrong certificate etcd: there is none yet"] });
-    expect(all.certificates[0].mend).toBe(mend(host));
+    expect(all.certificates[0].mend).toBe(issueCommand(host));
     expect(existsSync(join(host.path, "ssl"))).toBe(false);
   });
 

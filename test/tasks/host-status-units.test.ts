@@ -145,12 +145,12 @@ describe("unitStatuses()", () => {
       ["its file is broken (bad-setting)"],
       undefined,
     ],
-  ])("reports a timer %s", (_, first, second, state, reasons, mend) => {
+  ])("reports a timer %s", (_, first, second, state, reasons, fix) => {
     const [found, ...others] = statuses(first, second);
     expect([found?.state, found?.reasons, found?.fix && actionText(found.fix)]).toEqual([
       state,
       reasons,
-      mend,
+      fix,
     ]);
     expect(others).toEqual([]);
   });

@@ -140,9 +140,9 @@ describe("readKubeconfig() changes our own parts:", () => {
   });
 
   test("the server, unless it is not Vault's address and no other is given", () => {
-    const mended = goTools.replace("https://vault.example.com:8200", api);
-    expect(put(mended).server).toBe(api);
-    expect(put(mended, { server: "https://other:1" }).server).toBe("https://other:1");
+    const fixed = goTools.replace("https://vault.example.com:8200", api);
+    expect(put(fixed).server).toBe(api);
+    expect(put(fixed, { server: "https://other:1" }).server).toBe("https://other:1");
     expect(put(goTools.replace(":8200", ":8200/v1/")).server).toBe("https://127.0.0.1:6443");
   });
 
