@@ -22,7 +22,7 @@ import { until } from "../support/wait.ts";
 import { output } from "./released.ts";
 
 const minute = 60_000;
-const timers = ["token-renewal.timer", "cert.timer", "cert@etcd.timer"];
+const timers = ["token-renewal.timer", "cert.timer", "cert@etcd.timer", "status-metrics.timer"];
 const newer = `${version}+next`;
 
 describeBooted("the Debian package, on a machine,", () => {
@@ -90,8 +90,8 @@ describeBooted("the Debian package, on a machine,", () => {
       stdout: "",
       stderr: "",
     });
-    expect(await states("is-enabled")).toEqual(["disabled", "disabled", "disabled"]);
-    expect(await states("is-active")).toEqual(["inactive", "inactive", "inactive"]);
+    expect(await states("is-enabled")).toEqual(timers.map(() => "disabled"));
+    expect(await states("is-active")).toEqual(timers.map(() => "inactive"));
   });
 
   test("is upgraded while timers go on", async () => {
@@ -99,11 +99,11 @@ describeBooted("the Debian package, on a machine,", () => {
     await host.output("systemctl", "--quiet", "enable", "--now", ...timers);
     await apt("install", "/root/next.deb");
     expect(await host.output("dpkg-query", "-W", "vault-helper")).toBe(`vault-helper\t${newer}`);
-    expect(await states("is-enabled")).toEqual(["enabled", "enabled", "enabled"]);
-    expect(await states("is-active")).toEqual(["active", "active", "active"]);
+    expect(await states("is-enabled")).toEqual(timers.map(() => "enabled"));
+    expect(await states("is-active")).toEqual(timers.map(() => "active"));
     expect(
       await host.output("systemctl", "show", "--value", "-p", "NeedDaemonReload", "cert.service", ...timers),
-    ).toMatch(/^no\s+no\s+no\s+no$/);
+    ).toMatch(/^no(\s+no){4}$/);
     expect(await host.output("systemctl", "cat", "cert.service")).toContain("# of the next version");
   });
 
@@ -156,7 +156,7 @@ describeBooted("the Debian package, on a machine,", () => {
     expect(
       await host.output(
         ...["systemctl", "list-units", "--all", "--plain", "-q"],
-        ...["cert*", "token-renewal*", "retry-delay*", "hooks-again*"],
+        ...["cert*", "token-renewal*", "retry-delay*", "hooks-again*", "status-metrics*"],
       ),
     ).toBe("");
     expect(wants(host)).toEqual([]);
@@ -170,7 +170,7 @@ describeBooted("the Debian package, on a machine,", () => {
     await host.output("systemctl", "daemon-reload");
     await host.output("systemctl", "--quiet", "enable", "--now", "token-renewal.timer", "cert.timer");
     await apt("remove", "vault-helper");
-    expect(await states("is-active")).toEqual(["active", "inactive", "inactive"]);
+    expect(await states("is-active")).toEqual(["active", "inactive", "inactive", "inactive"]);
     expect(wants(host)).toEqual(["token-renewal.timer"]);
   });
 
