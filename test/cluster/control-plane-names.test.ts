@@ -51,6 +51,7 @@ describe("matchesServices()", () => {
     "web*",
     "*.cluster.local",
     "web.svc.example.com",
+    "web.SVC.example.com",
     "*.SVC",
   ])("is true for %s", (pattern) => expect(matchesServices(pattern)).toBe(true));
 

@@ -102,4 +102,11 @@ describe("nextCaCheck() is a week after the last check, and", () => {
   test("is now where the time of the last one is none", () => {
     expect(nextCaCheck(callPolicy("weekly"), new Date(Number.NaN), at(1))).toEqual(at(1));
   });
+
+  test("does not take a check less than a minute ahead for one in the future", () => {
+    const checkedAt = new Date(at(0).getTime() + 60_000);
+    expect(nextCaCheck(callPolicy("weekly"), checkedAt, at(0))).toEqual(new Date(at(7).getTime() + 60_000));
+    const later = new Date(checkedAt.getTime() + 1);
+    expect(nextCaCheck(callPolicy("weekly"), later, at(0))).toEqual(at(0));
+  });
 });

@@ -204,6 +204,9 @@ describe("read-secret of kv version 2", () => {
 
   test("does not mistake a secret of version 1 for one of version 2, with any field names", async () => {
     await using host = startHost(cluster.address);
+    const triplet = { data: { a: "1" }, metadata: { created_time: "now", version: 1 }, more: "it" };
+    await put("plain/triplet", JSON.stringify(triplet));
+    expect((await asAdmin(host, "-f", "more", "plain/triplet")).stdout).toBe("it");
     await put("plain/twins", '{"data":{"a":"1"},"metadata":"text"}');
     expect((await asAdmin(host, "-f", "metadata", "plain/twins")).stdout).toBe("text");
   });
