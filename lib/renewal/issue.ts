@@ -343,7 +343,7 @@ export function foreignKeyFailure(destination: string, fault: string): Failure {
   const { key } = certificatePaths(destination);
   return new Failure("data", `${printable(key)} is not used: ${fault}`, {
     hint:
-      "nothing was changed; look at how it came there, and give its user as the owner if that is right, " +
+      "nothing was changed; find out how it got there, and give its user as the owner if that is right, " +
       "or have a new key made: remove it, or use --force in a direct call",
   });
 }
