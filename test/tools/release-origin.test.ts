@@ -12,6 +12,7 @@ import { text } from "../../tools/release/tree.ts";
 import { temporaryFolder } from "../support/folder.ts";
 import { commandBlocks } from "../support/pasted.ts";
 import { runCommand } from "../support/script.ts";
+import { snippet } from "../support/snippet.ts";
 import { output } from "./released.ts";
 
 const maintainer = "Jane Doe <jane@example.com>";
@@ -119,6 +120,19 @@ describe("a signature", () => {
     expect(await verify(at("other.pub"))).not.toBe(0);
     appendFileSync(at("SHA256SUMS"), "4567  another\n");
     expect(await verify(at("key.pub"))).not.toBe(0);
+  });
+
+  test("is made by the SSH agent for a public key", async () => {
+    using folder = temporaryFolder();
+    const at = (name: string) => join(folder.path, name);
+    await output(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "", "-f", at("key")]);
+    writeFileSync(at("SHA256SUMS"), "0123  a-file\n");
+    const [sums, key] = [at("SHA256SUMS"), at("key.pub")].map((path) => JSON.stringify(path));
+    const sign = snippet("{ signFile }", "../tools/release/sign.ts", `await signFile(${sums}, ${key})`);
+    const script =
+      'ssh-add -q key; rm key; "$@"; ssh-keygen -Y check-novalidate -n file -s SHA256SUMS.sig <SHA256SUMS';
+    const checked = await output(["ssh-agent", "sh", "-ec", script, "sh", ...sign], { cwd: folder.path });
+    expect(checked).toContain("Good");
   });
 
   test("can't be made without the key", async () => {
