@@ -235,8 +235,8 @@ describe("a teardown", () => {
 
 describe("a teardown counts a certificate as unexpired", () => {
   test.each([
-    ["while it is so by the server's clock, though not by this host's", -86_400_000, 2],
-    ["while it is so by this host's clock, though not by the server's", 86_400_000, 1],
+    ["if it has not expired by the server's clock", -86_400_000, 2],
+    ["if it has not expired by this host's clock", 86_400_000, 1],
   ])("%s", async (_, aheadMs, unexpired) => {
     const id = `clock-${unexpired}`;
     const cluster = await makeCluster(id);

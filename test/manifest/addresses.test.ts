@@ -32,7 +32,7 @@ describe("ipv4Addresses()", () => {
     expect(ipv4Addresses(net.path)).toEqual(["192.0.2.200", "10.10.0.7", "192.168.100.9"]);
   });
 
-  test("takes networks and broadcasts for no addresses, and leaves loopback and link-local ones out", () => {
+  test("leaves out networks, broadcast, loopback and link-local addresses", () => {
     const others =
       "     |-- 192.0.2.0\n        /24 link UNICAST\n     |-- 192.0.2.255\n        /32 link BROADCAST\n" +
       "     |-- 127.0.0.0\n        /8 host LOCAL\n";

@@ -49,7 +49,7 @@ describe("status ends with 2 for", () => {
     });
   });
 
-  test("a certificate of a direct call with its CA chain, and keeps the flag in the command that it names", async () => {
+  test("a certificate issued with --ca-chain, and suggests a command with that flag", async () => {
     await using host = await startManifestHost(cluster);
     const [sign, destination] = [await short("14s"), join(host.path, "ssl/it")];
     expect((await host.run("issue-cert", ["--ca-chain", sign, "it", destination], admin)).code).toBe(0);

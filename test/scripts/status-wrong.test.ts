@@ -79,7 +79,7 @@ describe("status ends with 1 for", () => {
     expect({ code, told }).toEqual({ code: 1, told: [`wrong token: ${reason}`] });
   });
 
-  test("a token that the server does not know, though renew-token would put its file's mode right", async () => {
+  test("an unknown token, even if others may read its file", async () => {
     await using host = await hostWithOne();
     host.put("token", "hvs.nobody-knows-it");
     chmodSync(join(host.config, "token"), 0o644);
