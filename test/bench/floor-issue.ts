@@ -46,7 +46,7 @@ async function main(): Promise<void> {
     data: { certificate: string; issuing_ca: string };
   };
 
-  const version = `${folder}/${process.pid}`;
+  const version = `${folder}/${Date.now()}-${process.pid}`;
   mkdirSync(version, { recursive: true });
   write(`${version}/key.pem`, key);
   write(`${version}/cert.pem`, data.certificate);
