@@ -73,15 +73,16 @@ export function decide(
     reasons,
     files: filesOf(inspected, asked),
   };
-  const opensAt = waitsUntil(policy, certificate, clocks.host, corrected);
+  // To find the next opening takes thousands of steps, so it is looked for only if something waits for it.
+  const opening = () => waitsUntil(policy, certificate, clocks.host, corrected);
   if (policy.renew === "always" || reasons.length > 0) {
-    return isUsable && opensAt !== undefined
-      ? { action: "wait", until: opensAt, ...standing }
-      : { action: "issue", reasons };
+    const until = isUsable ? opening() : undefined;
+    return until === undefined ? { action: "issue", reasons } : { action: "wait", until, ...standing };
   }
   const checkedAt = inspected.state === "whole" ? inspected.checkedAt : undefined;
   const checkAt = nextCaCheck(policy, checkedAt, clocks.host);
   if (checkAt === undefined || clocks.host < checkAt) return { action: "none", ...standing };
+  const opensAt = opening();
   if (opensAt !== undefined) return { action: "none", caCheckAt: opensAt, ...standing };
   if (ca === undefined) return { action: "check CA", ...standing };
   // A CA check may lead to a new certificate, so it waits for the window as well.
@@ -285,6 +286,7 @@ function turningPoints(inspected: Inspected, policy: RenewalPolicy, now: Clocks)
     return [shift, ...ends.map((moment) => shift + untilMs(clocks, moment))].map((ms) => start + ms);
   });
   const checkedAt = inspected.state === "whole" ? inspected.checkedAt : undefined;
-  const checkAt = nextCaCheck(policy, checkedAt, now.host);
-  return [...byAge, ...(checkAt === undefined ? [] : [checkAt.getTime()])];
+  // A last check in the future makes a check due now, and no longer once that time has come.
+  const checks = [now.host, checkedAt].flatMap((at) => (at && nextCaCheck(policy, checkedAt, at)) ?? []);
+  return [...byAge, ...checks.map((check) => check.getTime()).filter(Number.isFinite)];
 }

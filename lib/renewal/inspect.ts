@@ -37,7 +37,10 @@ interface Missing {
 interface Facts extends Omit<SetFacts, "request" | "noted"> {
   /** Undefined for plain files, and for a record that can't be read. */
   readonly record: RequestRecord | undefined;
-  readonly placement: RecordedPlacement;
+  readonly placement: RecordedPlacement & {
+    /** The owner that was asked for. */
+    readonly owner: Ownership | undefined;
+  };
 }
 
 /** Some files, or files of which one can't be read. */
@@ -106,11 +109,12 @@ function factsOf({ request, noted, ...seen }: Exclude<SeenSet, { readonly state:
   };
 }
 
-/** Release 1.0.0 recorded neither home nor owner: its files belong to the owner that was asked for. */
-function placementOf(noted: string | undefined, key: Ownership | undefined): RecordedPlacement {
-  const placement = parsePlacement(noted);
-  const isOld = placement.home === undefined && parseRecord(noted) !== undefined;
-  return isOld ? { ...placement, owner: key && { uid: key.uid, gid: key.gid } } : placement;
+function placementOf(noted: string | undefined, key: Ownership | undefined): Facts["placement"] {
+  const record = parseRecord(noted);
+  // Release 1.0.0 recorded neither home nor owner: its files belong to the owner that was asked for.
+  const isOld = record !== undefined && record.home === undefined;
+  const owner = isOld ? key && { uid: key.uid, gid: key.gid } : record?.owner;
+  return { ...parsePlacement(noted), owner };
 }
 
 function recorded(facts: Facts, record: CheckedRecord, read: () => string): Whole {

@@ -67,12 +67,15 @@ type Kept = Exclude<Allowed, { readonly action: "issue" }>;
 interface Judged {
   readonly inspected: Inspected;
   readonly decision: Allowed;
+  /** What the clocks showed. */
+  readonly now: Clocks;
 }
 
 /** What stands there under the lock, with the files' text. */
 interface LockedState {
   readonly stored: StoredSet;
   readonly inspected: Inspected;
+  readonly now: Clocks;
 }
 
 /**
@@ -94,7 +97,7 @@ export async function renew(renewal: Renewal, run: RenewalRun): Promise<Issued> 
   // Another run may have issued it while this one waited.
   const stored = place.read();
   const again = await judge(job, stored);
-  const state = { stored, inspected: again.inspected };
+  const state = { stored, inspected: again.inspected, now: again.now };
   if (again.decision.action === "issue") return await issue(place, state, again.decision.reasons, job);
   return await keep(place, state, again.decision, job);
 }
@@ -102,9 +105,10 @@ export async function renew(renewal: Renewal, run: RenewalRun): Promise<Issued> 
 /** @throws Failure (data) for a key that must not be signed */
 async function judge(job: Job, seen: SeenSet): Promise<Judged> {
   const inspected = await inspect(job.destination, seen);
-  const decision = decide(inspected, job, job.policy, readClocks(job.client));
+  const now = readClocks(job.client);
+  const decision = decide(inspected, job, job.policy, now);
   if (decision.action === "refuse") throw foreignKeyFailure(job.destination, decision.fault);
-  return { inspected, decision };
+  return { inspected, decision, now };
 }
 
 /** What stays as it is, its owner and modes aside. */
@@ -125,14 +129,15 @@ function settled(job: Job, inspected: Inspected, decision: Kept): Issued {
 
 /** A certificate that stays: its key may have to get another mode, and its CA may have to be checked. */
 async function keep(place: LockedPlace, state: LockedState, decision: Kept, job: Job): Promise<Issued> {
-  const { stored, inspected } = state;
+  const { stored, inspected, now } = state;
   const request = decision.files === "rewrite" ? recordKeyMode(place, state, job) : undefined;
   const outcome = settled(job, inspected, decision);
   if (decision.action !== "check CA" || stored.state !== "whole") return outcome;
   const answer = await askServerCa(() => readIssuers(job));
   const record = "record" in inspected ? inspected.record : undefined;
   const ca = compareCa(stored.files.ca, decision.certificate, record, answer);
-  const next = decide(inspected, job, job.policy, readClocks(job.client), ca);
+  // At the same moment as before: its window may have closed while the server was asked.
+  const next = decide(inspected, job, job.policy, now, ca);
   if (next.action === "issue") return await issue(place, state, next.reasons, job, answer);
   if (answer instanceof Failure && ca === "unknown") throw answer;
   if (next.action !== "refresh CA" || answer instanceof Failure) {

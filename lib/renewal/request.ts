@@ -99,13 +99,9 @@ export function requestRecord(
 /** The same record, for a key that has another mode now, and with its destination, which release 1.0.0 did not record. */
 export function withKeyMode(text: string, mode: number, home: SetHome): string {
   const record = parseRecord(text);
-  const { fingerprint, ...checked } = record?.checked ?? {};
-  return toJson({
-    ...record,
-    home,
-    keyMode: keyModeText(mode),
-    checked: record?.checked && { ...checked, seal: fingerprint },
-  });
+  // As it was written, perhaps by another version.
+  const checked = record?.checked && JSON.parse(text).checked;
+  return toJson({ ...record, home, keyMode: keyModeText(mode), checked });
 }
 
 function toJson(record: object): string {
@@ -157,19 +153,13 @@ export interface RecordedPlacement {
   readonly home?: SetHome | undefined;
   /** The mode of the key that was asked for. */
   readonly keyMode?: number | undefined;
-  /** The owner that was asked for; release 1.0.0 recorded none. */
-  readonly owner?: Ownership | undefined;
 }
 
 /** The same from a record that need not be whole: it may be unknown what the certificate was asked for. */
 export function parsePlacement(text: string | undefined): RecordedPlacement {
   try {
-    const { home, keyMode, owner } = JSON.parse(text ?? "");
-    return {
-      home: isHome(home) ? home : undefined,
-      keyMode: readKeyMode(keyMode),
-      owner: isOwner(owner) ? owner : undefined,
-    };
+    const { home, keyMode } = JSON.parse(text ?? "");
+    return { home: isHome(home) ? home : undefined, keyMode: readKeyMode(keyMode) };
   } catch {
     return {};
   }

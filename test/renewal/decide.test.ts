@@ -211,6 +211,22 @@ const rows: Readonly<Record<string, Row>> = {
   },
 };
 
+test("decide() looks for the next opening of a window only if something waits for it", () => {
+  let looks = 0;
+  const window = { ...parseWindow(sunday) };
+  Object.defineProperty(window, "days", { get: () => [looks++ < 0 ? 1 : 0] });
+  const policy: RenewalPolicy = {
+    renew: "due",
+    fraction: timerFraction,
+    windows: [window],
+    caCheck: "weekly",
+  };
+  decide(wholeSet(), asked, policy, clocksAt(3));
+  expect(looks).toBe(0);
+  decide(wholeSet(), asked, policy, clocksAt(22));
+  expect(looks).toBeGreaterThan(6 * 24 * 60);
+});
+
 describe("decide()", () => {
   test.each(Object.entries(rows))("%s", (_, row) => {
     const wanted = { ...asked, ...row.asked };

@@ -40,6 +40,11 @@ describe("nextChange()", () => {
       { window: "Sat 00:00-01:00", ca: "renewed", checkedAt: at(0), clocks: clocksAt(1) },
       13,
     ],
+    [
+      "waits a week after such a date, if that comes before the window opens",
+      { window: "Mon 12:00-13:00", ca: "other", checkedAt: at(1), clocks: clocksAt(0.5) },
+      8.5,
+    ],
     ["is when a tenth is left", { window: "Sat 00:00-01:00", clocks: clocksAt(27.5) }, 27.5],
     ["is when a tenth is left by one clock", { window: "Sun 00:00-01:00", clocks: clocksAt(22, 26) }, 23],
     ["is the next window of one that is renewed at each run", { renew: "always", clocks: clocksAt(3) }, 3],

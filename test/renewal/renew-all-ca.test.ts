@@ -1,4 +1,4 @@
-import { afterAll, describe, expect, test } from "bun:test";
+import { afterAll, describe, expect, setSystemTime, test } from "bun:test";
 import { readFileSync, statSync, writeFileSync } from "node:fs";
 import { readPending } from "../../lib/host/pending.ts";
 import type { Manifest } from "../../lib/manifest/manifest.ts";
@@ -240,6 +240,26 @@ describe("the server's CA", () => {
     expect(outcomesOf(await host.run(host.manifest("it", sign, 'window = "00:00-24:00"')))).toEqual([
       "issued",
     ]);
+  });
+
+  test("is followed to its end if the window closes while the server is asked", async () => {
+    const { sign, replaceCa } = await makeMount(cluster);
+    const clock = (ms: number) => new Date(Date.now() + ms).toTimeString().slice(0, 5);
+    let isAsked = false;
+    await using host = manifestHost(cluster, ({ path }) => {
+      if (isAsked && path.endsWith("/json")) setSystemTime(Date.now() + 3 * 60_000);
+      return undefined;
+    });
+    const manifest = host.manifest("it", sign, `window = "${clock(-60_000)}-${clock(120_000)}"`);
+    await host.run(manifest);
+    await replaceCa();
+    ageCa(manifest, 8);
+    isAsked = true;
+    try {
+      expect(outcomesOf(await host.run(manifest))).toEqual(["issued"]);
+    } finally {
+      setSystemTime();
+    }
   });
 
   test("that can't be asked for fails its own certificate alone, and leaves it in place", async () => {
