@@ -3,7 +3,7 @@ import { certificatePaths } from "../host/certificate-place.ts";
 import { keyModes, parseKeyMode } from "../host/key-mode.ts";
 import { resolveOwnership } from "../host/owner.ts";
 import type { Renewal } from "../renewal/issue.ts";
-import { callPolicy, type RenewalPolicy } from "../renewal/policy.ts";
+import { callPolicy, type RenewalPolicy } from "../renewal/when-due.ts";
 import { encodePath } from "../vault/path.ts";
 import { chooseKeyType, keySizes, keyTypes } from "../x509/key-type.ts";
 import { checkNames } from "../x509/names.ts";

@@ -84,8 +84,8 @@ function rowsOf({ mounts, setup, initTokens, hostTokens, now }: ClusterStatus): 
       return { ...it, what: it.half, facts };
     }),
     ...initTokens.map((it): StatusRow => {
-      const { role, ttlSeconds: left, lifetimeSeconds: fullTtl = 0 } = it;
-      const end = left === 0 ? { left: "no end" } : ttlCells(left, now, fullTtl / 3);
+      const { role, ttlSeconds: left, dueSeconds } = it;
+      const end = left === 0 ? { left: "no end" } : ttlCells(left, now, dueSeconds);
       return { ...it, what: `init token ${role}`, ...end, facts: [] };
     }),
     ...hostTokens.map(({ role, count, soonestSeconds }): StatusRow => {
@@ -118,11 +118,11 @@ function issuerRow(issuer: IssuerStatus, now: Date): StatusRow {
 
 /**
  * @param left seconds
- * @param dueSeconds the token is due when fewer seconds are left
+ * @param dueSeconds until the token is due
  */
 function ttlCells(left: number | undefined, now: Date, dueSeconds?: number) {
   if (left === undefined) return {};
-  const due = dueSeconds === undefined ? undefined : new Date(now.getTime() + (left - dueSeconds) * 1000);
+  const due = dueSeconds === undefined ? undefined : new Date(now.getTime() + dueSeconds * 1000);
   return { left: formatDuration(left), due: due && moment(due, now), urgency: left };
 }
 

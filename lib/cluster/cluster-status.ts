@@ -1,9 +1,10 @@
 import type { Action } from "../action.ts";
 import { type Finding, type State, worstState } from "../finding.ts";
 import type { VaultClient } from "../vault/client.ts";
+import { readClocks } from "../vault/clocks.ts";
 import type { OnProgress } from "../vault/each.ts";
-import { readClocks } from "../vault/server-time.ts";
 import { readSealed } from "../vault/sys.ts";
+import { tokenDueSeconds } from "../vault/token.ts";
 import { many } from "../words.ts";
 import type { Cluster, HostRole } from "./cluster.ts";
 import { flagsOf } from "./cluster-file.ts";
@@ -38,6 +39,8 @@ interface InitTokenStatus extends Finding {
   /** Seconds left; zero for one that never expires, undefined if there is no token. */
   readonly ttlSeconds: number | undefined;
   readonly lifetimeSeconds: number | undefined;
+  /** Seconds until it is due; undefined if it never is, or if there is no token. */
+  readonly dueSeconds: number | undefined;
 }
 
 /** The host tokens of one token role. */
@@ -190,7 +193,7 @@ async function initTokenStatus(
   fix: Action,
 ): Promise<InitTokenStatus> {
   const { role } = wanted;
-  const none = { role, ttlSeconds: undefined, lifetimeSeconds: undefined };
+  const none = { role, ttlSeconds: undefined, lifetimeSeconds: undefined, dueSeconds: undefined };
   try {
     const found = await readInitToken(view, wanted);
     if (found === undefined || found === "unknown") {
@@ -198,18 +201,12 @@ async function initTokenStatus(
       return { ...none, state: "wrong", reasons: [reason], fix };
     }
     const { ttlSeconds, lifetimeSeconds } = found;
-    // The same fraction as for certificates. A set-up every year keeps it from ever being due.
-    const isDue = ttlSeconds > 0 && ttlSeconds < lifetimeSeconds / 3;
-    return isDue
-      ? {
-          role,
-          ttlSeconds,
-          lifetimeSeconds,
-          state: "due",
-          reasons: ["less than a third of its lifetime is left"],
-          fix,
-        }
-      : { role, ttlSeconds, lifetimeSeconds, state: "ok", reasons: [] };
+    const dueSeconds = tokenDueSeconds(found);
+    const about = { role, ttlSeconds, lifetimeSeconds, dueSeconds };
+    // A set-up every year keeps it from ever being due.
+    return dueSeconds !== undefined && dueSeconds < 0
+      ? { ...about, state: "due", reasons: ["less than a third of its lifetime is left"], fix }
+      : { ...about, state: "ok", reasons: [] };
   } catch (error) {
     return { ...none, ...refusal(error) };
   }

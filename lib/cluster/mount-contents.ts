@@ -1,9 +1,9 @@
 import type { VaultClient } from "../vault/client.ts";
+import { readClocks } from "../vault/clocks.ts";
 import { listNames } from "../vault/data.ts";
 import { each, type OnProgress } from "../vault/each.ts";
 import { means } from "../vault/error.ts";
 import { listCertificates, listIssuers, readStoredCertificate } from "../vault/pki.ts";
-import { readClocks } from "../vault/server-time.ts";
 import type { Cluster } from "./cluster.ts";
 import { pkiMounts, secretsMount } from "./mounts.ts";
 import { type Right, right } from "./rights.ts";

@@ -16,7 +16,7 @@ import {
 import type { Ownership } from "./durable.ts";
 import { fileError } from "./file-error.ts";
 import type { Folder, Folders } from "./folder.ts";
-import { type KeyOrigin, keyOrigin } from "./key-origin.ts";
+import { type KeyOrigin, keyOrigin } from "./foreign-key.ts";
 import { isPending } from "./pending.ts";
 import { type FileContent, readSmallFile } from "./read-file.ts";
 import { fingerprintOf, statMembers } from "./set-fingerprint.ts";

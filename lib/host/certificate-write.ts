@@ -36,9 +36,9 @@ import {
 } from "./durable.ts";
 import { fileError } from "./file-error.ts";
 import type { Folder } from "./folder.ts";
+import { type SetHome, setHome } from "./foreign-key.ts";
 import { takeHostLock } from "./host-lock.ts";
 import { groupReads } from "./key-mode.ts";
-import { type SetHome, setHome } from "./key-origin.ts";
 import type { LockOptions } from "./lock.ts";
 import { addPending } from "./pending.ts";
 import { fingerprintOf, statMembers } from "./set-fingerprint.ts";

@@ -1,7 +1,7 @@
 import { isPlausibleNow } from "../calendar.ts";
 import { Failure, type FailureKind } from "../failure.ts";
+import type { Clocks } from "../vault/clocks.ts";
 import type { SignedCertificate } from "../vault/pki.ts";
-import type { Clocks } from "../vault/server-time.ts";
 import {
   type Certificate,
   isFor,

@@ -1,15 +1,15 @@
 import { hasWrongAttributes } from "../host/certificate-write.ts";
+import { whyForeign } from "../host/foreign-key.ts";
 import { defaultKeyMode } from "../host/key-mode.ts";
-import { keyFault } from "../host/key-origin.ts";
-import { type Clocks, laterClocks, untilMs } from "../vault/server-time.ts";
+import { type Clocks, laterClocks, untilMs } from "../vault/clocks.ts";
 import type { Certificate } from "../x509/certificate.ts";
 import { isSameKeyType, keyTypeName } from "../x509/key-type.ts";
 import { isSameNames, type Names } from "../x509/names.ts";
 import type { Inspected, Whole } from "./inspect.ts";
-import { dueAt, dueReason, nextCaCheck, type RenewalPolicy, urgentAt, waitsUntil } from "./policy.ts";
 import type { CertificateRequest, Placement } from "./request.ts";
 import type { CaOnServer } from "./server-ca.ts";
 import { correctedClocks, correctionsAfter, type Times, validityOf } from "./validity.ts";
+import { dueAt, dueReason, nextCaCheck, type RenewalPolicy, urgentAt, waitsUntil } from "./when-due.ts";
 
 /** What is asked for at a destination. */
 export type Asked = CertificateRequest & Pick<Placement, "owner" | "keyMode">;
@@ -94,7 +94,7 @@ export function decide(
 export function foreignKey(inspected: Inspected, { owner }: Pick<Placement, "owner">): string | undefined {
   if (inspected.state === "missing" || inspected.state === "hidden") return undefined;
   const { keyOrigin, placement } = inspected;
-  return keyOrigin && keyFault(keyOrigin, owner, placement.home);
+  return keyOrigin && whyForeign(keyOrigin, owner, placement.home);
 }
 
 /** The mode that a key is to have: a call that asks for none keeps the one that was asked for before. */

@@ -5,11 +5,11 @@ import { lookAtSet, type SeenSet, type SetFiles, type StoredSet } from "../host/
 import { fixAttributes, type LockedPlace, lockPlace, type SetAttributes } from "../host/certificate-write.ts";
 import type { Ownership } from "../host/durable.ts";
 import { printable } from "../host/file-error.ts";
+import type { SetHome } from "../host/foreign-key.ts";
 import { defaultKeyMode, groupReads, keyModeText } from "../host/key-mode.ts";
-import type { SetHome } from "../host/key-origin.ts";
 import type { VaultClient } from "../vault/client.ts";
+import { type Clocks, clockNote, learnServerTime, readClocks } from "../vault/clocks.ts";
 import { issuerOfSignPath, readIssuerChain, signCsr } from "../vault/pki.ts";
-import { type Clocks, clockNote, learnServerTime, readClocks } from "../vault/server-time.ts";
 import { type Certificate, isSameCertificate } from "../x509/certificate.ts";
 import { generateKey, type PrivateKey, readKey } from "../x509/key.ts";
 import { defaultKeyType, isSameKeyType, type KeyType } from "../x509/key-type.ts";
@@ -17,10 +17,10 @@ import { longestCommonName } from "../x509/names.ts";
 import { type CheckedCertificate, chainOf, checkSigned } from "./check-signed.ts";
 import { type Decision, decide, keyModeOf } from "./decide.ts";
 import { type Inspected, inspect } from "./inspect.ts";
-import { dueAt, type RenewalPolicy } from "./policy.ts";
 import { type CertificateRequest, type Placement, requestRecord, withKeyMode } from "./request.ts";
 import { askServerCa, compareCa, type ServerCa, serverCaId } from "./server-ca.ts";
 import { explainRefusal } from "./sign-refusal.ts";
+import { dueAt, type RenewalPolicy } from "./when-due.ts";
 
 /** A certificate to be kept, and the rule by which it is renewed. */
 export interface Renewal extends CertificateRequest, Placement {

@@ -5,14 +5,14 @@ import { keepFoldersOpen } from "../host/folder.ts";
 import { roomFor } from "../host/open-files.ts";
 import type { Manifest } from "../manifest/manifest.ts";
 import type { VaultClient } from "../vault/client.ts";
+import { learnServerTime, readClocks } from "../vault/clocks.ts";
 import { gate } from "../vault/gate.ts";
 import { readIssuerChain } from "../vault/pki.ts";
-import { learnServerTime, readClocks } from "../vault/server-time.ts";
 import { decide } from "./decide.ts";
 import { inspect } from "./inspect.ts";
 import { foreignKeyFailure, type Issued, renew } from "./issue.ts";
-import { type CaCheck, dueAt, manifestPolicy } from "./policy.ts";
 import { lifetimeMs } from "./validity.ts";
+import { type CaCheck, dueAt, manifestPolicy } from "./when-due.ts";
 
 /** What came of one manifest. A failure leaves the others as they are. */
 export type Outcome =

@@ -1,9 +1,9 @@
 import { calendarDate } from "../calendar.ts";
 import type { SetFiles } from "../host/certificate-set.ts";
 import type { Ownership } from "../host/durable.ts";
+import type { SetHome } from "../host/foreign-key.ts";
 import { keyModeText, readKeyMode } from "../host/key-mode.ts";
-import type { SetHome } from "../host/key-origin.ts";
-import type { Clocks } from "../vault/server-time.ts";
+import type { Clocks } from "../vault/clocks.ts";
 import type { Certificate } from "../x509/certificate.ts";
 import type { KeyType } from "../x509/key-type.ts";
 import type { Names } from "../x509/names.ts";

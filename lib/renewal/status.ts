@@ -10,8 +10,8 @@ import { compareAttributes, type Ownership } from "../host/durable.ts";
 import { isDenied, printable } from "../host/file-error.ts";
 import { defaultKeyMode, groupReads, keyModeText } from "../host/key-mode.ts";
 import type { Manifest } from "../manifest/manifest.ts";
+import type { Clocks } from "../vault/clocks.ts";
 import { issuerOfSignPath } from "../vault/pki.ts";
-import type { Clocks } from "../vault/server-time.ts";
 import { type Certificate, issuerName, readCertificates } from "../x509/certificate.ts";
 import { ipText } from "../x509/ip-address.ts";
 import { keyTypeOf } from "../x509/key.ts";
@@ -19,9 +19,9 @@ import { keyTypeName } from "../x509/key-type.ts";
 import type { Names } from "../x509/names.ts";
 import { type Asked, assess, caReasons, decide, foreignKey, isChange, nextChange } from "./decide.ts";
 import { type Inspected, inspect } from "./inspect.ts";
-import { type CaCheck, callPolicy, dueAt, manifestPolicy, type RenewalPolicy } from "./policy.ts";
 import type { CertificateRequest } from "./request.ts";
 import { type CaOnServer, compareCa, type ServerCa } from "./server-ca.ts";
+import { type CaCheck, callPolicy, dueAt, manifestPolicy, type RenewalPolicy } from "./when-due.ts";
 
 export interface CertificateStatus extends Finding {
   /** The manifest's, else the destination's last part. */

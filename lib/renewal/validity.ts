@@ -1,4 +1,4 @@
-import { type Clocks, tolerableMs } from "../vault/server-time.ts";
+import { type Clocks, tolerableMs } from "../vault/clocks.ts";
 
 /** A certificate's first and last moment. */
 export interface Times {

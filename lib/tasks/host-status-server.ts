@@ -2,9 +2,9 @@ import { Failure } from "../failure.ts";
 import type { Finding } from "../finding.ts";
 import { readServerCa, type ServerCa } from "../renewal/server-ca.ts";
 import type { VaultClient } from "../vault/client.ts";
+import { type Clocks, clockNote, learnServerTime, readClocks } from "../vault/clocks.ts";
 import { VaultError } from "../vault/error.ts";
 import { readIssuerChain } from "../vault/pki.ts";
-import { type Clocks, clockNote, learnServerTime, readClocks } from "../vault/server-time.ts";
 import { lookupSelf, type TokenInfo } from "../vault/token.ts";
 import { isUnknownToken } from "../vault/unknown-token.ts";
 

@@ -3,7 +3,7 @@ import type { Finding, State } from "../finding.ts";
 import { isDenied } from "../host/file-error.ts";
 import { refuseForeignLinks } from "../host/folder.ts";
 import { readTokenFile, type TokenFile, tokenPaths } from "../host/token-files.ts";
-import type { TokenInfo } from "../vault/token.ts";
+import { type TokenInfo, tokenDueSeconds } from "../vault/token.ts";
 import type { Answers } from "./host-status-server.ts";
 import { requestLimitAdvice } from "./host-token.ts";
 
@@ -126,8 +126,9 @@ function noInitToken(initToken: HeldTokens["initToken"]): string[] {
 }
 
 /** When a token expires and when it is due; never for a token without an end. */
-function timesOf({ ttlSeconds, lifetimeSeconds }: TokenInfo, now: Date) {
-  if (ttlSeconds === 0) return { expiresAt: undefined, dueAt: undefined };
-  const expiresMs = now.getTime() + ttlSeconds * 1000;
-  return { expiresAt: new Date(expiresMs), dueAt: new Date(expiresMs - (lifetimeSeconds * 1000) / 3) };
+function timesOf(token: TokenInfo, now: Date) {
+  const dueSeconds = tokenDueSeconds(token);
+  if (dueSeconds === undefined) return { expiresAt: undefined, dueAt: undefined };
+  const after = (seconds: number) => new Date(now.getTime() + seconds * 1000);
+  return { expiresAt: after(token.ttlSeconds), dueAt: after(dueSeconds) };
 }

@@ -8,7 +8,7 @@ import { assess, foreignKey } from "../renewal/decide.ts";
 import { inspect } from "../renewal/inspect.ts";
 import { foreignKeyFailure, type Issued, type Renewal, type RenewalRun, renew } from "../renewal/issue.ts";
 import type { VaultClient } from "../vault/client.ts";
-import { readClocks } from "../vault/server-time.ts";
+import { readClocks } from "../vault/clocks.ts";
 import type { AccessNames, Credentials } from "./kubeconfig.ts";
 
 export interface KubeconfigOptions {

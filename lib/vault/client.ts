@@ -91,7 +91,7 @@ type Protocol = "http1.1" | "http2";
 export function createVaultClient(options: VaultClientOptions): VaultClient {
   const { requestTimeoutMs = 15_000, maxRetries = 2, signal = new AbortController().signal } = options;
   const home = parseAddress(options.address);
-  const tls = tlsSettings(options.tls);
+  const tls = fetchTls(options.tls);
   const enter = gate(options.maxConcurrent ?? 8);
   // Where requests go: to the address, until a standby names its leader.
   let base = home;
@@ -227,7 +227,7 @@ function sendable(what: string, text: string): string {
 }
 
 /** `rejectUnauthorized` is always set: without it, NODE_TLS_REJECT_UNAUTHORIZED would decide. */
-function tlsSettings(options: TlsOptions = {}) {
+function fetchTls(options: TlsOptions = {}) {
   return {
     rejectUnauthorized: options.skipVerify !== true,
     // As in Go: an intermediate CA, or the server's own certificate, can be trusted without its root.

@@ -139,13 +139,13 @@ export function proxyRefusal(
     });
   }
   const sentence = `${who} does not connect to ${url.host} (${status ? `HTTP ${status}` : "no status given"})`;
-  const mayPass = status === 429 || !(status < 500);
-  return new VaultError(mayPass ? "temporary" : "unavailable", request, sentence, {
+  const isTemporary = status === 429 || !(status < 500);
+  return new VaultError(isTemporary ? "temporary" : "unavailable", request, sentence, {
     cause,
-    hint: mayPass
+    hint: isTemporary
       ? "check that the server is running, and that the proxy can reach it"
       : "have the proxy allow this address, or name the server in NO_PROXY",
-    transient: mayPass,
+    transient: isTemporary,
     untouched: true,
   });
 }

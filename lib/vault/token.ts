@@ -14,6 +14,18 @@ export interface TokenLease {
   readonly isLimited: boolean;
 }
 
+/**
+ * Seconds until a third of a token's lifetime is left, when it is due; negative if it is due. A token without an end is
+ * never due.
+ *
+ * @returns undefined for never
+ */
+export function tokenDueSeconds({ ttlSeconds, lifetimeSeconds }: TokenTimes): number | undefined {
+  return ttlSeconds === 0 ? undefined : ttlSeconds - lifetimeSeconds / 3;
+}
+
+type TokenTimes = Pick<TokenInfo, "ttlSeconds" | "lifetimeSeconds">;
+
 export interface NewToken extends TokenLease {
   readonly token: string;
 }

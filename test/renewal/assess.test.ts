@@ -1,6 +1,6 @@
 import { describe, expect, test } from "bun:test";
-import { callPolicy, dueAt } from "../../lib/renewal/policy.ts";
 import { type CertificateRequest, requestRecord } from "../../lib/renewal/request.ts";
+import { callPolicy, dueAt } from "../../lib/renewal/when-due.ts";
 import { type Certificate, readCertificates } from "../../lib/x509/certificate.ts";
 import type { Names } from "../../lib/x509/names.ts";
 import { bothAt } from "../support/clocks.ts";

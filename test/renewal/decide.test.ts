@@ -2,9 +2,9 @@ import { describe, expect, test } from "bun:test";
 import { parseWindow } from "../../lib/manifest/window.ts";
 import { type Asked, decide } from "../../lib/renewal/decide.ts";
 import type { Inspected } from "../../lib/renewal/inspect.ts";
-import { type CaCheck, callPolicy, type RenewalPolicy, timerFraction } from "../../lib/renewal/policy.ts";
 import type { CaOnServer } from "../../lib/renewal/server-ca.ts";
-import type { Clocks } from "../../lib/vault/server-time.ts";
+import { type CaCheck, callPolicy, type RenewalPolicy, timerFraction } from "../../lib/renewal/when-due.ts";
+import type { Clocks } from "../../lib/vault/clocks.ts";
 import { asked, at, clocksAt, missing, ourKey, partialSet, wholeSet } from "./sets.ts";
 
 /** As a manifest has it. The tests' first day, the 1st, is a Sunday. */

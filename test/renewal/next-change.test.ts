@@ -3,9 +3,9 @@ import fc from "fast-check";
 import { parseWindow } from "../../lib/manifest/window.ts";
 import { decide, isChange, nextChange } from "../../lib/renewal/decide.ts";
 import type { Inspected } from "../../lib/renewal/inspect.ts";
-import { callFraction, type RenewalPolicy, timerFraction } from "../../lib/renewal/policy.ts";
 import type { CaOnServer } from "../../lib/renewal/server-ca.ts";
-import { type Clocks, laterClocks } from "../../lib/vault/server-time.ts";
+import { callFraction, type RenewalPolicy, timerFraction } from "../../lib/renewal/when-due.ts";
+import { type Clocks, laterClocks } from "../../lib/vault/clocks.ts";
 import { asked, at, begin, clocksAt, dayMs, missing, ourKey, partialSet, wholeSet } from "./sets.ts";
 
 interface Circumstances {

@@ -2,7 +2,7 @@ import { expect } from "bun:test";
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { type Issued, type Renewal, type RenewalRun, renew } from "../../lib/renewal/issue.ts";
-import { type CaCheck, callPolicy } from "../../lib/renewal/policy.ts";
+import { type CaCheck, callPolicy } from "../../lib/renewal/when-due.ts";
 import { createVaultClient } from "../../lib/vault/client.ts";
 import { isFor, readCertificates } from "../../lib/x509/certificate.ts";
 import { readKey } from "../../lib/x509/key.ts";

@@ -1,8 +1,8 @@
-import type { KeyOrigin } from "../../lib/host/key-origin.ts";
+import type { KeyOrigin } from "../../lib/host/foreign-key.ts";
 import type { Asked } from "../../lib/renewal/decide.ts";
 import type { Inspected, Whole } from "../../lib/renewal/inspect.ts";
 import type { RequestRecord } from "../../lib/renewal/request.ts";
-import type { Clocks } from "../../lib/vault/server-time.ts";
+import type { Clocks } from "../../lib/vault/clocks.ts";
 import type { Certificate } from "../../lib/x509/certificate.ts";
 
 // What decide() is given, without a disk, a server or a real certificate.

@@ -1,8 +1,8 @@
 import { describe, expect, test } from "bun:test";
 import { ageOf } from "../../lib/renewal/decide.ts";
-import { callPolicy, nextCaCheck } from "../../lib/renewal/policy.ts";
 import { correctedClocks, validityOf } from "../../lib/renewal/validity.ts";
-import type { Clocks } from "../../lib/vault/server-time.ts";
+import { callPolicy, nextCaCheck } from "../../lib/renewal/when-due.ts";
+import type { Clocks } from "../../lib/vault/clocks.ts";
 
 const day = 86_400_000;
 const begin = Date.UTC(2026, 10, 1);

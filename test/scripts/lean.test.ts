@@ -58,10 +58,10 @@ const renewal = inRooms({
 const look = inRooms({
   "lib/cli": "certificate-args issued manifest-args",
   "lib/host":
-    "certificate-place certificate-set certificate-write host-lock key-mode key-origin lock owner pending set-fingerprint",
+    "certificate-place certificate-set certificate-write foreign-key host-lock key-mode lock owner pending set-fingerprint",
   "lib/manifest": "window",
-  "lib/renewal": "check-signed decide inspect issue policy request server-ca sign-refusal validity",
-  "lib/vault": "acl pki server-time sys",
+  "lib/renewal": "check-signed decide inspect issue request server-ca sign-refusal validity when-due",
+  "lib/vault": "acl clocks pki sys",
   "lib/x509": "certificate key-type key names node-crypto",
 });
 /** The further modules for issuing. */

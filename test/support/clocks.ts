@@ -1,4 +1,4 @@
-import type { Clocks } from "../../lib/vault/server-time.ts";
+import type { Clocks } from "../../lib/vault/clocks.ts";
 
 /** Two clocks that agree. */
 export function bothAt(now = new Date()): Clocks {

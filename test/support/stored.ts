@@ -1,9 +1,9 @@
 import type { SetFiles, StoredSet } from "../../lib/host/certificate-set.ts";
 import { type Assessment, assess } from "../../lib/renewal/decide.ts";
 import { inspect } from "../../lib/renewal/inspect.ts";
-import { callPolicy, type RenewalPolicy } from "../../lib/renewal/policy.ts";
 import type { CertificateRequest } from "../../lib/renewal/request.ts";
-import type { Clocks } from "../../lib/vault/server-time.ts";
+import { callPolicy, type RenewalPolicy } from "../../lib/renewal/when-due.ts";
+import type { Clocks } from "../../lib/vault/clocks.ts";
 
 /** The texts of a set's files, and of its record. */
 export interface Texts extends Partial<Record<keyof SetFiles, string | undefined>> {

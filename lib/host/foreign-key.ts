@@ -70,7 +70,7 @@ function isAtHome(made: SetHome, { home, isSteadyFolder }: KeyOrigin): boolean {
  * @param made the destination that the set was made for; undefined without a record of it
  * @returns a few words; undefined for a key that may be used
  */
-export function keyFault(
+export function whyForeign(
   origin: KeyOrigin,
   owner: Ownership | undefined,
   made: SetHome | undefined,

@@ -22,8 +22,8 @@ export interface Clocks {
  * @param client undefined asks this host's clock alone
  */
 export function readClocks(client?: VaultClient, hostMs = Date.now()): Clocks {
-  const aheadMs = client?.clockAheadMs() ?? 0;
-  const server = new Date(hostMs + (Math.abs(aheadMs) > tolerableMs ? aheadMs : 0));
+  const isApart = client !== undefined && areClocksApart(client);
+  const server = new Date(hostMs + (isApart ? (client.clockAheadMs() ?? 0) : 0));
   const isSet = isPlausibleNow(hostMs) || !isPlausibleNow(server.getTime());
   return { host: isSet ? new Date(hostMs) : server, server };
 }
@@ -38,10 +38,15 @@ export async function learnServerTime(client: VaultClient): Promise<void> {
   if (client.clockAheadMs() === undefined) await readSealed(client);
 }
 
-/** A sentence if the clocks differ by more than a minute: for a log, and for a failure that this explains. */
+/** Whether the clocks differ by more than a minute, so that one of them is wrong. */
+function areClocksApart(client: VaultClient): boolean {
+  return Math.abs(client.clockAheadMs() ?? 0) > tolerableMs;
+}
+
+/** A sentence if the clocks are apart: for a log, and for a failure that this explains. */
 export function clockNote(client: VaultClient): string | undefined {
+  if (!areClocksApart(client)) return undefined;
   const aheadMs = client.clockAheadMs() ?? 0;
-  if (Math.abs(aheadMs) <= tolerableMs) return undefined;
   const apart = formatDuration(Math.abs(aheadMs) / 1000);
   return `this host's clock is ${apart} ${aheadMs > 0 ? "behind" : "ahead of"} the server's`;
 }

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import type { VaultClient } from "../../lib/vault/client.ts";
-import { type Clocks, readClocks, untilMs } from "../../lib/vault/server-time.ts";
+import { type Clocks, readClocks, untilMs } from "../../lib/vault/clocks.ts";
 
 const day = 86_400_000;
 const begin = Date.UTC(2026, 10, 1);

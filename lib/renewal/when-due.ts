@@ -1,6 +1,6 @@
 import type { Manifest } from "../manifest/manifest.ts";
 import { isOpen, nextOpening, type Window } from "../manifest/window.ts";
-import { type Clocks, tolerableMs, untilMs } from "../vault/server-time.ts";
+import { type Clocks, tolerableMs, untilMs } from "../vault/clocks.ts";
 import { lifetimeMs, type Times } from "./validity.ts";
 
 /** When to ask the server whether its CA has changed, for a certificate that is not due. */
