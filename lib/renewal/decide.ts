@@ -5,11 +5,19 @@ import { type Clocks, laterClocks, untilMs } from "../vault/clocks.ts";
 import type { Certificate } from "../x509/certificate.ts";
 import { isSameKeyType, keyTypeName } from "../x509/key-type.ts";
 import { isSameNames, type Names } from "../x509/names.ts";
-import type { Inspected, Whole } from "./inspect.ts";
+import type { Facts, Inspected, Whole } from "./inspect.ts";
 import type { CertificateRequest, Placement } from "./request.ts";
 import type { CaOnServer } from "./server-ca.ts";
 import { correctedClocks, correctionsAfter, type Times, validityOf } from "./validity.ts";
-import { dueAt, dueReason, nextCaCheck, type RenewalPolicy, urgentAt, waitsUntil } from "./when-due.ts";
+import {
+  dueAt,
+  dueReason,
+  makesNewKey,
+  nextCaCheck,
+  type RenewalPolicy,
+  urgentAt,
+  waitsUntil,
+} from "./when-due.ts";
 
 /** What is asked for at a destination. */
 export type Asked = CertificateRequest & Pick<Placement, "owner" | "keyMode">;
@@ -56,8 +64,7 @@ export function decide(
   clocks: Clocks,
   ca?: CaOnServer,
 ): Decision {
-  const isNewKey = policy.renew === "now" && policy.newKey;
-  const fault = isNewKey ? undefined : foreignKey(inspected, asked);
+  const fault = makesNewKey(policy) ? undefined : foreignKey(inspected, asked);
   if (fault !== undefined) return { action: "refuse", fault };
   if (policy.renew === "now") return { action: "issue", reasons: [] };
   const {
@@ -91,9 +98,12 @@ export function decide(
 }
 
 /** Why the key that stands must not be signed, in a few words; undefined if it may be, or if there is none. */
-export function foreignKey(inspected: Inspected, { owner }: Pick<Placement, "owner">): string | undefined {
-  if (inspected.state === "missing" || inspected.state === "hidden") return undefined;
-  const { keyOrigin, placement } = inspected;
+export function foreignKey(
+  found: Inspected | Facts,
+  { owner }: Pick<Placement, "owner">,
+): string | undefined {
+  if (!("placement" in found)) return undefined;
+  const { keyOrigin, placement } = found;
   return keyOrigin && whyForeign(keyOrigin, owner, placement.home);
 }
 

@@ -34,7 +34,7 @@ interface Missing {
 }
 
 /** Facts of a set, its records parsed. */
-interface Facts extends Omit<SetFacts, "request" | "noted"> {
+export interface Facts extends Omit<SetFacts, "request" | "noted"> {
   /** Undefined for plain files, and for a record that can't be read. */
   readonly record: RequestRecord | undefined;
   readonly placement: RecordedPlacement & {
@@ -100,7 +100,8 @@ export async function inspect(destination: string, seen: SeenSet): Promise<Inspe
   }
 }
 
-function factsOf({ request, noted, ...seen }: Exclude<SeenSet, { readonly state: "missing" }>): Facts {
+/** What is known of a destination before its files are read. */
+export function factsOf({ request, noted, ...seen }: Exclude<SeenSet, { readonly state: "missing" }>): Facts {
   const { attributes, keyOrigin, checkedAt, isPending, isClosed } = seen;
   return {
     ...{ attributes, keyOrigin, checkedAt, isPending, isClosed },

@@ -15,12 +15,12 @@ import { generateKey, type PrivateKey, readKey } from "../x509/key.ts";
 import { defaultKeyType, isSameKeyType, type KeyType } from "../x509/key-type.ts";
 import { longestCommonName } from "../x509/names.ts";
 import { type CheckedCertificate, chainOf, checkSigned } from "./check-signed.ts";
-import { type Decision, decide, keyModeOf } from "./decide.ts";
-import { type Inspected, inspect } from "./inspect.ts";
+import { type Decision, decide, foreignKey, keyModeOf } from "./decide.ts";
+import { factsOf, type Inspected, inspect } from "./inspect.ts";
 import { type CertificateRequest, type Placement, requestRecord, withKeyMode } from "./request.ts";
 import { askServerCa, compareCa, type ServerCa, serverCaId } from "./server-ca.ts";
 import { explainRefusal } from "./sign-refusal.ts";
-import { dueAt, type RenewalPolicy } from "./when-due.ts";
+import { dueAt, makesNewKey, type RenewalPolicy } from "./when-due.ts";
 
 /** A certificate to be kept, and the rule by which it is renewed. */
 export interface Renewal extends CertificateRequest, Placement {
@@ -104,6 +104,7 @@ export async function renew(renewal: Renewal, run: RenewalRun): Promise<Issued> 
 
 /** @throws Failure (data) for a key that must not be signed */
 async function judge(job: Job, seen: SeenSet): Promise<Judged> {
+  if (!makesNewKey(job.policy)) refuseForeignKey(job, seen);
   const inspected = await inspect(job.destination, seen);
   const now = readClocks(job.client);
   const decision = decide(inspected, job, job.policy, now);
@@ -335,12 +336,21 @@ async function chooseKey(
   standing: string | undefined,
   { destination, policy, keyType }: Job,
 ): Promise<{ key: PrivateKey; kept: boolean }> {
-  const isNewKey = policy.renew === "now" && policy.newKey;
-  if (standing !== undefined && !isNewKey) {
+  if (standing !== undefined && !makesNewKey(policy)) {
     const key = await readStandingKey(standing, certificatePaths(destination).key);
     if (keyType === undefined || isSameKeyType(key.type, keyType)) return { key, kept: true };
   }
   return { key: await generateKey(keyType ?? defaultKeyType), kept: false };
+}
+
+/**
+ * Refuses a key that another user may know, by what was seen alone: such a key is not opened.
+ *
+ * @throws Failure (data)
+ */
+export function refuseForeignKey(placement: Placement, seen: SeenSet): void {
+  const fault = seen.state === "missing" ? undefined : foreignKey(factsOf(seen), placement);
+  if (fault !== undefined) throw foreignKeyFailure(placement.destination, fault);
 }
 
 /** The Failure (data) for a key that must not be signed: another user may know it. */

@@ -10,7 +10,7 @@ import { gate } from "../vault/gate.ts";
 import { readIssuerChain } from "../vault/pki.ts";
 import { decide } from "./decide.ts";
 import { inspect } from "./inspect.ts";
-import { foreignKeyFailure, type Issued, renew } from "./issue.ts";
+import { foreignKeyFailure, type Issued, refuseForeignKey, renew } from "./issue.ts";
 import { lifetimeMs } from "./validity.ts";
 import { type CaCheck, dueAt, manifestPolicy } from "./when-due.ts";
 
@@ -130,6 +130,7 @@ export async function listDue(manifests: readonly Manifest[]): Promise<readonly 
       try {
         const found = seen.get(manifest) ?? { state: "missing" };
         if (found instanceof Failure) throw found;
+        refuseForeignKey(manifest, found);
         const inspected = await inspect(manifest.destination, found);
         const decision = decide(inspected, manifest, manifestPolicy(manifest, "never"), now);
         if (decision.action === "refuse") throw foreignKeyFailure(manifest.destination, decision.fault);

@@ -50,6 +50,11 @@ export function callPolicy(caCheck: CaCheck): RenewalPolicy {
   return { renew: "due", fraction: callFraction, windows: [], caCheck };
 }
 
+/** Whether a new key is made, whatever key is there. */
+export function makesNewKey(policy: RenewalPolicy): boolean {
+  return policy.renew === "now" && policy.newKey;
+}
+
 function fractionOf(policy: RenewalPolicy): Fraction {
   return policy.renew === "now" ? callFraction : policy.fraction;
 }

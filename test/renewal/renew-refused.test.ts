@@ -1,5 +1,5 @@
 import { afterAll, describe, expect, test } from "bun:test";
-import { mkdirSync, symlinkSync, writeFileSync } from "node:fs";
+import { chmodSync, mkdirSync, symlinkSync, writeFileSync } from "node:fs";
 import { dirname } from "node:path";
 import type { FailureKind } from "../../lib/failure.ts";
 import { createVaultClient } from "../../lib/vault/client.ts";
@@ -85,6 +85,20 @@ describe("renew() leaves everything as it is, and asks nobody, for", () => {
     expect(failure.kind).toBe(code as FailureKind);
     expect(it.relay.passed).toEqual([]);
     expect(contentOf(it)).toEqual(before);
+  });
+
+  test("a key that others can write, which is not even opened", async () => {
+    await using it = place();
+    await it.issue();
+    it.relay.reset();
+    // Longer than any key that is read.
+    writeFileSync(it.path("key"), "x".repeat(300 * 1024));
+    chmodSync(it.path("key"), 0o666);
+    for (const wish of [{ ifDue: true }, {}]) {
+      const failure = await failureOf(() => it.issue(wish));
+      expect(failure.message).toEndWith("is not used: others can write it");
+    }
+    expect(it.relay.passed).toEqual([]);
   });
 
   test("a broken key, until a new one is asked for", async () => {
