@@ -121,7 +121,8 @@ async function issue(job: Job, quiet: Manifest[]): Promise<ExitCode[]> {
     seen: await looked,
     caCheck: args["refresh-ca"] === true ? "now" : "weekly",
     signal,
-    onNote: ({ name }, sentence) => log.note(`${name}: ${sentence}`),
+    onNote: (manifest, sentence) =>
+      log.note(manifest === undefined ? sentence : `${manifest.name}: ${sentence}`),
   });
   const outcomes = renewed.map(withUnit);
   // Only when asked for: it reads each certificate.

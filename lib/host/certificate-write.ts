@@ -1,4 +1,4 @@
-import { chmodSync, lstatSync, mkdirSync, readdirSync, rmSync } from "node:fs";
+import { chmodSync, lstatSync, mkdirSync, readdirSync, rmSync, utimesSync } from "node:fs";
 import { isClosed } from "./access.ts";
 import {
   checkedName,
@@ -50,6 +50,8 @@ const folderMode = 0o755;
 interface NewSet extends SetFiles {
   /** The record to keep beside the files, or a function that makes it. The fingerprint is undefined if it can't be taken. */
   readonly request: string | ((fingerprint: string | undefined, home: SetHome) => string);
+  /** When the CA was last known to be the server's. @default now */
+  readonly caCheckedAt?: Date | undefined;
 }
 
 /** The attributes that the files of a set should have. */
@@ -125,8 +127,10 @@ function replace(place: Place, sets: Folder, files: NewSet, attributes: SetAttri
     for (const member of memberNames) {
       createFile(`${folder}/${members[member].name}`, files[member], attributesOf(member, attributes));
     }
+    const { request, caCheckedAt } = files;
+    // The time of the CA file is that of the last CA check.
+    if (caCheckedAt !== undefined) utimesSync(`${folder}/${members.ca.name}`, caCheckedAt, caCheckedAt);
     const stats = statMembers(folder);
-    const { request } = files;
     const record =
       typeof request === "string" ? request : request(stats && fingerprintOf(stats), setHome(place));
     // Owned by root: its owner decides when the certificate is due, and which commands `status` suggests.

@@ -17,7 +17,7 @@ import { longestCommonName } from "../x509/names.ts";
 import { type CheckedCertificate, chainOf, checkSigned } from "./check-signed.ts";
 import { type Decision, decide, foreignKey, keyModeOf } from "./decide.ts";
 import { factsOf, type Inspected, inspect } from "./inspect.ts";
-import { type CertificateRequest, type Placement, requestRecord, withKeyMode } from "./request.ts";
+import { type CertificateRequest, type Placement, replacedRecord, requestRecord } from "./request.ts";
 import { askServerCa, compareCa, type ServerCa, serverCaId } from "./server-ca.ts";
 import { explainRefusal } from "./sign-refusal.ts";
 import { dueAt, makesNewKey, type RenewalPolicy } from "./when-due.ts";
@@ -34,6 +34,8 @@ export interface RenewalRun {
   /** Ends the waiting for another run. */
   readonly signal: AbortSignal;
   readonly onNote?: ((sentence: string) => void) | undefined;
+  /** Takes a note on wrong clocks. @default `onNote` */
+  readonly onClockNote?: ((sentence: string) => void) | undefined;
   /** What was just seen at the destination. @default looks */
   readonly seen?: SeenSet | undefined;
   /** As `readIssuerChain`. @default asks the server each time */
@@ -88,7 +90,7 @@ export async function renew(renewal: Renewal, run: RenewalRun): Promise<Issued> 
   const job: Job = { ...renewal, ...run };
   if (job.policy.renew === "due") await learnServerTime(job.client);
   const clock = clockNote(job.client);
-  if (clock !== undefined) job.onNote?.(clock);
+  if (clock !== undefined) (job.onClockNote ?? job.onNote)?.(clock);
   const { inspected, decision } = await judge(job, job.seen ?? lookAtSet(job.destination));
   if (decision.action === "none" || decision.action === "wait") {
     if (decision.files !== "rewrite") return settled(job, inspected, decision);
@@ -131,7 +133,7 @@ function settled(job: Job, inspected: Inspected, decision: Kept): Issued {
 /** A certificate that stays: its key may have to get another mode, and its CA may have to be checked. */
 async function keep(place: LockedPlace, state: LockedState, decision: Kept, job: Job): Promise<Issued> {
   const { stored, inspected, now } = state;
-  const request = decision.files === "rewrite" ? recordKeyMode(place, state, job) : undefined;
+  const rewritten = decision.files === "rewrite" ? rewriteKey(place, state, job) : undefined;
   const outcome = settled(job, inspected, decision);
   if (decision.action !== "check CA" || stored.state !== "whole") return outcome;
   const answer = await askServerCa(() => readIssuers(job));
@@ -145,42 +147,52 @@ async function keep(place: LockedPlace, state: LockedState, decision: Kept, job:
     tryTo(job, () => place.markChecked());
     return outcome;
   }
-  refreshCa(place, { ...state, request: request ?? stored.request ?? "" }, decision.certificate, answer, job);
+  refreshCa(
+    place,
+    { inspected, now, stored: { ...stored, request: rewritten ?? stored.request } },
+    decision.certificate,
+    answer,
+    job,
+  );
   return { ...outcome, outcome: "CA refreshed", isPending: job.keepsPending === true || outcome.isPending };
 }
 
 /** The CA has a new certificate for the same key, with a later end say: the certificates that it signed stay good. */
 function refreshCa(
   place: LockedPlace,
-  { stored, inspected, request }: LockedState & { readonly request: string },
+  { stored, inspected }: LockedState,
   certificate: Certificate,
   [issuer, ...above]: ServerCa,
   job: Job,
 ): void {
   if (stored.state !== "whole") return;
-  const ca = join(job.caChain ? chainOf(certificate, issuer, above) : [issuer]);
-  place.replace(
-    { ...stored.files, ca, request },
-    attributesOf(inspected, job),
-    job.keepsPending === true ? ["ca"] : [],
-  );
+  const files = { ...stored.files, ca: join(job.caChain ? chainOf(certificate, issuer, above) : [issuer]) };
+  const request = (fingerprint: string | undefined, home: SetHome) =>
+    replacedRecord(stored.request, { files, fingerprint, home });
+  const pending: readonly Member[] = job.keepsPending === true ? ["ca"] : [];
+  place.replace({ ...files, request }, attributesOf(inspected, job), pending);
 }
 
 function isPendingOf(inspected: Inspected): boolean {
   return "isPending" in inspected && inspected.isPending;
 }
 
-/** Puts the key there anew with a mode that was asked for since, and records it for calls that ask for none. */
-function recordKeyMode(place: LockedPlace, { stored, inspected }: LockedState, job: Job): string | undefined {
+/**
+ * Puts the key in place again with the mode that is asked for now, and records it for calls that ask for none.
+ *
+ * @returns the record
+ */
+function rewriteKey(place: LockedPlace, { stored, inspected }: LockedState, job: Job): string | undefined {
   if (stored.state !== "whole") return undefined;
+  const { files, checkedAt } = stored;
   const { keyMode = defaultKeyMode } = job;
-  let request = "";
-  const note = (_: string | undefined, home: SetHome) => {
-    request = withKeyMode(stored.request ?? "", keyMode, home);
-    return request;
+  let record = "";
+  const request = (fingerprint: string | undefined, home: SetHome) => {
+    record = replacedRecord(stored.request, { files, fingerprint, home, keyMode });
+    return record;
   };
-  place.replace({ ...stored.files, request: note }, attributesOf(inspected, job), []);
-  return request;
+  place.replace({ ...files, request, caCheckedAt: checkedAt }, attributesOf(inspected, job), []);
+  return record;
 }
 
 function attributesOf(inspected: Inspected, job: Job): SetAttributes {

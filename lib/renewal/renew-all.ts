@@ -44,7 +44,8 @@ export interface RunOptions {
   /** When to check the server's CA, for certificates that are not due. @default "weekly" */
   readonly caCheck?: CaCheck;
   readonly signal: AbortSignal;
-  readonly onNote: (manifest: Manifest, sentence: string) => void;
+  /** Takes notes; those without a manifest are about the whole run. */
+  readonly onNote: (manifest: Manifest | undefined, sentence: string) => void;
 }
 
 /** How many files are open for one certificate that is issued: its folders, its lock, and a file that is written. */
@@ -61,6 +62,11 @@ export async function renewAll(
   const clock = learnServerTime(client);
   const readIssuers = issuerReader(client);
   const enter = gate(roomFor(filesOfCertificate));
+  let isClockNoted = false;
+  const onClockNote = (sentence: string) => {
+    if (!isClockNoted) onNote(undefined, sentence);
+    isClockNoted = true;
+  };
   return await Promise.all(
     manifests.map(async (manifest): Promise<Outcome> => {
       try {
@@ -70,7 +76,7 @@ export async function renewAll(
         if (seen instanceof Failure) throw seen;
         const tell = (sentence: string) => onNote(manifest, sentence);
         const keepsPending = manifest.hooks.length > 0;
-        const run = { client, signal, seen, readIssuers, keepsPending, onNote: tell };
+        const run = { client, signal, seen, readIssuers, keepsPending, onNote: tell, onClockNote };
         const policy = manifestPolicy(manifest, caCheck);
         const issued = await renew({ ...manifest, policy }, run);
         noteShortLifetime(manifest, issued, tell);

@@ -96,12 +96,31 @@ export function requestRecord(
   return toJson(record);
 }
 
-/** The same record, for a key that has another mode now, and with its destination, which release 1.0.0 did not record. */
-export function withKeyMode(text: string, mode: number, home: SetHome): string {
+/** What changes in a record when files are put in place again without a new certificate. */
+interface Replacement {
+  readonly files: SetFiles;
+  readonly fingerprint: string | undefined;
+  /** Release 1.0.0 did not record it. */
+  readonly home: SetHome;
+  /** @default as recorded */
+  readonly keyMode?: number | undefined;
+}
+
+/**
+ * The same record for files that were put in place again: with a new CA file, or with another mode of the key.
+ *
+ * @param text the record, perhaps of another version; undefined for plain files
+ */
+export function replacedRecord(text: string | undefined, replacement: Replacement): string {
+  const { files, fingerprint, home, keyMode } = replacement;
   const record = parseRecord(text);
-  // As it was written, perhaps by another version.
-  const checked = record?.checked && JSON.parse(text).checked;
-  return toJson({ ...record, home, keyMode: keyModeText(mode), checked });
+  const checked = record?.checked && {
+    ...JSON.parse(text ?? "null").checked,
+    files: digest(files),
+    seal: fingerprint,
+  };
+  const mode = keyMode === undefined ? {} : { keyMode: keyModeText(keyMode) };
+  return toJson({ ...record, home, ...mode, checked });
 }
 
 function toJson(record: object): string {

@@ -32,7 +32,8 @@ export function manifestHost(cluster: ClusterServer, fault?: Fault) {
         seen: lookAtAll(manifests),
         client,
         signal: new AbortController().signal,
-        onNote: ({ name }, sentence) => notes.push(`${name}: ${sentence}`),
+        onNote: (manifest, sentence) =>
+          notes.push(manifest === undefined ? sentence : `${manifest.name}: ${sentence}`),
       }),
     async [Symbol.asyncDispose]() {
       await relay[Symbol.asyncDispose]();

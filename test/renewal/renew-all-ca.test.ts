@@ -1,7 +1,9 @@
 import { afterAll, describe, expect, setSystemTime, test } from "bun:test";
 import { readFileSync, statSync, writeFileSync } from "node:fs";
+import { lookAtSet } from "../../lib/host/certificate-set.ts";
 import { readPending } from "../../lib/host/pending.ts";
 import type { Manifest } from "../../lib/manifest/manifest.ts";
+import { isUntouched, parseRecord } from "../../lib/renewal/request.ts";
 import { runPendingHooks } from "../../lib/tasks/hooks.ts";
 import { deleteData } from "../../lib/vault/data.ts";
 import { readCertificates } from "../../lib/x509/certificate.ts";
@@ -26,6 +28,13 @@ function ageCa({ destination }: Manifest, days: number): void {
 function standingTree(folder: string): Readonly<Record<string, string>> {
   const own = ["ssl/.it.set", "ssl/.it.set/ca-checked"];
   return Object.fromEntries(Object.entries(treeOf(folder)).filter(([name]) => !own.includes(name)));
+}
+
+/** The record has the fingerprint of the files, so the next run need not open them. */
+function expectUntouched({ destination }: Manifest): void {
+  const seen = lookAtSet(destination);
+  if (seen.state !== "unread") throw new Error("it is no whole set");
+  expect(isUntouched(parseRecord(seen.request), seen.fingerprint)).toBe(true);
 }
 
 const hook = 'on_change = [["/bin/true"]]';
@@ -88,6 +97,7 @@ describe("the server's CA", () => {
     expect(ca.notAfter > readCertificates(before.ca ?? "", "it")[0].notAfter).toBe(true);
     openssl(["verify", "-CAfile", `${manifest.destination}-ca.pem`, `${manifest.destination}.pem`]);
     expect(readPending(manifest.destination).changed).toEqual(["ca"]);
+    expectUntouched(manifest);
     const tree = treeOf(host.folder);
     expect(outcomesOf(await host.run(manifest))).toEqual(["not due"]);
     expect(treeOf(host.folder)).toEqual(tree);
@@ -240,6 +250,27 @@ describe("the server's CA", () => {
     expect(outcomesOf(await host.run(host.manifest("it", sign, 'window = "00:00-24:00"')))).toEqual([
       "issued",
     ]);
+  });
+
+  test("is still due after another mode of the key was written", async () => {
+    const { mount, sign } = await makeMount(cluster);
+    let isRefused = true;
+    await using host = manifestHost(cluster, ({ path }) =>
+      isRefused && path.endsWith("/json")
+        ? Response.json({ errors: ["permission denied"] }, { status: 403 })
+        : undefined,
+    );
+    const manifest = host.manifest("it", sign);
+    const other = host.manifest("it", sign, 'key_mode = "0640"');
+    await host.run(manifest);
+    ageCa(manifest, 8);
+    expect(outcomesOf(await host.run(other))).toEqual(["permission"]);
+    expect(statSync(`${manifest.destination}-key.pem`).mode & 0o777).toBe(0o640);
+    expectUntouched(manifest);
+    isRefused = false;
+    host.relay.reset();
+    expect(outcomesOf(await host.run(other))).toEqual(["not due"]);
+    expect(host.relay.passed.map(({ path }) => path)).toEqual([`${mount}/issuer/default/json`]);
   });
 
   test("is followed to its end if the window closes while the server is asked", async () => {

@@ -166,6 +166,20 @@ describe("renewAll()", () => {
     expect([host.relay.passed, treeOf(host.folder)]).toEqual([[], before]);
   });
 
+  test("says once that the clocks differ, however many certificates there are", async () => {
+    await using host = manifestHost(cluster, async (_request, _body, pass) => {
+      const answer = await pass();
+      const headers = new Headers(answer.headers);
+      headers.set("date", new Date(Date.now() + 600_000).toUTCString());
+      return new Response(answer.body, { status: answer.status, headers });
+    });
+    const manifests = ["a", "b", "c"].map((name) => host.manifest(name, "demo/pki/etcd-k8s/sign/server"));
+    expect(outcomesOf(await host.run(...manifests))).toEqual(["issued", "issued", "issued"]);
+    expect(host.notes.filter((note) => note.includes("clock"))).toEqual([
+      expect.stringMatching(/^this host's clock is \d+\w+.* behind the server's$/),
+    ]);
+  });
+
   test("asks for all of them at the same time", async () => {
     let [now, most] = [0, 0];
     await using host = manifestHost(cluster, async (_, __, pass) => {

@@ -1,6 +1,6 @@
 import { expect, test } from "bun:test";
 import { inspect } from "../../lib/renewal/inspect.ts";
-import { parseRecord, requestRecord, withKeyMode } from "../../lib/renewal/request.ts";
+import { parseRecord, replacedRecord, requestRecord } from "../../lib/renewal/request.ts";
 import { readCertificates } from "../../lib/x509/certificate.ts";
 import { opensslEcKey } from "../support/openssl.ts";
 import { createCa } from "../support/set.ts";
@@ -26,12 +26,19 @@ test("requestRecord() names the fingerprint as release 1.0.0 does, so that a hos
   expect(parseRecord(record)?.checked?.fingerprint).toBe("1 2 3");
 });
 
-test("withKeyMode() changes the mode, and keeps what another version has recorded", () => {
+test("replacedRecord() keeps what another version has recorded, and has the files' fingerprint", () => {
   const { checked, ...rest } = JSON.parse(record);
   const newer = JSON.stringify({ ...rest, checked: { ...checked, later: "field" } });
-  const changed = JSON.parse(withKeyMode(newer, 0o640, home));
-  expect(changed).toEqual({ ...rest, keyMode: "0640", checked: { ...checked, later: "field" } });
-  expect(JSON.stringify(changed.checked)).toBe(JSON.stringify({ ...checked, later: "field" }));
+  const again = { files, fingerprint: "4 5 6", home, keyMode: 0o640 };
+  const replaced = JSON.parse(replacedRecord(newer, again));
+  const expected = { ...checked, seal: "4 5 6", later: "field" };
+  expect(replaced).toEqual({ ...rest, keyMode: "0640", checked: expected });
+  expect(JSON.stringify(replaced.checked)).toBe(JSON.stringify(expected));
+});
+
+test("replacedRecord() ties plain files to their destination", () => {
+  const replaced = replacedRecord(undefined, { files, fingerprint: "4 5 6", home });
+  expect(JSON.parse(replaced)).toEqual({ home });
 });
 
 test("a record that says too little names no owner", async () => {
