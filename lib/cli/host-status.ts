@@ -161,12 +161,13 @@ function certificateRow(one: CertificateStatus, now: Date): StatusRow {
 }
 
 function unitRow(unit: UnitStatus): StatusRow {
-  const { lastRunAt, nextRunAt } = unit;
+  const { lastRunAt, nextRunAt, state } = unit;
+  const lastRun = lastRunAt === undefined ? "has not run yet" : `last run ${formatMinute(lastRunAt)}`;
   return {
     ...unit,
     what: unit.unit,
     due: nextRunAt && formatMinute(nextRunAt),
-    facts: [lastRunAt === undefined ? "has not run yet" : `last run ${formatMinute(lastRunAt)}`],
+    facts: state === "unknown" ? [] : [lastRun],
   };
 }
 

@@ -8,10 +8,9 @@ import {
   find,
   isEnabled,
   loadState,
-  readUnits,
   runsManifest,
   serviceOf,
-  systemctlShow,
+  showUnits,
   timerOf,
   type Unit,
 } from "./host-units.ts";
@@ -23,6 +22,13 @@ export interface SandboxFinding extends Finding {
   readonly units: readonly string[];
   /** The manifests that need it; none for a file that the host's configuration names. */
   readonly manifests: readonly string[];
+}
+
+/** The sandboxes' faults, as far as systemctl has answered. */
+export interface SandboxCheck {
+  readonly findings: readonly SandboxFinding[];
+  /** Why systemctl did not answer, if it did not. */
+  readonly fault?: string;
 }
 
 /** A file that the host's configuration names. */
@@ -83,22 +89,22 @@ function needsOfManifest(manifest: Manifest, service: string): Need[] {
 }
 
 /** Checks the sandboxes of the units that run the manifests and renew the token, so that a fault shows before a run. */
-export async function sandboxFindings(
+export async function checkSandboxes(
   manifests: readonly Manifest[],
   files: readonly NamedFile[],
   units: readonly Unit[],
-): Promise<readonly SandboxFinding[]> {
+): Promise<SandboxCheck> {
   const needs = needsOf(manifests, files, units);
-  if (needs.length === 0) return [];
+  if (needs.length === 0) return { findings: [] };
   const names = [...new Set(needs.map(({ unit }) => unit))];
-  const shown = readUnits(await systemctlShow(names, ["Id", "LoadState", ...sandboxProperties]));
+  const { units: shown, ...rest } = await showUnits(names, ["Id", "LoadState", ...sandboxProperties]);
   const sandboxes = new Map(
     shown.flatMap((unit) => {
       const sandbox = loadState(unit) === "loaded" ? readSandbox(unit.properties, look) : undefined;
       return sandbox === undefined ? [] : [[unit.id, sandbox] as const];
     }),
   );
-  return judgeNeeds(needs, sandboxes, look);
+  return { ...rest, findings: judgeNeeds(needs, sandboxes, look) };
 }
 
 /**

@@ -19,7 +19,7 @@ import {
 
 /** A timer together with its service, or a service without a timer. */
 export interface UnitStatus extends Finding {
-  /** Such as `cert.timer`. */
+  /** Such as `cert.timer`; `systemd` if systemctl did not answer, so that units may be missing. */
   readonly unit: string;
   readonly lastRunAt: Date | undefined;
   readonly nextRunAt: Date | undefined;

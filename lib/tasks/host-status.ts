@@ -16,7 +16,7 @@ import {
 import type { VaultClient } from "../vault/client.ts";
 import { pendingHooks } from "./hooks.ts";
 import { isCauseGone } from "./host-status-cause.ts";
-import { type NamedFile, type SandboxFinding, sandboxFindings } from "./host-status-sandbox.ts";
+import { checkSandboxes, type NamedFile, type SandboxFinding } from "./host-status-sandbox.ts";
 import { askServer, type ClockStatus, type ServerStatus } from "./host-status-server.ts";
 import {
   type HeldTokens,
@@ -26,7 +26,7 @@ import {
   tokenStatus,
 } from "./host-status-token.ts";
 import { type UnitStatus, unitStatuses } from "./host-status-units.ts";
-import { readHostUnits } from "./host-units.ts";
+import { readHostUnits, timerOf } from "./host-units.ts";
 
 export interface HostStatusOptions {
   /** Undefined asks no server. */
@@ -90,15 +90,16 @@ export async function hostStatus(options: HostStatusOptions): Promise<HostStatus
   const wanted = await readAll(manifests, options.destinations);
   const issuers = new Set(wanted.flatMap((one) => issuerOf(one) ?? []));
   const asked = askServer(options.connect, heldToken(tokens), [...issuers]);
-  const [answers, hostUnits] = await Promise.all([asked, readHostUnits(manifests)]);
+  const [answers, shown] = await Promise.all([asked, readHostUnits(manifests)]);
   const { server, clock } = answers;
   const config = options.configFailure === undefined ? [] : [options.configFailure];
   const token = tokenStatus(tokens, answers);
   const isSetUp = config.length + wanted.length > 0 || hasConfiguration(options, tokens);
-  const [sandbox, ...found] = await Promise.all([
-    sandboxFindings(manifests, options.namedFiles ?? [], hostUnits ?? []),
+  const [sandboxes, ...found] = await Promise.all([
+    checkSandboxes(manifests, options.namedFiles ?? [], shown.units),
     ...wanted.map((one) => certificateStatus(one, { ...answers, configPath: options.configPath })),
   ]);
+  const sandbox = sandboxes.findings;
   const certificates = found.map((one) => fixedInSandbox(one, sandbox));
   const known = {
     server,
@@ -113,11 +114,16 @@ export async function hostStatus(options: HostStatusOptions): Promise<HostStatus
       ...wanted.filter((one) => one.isDenied),
     ]),
   };
-  const units = unitStatuses(hostUnits ?? [], {
-    manifests: hostUnits === undefined ? [] : manifests,
-    isCauseGone: (run) => isCauseGone(run, { ...known, ...options, loaded: manifests }),
+  const fault = shown.fault ?? sandboxes.fault;
+  // Where systemctl did not answer, a manifest without a timer may still have one.
+  const isAllShown = shown.fault === undefined && shown.units.length > 0;
+  const judged = unitStatuses(shown.units, {
+    manifests: manifests.filter((manifest) => isAllShown || timerOf(manifest, shown.units) !== undefined),
+    isCauseGone: (run) =>
+      fault === undefined && isCauseGone(run, { ...known, ...options, loaded: manifests }),
     fixOf: ({ id }) => sandbox.find((one) => one.units.includes(id))?.fix,
   });
+  const units = { ...judged, units: [...judged.units, ...(fault === undefined ? [] : [noAnswer(fault)])] };
   const all = [server, clock, token, ...certificates, ...sandbox, ...known.manifests, ...units.unrun];
   const lists = [known.hooks, units.units, known.config, known.permission].flat();
   return {
@@ -128,6 +134,12 @@ export async function hostStatus(options: HostStatusOptions): Promise<HostStatus
     ...known,
     ...units,
   };
+}
+
+/** Stands for all that could not be found out about the units. */
+function noAnswer(fault: string): UnitStatus {
+  const nothing = { lastRunAt: undefined, nextRunAt: undefined, exitCode: undefined };
+  return { unit: "systemd", state: "unknown", reasons: [fault], ...nothing };
 }
 
 /** A call by hand is in no sandbox, and would hide that the unit's next run fails. */

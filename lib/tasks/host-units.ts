@@ -10,6 +10,13 @@ export interface Unit {
   readonly commands: readonly string[];
 }
 
+/** What systemd says of some units. */
+export interface ShownUnits {
+  readonly units: readonly Unit[];
+  /** Why systemctl did not answer, if it did not. Units may be missing then. */
+  readonly fault?: string;
+}
+
 const timers = ["token-renewal.timer", "cert.timer", "cert@*.timer"];
 const services = ["token-renewal.service", "cert.service", "cert@*.service"];
 const hooks = ["cert-hooks.service", "cert-hooks@*.service", "hooks-again@*.service"];
@@ -23,42 +30,53 @@ const properties = [
  * This host's units, from systemd: ours, and every loaded timer. If none of them runs some manifest, also the services
  * of all timers, and that manifest's own instance of our units.
  *
- * @returns undefined if systemd does not run or does not answer
+ * @returns no units and no fault for a host without systemd
  */
-export async function readHostUnits(manifests: readonly Manifest[]): Promise<readonly Unit[] | undefined> {
+export async function readHostUnits(manifests: readonly Manifest[]): Promise<ShownUnits> {
   // The same check as sd_booted(3).
-  if (!existsSync("/run/systemd/system")) return undefined;
-  const units = readUnits(await systemctlShow([...timers, ...services, ...hooks, "*.timer"]));
-  if (units.length === 0) return undefined;
+  if (!existsSync("/run/systemd/system")) return { units: [] };
+  const first = await showUnits([...timers, ...services, ...hooks, "*.timer"]);
+  const { units } = first;
+  if (units.length === 0) return first;
   const idle = manifests.filter((manifest) => timerOf(manifest, units) === undefined);
-  if (idle.length === 0) return units;
+  if (idle.length === 0) return first;
   const known = new Set(units.map(({ id }) => id));
   const instances = idle.flatMap(({ name }) =>
     // Any other name would be an error, and then nothing would be known about any unit.
     /^[\w.:-]+$/.test(name) ? [instanceTimer(name), serviceName(instanceTimer(name))] : [],
   );
   const more = [...instances, ...units.filter(isTimer).map(serviceOf)].filter((id) => !known.has(id));
-  return more.length === 0 ? units : [...units, ...readUnits(await systemctlShow(more))];
+  if (more.length === 0) return first;
+  const second = await showUnits(more);
+  return { ...second, units: [...units, ...second.units] };
 }
 
-/** The output of `systemctl show`; empty if systemctl is missing or fails. */
-export async function systemctlShow(
-  units: readonly string[],
+const answerSeconds = 5;
+
+/** Asks systemd with `systemctl show`. A host without systemctl has no units, which is no fault. */
+export async function showUnits(
+  names: readonly string[],
   wanted: readonly string[] = properties,
-): Promise<string> {
+): Promise<ShownUnits> {
   const { execFile } = await import("node:child_process");
   return await new Promise((done) => {
     execFile(
       "systemctl",
-      ["show", `--property=${wanted.join(",")}`, "--", ...units],
+      ["show", `--property=${wanted.join(",")}`, "--", ...names],
       {
         // Times in UTC, so that they can be parsed on every host.
         env: { PATH: "/usr/sbin:/usr/bin:/sbin:/bin", LC_ALL: "C", TZ: "UTC" },
-        timeout: 5000,
+        timeout: answerSeconds * 1000,
         // A systemctl that hangs may ignore any other signal.
         killSignal: "SIGKILL",
       },
-      (error, stdout) => done(error === null ? stdout : ""),
+      (error, stdout, stderr) => {
+        if (error === null) return done({ units: readUnits(stdout) });
+        if (error.code === "ENOENT") return done({ units: [] });
+        const [said = ""] = stderr.trim().split("\n");
+        const why = error.killed ? ` within ${answerSeconds} s` : said === "" ? "" : `: ${said}`;
+        done({ units: [], fault: `systemctl did not answer${why}` });
+      },
     );
   });
 }
