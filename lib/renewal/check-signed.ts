@@ -25,8 +25,8 @@ export interface CheckedCertificate {
 }
 
 /**
- * Makes sure that a signed certificate may replace the one that stands: it is for our key, signed by the CA that came
- * with it, holds the names that were asked for, and is valid now by at least one clock.
+ * Makes sure that a signed certificate may replace the existing one: it is for our key, signed by the CA that came with
+ * it, has the requested names, and is valid now by at least one clock.
  *
  * @throws Failure (data) that says which of these does not hold
  */
@@ -39,7 +39,7 @@ export function checkSigned(
   const [leaf] = readCertificates(signed.certificate, "the server's answer");
   const [issuer] = readCertificates(signed.issuingCa, "the server's answer");
   const chain = signed.caChain.flatMap((pem) => readCertificates(pem, "the server's answer"));
-  if (!isFor(leaf, key.key)) throw refused("is for another key than the one that asked");
+  if (!isFor(leaf, key.key)) throw refused("is for another key than the request's");
   if (!isSignedBy(leaf, issuer)) throw refused("is not signed by the CA that came with it");
   const missing = missingNames(leaf, names);
   if (missing.length > 0) throw refused(`lacks what was asked for: ${missing.join(", ")}`);
@@ -48,7 +48,7 @@ export function checkSigned(
   if (validityOf(issuer, now) === "ended") {
     throw new Failure(
       "unavailable",
-      `the CA that signed the certificate ended ${issuer.notAfter.toISOString()}; nothing was changed here`,
+      `the CA that signed the certificate expired ${issuer.notAfter.toISOString()}; nothing was changed here`,
       { hint: "give its mount a new issuer" },
     );
   }
@@ -100,14 +100,14 @@ function intermediatesOf(leaf: Certificate, authorities: readonly Certificate[])
   );
 }
 
-/** A clock that was never set will be set soon: then trying again helps. */
+/** A clock that was never set will be set soon, so the failure is temporary then. */
 function outOfTime(
   { notBefore, notAfter }: Certificate,
   validity: Exclude<Validity, "valid">,
   now: Clocks,
 ): Failure {
   const words = {
-    ended: `ended ${notAfter.toISOString()}, before it began to be used`,
+    ended: `expired ${notAfter.toISOString()}, before it began to be used`,
     "not yet": `begins ${notBefore.toISOString()}, in the future`,
     neither: `begins ${notBefore.toISOString()} and ends ${notAfter.toISOString()}, and is valid by neither clock`,
   };

@@ -19,12 +19,12 @@ import {
   waitsUntil,
 } from "./when-due.ts";
 
-/** What is asked for at a destination. */
+/** The request for a destination, with the owner and the key's mode. */
 export type Asked = CertificateRequest & Pick<Placement, "owner" | "keyMode">;
 
-/** What a run does about a destination. */
+/** What to do about a destination. */
 export type Decision =
-  /** The key that stands must not be signed: another user may know it. */
+  /** The existing key must not be signed: another user may know it. */
   | { readonly action: "refuse"; readonly fault: string }
   | { readonly action: "issue"; readonly reasons: readonly string[] }
   /** A certificate that is due waits for its window. */
@@ -33,7 +33,7 @@ export type Decision =
   | (Standing & { readonly action: "check CA" })
   /** The server's CA has a new certificate for the same key: the CA file is replaced, and nothing else. */
   | (Standing & { readonly action: "refresh CA" })
-  /** @property caCheckAt a CA check was asked for now, and waits for the window that opens then */
+  /** @property caCheckAt a CA check is due, and waits for the window that opens then */
   | (Standing & { readonly action: "none"; readonly caCheckAt?: Date | undefined });
 
 /** A certificate that stays for now. */
@@ -41,18 +41,18 @@ interface Standing {
   readonly certificate: Certificate;
   readonly dueAt: Date;
   readonly reasons: readonly string[];
-  /** `fix`: owner or mode are wrong. `rewrite`: another mode of the key is asked for than is recorded. */
+  /** `fix`: an owner or a mode is wrong. `rewrite`: the request gives the key another mode than the record. */
   readonly files: "right" | "fix" | "rewrite";
 }
 
-/** Reasons why a certificate is due for what the server's CA is. */
+/** Why the server's CA makes a certificate due. */
 export const caReasons: Readonly<Partial<Record<CaOnServer, string>>> = {
   other: "the server has another CA by now",
   renewed: "the server's CA has a new certificate",
 };
 
 /**
- * What to do about what stands at a destination. Pure: it asks no clock, no disk and no server.
+ * What a run does about a destination. Pure: it asks no clock, no disk and no server.
  *
  * @param clocks what they show now
  * @param ca the CA file beside the server's CA; undefined if the server was not asked
@@ -80,7 +80,7 @@ export function decide(
     reasons,
     files: filesOf(inspected, asked),
   };
-  // To find the next opening takes thousands of steps, so it is looked for only if something waits for it.
+  // To find the next opening takes thousands of steps, so it is searched for only if something waits for it.
   const opening = () => waitsUntil(policy, certificate, clocks.host, corrected);
   if (policy.renew === "always" || reasons.length > 0) {
     const until = isUsable ? opening() : undefined;
@@ -97,7 +97,7 @@ export function decide(
   return { action: ca === "renewed" ? "refresh CA" : "none", ...standing };
 }
 
-/** Why the key that stands must not be signed, in a few words; undefined if it may be, or if there is none. */
+/** Why the existing key must not be signed, in a few words; undefined if it may be, or if there is none. */
 export function foreignKey(
   found: Inspected | Facts,
   { owner }: Pick<Placement, "owner">,
@@ -107,7 +107,7 @@ export function foreignKey(
   return keyOrigin && whyForeign(keyOrigin, owner, placement.home);
 }
 
-/** The mode that a key is to have: a call that asks for none keeps the one that was asked for before. */
+/** The mode that a key should have: a call without a mode keeps the recorded one. */
 export function keyModeOf(inspected: Inspected, { keyMode }: Pick<Placement, "keyMode">): number | undefined {
   const recorded = "placement" in inspected ? inspected.placement.keyMode : undefined;
   return keyMode ?? recorded;
@@ -124,19 +124,19 @@ function filesOf(inspected: Inspected, asked: Asked): Standing["files"] {
   return hasWrongAttributes(inspected, wanted) ? "fix" : "right";
 }
 
-/** What is to be said of a certificate, the server's CA aside. */
+/** The state of a certificate, apart from the server's CA. */
 export interface Assessment {
   /** Why it is due, each in a few words; none if it is not. */
   readonly reasons: readonly string[];
-  /** It still serves: it fits its key and its CA, and has not ended. */
+  /** It can still be used: it fits its key and its CA, and has not expired. */
   readonly isUsable: boolean;
   /** Undefined if it can't be read. */
   readonly certificate?: Certificate | undefined;
-  /** As far as they can be right about that certificate. */
+  /** Corrected: see `correctedClocks`. */
   readonly clocks?: Clocks;
 }
 
-/** Whether what stands at a destination is what is asked for, and for long enough. */
+/** Compares a destination with its request, and says how long its certificate lasts. */
 export function assess(
   inspected: Inspected,
   asked: CertificateRequest,
@@ -183,13 +183,13 @@ function assessWhole(
   return { reasons, isUsable: broken.length === 0, certificate, clocks: age.clocks };
 }
 
-/** How old a certificate is. */
+/** A certificate's state by its times alone. */
 interface Age {
   /** By either clock. */
   readonly isValid: boolean;
-  /** Why it is due for its age: at most one. */
+  /** Why it is due for its age: at most one reason. */
   readonly reasons: readonly string[];
-  /** As far as they can be right about it. */
+  /** Corrected: see `correctedClocks`. */
   readonly clocks: Clocks;
 }
 
@@ -219,9 +219,9 @@ export function ageOf(certificate: Times, policy: RenewalPolicy, now: Clocks, is
 }
 
 /**
- * How what is asked for differs from what the certificate was issued for. Without a record (plain files of the Go tool)
- * the certificate itself is compared. With one it is not: a role may leave out what was asked for, an organisation say,
- * and each run would then issue a new certificate.
+ * The differences between this request and the recorded one. Without a record (plain files of the Go tool) the request
+ * is compared with the certificate itself. With a record it is not: a role may leave out a part of the request, such as
+ * an organisation, and each run would then issue a new certificate.
  */
 function requestReasons({ certificate, issuedFor }: Whole, asked: CertificateRequest): string[] {
   const otherNames = "the names are not those asked for";
@@ -251,8 +251,8 @@ export function isChange({ action }: Decision): boolean {
 
 /**
  * When a run will replace the certificate or its CA file, by this host's clock, if nothing else changes until then. It
- * holds no rule of its own: it decides at each moment at which the decision can change, and gives the first one at which
- * that is a change of files.
+ * has no rule of its own. It decides at each moment when the decision can change, and returns the first at which files
+ * change.
  *
  * @param ca the CA file beside the server's CA, as it is now
  * @returns undefined for never

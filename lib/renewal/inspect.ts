@@ -25,7 +25,7 @@ import {
   type RequestRecord,
 } from "./request.ts";
 
-/** What stands at a destination, read as far as a decision needs it. */
+/** A destination's files, read as far as a decision needs them. */
 export type Inspected = Missing | PartialSet | Whole | Hidden;
 
 /** None of the three files. */
@@ -43,7 +43,7 @@ export interface Facts extends Omit<SetFacts, "request" | "noted"> {
   };
 }
 
-/** Some files, or files of which one can't be read. */
+/** Some of the files, or all with one that can't be read. */
 interface PartialSet extends Facts {
   readonly state: "partial";
   /** In a few words. */
@@ -53,7 +53,7 @@ interface PartialSet extends Facts {
 /** Key, certificate and CA. */
 export interface Whole extends Facts {
   readonly state: "whole";
-  /** Beyond its times it is read from the disk when it is asked for. */
+  /** Its times are known; anything else is read from the disk when it is used. */
   readonly certificate: Certificate;
   readonly keyType: KeyType;
   readonly keyMatches: boolean;
@@ -73,8 +73,8 @@ interface Hidden {
 const certificateFile = "the certificate file";
 
 /**
- * Reads what was seen at a destination. Files that are those that were checked when they were put there, by their
- * fingerprint or to the byte, are not parsed again. Loads nothing beyond the runtime's own reader.
+ * Reads the files that were seen at a destination. Files that are unchanged since they were checked (same fingerprint
+ * or same bytes) are not parsed again. Loads nothing beyond the runtime's own reader.
  *
  * @throws Failure as `readSet`
  */

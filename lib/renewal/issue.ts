@@ -22,12 +22,12 @@ import { askServerCa, compareCa, type ServerCa, serverCaId } from "./server-ca.t
 import { explainRefusal } from "./sign-refusal.ts";
 import { dueAt, makesNewKey, type RenewalPolicy } from "./when-due.ts";
 
-/** A certificate to be kept, and the rule by which it is renewed. */
+/** A certificate to keep, and the rule by which it is renewed. */
 export interface Renewal extends CertificateRequest, Placement {
   readonly policy: RenewalPolicy;
 }
 
-/** What a run brings along for it. */
+/** What a run provides for it. */
 export interface RenewalRun {
   /** With a token that may use the sign path. */
   readonly client: VaultClient;
@@ -36,7 +36,7 @@ export interface RenewalRun {
   readonly onNote?: ((sentence: string) => void) | undefined;
   /** Takes a note on wrong clocks. @default `onNote` */
   readonly onClockNote?: ((sentence: string) => void) | undefined;
-  /** What was just seen at the destination. @default looks */
+  /** What was just seen at the destination. @default examines it */
   readonly seen?: SeenSet | undefined;
   /** As `readIssuerChain`. @default asks the server each time */
   readonly readIssuers?: (issuer: string) => Promise<readonly string[]>;
@@ -65,7 +65,7 @@ type Job = Renewal & RenewalRun;
 type Allowed = Exclude<Decision, { readonly action: "refuse" }>;
 type Kept = Exclude<Allowed, { readonly action: "issue" }>;
 
-/** What stands at a destination, and what was decided about it. */
+/** A destination's files, and the decision about them. */
 interface Judged {
   readonly inspected: Inspected;
   readonly decision: Allowed;
@@ -73,7 +73,7 @@ interface Judged {
   readonly now: Clocks;
 }
 
-/** What stands there under the lock, with the files' text. */
+/** A destination's files under the lock, with their text. */
 interface LockedState {
   readonly stored: StoredSet;
   readonly inspected: Inspected;
@@ -81,10 +81,10 @@ interface LockedState {
 }
 
 /**
- * Keeps one certificate as it is asked for: decides by what stands at the destination, and if a new one is due, has the
- * key signed and puts key, certificate and CA there as one set.
+ * Keeps one certificate as requested. It decides by the files at the destination. If a new certificate is due, it has
+ * the key signed and writes key, certificate and CA as one set.
  *
- * @throws Failure; nothing at the destination has changed then
+ * @throws Failure; key, certificate and CA have not changed then
  */
 export async function renew(renewal: Renewal, run: RenewalRun): Promise<Issued> {
   const job: Job = { ...renewal, ...run };
@@ -114,13 +114,13 @@ async function judge(job: Job, seen: SeenSet): Promise<Judged> {
   return { inspected, decision, now };
 }
 
-/** What stays as it is, its owner and modes aside. */
+/** The outcome for a certificate that stays as it is, apart from its owner and modes. */
 function settled(job: Job, inspected: Inspected, decision: Kept): Issued {
   if (decision.action !== "wait" && decision.files === "fix") tryTo(job, () => fixFiles(inspected, job));
   const isCheckAsked = job.policy.renew !== "now" && job.policy.caCheck === "now";
   if (isCheckAsked && decision.action === "none" && decision.caCheckAt !== undefined) {
     job.onNote?.(
-      `the server's CA is not looked at before its window, at ${formatMinute(decision.caCheckAt)} UTC`,
+      `the server's CA is not checked before the window opens, at ${formatMinute(decision.caCheckAt)} UTC`,
     );
   }
   const { certificate, dueAt, reasons } = decision;
@@ -157,7 +157,9 @@ async function keep(place: LockedPlace, state: LockedState, decision: Kept, job:
   return { ...outcome, outcome: "CA refreshed", isPending: job.keepsPending === true || outcome.isPending };
 }
 
-/** The CA has a new certificate for the same key, with a later end say: the certificates that it signed stay good. */
+/**
+ * The CA has a new certificate for the same key, perhaps with a later end: the certificates that it signed stay valid.
+ */
 function refreshCa(
   place: LockedPlace,
   { stored, inspected }: LockedState,
@@ -178,7 +180,7 @@ function isPendingOf(inspected: Inspected): boolean {
 }
 
 /**
- * Puts the key in place again with the mode that is asked for now, and records it for calls that ask for none.
+ * Writes the key again with its new mode, and records that mode for calls without one.
  *
  * @returns the record
  */
@@ -199,13 +201,13 @@ function attributesOf(inspected: Inspected, job: Job): SetAttributes {
   return { owner: job.owner ?? inherited(inspected), keyMode: keyModeOf(inspected, job) };
 }
 
-/** A service that reads the key as its own user goes on to do so. Only root can give files away. */
+/** A service that reads the key as its own user can still read it afterwards. Only root can give files away. */
 function inherited(inspected: Inspected): Ownership | undefined {
   const key = "attributes" in inspected ? inspected.attributes.key : undefined;
   return process.getuid?.() === 0 && key !== undefined ? { uid: key.uid, gid: key.gid } : undefined;
 }
 
-/** Does what must not fail the run, since the certificate is right without it. A failure becomes a note. */
+/** Runs an action that must not fail the run, since the certificate is right without it. A failure becomes a note. */
 function tryTo({ onNote }: Job, act: () => void): void {
   try {
     act();
@@ -218,7 +220,7 @@ function tryTo({ onNote }: Job, act: () => void): void {
 function fixFiles(inspected: Inspected, job: Job): void {
   const { destination, owner, onNote } = job;
   const { fixed, linked } = fixAttributes(destination, { owner, keyMode: keyModeOf(inspected, job) });
-  for (const path of fixed) onNote?.(`${path} has its owner and mode set again`);
+  for (const path of fixed) onNote?.(`owner and mode of ${path} were set again`);
   for (const path of linked) {
     onNote?.(`${path} has another name (a hard link), so its owner and mode are left as they are`);
   }
@@ -274,14 +276,14 @@ function noteIgnored(leaf: Certificate, { names, onNote }: Job): void {
   onNote?.(`the role decides the organisation, and did not take ${list}`);
 }
 
-/** A service that read the key by its group can't any more: this note is better than its failure. */
+/** A service that read the key by its group no longer can: this note is better than its failure. */
 function noteNarrowed(inspected: Inspected, job: Job): void {
   const found = "attributes" in inspected ? inspected.attributes.key?.mode : undefined;
   const [before = 0, after = defaultKeyMode] = [found, keyModeOf(inspected, job)];
   if ((before & ~after & groupReads) === 0) return;
   job.onNote?.(
     `the mode of ${printable(certificatePaths(job.destination).key)} was ${keyModeText(before)} and is ` +
-      `${keyModeText(after)} now: its group can't read it any more, unless mode 0640 is asked for ` +
+      `${keyModeText(after)} now: its group can no longer read it; ask for mode 0640 if it should ` +
       "(--key-mode, key_mode in a manifest)",
   );
 }
@@ -307,7 +309,7 @@ async function signAndAsk(
   const signed = await sign(key, job);
   if (named !== undefined) return { signed, serverCa: serverCaId(named) };
   const before = "record" in inspected ? inspected.record?.serverCa : undefined;
-  // The same CA has signed as before, so what the server said before that certificate is true of this one.
+  // The same CA has signed again, so the recorded answer still holds.
   if (before !== undefined && caFile === caFileOf(signed.authorities, job))
     return { signed, serverCa: before };
   const answer = await askServerCa(() => readIssuers(job));
@@ -343,7 +345,7 @@ async function readIssuers({ client, signPath, readIssuers }: Job): Promise<read
   return await (readIssuers?.(issuer) ?? readIssuerChain(client, issuer));
 }
 
-/** Keeps the key that stands, unless a new one is asked for: by `--force`, or by another key type. */
+/** Keeps the existing key, unless a new one is asked for: by `--force`, or by another key type. */
 async function chooseKey(
   standing: string | undefined,
   { destination, policy, keyType }: Job,

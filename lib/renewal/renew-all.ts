@@ -14,15 +14,15 @@ import { foreignKeyFailure, type Issued, refuseForeignKey, renew } from "./issue
 import { lifetimeMs } from "./validity.ts";
 import { type CaCheck, dueAt, manifestPolicy } from "./when-due.ts";
 
-/** What came of one manifest. A failure leaves the others as they are. */
+/** The outcome for one manifest. A failure leaves the others as they are. */
 export type Outcome =
   | { readonly manifest: Manifest; readonly issued: Issued }
   | { readonly manifest: Manifest; readonly failure: Failure };
 
-/** What was seen at each manifest's destination, or why it can't be looked at. */
+/** What was seen at each manifest's destination, or why it can't be examined. */
 export type Seen = ReadonlyMap<Manifest, SeenSet | Failure>;
 
-/** Looks at all destinations, and opens each of their folders once. */
+/** Examines all destinations, and opens each of their folders once. */
 export function lookAtAll(manifests: readonly Manifest[]): Seen {
   using folders = keepFoldersOpen();
   return new Map(
@@ -39,7 +39,7 @@ export function lookAtAll(manifests: readonly Manifest[]): Seen {
 export interface RunOptions {
   /** With the host's token. */
   readonly client: VaultClient;
-  /** What a look has just seen. */
+  /** As `lookAtAll` has just seen it. */
   readonly seen: Seen;
   /** When to check the server's CA, for certificates that are not due. @default "weekly" */
   readonly caCheck?: CaCheck;
@@ -51,7 +51,7 @@ export interface RunOptions {
 /** How many files are open for one certificate that is issued: its folders, its lock, and a file that is written. */
 const filesOfCertificate = 8;
 
-/** Renews what is due of all manifests: at the same time, as far as files may be open, and over the same connections. */
+/** Renews all manifests that are due, over the same connections, and at the same time as far as files may be open. */
 export async function renewAll(
   manifests: readonly Manifest[],
   options: RunOptions,
@@ -88,7 +88,7 @@ export async function renewAll(
   );
 }
 
-/** A fault of ours stops one certificate, and leaves the others to go on. */
+/** A bug of ours stops one certificate; the others go on. */
 function toFailure(error: unknown): Failure {
   if (error instanceof Failure) return error;
   const what = error instanceof Error ? error.message : String(error);
@@ -108,7 +108,7 @@ function issuerReader(client: VaultClient): (issuer: string) => Promise<readonly
 /** The longest time between two runs of a timer that fires once a day, with the delay that the second may have. */
 const longestGapMs = 25 * 3_600_000;
 
-/** A run may come that long after a certificate is due, and must still find it valid. */
+/** The next run may come that long after a certificate is due, and must still find it valid. */
 function noteShortLifetime(
   manifest: Manifest,
   { certificate }: Issued,
@@ -118,7 +118,7 @@ function noteShortLifetime(
   if (certificate.notAfter.getTime() - due.getTime() > longestGapMs) return;
   const lifetime = formatDuration(lifetimeMs(certificate) / 1000);
   tell(
-    `a certificate with a lifetime of ${lifetime} may end between two daily runs: have the timer fire more often`,
+    `a certificate with a lifetime of ${lifetime} may expire between two daily runs: have the timer fire more often`,
   );
 }
 

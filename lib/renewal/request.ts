@@ -8,7 +8,7 @@ import type { Certificate } from "../x509/certificate.ts";
 import type { KeyType } from "../x509/key-type.ts";
 import type { Names } from "../x509/names.ts";
 
-/** What is asked for: recorded beside the set, and compared with what is asked for later. */
+/** The wanted certificate. It is recorded beside the set, and compared with later requests. */
 export interface CertificateRequest {
   /** `demo/pki/k8s/sign/kubelet` */
   readonly signPath: string;
@@ -46,7 +46,7 @@ export interface RequestRecord extends Omit<CertificateRequest, "keyType"> {
   readonly keyMode?: string | undefined;
 }
 
-/** What was known of the set when it was put there, whole and right. */
+/** What was known of the set when it was written, complete and right. */
 interface Checked {
   /** See `digest`. */
   readonly files: string;
@@ -60,8 +60,8 @@ interface Checked {
 export type CheckedRecord = RequestRecord & { readonly checked: Checked };
 
 /**
- * The record to keep beside a set, as JSON. If it is given the set's files, which the caller has checked, later runs
- * need not read them again.
+ * The record to keep beside a set, as JSON. With the set's files, which the caller has checked, later runs need not
+ * read them again.
  */
 export function requestRecord(
   asked: CertificateRequest & Partial<Placement>,
@@ -96,7 +96,7 @@ export function requestRecord(
   return toJson(record);
 }
 
-/** What changes in a record when files are put in place again without a new certificate. */
+/** The parts of a record that change when files are written again without a new certificate. */
 interface Replacement {
   readonly files: SetFiles;
   readonly fingerprint: string | undefined;
@@ -107,7 +107,7 @@ interface Replacement {
 }
 
 /**
- * The same record for files that were put in place again: with a new CA file, or with another mode of the key.
+ * The same record for files that were written again, with a new CA file or another mode of the key.
  *
  * @param text the record, perhaps of another version; undefined for plain files
  */
@@ -127,12 +127,12 @@ function toJson(record: object): string {
   return `${JSON.stringify(record, undefined, 2)}\n`;
 }
 
-/** Whether three files, by their fingerprint, are those that were checked when they were put there. */
+/** Whether three files are unchanged since they were checked, by their fingerprint. */
 export function isUntouched(record: RequestRecord | undefined, fingerprint: string): record is CheckedRecord {
   return record?.checked?.fingerprint === fingerprint;
 }
 
-/** Whether three files, by their contents, are those that were checked when they were put there. */
+/** Whether three files are unchanged since they were checked, by their bytes. */
 export function isRecorded(record: RequestRecord | undefined, files: SetFiles): record is CheckedRecord {
   return record?.checked !== undefined && record.checked.files === digest(files);
 }
@@ -142,7 +142,7 @@ function digest({ key, certificate, ca }: SetFiles): string {
   return new Bun.CryptoHasher("sha256").update(JSON.stringify([key, certificate, ca])).digest("hex");
 }
 
-/** Undefined for anything but what `requestRecord` writes: then the certificate itself is compared. */
+/** Undefined for a text that `requestRecord` did not write: then the certificate itself is compared. */
 export function parseRecord(text: string | undefined): RequestRecord | undefined {
   try {
     const { signPath, names, caChain, certificate, issued, checked, serverCa, home, owner, keyMode } =
@@ -167,14 +167,14 @@ export function parseRecord(text: string | undefined): RequestRecord | undefined
   }
 }
 
-/** What a record says of the place and the key. */
+/** What a record says about the destination and the key. */
 export interface RecordedPlacement {
   readonly home?: SetHome | undefined;
   /** The mode of the key that was asked for. */
   readonly keyMode?: number | undefined;
 }
 
-/** The same from a record that need not be whole: it may be unknown what the certificate was asked for. */
+/** The same from a record that may be incomplete: its request may be unknown. */
 export function parsePlacement(text: string | undefined): RecordedPlacement {
   try {
     const { home, keyMode } = JSON.parse(text ?? "");

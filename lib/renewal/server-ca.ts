@@ -3,12 +3,12 @@ import { means } from "../vault/error.ts";
 import { type Certificate, isSameCertificate, isSignedBy, readCertificates } from "../x509/certificate.ts";
 import type { RequestRecord } from "./request.ts";
 
-/** The CA file beside the server's CA; `renewed`: the server's CA has a new certificate for the same key. */
+/** The CA file compared with the server's CA; `renewed`: the server's CA has a new certificate for the same key. */
 export type CaOnServer = "same" | "renewed" | "other" | "unknown";
 
 /**
- * The CA that the server names for a sign path, then those above it. Another CA may sign there: a role may name an issuer
- * other than its mount's default, and a host can't read roles.
+ * The CA that the server names for a sign path, then those above it. Another CA may sign there: a role may name an
+ * issuer other than its mount's default, and a host can't read roles.
  */
 export type ServerCa = readonly [Certificate, ...Certificate[]];
 
@@ -32,8 +32,8 @@ export async function askServerCa(readIssuers: ReadIssuers): Promise<ServerCa | 
 }
 
 /**
- * The server's answer in short, to be recorded beside a certificate: the CA's fingerprint, or `none` for a mount without
- * a default issuer, in which roles name theirs. Undefined if the server could not say.
+ * The server's answer in short, for a certificate's record: the CA's fingerprint, or `none` for a mount without a
+ * default issuer, whose roles name theirs. Undefined if the server could not say.
  */
 export function serverCaId(answer: ServerCa | Failure): string | undefined {
   if (!(answer instanceof Failure)) return answer[0].x509.fingerprint256;
@@ -41,8 +41,8 @@ export function serverCaId(answer: ServerCa | Failure): string | undefined {
 }
 
 /**
- * Compares the CA file with the CA that the server names. A CA that the server also named before it signed this
- * certificate counts as the same, whichever CA signed: the next certificate would have the same signer.
+ * Compares the CA file with the CA that the server names. If the server named this CA already before it signed
+ * the certificate, nothing has changed, even if another CA signed: the next certificate would have the same signer.
  *
  * @param caFile its text
  * @throws Failure (data) for a CA file that can't be read

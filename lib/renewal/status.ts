@@ -30,9 +30,9 @@ export interface CertificateStatus extends Finding {
   /** Its file; undefined for a certificate of a direct call. */
   readonly manifest: string | undefined;
   readonly signPath: string | undefined;
-  /** Undefined where it can't be read. */
+  /** Undefined if it can't be read. */
   readonly certificate: Certificate | undefined;
-  /** What it is for beside its common name, as people write it. */
+  /** Its other names, as people write them. */
   readonly dnsNames: readonly string[];
   readonly ipAddresses: readonly string[];
   readonly issuer: string | undefined;
@@ -40,22 +40,22 @@ export interface CertificateStatus extends Finding {
   readonly dueAt: Date | undefined;
   /** When a run will replace it or its CA file. Undefined for a certificate of a direct call, and for never. */
   readonly replacedAt: Date | undefined;
-  /** Undefined where not all files can be read. */
+  /** Undefined if not all files can be read. */
   readonly keyMatches: boolean | undefined;
   readonly caMatches: boolean | undefined;
   readonly caOnServer: CaOnServer;
 }
 
-/** A certificate that status reports on, and what stands at its destination. */
+/** A certificate that `status` reports on, and the files at its destination. */
 export interface WantedCertificate {
   readonly name: string;
   readonly destination: string;
   readonly manifest: Manifest | undefined;
-  /** What stands there; the readable files alone for a user who may not read the key. */
+  /** The files; without the key if this user may not read it. */
   readonly found: Found | Failure;
-  /** This user may not read the key, or any of it. */
+  /** This user may not read the key, or not any of the files. */
   readonly isDenied: boolean;
-  /** What it was asked for; undefined if nobody has recorded that. */
+  /** The request; undefined if none was recorded. */
   readonly request: CertificateRequest | undefined;
   /** The owner of its files, if one was asked for. */
   readonly owner: Ownership | undefined;
@@ -112,12 +112,12 @@ function asFailure(error: unknown): Failure {
   throw error;
 }
 
-/** The issuer in the server that is to be compared with the CA; undefined if nobody knows it. */
+/** The issuer in the server to compare the CA with; undefined if it is not known. */
 export function issuerOf({ request }: WantedCertificate): string | undefined {
   return request && issuerOfSignPath(request.signPath);
 }
 
-/** What a status goes by, beside a certificate's files. */
+/** What a status is made from, beside a certificate's files. */
 export interface StatusContext {
   readonly clocks: Clocks;
   /** The CA by each issuer's path. */
@@ -126,7 +126,7 @@ export interface StatusContext {
   readonly configPath: string;
 }
 
-/** The state of a certificate: by the decision that the next run takes about it, and by its files' owners and modes. */
+/** The state of a certificate, by what the next run would decide and by its files' owners and modes. */
 export async function certificateStatus(
   wanted: WantedCertificate,
   context: StatusContext,
@@ -227,9 +227,9 @@ function judge(
   ];
   const found = said.filter(([, reason]) => reason !== undefined);
   const state = worstState(found.map(([of]) => of));
-  // Owners and modes are put right by every run, also outside of windows.
+  // Every run fixes owners and modes, even outside windows.
   const isFixedAtOnce = otherMode !== undefined || misplaced || isClosed;
-  // No command fixes a key that somebody else may have put there, or an admin's folder: a person has to look.
+  // No command fixes a foreign key or an admin's folder: a person has to decide.
   const isFixable =
     foreign === undefined &&
     unreadable === undefined &&
@@ -245,7 +245,7 @@ function judge(
   };
 }
 
-/** Without a record, what stands counts as what was asked for. */
+/** Without a record, the certificate itself counts as the request. */
 function askedOf(wanted: WantedCertificate, certificate: Certificate | undefined): Asked {
   const { request = { signPath: "", names: namesOf(certificate), caChain: false }, owner, keyMode } = wanted;
   return { ...request, owner, keyMode };
@@ -269,7 +269,7 @@ function isMisplaced(inspected: Inspected, owner: Ownership | undefined): boolea
   );
 }
 
-/** Beside a CA file that is wrong by itself, the server's CA says nothing. */
+/** A CA file that is wrong anyway is not compared with the server's CA. */
 function caOnServer(
   inspected: Inspected,
   { ca }: Partial<SetFiles>,
@@ -302,7 +302,7 @@ function namesOf(certificate: Certificate | undefined): Names {
   return { commonName, organisations, dnsNames, ipAddresses: ipAddresses.map(ipText) };
 }
 
-/** Says nothing of a key that can't be looked at: the caller reports that. */
+/** Undefined for a key that can't be examined: the caller reports that. */
 function keyModeReason({ destination, keyMode }: WantedCertificate): string | undefined {
   let mode: number;
   try {

@@ -23,9 +23,9 @@ export function validityOf({ notBefore, notAfter }: Times, { host, server }: Clo
 }
 
 /**
- * The clocks, corrected by what they showed when a certificate was issued. A clock that showed a time past the due date
- * by then was ahead, if the other clock did not. It is set back by the time between the certificate's beginning and what
- * it showed. Without this, a clock that stays wrong would make each run issue a new certificate and restart services.
+ * The clocks, corrected by what they showed when a certificate was issued. If only one clock showed
+ * a time past the due date at the issue, that clock was ahead. It is set back by how far it was past the certificate's
+ * beginning. Without this, a clock that stays wrong would make each run issue a new certificate and restart services.
  *
  * @param issued what the clocks showed when it was issued; undefined if that was not recorded
  */
@@ -43,8 +43,9 @@ export function correctedClocks(
 }
 
 /**
- * From which time on, in milliseconds, a clock is known to be ahead; Infinity if it was right. A clock that shows less
- * than it did at the issue has been set since. An answer's date is in whole seconds and comes late, hence the tolerance.
+ * The time in milliseconds from which on a clock is known to be ahead; Infinity if it was right. A clock that shows
+ * less than it did at the issue has been set since. An answer's date is in whole seconds and comes late, hence the
+ * tolerance.
  */
 function correctsFrom(clock: keyof Clocks, issued: Clocks, dueAt: Date): number {
   const other = clock === "host" ? "server" : "host";
@@ -52,7 +53,10 @@ function correctsFrom(clock: keyof Clocks, issued: Clocks, dueAt: Date): number 
   return wasAhead ? issued[clock].getTime() - tolerableMs : Infinity;
 }
 
-/** How long from now each clock turns out to be ahead, in milliseconds; none for a clock that is right, or known to be ahead. */
+/**
+ * In how many milliseconds each clock will be known to be ahead. Clocks that are right, or already known to be ahead,
+ * are left out.
+ */
 export function correctionsAfter(dueAt: Date, issued: Clocks | undefined, now: Clocks): readonly number[] {
   if (issued === undefined) return [];
   return (["host", "server"] as const)

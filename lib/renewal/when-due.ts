@@ -8,13 +8,13 @@ export type CaCheck = "never" | "weekly" | "now";
 
 /** When a certificate is renewed. */
 export type RenewalPolicy =
-  /** Whatever stands there. */
+  /** In any case. */
   | { readonly renew: "now"; readonly newKey: boolean }
   /** `due`: once it is due. `always`: at each run. */
   | {
       readonly renew: "due" | "always";
       readonly fraction: Fraction;
-      /** When a certificate that is still of use may be replaced; none for at any time. */
+      /** When a usable certificate may be replaced; none: at any time. */
       readonly windows: readonly Window[];
       readonly caCheck: CaCheck;
     };
@@ -35,7 +35,7 @@ const aThird: Part = { part: 1 / 3, words: "a third" };
 const aHalf: Part = { part: 1 / 2, words: "half" };
 const shortMs = 10 * 86_400_000;
 
-/** For a certificate that somebody renews by a call of his own. */
+/** For a certificate that somebody renews by hand. */
 export const callFraction: Fraction = { usual: aThird, short: aThird };
 /** For a certificate that a daily timer renews: short ones early, so that several runs may fail. */
 export const timerFraction: Fraction = { usual: aThird, short: aHalf };
@@ -50,7 +50,7 @@ export function callPolicy(caCheck: CaCheck): RenewalPolicy {
   return { renew: "due", fraction: callFraction, windows: [], caCheck };
 }
 
-/** Whether a new key is made, whatever key is there. */
+/** Whether a new key is made even if there is one. */
 export function makesNewKey(policy: RenewalPolicy): boolean {
   return policy.renew === "now" && policy.newKey;
 }
@@ -64,7 +64,7 @@ function partLeft(times: Times, policy: RenewalPolicy): Part {
   return lifetimeMs(times) < shortMs ? short : usual;
 }
 
-/** When so little of its lifetime is left that a certificate is due. */
+/** When a certificate becomes due. */
 export function dueAt(times: Times, policy: RenewalPolicy): Date {
   return new Date(times.notAfter.getTime() - lifetimeMs(times) * partLeft(times, policy).part);
 }
@@ -74,17 +74,17 @@ export function dueReason(times: Times, policy: RenewalPolicy): string {
   return `less than ${partLeft(times, policy).words} of its lifetime is left`;
 }
 
-/** When so little is left, a tenth, that a certificate is replaced outside its window. */
+/** When a tenth of the lifetime is left: from then on a certificate is replaced outside its window too. */
 export function urgentAt(times: Times): Date {
   return new Date(times.notAfter.getTime() - lifetimeMs(times) / 10);
 }
 
 /**
- * When a certificate that is still of use may be replaced; undefined for now. A window is one of the host's own time: its
- * timers fire by that clock, right or wrong.
+ * When a usable certificate may be replaced; undefined for now. Windows follow the host's own clock, right or wrong,
+ * since its timers fire by that clock.
  *
  * @param hostNow what this host's clock shows
- * @param clocks as far as they can be right about the certificate
+ * @param clocks corrected for the certificate: see `correctedClocks`
  */
 export function waitsUntil(
   policy: RenewalPolicy,
@@ -100,10 +100,10 @@ export function waitsUntil(
 const weekMs = 7 * 86_400_000;
 
 /**
- * When the server's CA is checked next, by this host's clock, which dated the last check. If that date is in the future,
- * or is no date, the clock has been set since: then a check is due now.
+ * When the server's CA is checked next, by this host's clock, which dated the last check. If that date is invalid or in
+ * the future, the clock has been set since: then a check is due now.
  *
- * @param checkedAt undefined if the CA was never checked, as for plain files: then only a renewal looks at it
+ * @param checkedAt undefined if the CA was never checked, as for plain files: then only a renewal compares it
  * @returns undefined for never
  */
 export function nextCaCheck(policy: RenewalPolicy, checkedAt: Date | undefined, now: Date): Date | undefined {

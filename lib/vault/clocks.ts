@@ -51,7 +51,7 @@ export function clockNote(client: VaultClient): string | undefined {
   return `this host's clock is ${apart} ${aheadMs > 0 ? "behind" : "ahead of"} the server's`;
 }
 
-/** Milliseconds until a moment, by the clock that is closer to it; negative if it is past. */
+/** Milliseconds until a moment, by the clock that is ahead; negative if it is past. */
 export function untilMs({ host, server }: Clocks, moment: Date): number {
   return moment.getTime() - Math.max(host.getTime(), server.getTime());
 }

@@ -109,7 +109,7 @@ describe("a file with a second name keeps its owner and mode:", () => {
     // A file without a second name is fixed.
     rmSync(roots);
     const fixed = await issue(destination, "--if-due", ...forOtherUser);
-    expect(fixed.stderr).toBe(`issue-cert: ${destination}${end} has its owner and mode set again\n`);
+    expect(fixed.stderr).toBe(`issue-cert: owner and mode of ${destination}${end} were set again\n`);
     expect(look(destination + end)).toMatchObject({ uid, gid, mode: "644" });
   });
 });

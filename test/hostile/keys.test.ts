@@ -134,7 +134,7 @@ describe("a key that another user may have put there is refused with 65, and --f
     "of root, that a group may write": {
       ...{ mode: 0o755, owner: uid, key: { uid: 0, mode: 0o660 } },
       why: /others can write it/,
-      told: /^issue-cert: the mode of \S+ was 0660 and is 0600 now: its group can't read it any more.*\n$/,
+      told: /^issue-cert: the mode of \S+ was 0660 and is 0600 now: its group can no longer read it.*\n$/,
     },
     "of root, that its group may read": {
       ...{ mode: 0o755, owner: uid, key: { uid: 0, mode: 0o640 }, flags: ["-o", "0"] },

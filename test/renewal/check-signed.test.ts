@@ -102,8 +102,8 @@ describe("checkSigned()", () => {
   test("refuses CAs that signed each other, but nothing in the chain", async () => {
     const [one, two] = [createCa("/CN=one"), createCa("/CN=two")];
     const crossed = [createCa("/CN=one", two, one.key).pem, createCa("/CN=two", one, two.key).pem];
-    for (const strangers of [crossed, [one.pem, ...crossed], [createCa("/CN=test CA").pem]]) {
-      const failure = await failureOf(() => check({ ...right, caChain: [ca.pem, ...strangers] }));
+    for (const foreign of [crossed, [one.pem, ...crossed], [createCa("/CN=test CA").pem]]) {
+      const failure = await failureOf(() => check({ ...right, caChain: [ca.pem, ...foreign] }));
       expect([failure.kind, failure.message]).toEqual([
         "data",
         expect.stringContaining("a CA that signed none of its chain"),
@@ -111,19 +111,19 @@ describe("checkSigned()", () => {
     }
   });
 
-  test("refuses a certificate whose CA has ended: waiting does not help", async () => {
+  test("refuses a certificate whose CA has expired: waiting does not help", async () => {
     const certificate = ca.sign(pem, names, 90);
     const later = new Date(Date.now() + 61 * 86_400_000);
     const failure = await failureOf(() => check({ ...right, certificate }, later));
     expect(failure.kind).toBe("unavailable");
-    expect(failure.message).toStartWith("the CA that signed the certificate ended ");
+    expect(failure.message).toStartWith("the CA that signed the certificate expired ");
   });
 
   const refused: ReadonlyArray<readonly [name: string, signed: SignedCertificate, words: string]> = [
     [
       "for another key",
       { ...right, certificate: ca.sign(opensslEcKey("P-256"), names) },
-      "is for another key than the one that asked",
+      "is for another key than the request's",
     ],
     [
       "of another CA",
@@ -162,10 +162,10 @@ describe("checkSigned()", () => {
     expect(failure.message).toBe(`the certificate that the server signed ${words}`);
   });
 
-  test("refuses a certificate that has already ended, and points to the clock", async () => {
+  test("refuses a certificate that has already expired, and points to the clock", async () => {
     const failure = await failureOf(() => check(right, new Date(Date.now() + 31 * 86_400_000)));
     expect(failure.kind).toBe("data");
-    expect(failure.message).toMatch(/ ended .*Z, before it began to be used$/);
+    expect(failure.message).toMatch(/ expired .*Z, before it began to be used$/);
     expect(failure.hint).toContain("clock");
   });
 
@@ -179,7 +179,7 @@ describe("checkSigned()", () => {
     expect(checkSigned(right, key, names, { host, server }).leaf.pem).toBe(right.certificate);
   });
 
-  test("refuses a certificate that neither clock calls valid; to try again helps if a clock was never set", async () => {
+  test("refuses a certificate that neither clock calls valid, and is temporary if a clock was never set", async () => {
     const cases: ReadonlyArray<readonly [host: Date, server: Date, code: FailureKind, words: string]> = [
       [days(-1), days(-2), "data", "in the future"],
       [days(-1), days(31), "data", "and is valid by neither clock"],

@@ -94,13 +94,13 @@ const rows: Readonly<Record<string, Row>> = {
     now: clocksAt(21),
     decision: { action: "issue", reasons: [third] },
   },
-  "issues outside of it when a tenth is left": {
+  "issues outside the window when a tenth is left": {
     set: wholeSet(),
     policy: daily("weekly", "Sat 00:00-01:00"),
     now: clocksAt(27),
     decision: { action: "issue", reasons: [third] },
   },
-  "issues outside of it what is of no use": {
+  "replaces a useless certificate outside its window": {
     set: wholeSet({ caMatches: false }),
     policy: daily("weekly", sunday),
     now: clocksAt(1),
@@ -119,7 +119,7 @@ const rows: Readonly<Record<string, Row>> = {
     now: clocksAt(1),
     decision: { action: "issue", reasons: [] },
   },
-  "waits for the window also then": {
+  "waits for the window even with renew = always": {
     set: wholeSet(),
     policy: daily("weekly", sunday, "always"),
     now: clocksAt(1),
@@ -141,7 +141,7 @@ const rows: Readonly<Record<string, Row>> = {
     now: clocksAt(1),
     decision: { action: "check CA" },
   },
-  "asks for it at once on order": {
+  "asks for it at once if a CA check is asked for": {
     set: wholeSet({ checkedAt: at(1) }),
     policy: daily("now"),
     now: clocksAt(1),
@@ -192,7 +192,7 @@ const rows: Readonly<Record<string, Row>> = {
     now: clocksAt(1),
     decision: { action: "refuse" },
   },
-  "makes a new key in its place on order": {
+  "makes a new key in its place if that is asked for": {
     set: wholeSet({ keyOrigin: wide }),
     policy: force,
     now: clocksAt(1),

@@ -22,10 +22,10 @@ function recorded(files: SetFiles): Texts {
 }
 
 const day = 86_400_000;
-const reasonsAt = async (set: Texts, days: number, wish = asked) =>
-  (await assessTexts(set, wish, bothAt(new Date(leaf.notBefore.getTime() + days * day)))).reasons;
+const reasonsAt = async (set: Texts, days: number, request = asked) =>
+  (await assessTexts(set, request, bothAt(new Date(leaf.notBefore.getTime() + days * day)))).reasons;
 
-describe("inspect() of files that were checked when they were put there", () => {
+describe("inspect() of files that are unchanged since they were checked", () => {
   test("does not parse them again", async () => {
     const unreadable = recorded({ key: "no key", certificate: "no certificate", ca: "no CA" });
     expect(await reasonsAt(unreadable, 1)).toEqual([]);
@@ -34,7 +34,7 @@ describe("inspect() of files that were checked when they were put there", () => 
   });
 
   test("says the same as if they were parsed", async () => {
-    const wishes: readonly CertificateRequest[] = [
+    const requests: readonly CertificateRequest[] = [
       asked,
       { ...asked, keyType: { type: "ed25519", bits: 256 } },
       { ...asked, keyType: p256 },
@@ -42,9 +42,9 @@ describe("inspect() of files that were checked when they were put there", () => 
       { ...asked, names: { ...names, dnsNames: ["more"] } },
     ];
     const read: Texts = { ...real, request: requestRecord(asked, leaf) };
-    for (const wish of wishes) {
+    for (const request of requests) {
       for (const days of [1, 25, 31]) {
-        expect(await reasonsAt(recorded(real), days, wish)).toEqual(await reasonsAt(read, days, wish));
+        expect(await reasonsAt(recorded(real), days, request)).toEqual(await reasonsAt(read, days, request));
       }
     }
   });
@@ -87,7 +87,7 @@ describe("inspect() parses files again", () => {
 
   test.each([
     ["without times", { notBefore: undefined }],
-    ["with times that are none", { notAfter: "soon" }],
+    ["with invalid times", { notAfter: "soon" }],
     ["without a key type", { keyType: undefined }],
   ])("for a record %s", async (_, change) => {
     const files = { key: "no key", certificate: "no certificate", ca: "no CA" };

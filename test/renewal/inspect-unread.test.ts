@@ -42,9 +42,9 @@ async function putSet(
   place.replace({ ...texts, request }, {}, []);
 }
 
-async function reasonsAt(destination: string, days: number, wish = asked) {
+async function reasonsAt(destination: string, days: number, request = asked) {
   const inspected = await inspect(destination, lookAtSet(destination));
-  return assess(inspected, wish, policy, after(days)).reasons;
+  return assess(inspected, request, policy, after(days)).reasons;
 }
 
 // The files say that they belong to another CA, so whether they were read shows in what is said of them.
@@ -55,18 +55,18 @@ describe("inspect() of a set with the fingerprint that its record has", () => {
     using root = temporaryFolder();
     const destination = join(root.path, "it");
     await putSet(destination, files);
-    const wishes: readonly CertificateRequest[] = [
+    const requests: readonly CertificateRequest[] = [
       asked,
       { ...asked, keyType: { type: "ed25519", bits: 256 } },
       { ...asked, signPath: "demo/pki/k8s/sign/other" },
       { ...asked, names: { ...names, dnsNames: ["more"] } },
       { ...asked, caChain: true },
     ];
-    for (const wish of wishes) {
+    for (const request of requests) {
       for (const days of [1, 25, 31]) {
         const read = { ...files, request: requestRecord(asked, leaf) };
-        expect(await reasonsAt(destination, days, wish)).toEqual([
-          ...(await assessTexts(read, wish, after(days))).reasons,
+        expect(await reasonsAt(destination, days, request)).toEqual([
+          ...(await assessTexts(read, request, after(days))).reasons,
         ]);
       }
     }

@@ -102,7 +102,7 @@ const parts = fc.array(fc.double({ min: 0, max: 1, maxExcluded: true, noNaN: tru
   maxLength: 20,
 });
 
-/** Beyond this every certificate of the test has ended. */
+/** Beyond this every certificate of the test has expired. */
 const horizonMs = 90 * dayMs;
 
 test("what status predicts is what the next run does", () => {

@@ -186,7 +186,7 @@ describe("the server's CA", () => {
     expect(outcomesOf(await host.run(manifest))).toEqual(["not due"]);
   });
 
-  test("that changes while a certificate is signed signs that certificate as well", async () => {
+  test("that changes during signing: the certificate is signed again", async () => {
     const { mount, sign, replaceCa } = await makeMount(cluster);
     await using host = manifestHost(cluster, async ({ path }, _, pass) => {
       const answer = await pass();
@@ -234,7 +234,7 @@ describe("the server's CA", () => {
     expect(outcomesOf(await host.run(manifest))).toEqual(["issued"]);
   });
 
-  test("is checked inside of the window only, since that may replace a certificate", async () => {
+  test("is checked inside the window only, since that may replace a certificate", async () => {
     const { sign, replaceCa } = await makeMount(cluster);
     await using host = manifestHost(cluster);
     const manifest = host.manifest("it", sign);

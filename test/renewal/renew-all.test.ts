@@ -87,7 +87,7 @@ describe("a certificate is due", () => {
     await host.run(short, long);
     await host.run(short, long);
     const sentence =
-      "short: a certificate with a lifetime of 2d may end between two daily runs: have the timer fire more often";
+      "short: a certificate with a lifetime of 2d may expire between two daily runs: have the timer fire more often";
     expect(host.notes).toEqual([sentence, sentence]);
   });
 });

@@ -115,7 +115,7 @@ describe("renew() when due", () => {
     });
     expect(standing.outcome).toBe("not due");
     expect(notes).toEqual(
-      [it.path("key"), it.path("ca")].map((path) => `${path} has its owner and mode set again`),
+      [it.path("key"), it.path("ca")].map((path) => `owner and mode of ${path} were set again`),
     );
     expect((statSync(it.path("key")).mode & 0o777).toString(8)).toBe("600");
     expect(statSync(it.path("ca")).uid).toBe(0);
@@ -143,11 +143,11 @@ describe("renew() when due", () => {
 
   test("issues once for several runs at one moment, and for every call that does not ask for due ones", async () => {
     await using it = place();
-    const wishes = await Promise.all([1, 2, 3].map(() => it.issue({ ifDue: true })));
-    expect(wishes.map(({ outcome }) => outcome).toSorted()).toEqual(["issued", "not due", "not due"]);
+    const runs = await Promise.all([1, 2, 3].map(() => it.issue({ ifDue: true })));
+    expect(runs.map(({ outcome }) => outcome).toSorted()).toEqual(["issued", "not due", "not due"]);
     expect(it.relay.writes()).toHaveLength(1);
-    const orders = await Promise.all([1, 2, 3].map(() => it.issue({ force: true })));
-    expect(new Set(orders.map(({ certificate }) => certificate.x509.serialNumber)).size).toBe(3);
+    const forced = await Promise.all([1, 2, 3].map(() => it.issue({ force: true })));
+    expect(new Set(forced.map(({ certificate }) => certificate.x509.serialNumber)).size).toBe(3);
     await expectMatching(it);
   });
 

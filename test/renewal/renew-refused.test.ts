@@ -42,7 +42,7 @@ describe("renew() leaves everything as it is, and asks nobody, for", () => {
     ],
     ["a weak key", "data", "holds an RSA key of 1024 bits", (it) => it.put({ key: opensslRsaKey(1024) })],
     [
-      "a stranger's link in the key's place",
+      "a foreign link in the key's place",
       "file",
       "is a symbolic link to /etc/hostname, which this tool did not make",
       (it) => {
@@ -51,7 +51,7 @@ describe("renew() leaves everything as it is, and asks nobody, for", () => {
       },
     ],
     [
-      "a stranger's link in the certificate's place",
+      "a foreign link in the certificate's place",
       "file",
       "is a symbolic link to nowhere, which this tool did not make",
       (it) => {
@@ -94,8 +94,8 @@ describe("renew() leaves everything as it is, and asks nobody, for", () => {
     // Longer than any key that is read.
     writeFileSync(it.path("key"), "x".repeat(300 * 1024));
     chmodSync(it.path("key"), 0o666);
-    for (const wish of [{ ifDue: true }, {}]) {
-      const failure = await failureOf(() => it.issue(wish));
+    for (const options of [{ ifDue: true }, {}]) {
+      const failure = await failureOf(() => it.issue(options));
       expect(failure.message).toEndWith("is not used: others can write it");
     }
     expect(it.relay.passed).toEqual([]);
@@ -224,7 +224,7 @@ describe("renew() changes nothing on disk when", () => {
     expect(treeOf(it.folder)).toEqual(before);
   });
 
-  test("the certificate has already ended", async () => {
+  test("the certificate has already expired", async () => {
     await cluster.write("demo/pki/etcd-k8s/roles/moment", {
       allow_any_name: true,
       enforce_hostnames: false,
@@ -240,7 +240,7 @@ describe("renew() changes nothing on disk when", () => {
     const before = treeOf(it.folder);
     const failure = await failureOf(() => it.issue({ signPath: "demo/pki/etcd-k8s/sign/moment" }));
     expect(failure.kind).toBe("data");
-    expect(failure.message).toMatch(/ended .* before it began to be used/);
+    expect(failure.message).toMatch(/expired .* before it began to be used/);
     expect(treeOf(it.folder)).toEqual(before);
   });
 });

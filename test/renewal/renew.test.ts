@@ -27,7 +27,7 @@ describe("renew() makes", () => {
     { type: "ed25519", bits: 256 },
   ];
   test.each(types.map((type) => [keyTypeName(type), type] as const))(
-    "a key %s and has it signed",
+    "an %s key, and has it signed",
     async (_name, keyType) => {
       await using it = place();
       const issued = await it.issue({ keyType });

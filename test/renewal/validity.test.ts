@@ -23,7 +23,7 @@ describe("ageOf() of a certificate of 30 days, with the host's clock and the ser
       [20, 1, true, late],
       [1, 20, true, late],
       [29.9, 9, true, late],
-      // A proxy is twenty days slow, and the certificate ended yesterday.
+      // A proxy is twenty days slow, and the certificate expired yesterday.
       [31, 11, true, "it has expired by this host's clock"],
       [11, 31, true, "it has expired by the server's clock"],
       [31, 31, false, "it has expired"],
@@ -48,7 +48,7 @@ describe("ageOf() of a certificate of 30 days, with the host's clock and the ser
   });
 });
 
-describe("ageOf() goes by what the clocks showed at the issue, and so issues nothing again", () => {
+describe("ageOf() corrects clocks by what they showed at the issue, so that nothing is issued again", () => {
   type Row = readonly [name: string, issued: Clocks, now: Clocks, ...reasons: string[]];
   const rows: readonly Row[] = [
     ["while a host's clock is a year ahead", clocks(365, 0), clocks(366, 1)],
@@ -68,7 +68,7 @@ describe("ageOf() goes by what the clocks showed at the issue, and so issues not
     expect([found.isValid, found.reasons]).toEqual([true, reasons]);
   });
 
-  test("and corrects a clock by what it was ahead", () => {
+  test("and sets a clock back by how far it was ahead", () => {
     const issued = clocks(365, 0);
     expect(correctedClocks({ notBefore: at(0), dueAt: at(20) }, issued, clocks(370, 5))).toEqual(clocks(5));
   });
@@ -94,12 +94,12 @@ describe("nextCaCheck() is a week after the last check, and", () => {
     ["is past", 7.1, 7],
     // Set by a clock that was ahead, by a day or by a century.
     ["is now where the last one is to come tomorrow", -1, -1],
-    ["is now where the last one is to come in a century", -36_500, -36_500],
+    ["is due now if the last one lies a century ahead", -36_500, -36_500],
   ])("%s", (_, now, looks) => {
     expect(nextCaCheck(callPolicy("weekly"), at(0), at(now))).toEqual(at(looks));
   });
 
-  test("is now where the time of the last one is none", () => {
+  test("is due now if the time of the last one is invalid", () => {
     expect(nextCaCheck(callPolicy("weekly"), new Date(Number.NaN), at(1))).toEqual(at(1));
   });
 

@@ -84,7 +84,8 @@ describe("issue-cert --refresh-ca with manifests", () => {
       stdout: "",
       stderr: ["a", "b"]
         .map(
-          (name) => `issue-cert: ${name}: the server's CA is not looked at before its window, at ${opens}\n`,
+          (name) =>
+            `issue-cert: ${name}: the server's CA is not checked before the window opens, at ${opens}\n`,
         )
         .join(""),
     });
