@@ -1,7 +1,7 @@
 import type { Action } from "./action.ts";
 
 /**
- * `due`: the next run or one command fixes it. `wrong`: it doesn't work, or somebody has to look at it. `unknown`: it was
+ * `due`: the next run or one command fixes it. `wrong`: it doesn't work, or a person has to act. `unknown`: it was
  * not checked, or could not be; that alone is no fault.
  */
 export type State = "wrong" | "due" | "unknown" | "ok";

@@ -125,7 +125,7 @@ async function build(name: string, folder: string, inputs: string) {
     const output = join(work, name);
     await compile(name, output);
     const stamp = join(folder, ".stamp", name);
-    // The old stamp goes first: it must not stand beside a new executable.
+    // The old stamp goes first: it must not be left beside a new executable.
     rmSync(stamp, { force: true });
     renameSync(output, join(folder, name));
     writeFileSync(stamp, inputs);

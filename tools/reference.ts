@@ -21,7 +21,7 @@ export async function referencePage(): Promise<string> {
     [
       "This page is made from the commands' own data, like `--help` and the man pages. `npm run format` writes it.",
       `All commands are in one executable, ${code(name)}. If a command has a link of its own name, that link runs it as well.`,
-      "Flags may stand before or after the arguments, as `--name VALUE` or `--name=VALUE`.",
+      "Flags may come before or after the arguments, as `--name VALUE` or `--name=VALUE`.",
     ].join("\n"),
     ...[...groupsOf(commands)].flatMap(([heading, members]) => [
       `**${prose(heading)}**`,

@@ -105,8 +105,8 @@ function flagOf(args: Arguments, { name, rawName }: Flag): readonly [name: strin
 }
 
 /**
- * A hint for a misspelt flag. A single letter gets none, since every other letter is one change away; nor does
- * `--no-force`, since `--force` is its opposite.
+ * A hint for a misspelt flag. None for a single letter (every other is one change away), and none for `--no-force` (its
+ * opposite is `--force`).
  */
 function nearestFlag(args: Arguments, rawName: string): string | undefined {
   if (!rawName.startsWith("--") || isOff(rawName)) return undefined;

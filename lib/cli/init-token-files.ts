@@ -7,7 +7,7 @@ import { readGivenToken } from "../host/token-files.ts";
 const flag = "--init-token-file";
 
 /**
- * Reads init tokens from files, so that they don't stand on a command line, which every user of the machine can read.
+ * Reads init tokens from files, to keep them off the command line, which every user of the machine can read.
  *
  * @param text comma-separated, such as `worker=/run/init-token`; the file `-` is standard input
  * @returns each host role with the id of its init token

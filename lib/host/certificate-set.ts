@@ -32,7 +32,7 @@ export interface SetFacts {
   readonly keyOrigin?: KeyOrigin | undefined;
   /** The record of the request for these files, as JSON; undefined for plain files. */
   readonly request?: string | undefined;
-  /** The record beside the set, also if plain files have taken the place of its links. */
+  /** The record beside the set, even if plain files have taken the place of its links. */
   readonly noted?: string | undefined;
   /** When the CA was last known to be the server's; undefined for plain files. */
   readonly checkedAt?: Date | undefined;
@@ -73,8 +73,8 @@ export function readSet(destination: string, folders?: Folders): StoredSet {
 }
 
 /**
- * Like `readSet`, but cheaper, for every run. Most often nothing has changed since the day before, so the three files of
- * a set are not opened. Only their fingerprint is taken.
+ * Like `readSet`, but cheaper, for every run. Most often nothing has changed since the day before, so the three files
+ * of a set are not opened. Only their fingerprint is taken.
  *
  * @throws Failure (file) when something there must not be replaced, such as a foreign link
  */

@@ -48,7 +48,10 @@ const folderMode = 0o755;
 
 /** A set to store. */
 interface NewSet extends SetFiles {
-  /** The record to keep beside the files, or a function that makes it. The fingerprint is undefined if it can't be taken. */
+  /**
+   * The record to keep beside the files, or a function that makes it. The fingerprint is undefined if it can't be
+   * taken.
+   */
   readonly request: string | ((fingerprint: string | undefined, home: SetHome) => string);
   /** When the CA was last known to be the server's. @default now */
   readonly caCheckedAt?: Date | undefined;
@@ -147,14 +150,14 @@ function replace(place: Place, sets: Folder, files: NewSet, attributes: SetAttri
  */
 function adoptPlainFiles(place: Place, sets: Folder, attributes: SetAttributes): void {
   using current = openCurrent(place);
-  const standing = memberNames.flatMap((member) => {
+  const existing = memberNames.flatMap((member) => {
     const file = readMember(place, current, member);
     return file === undefined ? [] : [[member, file] as const];
   });
-  if (standing.length === 0) rmSync(`${sets.path}/${currentName}`, { force: true, recursive: true });
+  if (existing.length === 0) rmSync(`${sets.path}/${currentName}`, { force: true, recursive: true });
   else {
     const version = makeVersion(sets, (folder) => {
-      for (const [member, { text, stats }] of standing) {
+      for (const [member, { text, stats }] of existing) {
         const owner = { uid: stats.uid, gid: stats.gid };
         // Never wider than before, since the file may be a foreign one.
         createFile(`${folder}/${members[member].name}`, text, {
@@ -217,8 +220,8 @@ export interface FixedFiles {
 }
 
 /**
- * Corrects mode and owner of the three files, and opens their own folders to readers if they are closed. Changes nothing
- * else.
+ * Corrects mode and owner of the three files, and opens their own folders to readers if they are closed. Changes
+ * nothing else.
  *
  * @throws Failure (file)
  */

@@ -16,13 +16,13 @@ export function statMembers(folder: string): MemberStats | undefined {
 
 /**
  * A fingerprint of three files, from their stats alone. It stays the same as long as nobody touches them. Every write,
- * chmod, chown and link changes a file's ctime, and no call can set it back. Every copy has another inode, also one from
- * a backup.
+ * chmod, chown and link changes a file's ctime, and no call can set it back. Every copy has another inode, even one
+ * from a backup.
  *
  * Two changes go unnoticed:
- * - a write of the same length within the clock tick of a few milliseconds in which the file was made. Until the set is in
- *   place, only root can enter its folder. Afterwards only the files' owner can write them, and that only harms the
- *   owner's own service;
+ * - a write of the same length within the clock tick of a few milliseconds in which the file was made. Until the set is
+ * in place, only root can enter its folder. Afterwards only the files' owner can write them, and that only harms the
+ * owner's own service;
  * - damage by the disk, until the files are read: for the weekly CA check, by `status`, and for the next certificate.
  *
  * The device number is left out, since it may change at the next boot.

@@ -144,7 +144,7 @@ async function create(init: InitToken, { client }: HostTokenOptions): Promise<Ne
   }
 }
 
-/** Stores a new token. If that fails, revokes it, so that no token is left that nobody uses; the log names it. */
+/** Stores a new token. If that fails, revokes it, so that no unused token stays valid; the log names it. */
 async function store(made: NewToken, paths: TokenPaths, { client, onNote }: HostTokenOptions): Promise<void> {
   try {
     storeToken(paths.token, made.token);

@@ -30,7 +30,7 @@ export interface KnownOfHost {
 const unseen: readonly FailureKind[] = ["data", "unavailable", "internal", "permission"];
 
 /**
- * Whether the cause of a unit's failed run seems to be fixed. The server, the host's token, its configuration and what the
+ * Whether the cause of a unit's failed run seems to be fixed. The server, the host's token, its configuration and everything that the
  * unit renews must be in order. If nothing on the host can show whether the cause lasts, the unit's certificates must be
  * without any finding, or somebody must have changed the configuration since.
  */

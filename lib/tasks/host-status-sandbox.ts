@@ -50,7 +50,7 @@ interface Need {
 
 const tokenService = "token-renewal.service";
 
-/** The host's files that the units need which run the manifests and renew the token. */
+/** The files that the manifests' units and the token's unit need. */
 function needsOf(
   manifests: readonly Manifest[],
   files: readonly NamedFile[],
@@ -170,7 +170,7 @@ function shellWord(word: string): string {
   return /^[\w%+,./:=@-]+$/.test(word) ? word : shellQuoted(word);
 }
 
-/** Looks at a path of this host. */
+/** Examines a path of this host. */
 function look(path: string): ReturnType<Look> {
   try {
     return lstatSync(path).isSymbolicLink() ? { target: readlinkSync(path) } : "there";

@@ -81,8 +81,8 @@ export interface HostStatus {
 }
 
 /**
- * Looks at the host's token, its certificates, its hooks and its timers, and asks the server about the token and the CAs.
- * It writes nothing, takes no lock, and renews nothing. If something can't be found out, a finding says so.
+ * Examines the host's token, its certificates, its hooks and its timers, and asks the server about the token and the
+ * CAs. It writes nothing, takes no lock, and renews nothing. If something can't be found out, a finding says so.
  */
 export async function hostStatus(options: HostStatusOptions): Promise<HostStatus> {
   const tokens = readTokens(options.configPath, options.credentialsPath);
@@ -160,7 +160,7 @@ function load({ configDir, isConfigDirOptional }: HostStatusOptions) {
   }
 }
 
-/** Whether anything is there that a host goes by; a package brings empty folders. */
+/** Whether a token, a configuration or a manifest exists; a package brings empty folders. */
 function hasConfiguration(
   { configPath, configDir }: HostStatusOptions,
   { token, initToken }: HeldTokens,
@@ -185,7 +185,7 @@ function notSetUp({ configPath, configDir }: HostStatusOptions): Finding {
   return { state: "wrong", reasons: [sentence] };
 }
 
-/** One that can't be looked at is there. */
+/** A path that can't be examined counts as existing. */
 function isMissing(path: string): boolean {
   try {
     statSync(path);
@@ -195,7 +195,7 @@ function isMissing(path: string): boolean {
   }
 }
 
-/** Reads each destination once, also if it is in a manifest and given again. */
+/** Reads each destination once, even if it is both in a manifest and given. */
 async function readAll(
   manifests: readonly Manifest[],
   destinations: readonly string[],

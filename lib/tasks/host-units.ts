@@ -27,8 +27,8 @@ const properties = [
 ];
 
 /**
- * This host's units, from systemd: ours, and every loaded timer. If none of them runs some manifest, also the services
- * of all timers, and that manifest's own instance of our units.
+ * This host's units, from systemd: ours, and every loaded timer. If none of them runs some manifest: the services
+ * of all timers too, and that manifest's own instance of our units.
  *
  * @returns no units and no fault for a host without systemd
  */

@@ -42,7 +42,7 @@ export interface IssuedKubeconfig {
  * before the server is asked for anything. If a run is stopped between the two, the next run finishes the kubeconfig,
  * whether or not the certificate is due then.
  *
- * @param client asked for once the files have been looked at
+ * @param client asked for once the files have been examined
  * @throws Failure; the kubeconfig has not changed then
  */
 export async function issueKubeconfig(
@@ -98,12 +98,16 @@ function takenPaths({ configPath }: KubeconfigOptions, destination: string) {
 function refuseForeignParts(foreign: readonly string[], path: string): void {
   if (foreign.length === 0) return;
   const shown = foreign.length > 5 ? [...foreign.slice(0, 4), `${foreign.length - 4} more`] : foreign;
-  throw new Failure("data", `${printable(path)} holds what this run would not: ${shown.join(", ")}`, {
-    hint: "nothing was changed; --merge keeps it all and changes this cluster, user and context; or choose another path",
-  });
+  throw new Failure(
+    "data",
+    `${printable(path)} has entries that are not this command's: ${shown.join(", ")}`,
+    {
+      hint: "nothing was changed; --merge keeps it all and changes this cluster, user and context; or choose another path",
+    },
+  );
 }
 
-/** Reads three files that belong together. Another run may be replacing them at that moment. */
+/** Reads the three files of one set. Another run may be replacing them at that moment. */
 async function credentialsOf(
   { isByPath }: KubeconfigOptions,
   renewal: Renewal,
@@ -123,9 +127,7 @@ async function credentialsOf(
     }
     await Bun.sleep(50);
   }
-  throw new Failure(
-    "temporary",
-    `the files of ${printable(destination)} did not belong together, for longer than a change takes`,
-    { hint: "something else changes them as well; the kubeconfig was not changed" },
-  );
+  throw new Failure("temporary", `the files of ${printable(destination)} did not match for a whole second`, {
+    hint: "something else changes them as well; the kubeconfig was not changed",
+  });
 }

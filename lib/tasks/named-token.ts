@@ -22,7 +22,10 @@ export async function createNamedToken(client: VaultClient, role: string, token:
   }
 }
 
-/** Whether the server refused the request, so that no token was made, and not for the init token or the role. */
+/**
+ * Whether the server refused the request, so that no token was made, for a reason other than the init token or the
+ * role.
+ */
 function mayBeAboutName(error: unknown): boolean {
   if (!(error instanceof VaultError) || error.kind === "temporary") return false;
   const isOther = (["unknownToken", "refused", "unknownRole"] as const).some((it) => means(error, it));

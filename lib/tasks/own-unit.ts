@@ -13,7 +13,7 @@ export function unitOf(groups: string): string | undefined {
   return /\/(cert(?:-hooks)?(?:@[^/\n]+)?\.service)$/m.exec(groups)?.[1];
 }
 
-/** Adds a hint to a failure if its cause is that the unit's sandbox does not allow the folder. */
+/** Adds a hint to a failure if the unit's sandbox hides the folder. */
 export function withUnitHint(failure: Failure, folder: string, groups = ownGroups()): Failure {
   const unit = unitOf(groups);
   const isOut = ["EROFS", "ENOENT"].includes(errorCode(failure.cause)) && failure.message.includes(folder);

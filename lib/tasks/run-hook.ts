@@ -53,7 +53,7 @@ async function runCommand(
   { command: [program, ...args], timeoutSeconds, env }: HookCall,
   { signal, onLine }: HookOptions,
 ): Promise<number | string> {
-  const tooLate = "the run ended before it";
+  const tooLate = "the run ended before the hook did";
   if (signal.aborted) return tooLate;
   const { spawn } = await import("node:child_process");
   let child: ChildProcessByStdio<null, Readable, Readable>;

@@ -22,7 +22,7 @@ interface Rule {
   readonly isFinal?: boolean;
 }
 
-/** Looks at a path of the host: nothing there, a link with its target, or something else. */
+/** Examines a path of the host: it is missing, a link with its target, or something else. */
 export type Look = (hostPath: string) => "missing" | "there" | { readonly target: string };
 
 export const sandboxProperties: readonly string[] = [

@@ -150,7 +150,7 @@ export function createVaultClient(options: VaultClientOptions): VaultClient {
         base = redirectTarget(response, url, request, hops);
       } catch (error) {
         base = home; // that leader may be gone
-        // The reason why the run was stopped doesn't name the request that was under way.
+        // The signal's reason doesn't name the request.
         if (error instanceof Failure && error !== signal.reason) throw error;
         const { tls } = options;
         const { networkError } = await import("./network-error.ts");

@@ -17,7 +17,7 @@ export interface Clocks {
 }
 
 /**
- * Both clocks, now. If the host's clock was never set, the server's stands for both.
+ * Both clocks, now. If the host's clock was never set, the server's is used for both.
  *
  * @param client undefined asks this host's clock alone
  */

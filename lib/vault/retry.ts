@@ -20,7 +20,7 @@ export interface RetryOptions {
   readonly random?: () => number;
 }
 
-// A timer that is set to more fires at once.
+// A longer timer would fire at once.
 const longestTimerMs = 2 ** 31 - 1;
 
 /**
@@ -64,7 +64,7 @@ function wait(milliseconds: number, signal: AbortSignal, error: VaultError): Pro
       resolve();
     }, milliseconds);
     signal.addEventListener("abort", stop, { once: true });
-    // One that has come already says no more.
+    // An abort that has already happened fires no event.
     if (signal.aborted) stop();
   });
 }

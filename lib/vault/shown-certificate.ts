@@ -14,7 +14,7 @@ export interface ShownCertificate {
 const limitMs = 5_000;
 
 /**
- * Looks at a server's certificate without verifying it. No request is sent.
+ * Reads a server's certificate without verifying it. No request is sent.
  *
  * @returns undefined if the server can't be reached
  */

@@ -59,7 +59,7 @@ export function createCsr(key: PrivateKey, names: Names): string {
   return encodePem("CERTIFICATE REQUEST", csr);
 }
 
-/** What begins with an object identifier: a name, an algorithm, an attribute, an extension. */
+/** A SEQUENCE that begins with an object identifier: a name, an algorithm, an attribute, an extension. */
 function identified(id: string, ...rest: readonly Uint8Array[]): Uint8Array {
   return sequence(objectIdentifier(id), ...rest);
 }

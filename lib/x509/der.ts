@@ -15,7 +15,7 @@ const tags = {
   set: 0x31,
 } as const;
 
-/** A value of any type, of the parts of its content. */
+/** A value with this tag; its content is the parts, joined. */
 export function tagged(tag: number, ...parts: readonly Uint8Array[]): Bytes {
   const size = parts.reduce((sum, part) => sum + part.length, 0);
   const head = [tag, ...lengthBytes(size)];

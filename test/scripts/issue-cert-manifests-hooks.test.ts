@@ -305,7 +305,7 @@ describe("a run that is cut off", () => {
     child.kill(name);
     expect([await child.exited, await child.stderr.text()]).toEqual([
       code,
-      expect.stringContaining("the run ended before it"),
+      expect.stringContaining("the run ended before the hook did"),
     ]);
     await until(() => !isRunning(Number(host.logged()[0])));
     await expectHookAgain(host);

@@ -86,7 +86,7 @@ describe("write-kubeconfig, with others in the file or at work,", () => {
     writeFileSync(`${host.destination}-key.pem`, opensslEcKey("P-256"), { mode: 0o600 });
     lock[Symbol.dispose]();
     const run = await running;
-    expect(run.stderr).toContain(`the files of ${host.destination} did not belong together`);
+    expect(run.stderr).toContain(`the files of ${host.destination} did not match for a whole second`);
     expect([run.code, host.read(host.kubeconfig)]).toEqual([75, kubeconfig]);
   });
 });

@@ -120,24 +120,28 @@ describe("write-kubeconfig refuses, before it asks or changes anything,", () => 
   });
 
   const kept: ReadonlyArray<readonly [name: string, text: string, sentence: string]> = [
-    ["another context", "contexts: [{name: a}]", "holds what this run would not: context a"],
-    ["another cluster", "clusters: [{name: a}]", "holds what this run would not: cluster a"],
-    ["another user", "users: [{name: a}]", "holds what this run would not: user a"],
+    ["another context", "contexts: [{name: a}]", "has entries that are not this command's: context a"],
+    ["another cluster", "clusters: [{name: a}]", "has entries that are not this command's: cluster a"],
+    ["another user", "users: [{name: a}]", "has entries that are not this command's: user a"],
     [
       "preferences",
       "kind: Config\npreferences: {colors: true}",
-      "holds what this run would not: preferences",
+      "has entries that are not this command's: preferences",
     ],
-    ["extensions", "kind: Config\nextensions: [{name: a}]", "holds what this run would not: extensions"],
+    [
+      "extensions",
+      "kind: Config\nextensions: [{name: a}]",
+      "has entries that are not this command's: extensions",
+    ],
     [
       "a field of our own entry",
       "clusters: [{name: demo, cluster: {proxy-url: x}}]",
-      "holds what this run would not: proxy-url of cluster demo",
+      "has entries that are not this command's: proxy-url of cluster demo",
     ],
     [
       "many",
       `users: [${[..."abcdefg"].map((name) => `{name: ${name}}`).join(", ")}]`,
-      "holds what this run would not: user a, user b, user c, user d, 3 more",
+      "has entries that are not this command's: user a, user b, user c, user d, 3 more",
     ],
     ["broken YAML", "a: b: c", "is not a kubeconfig: line 1 is not YAML"],
     ["something else", "a: 1", "is not a kubeconfig: it is not of kind Config, version v1"],

@@ -306,8 +306,8 @@ describe("a run of hooks that", () => {
     await until(() => it.logged().includes("a"));
     stop.abort();
     expect((await running).results.map(({ failure }) => failure)).toEqual([
-      "the run ended before it",
-      "the run ended before it",
+      "the run ended before the hook did",
+      "the run ended before the hook did",
     ]);
     expect(it.logged()).toEqual(["a"]);
     expect(pendingHooks([manifest]).length).toBe(2);
