@@ -124,9 +124,13 @@ async function issue(job: Job, quiet: Manifest[]): Promise<ExitCode[]> {
     onNote: (manifest, sentence) =>
       log.note(manifest === undefined ? sentence : `${manifest.name}: ${sentence}`),
   });
-  const outcomes = renewed.map(withUnit);
+  let outcomes = renewed.map(withUnit);
   // Only when asked for: it reads each certificate.
-  if (args.json === true) report.certificates = outcomes.map(outcomeJson);
+  if (args.json === true) {
+    const told = outcomes.map(withJson);
+    report.certificates = told.map(({ json }) => json);
+    outcomes = told.map(({ outcome }) => outcome);
+  }
   for (const outcome of outcomes) {
     if ("issued" in outcome && !outcome.issued.isPending) quiet.push(outcome.manifest);
   }
@@ -151,16 +155,20 @@ function tellOutcome(outcome: Outcome, { args, log, fail }: Job): ExitCode {
   return ExitCode.ok;
 }
 
-function outcomeJson(outcome: Outcome): Readonly<Record<string, unknown>> {
-  const { name, destination } = outcome.manifest;
-  return "failure" in outcome
-    ? {
-        name,
-        destination,
-        outcome: "failed",
-        ...stoppedJson(outcome.failure),
-      }
-    : { name, ...issuedJson(outcome.issued, destination) };
+/** An outcome together with its JSON. A certificate that can't be read for that has failed. */
+function withJson(outcome: Outcome): { readonly outcome: Outcome; readonly json: Record<string, unknown> } {
+  const { manifest } = outcome;
+  const { name, destination } = manifest;
+  if ("failure" in outcome) {
+    const failed = { name, destination, outcome: "failed", ...stoppedJson(outcome.failure) };
+    return { outcome, json: failed };
+  }
+  try {
+    return { outcome, json: { name, ...issuedJson(outcome.issued, destination) } };
+  } catch (error) {
+    if (!(error instanceof Failure)) throw error;
+    return withJson({ manifest, failure: error });
+  }
 }
 
 async function runHooks(job: Job, quiet: readonly Manifest[]): Promise<ExitCode[]> {

@@ -1,6 +1,7 @@
 import { afterAll, describe, expect, test } from "bun:test";
-import { chmodSync, rmSync, writeFileSync } from "node:fs";
+import { chmodSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { fingerprintOf, statMembers } from "../../lib/host/set-fingerprint.ts";
 import { signPath, startManifestHost } from "../manifest/certs.ts";
 import { closedWindow } from "../manifest/host.ts";
 import { startCluster } from "../support/cluster-server.ts";
@@ -199,6 +200,28 @@ describe("issue-cert --config-dir", () => {
         hooks: [{ hook: expect.stringContaining("/bin/sh"), manifests: ["a"] }],
       },
     ]);
+  });
+
+  test("tells a certificate that can't be read with --json, and does the rest", async () => {
+    await using host = await startManifestHost(cluster);
+    for (const name of ["a", "b"]) host.write(name, host.onChange('echo "$VAULT_HELPER_NAME" >> $1'));
+    await host.issue("--hooks", "later");
+    const set = join(host.path, "ssl/.a.set/current");
+    writeFileSync(join(set, "cert.pem"), "damaged");
+    // As the disk would damage it: the record still describes the file.
+    const record = JSON.parse(readFileSync(join(set, "request.json"), "utf8"));
+    const stats = statMembers(set);
+    record.checked.seal = stats && fingerprintOf(stats);
+    writeFileSync(join(set, "request.json"), JSON.stringify(record));
+    const { code, stdout, stderr } = await host.issue("--json");
+    const error = "the certificate file holds no certificate in PEM";
+    expect([code, stderr, host.logged()]).toEqual([65, `issue-cert: a: ${error}\n`, ["a", "b"]]);
+    const { certificates, hooks } = JSON.parse(stdout);
+    expect(certificates).toEqual([
+      { name: "a", destination: host.destinationOf("a"), outcome: "failed", error, hint: null, exitCode: 65 },
+      expect.objectContaining({ name: "b", outcome: "not due" }),
+    ]);
+    expect(hooks).toHaveLength(2);
   });
 
   test("refuses a folder that others can write to, and asks no server", async () => {
