@@ -81,7 +81,7 @@ function load(args: ManifestArgs): Loaded {
 
 async function check({ args, manifests, report, log, fail }: Job): Promise<ExitCode[]> {
   const due = await listDue(manifests);
-  const hooks = pendingHooks(
+  const { results: hooks, failures } = pendingHooks(
     manifests.filter((it) => !due.some((one) => one.manifest === it && "failure" in one)),
   );
   report.due = due.flatMap((one) =>
@@ -97,6 +97,7 @@ async function check({ args, manifests, report, log, fail }: Job): Promise<ExitC
     return ExitCode.wouldChange;
   });
   for (const hook of hooks) tell(`${hookSentence(hook)}: pending`);
+  codes.push(...failures.map(({ manifest, failure }) => fail(failure, manifest.name)));
   return hooks.length === 0 ? codes : [...codes, ExitCode.wouldChange];
 }
 

@@ -21,7 +21,7 @@ export interface HookResult {
   readonly note?: string;
 }
 
-/** Every hook that was run, and the manifests whose pending hooks could not be read or written. */
+/** Every hook that was run, or is pending, and the manifests whose pending hooks could not be read or written. */
 export interface HookRun {
   readonly results: readonly HookResult[];
   readonly failures: readonly HookFailure[];
@@ -88,11 +88,16 @@ function attempts(failures: HookFailure[]) {
     try {
       return await call();
     } catch (error) {
-      if (!(error instanceof Failure)) throw error;
-      failures.push({ manifest, failure: withUnitHint(error, dirname(manifest.destination)) });
+      failures.push(hookFailure(manifest, error));
       return undefined;
     }
   };
+}
+
+/** Throws an error that is no failure. */
+function hookFailure(manifest: Manifest, error: unknown): HookFailure {
+  if (!(error instanceof Failure)) throw error;
+  return { manifest, failure: withUnitHint(error, dirname(manifest.destination)) };
 }
 
 async function runJobs(waiting: readonly PendingManifest[], options: HookOptions): Promise<Done[]> {
@@ -108,14 +113,19 @@ async function runJobs(waiting: readonly PendingManifest[], options: HookOptions
 }
 
 /** The pending hooks, as noted beside the certificate sets. */
-export function pendingHooks(manifests: readonly Manifest[]): readonly HookResult[] {
+export function pendingHooks(manifests: readonly Manifest[]): HookRun {
   using folders = keepFoldersOpen();
-  const waiting = manifests.map((manifest) => ({
-    manifest,
-    pending: readPending(manifest.destination, folders),
-  }));
-  const changed = waiting.filter(({ pending }) => pending.changed.length > 0);
-  return [...commandJobs(changed), ...unitJobs(changed, new Set())].map(planned);
+  const waiting: PendingManifest[] = [];
+  const failures: HookFailure[] = [];
+  for (const manifest of manifests) {
+    try {
+      const pending = readPending(manifest.destination, folders);
+      if (pending.changed.length > 0) waiting.push({ manifest, pending });
+    } catch (error) {
+      failures.push(hookFailure(manifest, error));
+    }
+  }
+  return { results: [...commandJobs(waiting), ...unitJobs(waiting, new Set())].map(planned), failures };
 }
 
 function planned({ name, hooks }: HookJob): HookResult {

@@ -14,7 +14,7 @@ import {
   type WantedCertificate,
 } from "../renewal/status.ts";
 import type { VaultClient } from "../vault/client.ts";
-import { pendingHooks } from "./hooks.ts";
+import { type HookResult, pendingHooks } from "./hooks.ts";
 import { isCauseGone } from "./host-status-cause.ts";
 import { checkSandboxes, type NamedFile, type SandboxFinding } from "./host-status-sandbox.ts";
 import { askServer, type ClockStatus, type ServerStatus } from "./host-status-server.ts";
@@ -64,7 +64,7 @@ export interface HostStatus {
   readonly clock: ClockStatus;
   readonly token: TokenStatus;
   readonly certificates: readonly CertificateStatus[];
-  /** Each broken manifest; one finding for all of them if their folder is broken. */
+  /** Each manifest that is broken or whose pending hooks can't be read; one finding for all if their folder is broken. */
   readonly manifests: readonly Finding[];
   /** Manifests that no timer runs, unless a unit's finding says so: at most one for all of them. */
   readonly unrun: readonly Finding[];
@@ -100,17 +100,23 @@ export async function hostStatus(options: HostStatusOptions): Promise<HostStatus
     ...wanted.map((one) => certificateStatus(one, { ...answers, configPath: options.configPath })),
   ]);
   const sandbox = sandboxes.findings;
+  // If a certificate's files can't be read either, its own finding says why.
+  const readable = wanted.flatMap(({ manifest, found: it }) =>
+    it instanceof Failure ? [] : (manifest ?? []),
+  );
+  const pending = pendingHooks(readable);
+  const unusable = [...failures, ...pending.failures.map(({ failure }) => failure)];
   const certificates = found.map((one) => fixedInSandbox(one, sandbox));
   const known = {
     server,
     token,
     certificates,
     sandbox,
-    manifests: failures.filter((failure) => !isDenied(failure)).map(broken),
-    hooks: hookStatuses(manifests, options),
+    manifests: unusable.filter((failure) => !isDenied(failure)).map(broken),
+    hooks: pending.results.map((hook) => hookStatus(hook, options)),
     config: isSetUp ? config.filter((failure) => !isDenied(failure)).map(broken) : [notSetUp(options)],
     permission: permission([
-      ...[tokens.token, tokens.initToken, ...config, ...failures].filter(isDenied),
+      ...[tokens.token, tokens.initToken, ...config, ...unusable].filter(isDenied),
       ...wanted.filter((one) => one.isDenied),
     ]),
   };
@@ -212,28 +218,17 @@ function broken({ message, hint }: Failure): Finding {
   return { state: "wrong", reasons: [message, ...(hint === undefined ? [] : [hint])] };
 }
 
-function hookStatuses(
-  manifests: readonly Manifest[],
+function hookStatus(
+  { hook, manifests }: HookResult,
   { configDir, configPath }: HostStatusOptions,
-): HookStatus[] {
-  return pendingHooks(manifests.filter(hasReadableHooks)).map(({ hook, manifests }) => ({
+): HookStatus {
+  return {
     hook,
     manifests,
     state: "due",
     reasons: ["has not succeeded since the change"],
     fix: { do: "run hooks", configDir, configPath },
-  }));
-}
-
-/** If the hooks can't be read, the certificate's own finding says why. */
-function hasReadableHooks(manifest: Manifest): boolean {
-  try {
-    pendingHooks([manifest]);
-    return true;
-  } catch (error) {
-    if (error instanceof Failure) return false;
-    throw error;
-  }
+  };
 }
 
 function permission(denied: readonly unknown[]): Finding[] {

@@ -1,5 +1,5 @@
 import { afterAll, describe, expect, test } from "bun:test";
-import { chmodSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { chmodSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fingerprintOf, statMembers } from "../../lib/host/set-fingerprint.ts";
 import { signPath, startManifestHost } from "../manifest/certs.ts";
@@ -284,6 +284,27 @@ describe("issue-cert --check", () => {
     await host.issue("--hooks", "later");
     const check = await host.issue("--check");
     expect([check.code, check.stdout]).toEqual([2, "reload etcd.service (for a, b): pending\n"]);
+  });
+
+  test("names pending hooks that can't be read, and lists the rest", async () => {
+    await using host = await startManifestHost(cluster);
+    host.write("a", 'reload = "etcd.service"');
+    host.write("b", 'reload = "etcd.service"');
+    await host.issue("--hooks", "later");
+    host.write("c");
+    const pending = join(host.path, "ssl/.a.set/pending");
+    rmSync(pending);
+    mkdirSync(pending);
+    const error = `issue-cert: a: ${pending} is not a plain file\n`;
+    const plain = await host.issue("--check");
+    const lines = "c is due: there is none yet\nreload etcd.service (for b): pending\n";
+    expect(plain).toEqual({ code: 65, stdout: lines, stderr: error });
+    const json = await host.issue("--check", "--json");
+    expect([json.code, json.stderr]).toEqual([65, error]);
+    expect(JSON.parse(json.stdout)).toMatchObject({
+      due: [{ name: "c" }],
+      hooks: [{ hook: "reload etcd.service", manifests: ["b"] }],
+    });
   });
 
   test("ends with the code of a broken manifest, and prints everything with --json", async () => {

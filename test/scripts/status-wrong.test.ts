@@ -40,6 +40,15 @@ describe("status ends with 1 for", () => {
     expect({ code, told }).toEqual({ code: 1, told: [`wrong certificate etcd: ${reason}`] });
   });
 
+  test("pending hooks that can't be read", async () => {
+    await using host = await hostWithOne();
+    const pending = join(host.path, "ssl/.etcd.set/pending");
+    mkdirSync(pending);
+    const { code, told, all } = await findings(host);
+    expect({ code, told }).toEqual({ code: 1, told: [`wrong manifests: ${pending} is not a plain file`] });
+    expect(all.hooks).toEqual([]);
+  });
+
   test("a token with a limited number of requests, of which each status uses one", async () => {
     await using host = await hostWithOne();
     const made = Object(

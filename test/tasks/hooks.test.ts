@@ -121,7 +121,7 @@ describe("runPendingHooks()", () => {
     using it = host();
     const units = 'reload_on_ca = ["a.service"]\nrestart_on_ca = ["b.service"]\nrestart = ["c.service"]';
     const manifest = it.manifest([], units);
-    const hooks = () => pendingHooks([manifest]).map(({ hook }) => hook);
+    const hooks = () => pendingHooks([manifest]).results.map(({ hook }) => hook);
     await change(manifest, ["certificate", "key"]);
     expect(hooks()).toEqual(["restart c.service"]);
     await change(manifest, ["ca"]);
@@ -131,7 +131,7 @@ describe("runPendingHooks()", () => {
   test("restarts a unit once that is named for any change and for a change of the CA", async () => {
     using it = host();
     const manifest = it.manifest([], 'reload = ["a.service"]\nrestart_on_ca = ["a.service"]');
-    const hooks = () => pendingHooks([manifest]).map(({ hook }) => hook);
+    const hooks = () => pendingHooks([manifest]).results.map(({ hook }) => hook);
     await change(manifest, ["certificate"]);
     expect(hooks()).toEqual(["reload a.service"]);
     await change(manifest, ["ca"]);
@@ -158,10 +158,13 @@ describe("runPendingHooks()", () => {
     const { results } = await it.run(manifest);
     expect(results.map(({ failure }) => failure)).toEqual([undefined, "it ended with 7", undefined]);
     expect((await it.run(manifest)).results.map(({ failure }) => failure)).toEqual(["it ended with 7"]);
-    expect(pendingHooks([manifest]).length).toBe(1);
+    expect(pendingHooks([manifest]).results.length).toBe(1);
     writeFileSync(flag, "");
     expect((await it.run(manifest)).results.map(({ failure }) => failure)).toEqual([undefined]);
-    expect([(await it.run(manifest)).results, pendingHooks([manifest])]).toEqual([[], []]);
+    expect([(await it.run(manifest)).results, pendingHooks([manifest])]).toEqual([
+      [],
+      { results: [], failures: [] },
+    ]);
     expect(it.logged()).toEqual(["first", "second", "third", "second", "second"]);
   });
 
@@ -310,7 +313,7 @@ describe("a run of hooks that", () => {
       "the run ended before the hook did",
     ]);
     expect(it.logged()).toEqual(["a"]);
-    expect(pendingHooks([manifest]).length).toBe(2);
+    expect(pendingHooks([manifest]).results.length).toBe(2);
   });
 
   test("meets another run lets it do the hooks, and does not repeat them", async () => {
