@@ -370,7 +370,7 @@ describe("readClusterStatus() says", () => {
 
   test("which init tokens expire soon, and nothing about one that never expires", async () => {
     const cluster = await makeCluster("ending");
-    const life = 5 * 365 * day;
+    const lifetime = 5 * 365 * day;
     const stateAt = async (ttl: number) => {
       const relay = startRelay(server.address, async ({ path }, _, pass) => {
         if (path !== "auth/token/lookup-self") return undefined;
@@ -381,9 +381,9 @@ describe("readClusterStatus() says", () => {
       await relay[Symbol.asyncDispose]();
       return bad;
     };
-    expect(await stateAt(life / 3)).toEqual([]);
+    expect(await stateAt(lifetime / 3)).toEqual([]);
     expect(await stateAt(0)).toEqual([]);
-    expect(await stateAt(life / 3 - 1)).toEqual(
+    expect(await stateAt(lifetime / 3 - 1)).toEqual(
       ["etcd", "master", "worker", "all"].map((role) => [
         "due",
         `init token ${role}`,

@@ -14,11 +14,11 @@ export async function makeCertificates(api: Api, mount: string, count: number): 
  */
 export async function leavesCutOffs(api: Api): Promise<boolean> {
   const mount = "cut-off/pki/k8s";
-  const stands = async () => (await api.find("sys/mounts"))[`${mount}/`] !== undefined;
+  const exists = async () => (await api.find("sys/mounts"))[`${mount}/`] !== undefined;
   do await beginRemoval(api, mount);
-  while (!(await stands()));
+  while (!(await exists()));
   await Bun.sleep(1000);
-  if (!(await stands())) return false;
+  if (!(await exists())) return false;
   await api.write("sys/plugins/reload/backend", { mounts: [`${mount}/`] });
   await api.remove(`sys/mounts/${mount}`);
   return true;

@@ -46,7 +46,7 @@ async function stateOf({ id }: Cluster): Promise<string> {
 }
 
 /** A cluster with one half that was set up with a file. */
-async function standing(half: Half, id: string, choice: FileChoice): Promise<Cluster> {
+async function setUpHalf(half: Half, id: string, choice: FileChoice): Promise<Cluster> {
   const cluster = defineCluster(id);
   await makeMounts(admin, cluster);
   // These are quicker to make than set-up's own. Set-up keeps them.
@@ -70,10 +70,10 @@ describe.each<readonly [Half, Choice, Choice]>([
   ["setup-mounts", "one", "none"],
 ])("%s that changes from %s to %s and is stopped at any write", (half, from, to) => {
   test("matches the old or the new file after a run without one, and the new one after a run with it", async () => {
-    const wanted = await stateOf(await standing(half, `${half}-${from}-${to}`, choices[to]));
+    const wanted = await stateOf(await setUpHalf(half, `${half}-${from}-${to}`, choices[to]));
     const ends: string[] = [];
     for (let count = 0; ; count++) {
-      const cluster = await standing(half, `${half}-${from}-${to}-${count}`, choices[from]);
+      const cluster = await setUpHalf(half, `${half}-${from}-${to}-${count}`, choices[from]);
       const old = await stateOf(cluster);
       if (!(await interrupt(half, cluster, choices[to], count))) break;
 

@@ -21,7 +21,7 @@ function promiseOneToken(world: World): void {
   promiseNarrow(world.folder);
 }
 
-const tokenTrade: Scenario = {
+const tokenExchange: Scenario = {
   name: "first token",
   script: "renew-token",
   args: tokenArgs,
@@ -44,13 +44,17 @@ const renewal: Scenario = {
   stopped: promiseOneToken,
   done(world) {
     promiseOneToken(world);
-    promise(tokensMade(world) === 0, "a token was made, where the old one is good");
+    promise(tokensMade(world) === 0, "a token was made, but the old one is valid");
     promiseTidy(world.folder);
   },
 };
 
-/** @param standing prepares the old state; afterwards the old set or the whole new one has to be there */
-function issue(name: string, flags: readonly string[], standing: (world: World) => Promise<void>): Scenario {
+/** @param prepareOld prepares the old state; afterwards the old set or the whole new one has to exist */
+function issue(
+  name: string,
+  flags: readonly string[],
+  prepareOld: (world: World) => Promise<void>,
+): Scenario {
   const old = new WeakMap<World, ReturnType<typeof findSet>>();
   return {
     name,
@@ -58,7 +62,7 @@ function issue(name: string, flags: readonly string[], standing: (world: World) 
     args: (world) => issueArgs(world, ...flags),
     async prepare(world) {
       await exchangeInitToken(world);
-      await standing(world);
+      await prepareOld(world);
       old.set(world, findSet(paths(world).certificate));
     },
     stopped(world) {
@@ -99,7 +103,7 @@ async function plainFiles(world: World): Promise<void> {
 }
 
 export const hostScenarios: readonly Scenario[] = [
-  tokenTrade,
+  tokenExchange,
   renewal,
   issue("first certificate, EC", [], none),
   issue("first certificate, RSA", ["--key-type", "rsa"], none),

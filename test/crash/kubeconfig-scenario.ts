@@ -31,8 +31,12 @@ function findEmbedded(world: World): FoundSet | undefined {
   };
 }
 
-/** @param standing prepares the old state; afterwards a whole kubeconfig has to be there, the old one or the new one */
-export function kubeconfig(name: string, flag: string, standing: (world: World) => Promise<void>): Scenario {
+/** @param prepareOld prepares the old state; afterwards a whole kubeconfig has to exist, the old one or the new one */
+export function kubeconfig(
+  name: string,
+  flag: string,
+  prepareOld: (world: World) => Promise<void>,
+): Scenario {
   const old = new WeakMap<World, FoundSet | undefined>();
   return {
     name,
@@ -40,7 +44,7 @@ export function kubeconfig(name: string, flag: string, standing: (world: World) 
     args: (world) => kubeconfigArgs(world, flag),
     async prepare(world) {
       await exchangeInitToken(world);
-      await standing(world);
+      await prepareOld(world);
       old.set(world, findEmbedded(world));
     },
     stopped(world) {

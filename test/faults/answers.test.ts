@@ -61,7 +61,7 @@ function run(cases: readonly Case[]): void {
     };
     await forEachJob(async (job) => {
       await using server = vault.start(job, answer);
-      using host = createHost(job, vault.standing);
+      using host = createHost(job, vault.issuedHost);
       expectRefusal(await host.run(server.address), { code, sentence, hint });
       expect(server.seen.length - job.before).toBe(requests[job.name]);
     });
@@ -146,7 +146,7 @@ describe.concurrent("a redirect", () => {
     for (const job of jobs) {
       await using leader = vault.start(job, vault.good);
       await using standby = vault.start(job, (seen) => Response.redirect(leader.address + seen.path, 307));
-      using host = createHost(job, vault.standing);
+      using host = createHost(job, vault.issuedHost);
       expect(await host.run(standby.address)).toMatchObject({ code: 0, stderr: job.says });
       expect(standby.seen).toHaveLength(job.before + 1);
       expect(leader.seen.map(({ path }) => path)).toEqual([job.about, ...job.after].map((it) => `/v1/${it}`));
@@ -170,7 +170,7 @@ describe("a wait that the server asks for", () => {
         // A date is in whole seconds, so the wait may be one second shorter.
         return number === 1 ? busy(form(2)) : vault.good(seen, number);
       });
-      using host = createHost(job, vault.standing);
+      using host = createHost(job, vault.issuedHost);
       expect((await host.run(server.address)).code).toBe(0);
       expect(times).toHaveLength(2);
       const [first = 0, second = 0] = times;
@@ -181,7 +181,7 @@ describe("a wait that the server asks for", () => {
   test.each([...forms])("%s beyond the run's time limit ends the run at once", async (_, form) => {
     await forEachJob(async (job) => {
       await using server = vault.start(job, () => busy(form(3600)));
-      using host = createHost(job, vault.standing);
+      using host = createHost(job, vault.issuedHost);
       const outcome = await host.run(server.address, { timeoutSeconds: 3 });
       expectRefusal(outcome, { code: 75, sentence: /HTTP 429$/, hint: /limits the rate/ });
       expect(outcome.stderr).not.toContain("trying again");

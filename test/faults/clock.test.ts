@@ -101,7 +101,7 @@ test.each(["", "soon", "9999999999"])("the date %j is ignored, and the host's ti
 
 test("a certificate that is due only by the server's clock is issued again", async () => {
   using vault = await createScriptedVault();
-  using host = createHost(issue, vault.standing);
+  using host = createHost(issue, vault.issuedHost);
   await using server = startScripted(async (seen, number) => {
     const answer = await vault.good(seen, number);
     answer.headers.set("Date", new Date(Date.now() + 25 * dayMs).toUTCString());
@@ -140,7 +140,7 @@ describe("a proxy whose Date is", () => {
     const { vault, server } = await withDate(off(seconds));
     using _vault = vault;
     await using _server = server;
-    using host = createHost(issue, vault.standing);
+    using host = createHost(issue, vault.issuedHost);
     const expired = vault.authority.sign(csrOfStanding(host.destination), {
       from: new Date(Date.now() - 31 * dayMs),
       until: new Date(Date.now() - dayMs),

@@ -46,7 +46,7 @@ describe.concurrent("a server that", () => {
   test.each([...stalls])("%s is given up when the run's time is over", async (_, answer) => {
     await forEachJob(async (job) => {
       await using server = await start(job, answer);
-      using host = createHost(job, vault.standing);
+      using host = createHost(job, vault.issuedHost);
       const outcome = await host.run(server.address, { timeoutSeconds: 4 });
       const sentence = /had not answered when the run ended \(the time limit of 4 s is over\)$/;
       expectRefusal(outcome, { code: 75, sentence });
@@ -59,7 +59,7 @@ describe.concurrent("a server that", () => {
 async function giveUp(answer: Answer, sentence: RegExp, env: Readonly<Record<string, string>> = {}) {
   await forEachJob(async (job) => {
     await using server = await start(job, answer);
-    using host = createHost(job, vault.standing);
+    using host = createHost(job, vault.issuedHost);
     const outcome = await host.run(server.address, { env });
     expectRefusal(outcome, { code: 75, sentence });
     expect(server.requests - job.before).toBe(job === exchange ? 1 : 3);
@@ -87,7 +87,7 @@ describe.concurrent("a server that", () => {
     const gone = await startRaw({});
     await gone[Symbol.asyncDispose]();
     for (const job of jobs) {
-      using host = createHost(job, vault.standing);
+      using host = createHost(job, vault.issuedHost);
       const refusal = {
         code: 75,
         sentence: /refuses the connection/,

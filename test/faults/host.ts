@@ -86,16 +86,16 @@ export interface Outcome {
 /**
  * A host that is ready for a job.
  *
- * @param standing another host whose certificate this one gets; only needed for an issue
+ * @param issued another host whose certificate this one gets; only needed to issue
  */
-export function createHost(job: Job, standing?: Host): Host {
+export function createHost(job: Job, issued?: Host): Host {
   const folder = temporaryFolder();
   const at = (name: string) => join(folder.path, name);
   const write = (name: string, content: string) => writeFileSync(at(name), content, { mode: 0o600 });
   mkdirSync(at("vault"), { mode: 0o700 });
   if (job !== exchange) write("vault/token", `${hostToken}\n`);
   else write("vault/init-token", `${initToken}\n`);
-  if (standing !== undefined) execFileSync("cp", ["-a", join(standing.path, "ssl"), at("ssl")]);
+  if (issued !== undefined) execFileSync("cp", ["-a", join(issued.path, "ssl"), at("ssl")]);
   const destination = at("ssl/kubelet");
   return {
     path: folder.path,

@@ -16,14 +16,14 @@ import { createScriptedVault } from "./scripted-vault.ts";
 // Failures that a real server can be made to show.
 
 const vault = await createScriptedVault();
-const { standing } = vault;
+const { issuedHost } = vault;
 afterAll(() => vault[Symbol.dispose]());
 
 /** Runs each job against the server. Returns how many requests each sent. */
 async function meet(address: string, refusal: Refusal): Promise<number[]> {
   return await forEachJob(async (job) => {
     await using relay = startRelay(address);
-    using host = createHost(job, standing);
+    using host = createHost(job, issuedHost);
     expectRefusal(await host.run(relay.address), refusal);
     return relay.passed.length;
   });
@@ -106,7 +106,7 @@ describe("a real server with a cluster", () => {
       [exchange, noInitToken],
     ] as const) {
       await using relay = startRelay(cluster.address);
-      using host = createHost(job, standing);
+      using host = createHost(job, issuedHost);
       const first = job === exchange ? ["sys/wrapping/lookup"] : [];
       expectRefusal(await host.run(relay.address), refusal);
       expect(relay.passed.map(({ path }) => path)).toEqual([...first, job.about, ...looks]);

@@ -8,7 +8,7 @@ export type Answer = (seen: Seen, number: number) => Response | Promise<Response
 /** A scripted server, and a host that has a certificate from it. */
 export interface ScriptedVault extends Disposable {
   readonly authority: Authority;
-  readonly standing: Host;
+  readonly issuedHost: Host;
   /** The right answer. */
   readonly good: Answer;
   /** Starts it. A job's main request gets this answer, and requests before it the right ones. */
@@ -24,20 +24,20 @@ export async function createScriptedVault(aheadMs = 0): Promise<ScriptedVault> {
     answer.headers.set("Date", now.toUTCString());
     return answer;
   };
-  const standing = createHost(issue);
+  const issuedHost = createHost(issue);
   await using server = startScripted(good);
-  const { code, stderr } = await standing.run(server.address);
+  const { code, stderr } = await issuedHost.run(server.address);
   if (code !== 0) throw new Error(stderr);
   return {
     authority,
-    standing,
+    issuedHost,
     good,
     start: ({ about, before }, answer) =>
       startScripted((seen, number) =>
         seen.path === `/v1/${about}` ? answer(seen, number - before) : good(seen, number),
       ),
     [Symbol.dispose]() {
-      standing[Symbol.dispose]();
+      issuedHost[Symbol.dispose]();
       authority[Symbol.dispose]();
     },
   };

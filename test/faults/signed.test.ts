@@ -46,8 +46,8 @@ const cases: readonly Case[] = [
     /is for another key/,
     /role at the sign path/,
   ],
-  ["has expired", on({ from: at(-2), until: at(-1) }), /ended \d{4}-\S+, before/, /compare .* clock/],
-  ["is not valid yet", on({ from: at(1) }), /begins \d{4}-\S+, which is to come/, /compare .* clock/],
+  ["has expired", on({ from: at(-2), until: at(-1) }), /expired \d{4}-\S+, before/, /compare .* clock/],
+  ["is not valid yet", on({ from: at(1) }), /begins \d{4}-\S+, in the future/, /compare .* clock/],
   ["lacks the names asked for", on({ withoutNames: true }), /lacks .*: node-1\.example\.com, 127\.0\.0\.9$/],
   ["is for another common name", on({ subject: "/CN=other" }), /lacks .*: common name kubelet$/],
   ["is signed by another CA of that name", ofAForeignCa, /is not signed by the CA that came with it$/],
@@ -74,7 +74,7 @@ const cases: readonly Case[] = [
 describe.concurrent("a signed certificate is refused, and the present one is kept, if it", () => {
   test.each(cases.map((it) => [it[0], it] as const))("%s", async (_, [, answer, sentence, hint]) => {
     await using server = vault.start(issue, answer);
-    using host = createHost(issue, vault.standing);
+    using host = createHost(issue, vault.issuedHost);
     expectRefusal(await host.run(server.address), { code: 65, sentence, hint });
     expect(server.seen).toHaveLength(2);
   });
@@ -82,7 +82,7 @@ describe.concurrent("a signed certificate is refused, and the present one is kep
 
 test("a certificate that matches the request replaces the present one, and the key stays", async () => {
   await using server = vault.start(issue, vault.good);
-  using host = createHost(issue, vault.standing);
+  using host = createHost(issue, vault.issuedHost);
   const [key, certificate] = ["-key.pem", ".pem"].map((suffix) => host.destination + suffix);
   const read = (path = "") => readFileSync(path, "utf8");
   const before = [read(key), read(certificate)];

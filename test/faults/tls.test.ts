@@ -64,7 +64,7 @@ describe.concurrent("a server whose certificate", () => {
   test.each([...cases])("%s gets no request", async (_, tls, sentence, hint) => {
     await using server = startScripted(vault.good, tls);
     for (const job of jobs) {
-      using host = createHost(job, vault.standing);
+      using host = createHost(job, vault.issuedHost);
       expectRefusal(await host.run(server.address, { env }), { code: 69, sentence, hint });
     }
     expect(server.seen).toEqual([]);
@@ -73,7 +73,7 @@ describe.concurrent("a server whose certificate", () => {
   test("is trusted gets the request", async () => {
     await using server = startScripted(vault.good, identity());
     for (const job of jobs) {
-      using host = createHost(job, vault.standing);
+      using host = createHost(job, vault.issuedHost);
       expect(await host.run(server.address, { env })).toMatchObject({ code: 0, stderr: job.says });
     }
     expect(server.seen).toHaveLength(
@@ -85,7 +85,7 @@ describe.concurrent("a server whose certificate", () => {
 test("a server without TLS on its port gets no request", async () => {
   await using server = startScripted(vault.good);
   for (const job of jobs) {
-    using host = createHost(job, vault.standing);
+    using host = createHost(job, vault.issuedHost);
     const outcome = await host.run(server.address.replace("http:", "https:"), { env });
     expectRefusal(outcome, {
       code: 69,
@@ -99,7 +99,7 @@ test("a server without TLS on its port gets no request", async () => {
 test("a TLS handshake that is never answered ends with the run's time", async () => {
   await using server = await startRaw({});
   await forEachJob(async (job) => {
-    using host = createHost(job, vault.standing);
+    using host = createHost(job, vault.issuedHost);
     const address = server.address.replace("http:", "https:");
     const outcome = await host.run(address, { env, timeoutSeconds: 2 });
     expectRefusal(outcome, { code: 75, sentence: /had not answered when the run ended/ });
@@ -110,7 +110,7 @@ test("a redirect from TLS to plain HTTP is refused, and the token is not sent", 
   await using plain = startScripted(vault.good);
   await using server = startScripted((seen) => Response.redirect(plain.address + seen.path, 307), identity());
   for (const job of jobs) {
-    using host = createHost(job, vault.standing);
+    using host = createHost(job, vault.issuedHost);
     const outcome = await host.run(server.address, { env });
     expectRefusal(outcome, { code: 69, sentence: /redirects to http:/, hint: /check VAULT_ADDR/ });
   }

@@ -60,7 +60,7 @@ describe("nextChange()", () => {
   });
 });
 
-// Anything that may stand at a destination, any policy, and clocks that need not be right.
+// Any state of a destination, any policy, and clocks that may be wrong.
 
 const days = (max: number) => fc.double({ min: -2, max, noNaN: true });
 const clocks = fc.tuple(days(40), days(40)).map(([host, server]) => clocksAt(host, server));

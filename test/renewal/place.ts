@@ -27,7 +27,7 @@ export interface Wish extends Partial<Omit<Renewal, "policy">>, Partial<RenewalR
   readonly caCheck?: CaCheck;
 }
 
-/** A destination in a folder of its own, and what stands between it and the server. */
+/** A destination in a folder of its own, and a relay between it and the server. */
 export function placeOn(cluster: ClusterServer, fault?: Fault) {
   const folder = temporaryFolder();
   const relay = startRelay(cluster.address, fault);

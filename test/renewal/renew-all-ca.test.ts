@@ -16,7 +16,7 @@ import { treeOf } from "../support/tree.ts";
 const cluster = await startCluster();
 afterAll(() => cluster[Symbol.asyncDispose]());
 
-/** Has the CA look as if nobody had compared it with the server's for so many days. */
+/** Sets the last CA check back by so many days. */
 function ageCa({ destination }: Manifest, days: number): void {
   const checked = destination.replace(/([^/]+)$/, ".$1.set/ca-checked");
   for (const path of [`${destination}-ca.pem`, checked]) {

@@ -14,7 +14,7 @@ afterAll(() => cluster[Symbol.asyncDispose]());
 const sign = (role: string) => `demo/pki/k8s/sign/${role}`;
 const month = sign("thirty-days");
 
-/** A role whose certificates have, when they are new, so many days of their life behind them and so many to come. */
+/** A role whose new certificates began so many days ago, and expire in so many days. */
 async function makeRole(name: string, behindDays: number, leftDays: number): Promise<void> {
   await cluster.write(`demo/pki/k8s/roles/${name}`, {
     allow_any_name: true,

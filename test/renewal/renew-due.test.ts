@@ -18,10 +18,10 @@ describe("renew() when due", () => {
     await it.issue({ ifDue: true });
     it.relay.reset();
     const before = treeOf(it.folder);
-    const standing = await it.issue({ ifDue: true });
-    expect(standing).toMatchObject({ outcome: "not due", reasons: [] });
-    const life = standing.certificate.notAfter.getTime() - standing.certificate.notBefore.getTime();
-    expect(standing.certificate.notAfter.getTime() - standing.dueAt.getTime()).toBe(life / 3);
+    const kept = await it.issue({ ifDue: true });
+    expect(kept).toMatchObject({ outcome: "not due", reasons: [] });
+    const lifetime = kept.certificate.notAfter.getTime() - kept.certificate.notBefore.getTime();
+    expect(kept.certificate.notAfter.getTime() - kept.dueAt.getTime()).toBe(lifetime / 3);
     expect(it.relay.passed).toEqual([]);
     expect(treeOf(it.folder)).toEqual(before);
   });
@@ -108,12 +108,12 @@ describe("renew() when due", () => {
     chownSync(it.path("ca"), 1234, 1234);
     it.relay.reset();
     const notes: string[] = [];
-    const standing = await it.issue({
+    const kept = await it.issue({
       ifDue: true,
       owner: { uid: 0, gid: 0 },
       onNote: (note) => notes.push(note),
     });
-    expect(standing.outcome).toBe("not due");
+    expect(kept.outcome).toBe("not due");
     expect(notes).toEqual(
       [it.path("key"), it.path("ca")].map((path) => `owner and mode of ${path} were set again`),
     );

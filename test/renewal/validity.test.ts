@@ -28,7 +28,7 @@ describe("ageOf() of a certificate of 30 days, with the host's clock and the ser
       [11, 31, true, "it has expired by the server's clock"],
       [31, 31, false, "it has expired"],
       [400, 31, false, "it has expired"],
-      // A host's clock that has stood still, or that was never set.
+      // A host's clock that stopped, or that was never set.
       [-365, 1, true],
       [-365, 25, true, late],
       [-never, 1, true],
@@ -90,10 +90,10 @@ describe("validityOf()", () => {
 
 describe("nextCaCheck() is a week after the last check, and", () => {
   test.each([
-    ["is to come", 6.9, 7],
+    ["is not due yet", 6.9, 7],
     ["is past", 7.1, 7],
     // Set by a clock that was ahead, by a day or by a century.
-    ["is now where the last one is to come tomorrow", -1, -1],
+    ["is due now if the last one lies a day ahead", -1, -1],
     ["is due now if the last one lies a century ahead", -36_500, -36_500],
   ])("%s", (_, now, looks) => {
     expect(nextCaCheck(callPolicy("weekly"), at(0), at(now))).toEqual(at(looks));

@@ -31,7 +31,7 @@ async function freshHost(fields = "") {
 }
 
 /** Everything except the times of the file that records when the CA was checked. */
-const standing = (host: ManifestHost) =>
+const filesOf = (host: ManifestHost) =>
   Object.entries(treeOf(host.path)).filter(([name]) => !/\.set(\/ca-checked)?$/.test(name));
 
 const verify = (destination: string) =>
@@ -40,10 +40,10 @@ const verify = (destination: string) =>
 describe("issue-cert --refresh-ca with manifests", () => {
   test("asks once for each mount, and changes nothing if the CA is the same", async () => {
     await using host = await freshHost();
-    const before = standing(host);
+    const before = filesOf(host);
     expect(await manifests(host, "--refresh-ca")).toEqual({ code: 0, stdout: "", stderr: "" });
     expect(asked(host)).toEqual([`GET ${host.mount}/issuer/default/json`]);
-    expect(standing(host)).toEqual(before);
+    expect(filesOf(host)).toEqual(before);
   });
 
   test("issues certificates from a new CA at once, which a run without the flag does not", async () => {

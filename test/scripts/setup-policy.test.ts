@@ -20,7 +20,7 @@ describe("--print-policy", () => {
     expect(JSON.parse(json.stdout)).toEqual({ cluster: "demo", policy });
   });
 
-  test("may stand before the command, and is not read as a flag's value", async () => {
+  test("may come before the command, and is not read as a flag's value", async () => {
     const { code, stdout } = await runScript("vault-helper", ["--print-policy", "setup", "demo"]);
     expect([code, stdout]).toEqual([0, setupPolicy(cluster, ["mounts", "roles"])]);
   });

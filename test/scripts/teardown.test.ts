@@ -72,9 +72,9 @@ describe("teardown", () => {
       const lines = stdout.trimEnd().split("\n").slice(0, -1);
       return [code, ...lines.map((line) => line.split(/ {2,}/).slice(0, 2).join(" ")).sort()];
     };
-    const stands = await things("status", "demo");
-    expect(stands).toContain("ok init token worker");
-    expect(await things("vault-helper", "status", "demo")).toEqual(stands);
+    const found = await things("status", "demo");
+    expect(found).toContain("ok init token worker");
+    expect(await things("vault-helper", "status", "demo")).toEqual(found);
   });
 
   test("without the second id shows the same, removes nothing and says what is missing", async () => {

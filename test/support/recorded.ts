@@ -67,7 +67,7 @@ export const recorded = {
   "a read where nothing is": both(404),
   "a creation by an unknown token role": { ...both(400, "unknown role none"), meaning: "unknownRole" },
   "a creation with an id that is taken": both(400, "cannot create a token with a duplicate ID"),
-  "a look at the CA of a mount without one": {
+  "a read of the CA of a mount without one": {
     ...both(500, "no default issuer currently configured"),
     meaning: "noIssuer",
   },
@@ -78,7 +78,7 @@ export const recorded = {
     ),
     meaning: "noIssuer",
   },
-  "a look at an unknown issuer": {
+  "a read of an unknown issuer": {
     ...both(500, "unable to find PKI issuer for reference: none"),
     meaning: "unknownIssuer",
   },

@@ -141,7 +141,7 @@ describe("keepHostToken() without a usable token says so, and changes nothing:",
 });
 
 describe("keepHostToken() when the new token can't be stored", () => {
-  /** The server makes the token, and then a folder stands in its file's place. */
+  /** The server makes the token, and then a folder is put in its file's place. */
   const blockStore =
     (path: string, more?: Fault): Fault =>
     async (seen, number, pass) => {

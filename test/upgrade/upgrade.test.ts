@@ -79,11 +79,11 @@ describe.skipIf(reason !== undefined).each(["old", "new"] as const)(
         host.run(release, "issue-cert", "--config-dir", host.at("vault/certs.d"));
       const files = () => ["-key.pem", ".pem", "-ca.pem"].map((end) => host.read(`ssl/kubelet${end}`));
       expect((await issue(before)).code).toBe(75);
-      const standing = files();
+      const issued = files();
       expect((await issue(after)).code).toBe(75);
       writeFileSync(host.at("ready"), "");
       expect(await issue(after)).toMatchObject({ code: 0, stderr: expect.not.stringContaining("can't") });
-      expect(files()).toEqual(standing);
+      expect(files()).toEqual(issued);
       const change = "certificate key ca\n";
       expect(host.read("told")).toBe(change + change + change);
       expect((await issue(before)).stdout).toBe("");
@@ -96,7 +96,7 @@ describe.skipIf(reason !== undefined).each(["old", "new"] as const)(
 
       rmSync(host.at("ssl/kubelet.pem"));
       expect((await issue(after)).stdout).toContain("certificate missing");
-      expect(files()[0]).toBe(standing[0] ?? "");
+      expect(files()[0]).toBe(issued[0] ?? "");
       expect((await issue(before)).stdout).toBe("");
     });
 

@@ -59,8 +59,8 @@ describe("generateRoot()", () => {
     expect(ca.ca).toBe(true);
     expect(ca.subject).toBe("CN=Kubernetes demo/k8s CA");
     expect(ca.subjectAltName).toBeUndefined();
-    const life = Date.parse(ca.validTo) - Date.parse(ca.validFrom);
-    expect(Math.abs(life / 1000 - 864_000)).toBeLessThan(120);
+    const lifetimeMs = Date.parse(ca.validTo) - Date.parse(ca.validFrom);
+    expect(Math.abs(lifetimeMs / 1000 - 864_000)).toBeLessThan(120);
   });
 
   test("makes no SAN even from a name that could be one", async () => {
