@@ -30,9 +30,9 @@ export interface KnownOfHost {
 const unseen: readonly FailureKind[] = ["data", "unavailable", "internal", "permission"];
 
 /**
- * Whether the cause of a unit's failed run seems to be fixed. The server, the host's token, its configuration and everything that the
- * unit renews must be in order. If nothing on the host can show whether the cause lasts, the unit's certificates must be
- * without any finding, or somebody must have changed the configuration since.
+ * Whether the cause of a unit's failed run seems to be fixed. The server, the host's token and its configuration must
+ * be in order, and so must everything that the unit renews. If nothing on the host can show whether the cause lasts, the
+ * unit's certificates must be without any finding, or somebody must have changed the configuration since.
  */
 export function isCauseGone({ unit, at, exitCode }: FailedRun, known: KnownOfHost): boolean {
   if (known.sandbox.some(({ units }) => units.includes(unit.id))) return false;
