@@ -198,17 +198,29 @@ function removeVersions(sets: Folder, kept: ReadonlyArray<string | undefined>): 
   }
 }
 
-/** Whether `fixAttributes` has something to fix, by the attributes that were read before. */
-export function hasWrongAttributes(
-  { attributes, isClosed }: Pick<SetFacts, "attributes" | "isClosed">,
+/** A file with a wrong owner or mode. */
+export interface AttributeFault {
+  readonly member: Member;
+  readonly mode: number;
+  /** The mode that it should have. */
+  readonly wanted: number;
+  readonly isForeign: boolean;
+}
+
+/** The files with a wrong owner or mode, by what was already seen of them: those that `fixAttributes` would fix. */
+export function attributeFaults(
+  { attributes }: Pick<SetFacts, "attributes">,
   asked: SetAttributes,
-): boolean {
-  if (isClosed) return true;
-  return memberNames.some((member) => {
+): readonly AttributeFault[] {
+  return memberNames.flatMap((member): AttributeFault[] => {
     const found = attributes[member];
-    if (found === undefined) return false;
-    const { isWide, isNarrow, isForeign } = compareAttributes(found, attributesOf(member, asked));
-    return isWide || isNarrow || isForeign;
+    if (found === undefined) return [];
+    const wanted = attributesOf(member, asked);
+    const { isWide, isNarrow, isForeign } = compareAttributes(found, wanted);
+    const isRight = !isWide && !isNarrow && !isForeign;
+    // A right mode may have fewer bits for its owner than is asked for.
+    const mode = isWide || isNarrow ? found.mode : wanted.mode;
+    return isRight ? [] : [{ member, mode, wanted: wanted.mode, isForeign }];
   });
 }
 

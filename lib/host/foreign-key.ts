@@ -62,35 +62,48 @@ function isAtHome(made: SetHome, { home, isSteadyFolder }: KeyOrigin): boolean {
   return isSteadyFolder && basename(made.path) === basename(home.path) && made.folder === home.folder;
 }
 
+/** A key that must not be used, because another user may know it. */
+export interface ForeignKey {
+  /** In a few words. */
+  readonly why: string;
+  /** What a person can do to have it used after all. */
+  readonly remedy: string;
+}
+
+const narrow = "chmod 0600 it";
+const ownIt = "give its user as the owner";
+
 /**
- * Why an existing key must not be used: another user may know it. This depends on its owner, and on who could have put
- * it there.
+ * Whether an existing key must not be used. This depends on its owner, and on who could have put it there.
  *
  * @param owner the owner that the files should have, if one is asked for
  * @param made the destination that the set was made for; undefined without a record of it
- * @returns a few words; undefined for a key that may be used
+ * @returns undefined for a key that may be used
  */
-export function whyForeign(
+export function findForeignKey(
   origin: KeyOrigin,
   owner: Ownership | undefined,
   made: SetHome | undefined,
-): string | undefined {
+): ForeignKey | undefined {
   const { uid, isInSet, isOurFolder, folderUid, home } = origin;
-  if (origin.isWide) return "others can write it";
+  if (origin.isWide) return { why: "others can write it", remedy: narrow };
   // Only root can have put it there.
   if (isOurFolder) return undefined;
-  if (!isInSet && origin.isLinked) return "it has another name (a hard link)";
+  if (!isInSet && origin.isLinked)
+    return { why: "it has another name (a hard link)", remedy: "put a copy in its place" };
   if (isInSet && made !== undefined && !isAtHome(made, origin)) {
-    return `${setFolderName(basename(home.path))} is the set of ${made.path}`;
+    const why = `${setFolderName(basename(home.path))} is the set of ${made.path}`;
+    return { why, remedy: "move the set back" };
   }
   if (uid === owner?.uid && !isTrusted(uid)) return undefined;
   if (isTrusted(uid)) {
     // Otherwise it may be the key of another certificate, which that certificate's readers know.
     const isTied = isInSet && made !== undefined;
-    return origin.isShared && !isTied ? "others can read it, and could have put it there" : undefined;
+    const why = "others can read it, and could have put it there";
+    return origin.isShared && !isTied ? { why, remedy: narrow } : undefined;
   }
   if (owner === undefined && uid === folderUid) return undefined;
-  return owner === undefined && folderUid === undefined
-    ? `it belongs to user ${uid}, and its folder can be written by others`
-    : `it belongs to user ${uid}`;
+  const isOpen = owner === undefined && folderUid === undefined;
+  const why = `it belongs to user ${uid}${isOpen ? ", and its folder can be written by others" : ""}`;
+  return { why, remedy: ownIt };
 }

@@ -1,6 +1,6 @@
-import { hasWrongAttributes } from "../host/certificate-write.ts";
-import { whyForeign } from "../host/foreign-key.ts";
-import { defaultKeyMode } from "../host/key-mode.ts";
+import { attributeFaults } from "../host/certificate-write.ts";
+import { type ForeignKey, findForeignKey } from "../host/foreign-key.ts";
+import { defaultKeyMode, keyModeText } from "../host/key-mode.ts";
 import { type Clocks, laterClocks, untilMs } from "../vault/clocks.ts";
 import type { Certificate } from "../x509/certificate.ts";
 import { isSameKeyType, keyTypeName } from "../x509/key-type.ts";
@@ -25,7 +25,7 @@ export type Asked = CertificateRequest & Pick<Placement, "owner" | "keyMode">;
 /** What to do about a destination. */
 export type Decision =
   /** The existing key must not be signed: another user may know it. */
-  | { readonly action: "refuse"; readonly fault: string }
+  | { readonly action: "refuse"; readonly foreign: ForeignKey }
   | { readonly action: "issue"; readonly reasons: readonly string[] }
   /** A certificate that is due waits for its window. */
   | (Standing & { readonly action: "wait"; readonly until: Date })
@@ -64,8 +64,8 @@ export function decide(
   clocks: Clocks,
   ca?: CaOnServer,
 ): Decision {
-  const fault = makesNewKey(policy) ? undefined : foreignKey(inspected, asked);
-  if (fault !== undefined) return { action: "refuse", fault };
+  const foreign = makesNewKey(policy) ? undefined : foreignKey(inspected, asked);
+  if (foreign !== undefined) return { action: "refuse", foreign };
   if (policy.renew === "now") return { action: "issue", reasons: [] };
   const {
     reasons,
@@ -97,14 +97,14 @@ export function decide(
   return { action: ca === "renewed" ? "refresh CA" : "none", ...standing };
 }
 
-/** Why the existing key must not be signed, in a few words; undefined if it may be, or if there is none. */
+/** The key at a destination, if it must not be used: another user may know it. */
 export function foreignKey(
   found: Inspected | Facts,
   { owner }: Pick<Placement, "owner">,
-): string | undefined {
+): ForeignKey | undefined {
   if (!("placement" in found)) return undefined;
   const { keyOrigin, placement } = found;
-  return keyOrigin && whyForeign(keyOrigin, owner, placement.home);
+  return keyOrigin && findForeignKey(keyOrigin, owner, placement.home);
 }
 
 /** The mode that a key should have: a call without a mode keeps the recorded one. */
@@ -121,8 +121,32 @@ function filesOf(inspected: Inspected, asked: Asked): Standing["files"] {
   // The key is put there anew, tied to its destination, before its group can read it.
   if (keyOrigin !== undefined && isOtherMode) return "rewrite";
   const wanted = { owner, keyMode: keyModeOf(inspected, asked) };
-  return hasWrongAttributes(inspected, wanted) ? "fix" : "right";
+  return inspected.isClosed || attributeFaults(inspected, wanted).length > 0 ? "fix" : "right";
 }
+
+/** What is wrong with the files' owners and modes, each in a few words. Every run fixes it. */
+export function fileFaults(
+  inspected: Inspected,
+  asked: Pick<Placement, "owner" | "keyMode">,
+): readonly string[] {
+  if (!("placement" in inspected)) return [];
+  const { owner } = asked;
+  const faults = attributeFaults(inspected, { owner, keyMode: keyModeOf(inspected, asked) });
+  const modes = faults
+    .filter(({ mode, wanted }) => (mode & 0o7777) !== wanted)
+    .map(({ member, mode, wanted }) =>
+      member === "key" && (mode & 0o077 & ~wanted) !== 0
+        ? "others may read its key"
+        : `${fileWords[member]} mode is ${keyModeText(mode)}, not ${keyModeText(wanted)}`,
+    );
+  return [
+    ...modes,
+    inspected.isClosed ? ["nobody but root can read it: its own folder is closed"] : [],
+    faults.some(({ isForeign }) => isForeign) ? ["its files do not belong to their owner"] : [],
+  ].flat();
+}
+
+const fileWords = { key: "its key's", certificate: "its certificate's", ca: "its CA file's" } as const;
 
 /** The state of a certificate, apart from the server's CA. */
 export interface Assessment {

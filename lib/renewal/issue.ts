@@ -5,7 +5,7 @@ import { lookAtSet, type SeenSet, type SetFiles, type StoredSet } from "../host/
 import { fixAttributes, type LockedPlace, lockPlace, type SetAttributes } from "../host/certificate-write.ts";
 import type { Ownership } from "../host/durable.ts";
 import { printable } from "../host/file-error.ts";
-import type { SetHome } from "../host/foreign-key.ts";
+import type { ForeignKey, SetHome } from "../host/foreign-key.ts";
 import { defaultKeyMode, groupReads, keyModeText } from "../host/key-mode.ts";
 import type { VaultClient } from "../vault/client.ts";
 import { type Clocks, clockNote, learnServerTime, readClocks } from "../vault/clocks.ts";
@@ -110,7 +110,7 @@ async function judge(job: Job, seen: SeenSet): Promise<Judged> {
   const inspected = await inspect(job.destination, seen);
   const now = readClocks(job.client);
   const decision = decide(inspected, job, job.policy, now);
-  if (decision.action === "refuse") throw foreignKeyFailure(job.destination, decision.fault);
+  if (decision.action === "refuse") throw foreignKeyFailure(job.destination, decision.foreign);
   return { inspected, decision, now };
 }
 
@@ -363,17 +363,17 @@ async function chooseKey(
  * @throws Failure (data)
  */
 export function refuseForeignKey(placement: Placement, seen: SeenSet): void {
-  const fault = seen.state === "missing" ? undefined : foreignKey(factsOf(seen), placement);
-  if (fault !== undefined) throw foreignKeyFailure(placement.destination, fault);
+  const foreign = seen.state === "missing" ? undefined : foreignKey(factsOf(seen), placement);
+  if (foreign !== undefined) throw foreignKeyFailure(placement.destination, foreign);
 }
 
 /** The Failure (data) for a key that must not be signed: another user may know it. */
-export function foreignKeyFailure(destination: string, fault: string): Failure {
+export function foreignKeyFailure(destination: string, { why, remedy }: ForeignKey): Failure {
   const { key } = certificatePaths(destination);
-  return new Failure("data", `${printable(key)} is not used: ${fault}`, {
+  return new Failure("data", `${printable(key)} is not used: ${why}`, {
     hint:
-      "nothing was changed; find out how it got there, and give its user as the owner if that is right, " +
-      "or have a new key made: remove it, or use --force in a direct call",
+      `nothing was changed; find out how it got there; if it is right, ${remedy}; ` +
+      "else have a new key made: remove it, or use --force in a direct call",
   });
 }
 

@@ -139,7 +139,7 @@ export async function listDue(manifests: readonly Manifest[]): Promise<readonly 
         refuseForeignKey(manifest, found);
         const inspected = await inspect(manifest.destination, found);
         const decision = decide(inspected, manifest, manifestPolicy(manifest, "never"), now);
-        if (decision.action === "refuse") throw foreignKeyFailure(manifest.destination, decision.fault);
+        if (decision.action === "refuse") throw foreignKeyFailure(manifest.destination, decision.foreign);
         if (decision.action !== "issue") return [];
         const { reasons } = decision;
         return [{ manifest, reasons: reasons.length === 0 ? ["it is renewed at each run"] : reasons }];

@@ -1,14 +1,11 @@
-import { statSync } from "node:fs";
 import { basename, dirname } from "node:path";
 import type { Action } from "../action.ts";
 import { Failure } from "../failure.ts";
 import { type Finding, type State, worstState } from "../finding.ts";
 import { closedFolder } from "../host/access.ts";
-import { certificatePaths } from "../host/certificate-place.ts";
 import { readPublicFiles, readSet, type SetFiles, type StoredSet } from "../host/certificate-set.ts";
-import { compareAttributes, type Ownership } from "../host/durable.ts";
+import type { Ownership } from "../host/durable.ts";
 import { isDenied, printable } from "../host/file-error.ts";
-import { defaultKeyMode, groupReads, keyModeText } from "../host/key-mode.ts";
 import type { Manifest } from "../manifest/manifest.ts";
 import type { Clocks } from "../vault/clocks.ts";
 import { issuerOfSignPath } from "../vault/pki.ts";
@@ -17,7 +14,16 @@ import { ipText } from "../x509/ip-address.ts";
 import { keyTypeOf } from "../x509/key.ts";
 import { keyTypeName } from "../x509/key-type.ts";
 import type { Names } from "../x509/names.ts";
-import { type Asked, assess, caReasons, decide, foreignKey, isChange, nextChange } from "./decide.ts";
+import {
+  type Asked,
+  assess,
+  caReasons,
+  decide,
+  fileFaults,
+  foreignKey,
+  isChange,
+  nextChange,
+} from "./decide.ts";
 import { type Inspected, inspect } from "./inspect.ts";
 import type { CertificateRequest } from "./request.ts";
 import { type CaOnServer, compareCa, type ServerCa } from "./server-ca.ts";
@@ -202,21 +208,17 @@ function judge(
   const soon = caReason === undefined ? policy : policyOf(wanted, "now");
   const isChangedByCall = isChange(decide(inspected, asked, soon, clocks, ca));
   const waits = decision.action === "wait";
-  const otherMode = keyModeReason(wanted);
+  const faults = fileFaults(inspected, wanted);
   const foreign = foreignKey(inspected, asked);
   const unreadable = unreadableBy(wanted.owner, wanted.destination);
-  const misplaced = isMisplaced(inspected, wanted.owner);
-  const isClosed = "isClosed" in inspected && inspected.isClosed;
   const said: ReadonlyArray<readonly [State, string | undefined]> = [
     ...dueReasons.map((reason) => [isUsable ? (waits ? "ok" : "due") : "wrong", reason] as const),
-    ["wrong", foreign && `its key is not used: ${foreign}`],
+    ["wrong", foreign && `its key is not used: ${foreign.why}`],
     ["wrong", unreadable],
     ["ok", waits && dueReasons.length > 0 ? "it waits for its window" : undefined],
     ["ok", manifest?.renew === "always" ? "it is renewed at each run" : undefined],
     ["due", caReason],
-    ["due", otherMode],
-    ["due", isClosed ? "nobody but root can read it: its own folder is closed" : undefined],
-    ["due", misplaced ? "its files do not belong to their owner" : undefined],
+    ...faults.map((fault) => ["due", fault] as const),
     [
       "unknown",
       ca === "unknown" && answer instanceof Failure
@@ -228,7 +230,7 @@ function judge(
   const found = said.filter(([, reason]) => reason !== undefined);
   const state = worstState(found.map(([of]) => of));
   // Every run fixes owners and modes, even outside windows.
-  const isFixedAtOnce = otherMode !== undefined || misplaced || isClosed;
+  const isFixedAtOnce = faults.length > 0;
   // No command fixes a foreign key or an admin's folder: a person has to decide.
   const isFixable =
     foreign === undefined &&
@@ -259,13 +261,6 @@ function unreadableBy(owner: Ownership | undefined, destination: string): string
   return (
     `its owner (${owner.uid}) can't enter ${path}, whose mode is ${folder.mode}: ` +
     `chown ${owner.uid}:${owner.gid} ${path} and chmod 0750 ${path}, if it is meant for that user`
-  );
-}
-
-function isMisplaced(inspected: Inspected, owner: Ownership | undefined): boolean {
-  if (!("attributes" in inspected)) return false;
-  return Object.values(inspected.attributes).some(
-    (found) => compareAttributes(found, { mode: found.mode, owner }).isForeign,
   );
 }
 
@@ -300,19 +295,6 @@ function unread({ message }: Failure, isDenied: boolean): Judged {
 function namesOf(certificate: Certificate | undefined): Names {
   const { commonName = "", organisations = [], dnsNames = [], ipAddresses = [] } = certificate ?? {};
   return { commonName, organisations, dnsNames, ipAddresses: ipAddresses.map(ipText) };
-}
-
-/** Undefined for a key that can't be examined: the caller reports that. */
-function keyModeReason({ destination, keyMode }: WantedCertificate): string | undefined {
-  let mode: number;
-  try {
-    mode = statSync(certificatePaths(destination).key).mode;
-  } catch {
-    return undefined;
-  }
-  if ((mode & 0o077 & ~(keyMode ?? defaultKeyMode)) !== 0) return "others may read its key";
-  const isNarrow = keyMode !== undefined && (keyMode & ~mode & groupReads) !== 0;
-  return isNarrow ? `its key's mode is ${keyModeText(mode)}, not ${keyModeText(keyMode)}` : undefined;
 }
 
 function fixOf(

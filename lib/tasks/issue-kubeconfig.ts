@@ -119,8 +119,8 @@ async function credentialsOf(
     const stored = readSet(destination);
     const inspected = await inspect(destination, stored);
     // The folder's owner could have put another set there since.
-    const fault = foreignKey(inspected, renewal);
-    if (fault !== undefined) throw foreignKeyFailure(destination, fault);
+    const foreign = foreignKey(inspected, renewal);
+    if (foreign !== undefined) throw foreignKeyFailure(destination, foreign);
     const { isUsable } = assess(inspected, renewal, renewal.policy, readClocks(client));
     if (isUsable && stored.state === "whole") {
       return isByPath ? { isEmbedded: false, ...paths } : { isEmbedded: true, ...stored.files };

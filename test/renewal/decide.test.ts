@@ -1,6 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import { parseWindow } from "../../lib/manifest/window.ts";
-import { type Asked, decide } from "../../lib/renewal/decide.ts";
+import { type Asked, decide, fileFaults } from "../../lib/renewal/decide.ts";
 import type { Inspected } from "../../lib/renewal/inspect.ts";
 import type { CaOnServer } from "../../lib/renewal/server-ca.ts";
 import { type CaCheck, callPolicy, type RenewalPolicy, timerFraction } from "../../lib/renewal/when-due.ts";
@@ -184,7 +184,7 @@ const rows: Readonly<Record<string, Row>> = {
   "refuses a key that others can write": {
     set: wholeSet({ keyOrigin: wide }),
     now: clocksAt(1),
-    decision: { action: "refuse", fault: "others can write it" },
+    decision: { action: "refuse", foreign: { why: "others can write it" } },
   },
   "refuses it for a call, too": {
     set: wholeSet({ keyOrigin: wide }),
@@ -232,5 +232,29 @@ describe("decide()", () => {
     const wanted = { ...asked, ...row.asked };
     const decision = decide(row.set, wanted, row.policy ?? daily(), row.now, row.ca);
     expect(decision).toMatchObject(row.decision);
+  });
+});
+
+describe("fileFaults()", () => {
+  const file = (mode: number, uid = 0) => ({ mode: 0o100000 | mode, uid, gid: uid });
+  const right = { key: file(0o600), certificate: file(0o644), ca: file(0o644) };
+  const owner = { uid: 0, gid: 0 };
+
+  test.each([
+    ["nothing wrong", right, []],
+    ["a key that others may read", { ...right, key: file(0o644) }, ["others may read its key"]],
+    ["an odd mode of the key", { ...right, key: file(0o700) }, ["its key's mode is 0700, not 0600"]],
+    [
+      "a CA file that others can write",
+      { ...right, ca: file(0o646) },
+      ["its CA file's mode is 0646, not 0644"],
+    ],
+    ["narrower files than are asked for", { ...right, certificate: file(0o600) }, []],
+    ["another owner", { ...right, key: file(0o600, 7) }, ["its files do not belong to their owner"]],
+  ])("finds %s", (_, attributes, faults) => {
+    const set = wholeSet({ attributes });
+    expect(fileFaults(set, { owner })).toEqual(faults);
+    const decision = decide(set, { ...asked, owner }, daily(), clocksAt(1));
+    expect(decision).toMatchObject({ action: "none", files: faults.length === 0 ? "right" : "fix" });
   });
 });

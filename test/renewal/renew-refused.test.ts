@@ -97,6 +97,7 @@ describe("renew() leaves everything as it is, and asks nobody, for", () => {
     for (const options of [{ ifDue: true }, {}]) {
       const failure = await failureOf(() => it.issue(options));
       expect(failure.message).toEndWith("is not used: others can write it");
+      expect(failure.hint).toContain("if it is right, chmod 0600 it; else have a new key made");
     }
     expect(it.relay.passed).toEqual([]);
   });
