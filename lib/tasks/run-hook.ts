@@ -54,8 +54,9 @@ async function runCommand(
   { signal, onLine }: HookOptions,
 ): Promise<number | string> {
   const tooLate = "the run ended before the hook did";
-  if (signal.aborted) return tooLate;
   const { spawn } = await import("node:child_process");
+  // Not before the import: a signal that came meanwhile would not be heard.
+  if (signal.aborted) return tooLate;
   let child: ChildProcessByStdio<null, Readable, Readable>;
   try {
     child = spawn(program, args, {
