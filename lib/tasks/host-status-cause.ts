@@ -17,7 +17,8 @@ export interface KnownOfHost {
   /** Those that are not. */
   readonly loaded: readonly Manifest[];
   readonly sandbox: readonly SandboxFinding[];
-  readonly hooks: readonly Finding[];
+  /** Each that is pending, with the names of its manifests. */
+  readonly hooks: ReadonlyArray<{ readonly manifests: readonly string[] }>;
   readonly config: readonly Finding[];
   readonly permission: readonly Finding[];
   readonly configPath: string;
@@ -36,7 +37,11 @@ const unseen: readonly FailureKind[] = ["data", "unavailable", "internal", "perm
  */
 export function isCauseGone({ unit, at, exitCode }: FailedRun, known: KnownOfHost): boolean {
   if (known.sandbox.some(({ units }) => units.includes(unit.id))) return false;
-  if (/^(cert-hooks|hooks-again)/.test(unit.id)) return known.hooks.length === 0;
+  if (/^(cert-hooks|hooks-again)/.test(unit.id)) {
+    // An instance runs the hooks of one manifest.
+    const [, name] = /cert-hooks@(.+)\.service$/.exec(unit.id) ?? [];
+    return !known.hooks.some(({ manifests }) => name === undefined || manifests.includes(name));
+  }
   const { server, token, certificates, loaded } = known;
   const isReady = server.state === "ok" && (token.state === "ok" || token.state === "due");
   if (!isReady || known.config.length + known.permission.length > 0) return false;
