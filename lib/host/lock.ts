@@ -46,7 +46,9 @@ export async function untilHeld(
     const lock = await open();
     if (lock !== undefined) return lock;
     if (signal.aborted) {
-      throw new Failure("temporary", `another run holds ${printable(name)}, and did not end in time`);
+      const { reason } = signal;
+      const why = reason instanceof Error ? reason.message : String(reason);
+      throw new Failure("temporary", `another run held ${printable(name)} until this one ended (${why})`);
     }
     if (!told && performance.now() - began >= tellAfterMs) {
       told = true;

@@ -88,7 +88,7 @@ describe.concurrent.each([
     const { name } = job.locks(host);
     expect(said.map(([words]) => words)).toEqual([
       `${job.script}: waiting for another run that holds ${name}\n`,
-      `${job.script}: another run holds ${name}, and did not end in time\n`,
+      `${job.script}: another run held ${name} until this one ended (the time limit of 4 s is over)\n`,
     ]);
     const [[, told = 0] = [], [, ended = 0] = []] = said;
     expect(told).toBeGreaterThanOrEqual(2);

@@ -59,7 +59,7 @@ describe("takeHostLock()", () => {
     const failure = await failureOf(() => takeHostLock(thing, within(200)));
     expect([failure.kind, failure.message]).toEqual([
       "temporary",
-      `another run holds ${thing.name}, and did not end in time`,
+      `another run held ${thing.name} until this one ended (The operation timed out.)`,
     ]);
     using _base = await takeHostLock({ ...setOf(folder.path, "other"), kind }, within(200));
     using _folder = await takeHostLock({ ...setOf(other.path), kind }, within(200));
@@ -263,7 +263,7 @@ describe("takeHostLock() when the lock folder can't be made", () => {
     expect(value).toBe("held\n");
     const second = Bun.spawn(command(folder.path, 300), { stdin: "ignore", stdout: "pipe" });
     expect(await second.stdout.text()).toBe(
-      `another run holds ${join(folder.path, "kubelet")}, and did not end in time\n`,
+      `another run held ${join(folder.path, "kubelet")} until this one ended (The operation timed out.)\n`,
     );
     expect(await second.exited).toBe(75);
     first.kill("SIGKILL");

@@ -1,6 +1,7 @@
 import { describe, expect, spyOn, test } from "bun:test";
 import { mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { Failure } from "../../lib/failure.ts";
 import { takeLock, untilHeld } from "../../lib/host/lock.ts";
 import { failureOf } from "../support/failure.ts";
 import { temporaryFolder } from "../support/folder.ts";
@@ -68,7 +69,18 @@ describe("takeLock()", () => {
     await using _ = await holder(path);
     const failure = await failureOf(() => takeLock(path, within(300), "/etc/vault/.lock"));
     expect(failure.kind).toBe("temporary");
-    expect(failure.message).toBe("another run holds /etc/vault/.lock, and did not end in time");
+    expect(failure.message).toBe(
+      "another run held /etc/vault/.lock until this one ended (The operation timed out.)",
+    );
+  });
+
+  test("says by which signal its run was stopped", async () => {
+    const stop = AbortSignal.abort(new Failure("temporary", "stopped by SIGTERM"));
+    const failure = await failureOf(() => untilHeld(async () => undefined, { signal: stop }, "/srv/a"));
+    expect([failure.kind, failure.message]).toEqual([
+      "temporary",
+      "another run held /srv/a until this one ended (stopped by SIGTERM)",
+    ]);
   });
 
   test("says once that it is waiting, after two seconds", async () => {

@@ -71,7 +71,7 @@ describe("write-kubeconfig, with others in the file or at work,", () => {
     const run = await write(host, "--if-due", "--timeout", "500ms");
     expect(run).toMatchObject({
       code: 75,
-      stderr: expect.stringContaining(`another run holds ${host.kubeconfig}`),
+      stderr: expect.stringContaining(`another run held ${host.kubeconfig}`),
     });
   });
 
