@@ -192,7 +192,7 @@ function aheadMs(response: Response): number | undefined {
   return isPlausibleNow(date) ? date - Date.now() : undefined;
 }
 
-/** The JSON of a successful answer. Any other answer is thrown as the error that it stands for. */
+/** The JSON of a successful answer. Any other answer is thrown as an error. */
 async function read(response: Response, request: VaultRequest): Promise<unknown> {
   const value = await readJson(response, request);
   if (response.ok) return value;

@@ -48,7 +48,7 @@ export const meanings = {
   noIssuer: both([400, 500], "no default issuer currently configured"),
   /** A sign path or a role names an issuer that the mount does not have. */
   unknownIssuer: both([500], "unable to find PKI issuer for reference"),
-  /** An admin has taken the usage issuing-certificates from the issuer. */
+  /** An admin has removed the usage issuing-certificates from the issuer. */
   mayNotIssue: both([500], "requested usage issuing-certificates for issuer"),
   /** The CA's name constraints exclude a name. OpenBao signs it all the same. */
   excludedName: { statuses: [500], vault: ["is not authorized to sign for this name"], openbao: [] },
