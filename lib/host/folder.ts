@@ -35,7 +35,7 @@ export interface Folder extends Disposable {
   readonly isLasting?: true;
 }
 
-/** The kernel follows as many links on the way to one file. */
+/** The kernel's own limit on the links in one path. */
 export const maxLinks = 40;
 
 /**

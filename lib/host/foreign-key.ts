@@ -8,9 +8,9 @@ import { fullPath, setFolderName } from "./path.ts";
 /** Who could have put a key in its place. */
 export interface KeyOrigin {
   readonly uid: number;
-  /** Others than its owner can write it. */
+  /** Users other than its owner can write it. */
   readonly isWide: boolean;
-  /** Others than its owner can read it, by its mode. */
+  /** Users other than its owner can read it, by its mode. */
   readonly isShared: boolean;
   /** It is in a set, not a plain file. */
   readonly isInSet: boolean;

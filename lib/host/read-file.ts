@@ -136,7 +136,7 @@ function linkFailure(path: string, why: string): Failure {
 }
 
 /**
- * Refuses a file that others than trusted users can write.
+ * Refuses a file that an untrusted user can write.
  *
  * @param risk what could happen otherwise, for the hint
  * @throws Failure (config)
