@@ -94,7 +94,7 @@ function attempts(failures: HookFailure[]) {
   };
 }
 
-/** Throws an error that is no failure. */
+/** Throws an error that is not a Failure. */
 function hookFailure(manifest: Manifest, error: unknown): HookFailure {
   if (!(error instanceof Failure)) throw error;
   return { manifest, failure: withUnitHint(error, dirname(manifest.destination)) };

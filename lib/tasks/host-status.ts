@@ -142,7 +142,7 @@ export async function hostStatus(options: HostStatusOptions): Promise<HostStatus
   };
 }
 
-/** Stands for all that could not be found out about the units. */
+/** One status for all units of which nothing is known. */
 function noAnswer(fault: string): UnitStatus {
   const nothing = { lastRunAt: undefined, nextRunAt: undefined, exitCode: undefined };
   return { unit: "systemd", state: "unknown", reasons: [fault], ...nothing };

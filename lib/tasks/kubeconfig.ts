@@ -114,7 +114,7 @@ function originOf(address: string): string {
 
 type Wanted = Access & { readonly server: string };
 
-/** The fields that each entry should have, of those that are ours. The others of ours should not be there. */
+/** Our fields that each entry should have. Our other fields should be missing. */
 function fieldsOf({ server, names, namespace, credentials }: Wanted): Record<Kind, Record<string, string>> {
   const { isEmbedded, ca, certificate, key } = credentials;
   const field = (name: string, value: string) =>

@@ -29,6 +29,6 @@ export async function createNamedToken(client: VaultClient, role: string, token:
 function mayBeAboutName(error: unknown): boolean {
   if (!(error instanceof VaultError) || error.kind === "temporary") return false;
   const isOther = (["unknownToken", "refused", "unknownRole"] as const).some((it) => means(error, it));
-  // As a server refuses a parameter, or a proxy that reads along.
+  // A server refuses a parameter with one of these, and so does a proxy that reads requests.
   return [400, 403, 422].includes(error.status ?? 0) && !isOther;
 }

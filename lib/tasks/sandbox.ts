@@ -146,7 +146,7 @@ export function reach(sandbox: Sandbox, path: string, look: Look): Reach {
     const isHidden = accessTo(sandbox, next) === "none";
     const isOnTheWay = sandbox.rules.some((rule) => rule.access !== "none" && isWithin(rule.path, next));
     if (isHidden && !isOnTheWay) return { access: "none", path: whole };
-    // A mounted path is what its source is; the folders above it are made for the mount.
+    // A mounted path is of its source's kind; the folders above it are made for the mount.
     const found = isMounted || isHidden ? "there" : look(hostPath(sandbox, next));
     if (found === "missing") {
       const isMade = accessTo(sandbox, done) === "write";
