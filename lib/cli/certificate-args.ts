@@ -157,7 +157,7 @@ function readPolicy(args: CertificateArgs): RenewalPolicy {
   return callPolicy(args["refresh-ca"] === true ? "now" : "never");
 }
 
-/** Refuses --refresh-ca where it would do nothing: a new certificate brings the server's CA with it. */
+/** Refuses --refresh-ca if it would do nothing: a new certificate brings the server's CA with it. */
 function refuseIdleRefresh(args: CertificateArgs): void {
   if (args["refresh-ca"] !== true || (args["if-due"] === true && args.force !== true)) return;
   const why = args.force === true ? "with --force" : "without --if-due";

@@ -65,7 +65,7 @@ function refuseHostFlags(args: HostStatusArgs): void {
   });
 }
 
-/** What to say of a half of the set-up that needs no change, by the file that it follows. */
+/** The words for a half of the set-up that needs no change, by the file that it follows. */
 const asItShould = {
   given: "as the file says",
   stored: "as its last file says",
@@ -75,7 +75,7 @@ const asItShould = {
 function rowsOf({ mounts, setup, initTokens, hostTokens, now }: ClusterStatus): readonly StatusRow[] {
   return [
     ...mounts
-      // A mount that is well needs no row of its own: its issuers have rows.
+      // A mount without a fault needs no row: its issuers have rows.
       .filter(({ state, issuers }) => state !== "ok" || issuers.length === 0)
       .map((it): StatusRow => ({ ...it, what: `mount ${it.path}`, facts: [] })),
     ...mounts.flatMap(({ issuers }) => issuers).map((it) => issuerRow(it, now)),

@@ -9,7 +9,7 @@ import { type Environment, variable } from "./variable.ts";
 /** The configuration of a host's own commands, used together with the environment. */
 export interface ConfigFile {
   readonly path: string;
-  /** The variables on subjects that the environment has nothing about. */
+  /** The file's variables, without those whose subject is in the environment. */
   readonly variables: Readonly<Record<string, string>>;
   /** Why the file can't be used. */
   readonly failure?: Failure;

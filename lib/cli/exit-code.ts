@@ -17,7 +17,7 @@ export const ExitCode = {
   data: 65,
   /** EX_UNAVAILABLE: the server can't serve this, and trying again won't help. */
   unavailable: 69,
-  /** EX_SOFTWARE: a fault of ours. */
+  /** EX_SOFTWARE: a bug of ours. */
   software: 70,
   /** EX_CANTCREAT: a file, or standard output, can't be used. */
   cantCreate: 73,

@@ -2,7 +2,7 @@ import { Failure } from "../failure.ts";
 import type { KubeconfigOptions } from "../tasks/issue-kubeconfig.ts";
 import type { Arguments } from "./arguments.ts";
 
-/** The flags about what else, besides the certificate, a kubeconfig holds. */
+/** The flags about a kubeconfig's fields, apart from the certificate. */
 export const kubeconfigArgs = {
   server: {
     type: "string",

@@ -156,7 +156,7 @@ function tellOutcome(outcome: Outcome, { args, log, fail }: Job): ExitCode {
   return ExitCode.ok;
 }
 
-/** An outcome together with its JSON. A certificate that can't be read for that has failed. */
+/** An outcome together with its JSON. If the certificate can't be read for it, the outcome is a failure. */
 function withJson(outcome: Outcome): { readonly outcome: Outcome; readonly json: Record<string, unknown> } {
   const { manifest } = outcome;
   const { name, destination } = manifest;

@@ -133,7 +133,7 @@ function folderTrust(variable: string, path: string, onNote: (sentence: string) 
     try {
       const stats = statFound(variable, file);
       if (stats.isDirectory()) return takeFolder(file, true);
-      // A certificate that is there twice, through a link for example, counts once.
+      // A certificate that exists twice, through a link for example, counts once.
       for (const pem of given(variable, file).pem) found.set(pem, { variable, path: file, pem: [pem] });
     } catch (error) {
       // Release 1.0.0 did not read sub-folders, and /etc/ssl/certs may have some with other files in them.
