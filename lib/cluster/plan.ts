@@ -37,7 +37,7 @@ export interface Removal {
   run(client: VaultClient, found: Fields): Promise<void>;
 }
 
-/** Something that an earlier set-up made and that should not exist any more. */
+/** Something that an earlier set-up made and that should no longer exist. */
 export interface Unwanted extends ServerObject {
   remove(client: VaultClient): Promise<void>;
 }

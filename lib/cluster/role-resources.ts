@@ -16,7 +16,7 @@ import { tokenRoles, type WantedTokenRole } from "./token-roles.ts";
 
 /**
  * The resources of `write-roles`. Init tokens come last, so that one works as soon as it exists: its policy, its token
- * role and the PKI roles are there by then.
+ * role and the PKI roles exist by then.
  */
 export function roleResources(cluster: Cluster): readonly Resource[] {
   return [...rightsResources(cluster), ...initTokenResources(cluster)];
