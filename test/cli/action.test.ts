@@ -66,7 +66,7 @@ describe("actionTexts()", () => {
     expect(actionTexts([hooks, hooks])).toEqual([actionText(hooks)]);
   });
 
-  test("leaves out what another one does as well", () => {
+  test("leaves out an action that another one includes", () => {
     expect(actionTexts([hooks, all])).toEqual([actionText(all)]);
     expect(actionTexts([all, hooks, withCa])).toEqual([actionText(withCa)]);
   });

@@ -19,7 +19,7 @@ import { runScript } from "../support/script.ts";
 import { treeOf } from "../support/tree.ts";
 import { isOneSentence, otherUser, type Stage, setStage, signPath } from "./stage.ts";
 
-// Another user puts his own key where root has a certificate issued, so that he would know the key of root's
+// Another user puts a key of their own where root has a certificate issued. They would then know the key of root's
 // certificate.
 
 let stage: Stage;
@@ -207,7 +207,7 @@ describe("a key that another user may have put there is refused with 65, and --f
     await expectForced(scene, key);
   });
 
-  /** A certificate whose key another user can read through his group, and the key that he knows. */
+  /** A certificate whose key another user can read through a group, and the key itself. */
   async function sharedKey(destination: string): Promise<string> {
     const flags = ["-g", "65534", "--key-mode", "0640"];
     const run = await runScript("issue-cert", ["--if-due", ...flags, signPath, "mine", destination], {

@@ -324,7 +324,7 @@ test("the longest accepted name and path work", async () => {
   for (const path of paths) expect(await issue(folder.path + path)).toMatchObject({ code: 0, stderr: "" });
 });
 
-test("a folder of another user gets a key that he can't read", async () => {
+test("a folder of another user gets a key that this user can't read", async () => {
   using folder = hostFolder();
   give(join(folder.path, "ssl"));
   await issue(join(folder.path, "ssl/etcd"));

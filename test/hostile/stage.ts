@@ -33,7 +33,7 @@ export async function setStage(): Promise<Stage> {
 /** A user without rights. */
 export const otherUser = { uid: 65534, gid: 65534 } as const;
 
-/** Runs an executable as that user, from a folder that he can read. */
+/** Runs an executable as that user, from a folder that this user can read. */
 export async function runAsOtherUser(
   name: string,
   args: readonly string[],

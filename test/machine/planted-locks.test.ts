@@ -26,7 +26,7 @@ const plants: Readonly<Record<string, string>> = {
   "a FIFO as its journal": `mkfifo "$lock-journal" "$lock-wal"`,
 };
 
-describeBooted("what code in cert.service puts among the locks", () => {
+describeBooted("a file that code in cert.service puts among the locks", () => {
   const site = demoSite();
   let host: Machine;
   beforeAll(async () => {

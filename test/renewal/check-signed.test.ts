@@ -37,7 +37,7 @@ function verified(certificate: string, root: string, intermediate: string): stri
 }
 
 describe("checkSigned()", () => {
-  test("accepts a certificate that is what was asked for", () => {
+  test("accepts the requested certificate", () => {
     const { leaf, intermediates, authorities } = check(right);
     expect(leaf.pem).toBe(right.certificate);
     expect(intermediates).toEqual([]);
@@ -196,7 +196,7 @@ describe("checkSigned()", () => {
     ["certificate", { ...right, certificate: "<html>" }],
     ["CA", { ...right, issuingCa: "<html>" }],
     ["chain", { ...right, caChain: ["<html>"] }],
-  ])("refuses an answer whose %s is no PEM", async (_what, signed) => {
+  ])("refuses an answer whose %s is not PEM", async (_what, signed) => {
     const failure = await failureOf(() => check(signed));
     expect(failure.kind).toBe("data");
     expect(failure.message).toBe("the server's answer holds no certificate in PEM");

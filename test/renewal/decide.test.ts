@@ -30,7 +30,7 @@ interface Row {
 const third = "less than a third of its lifetime is left";
 const half = "less than half of its lifetime is left";
 const rows: Readonly<Record<string, Row>> = {
-  "issues if nothing is there": {
+  "issues if no file exists": {
     set: missing,
     now: clocksAt(1),
     decision: { action: "issue", reasons: ["there is none yet"] },
@@ -125,7 +125,7 @@ const rows: Readonly<Record<string, Row>> = {
     now: clocksAt(1),
     decision: { action: "wait", until: at(7), reasons: [] },
   },
-  "issues for a call, whatever is there": {
+  "issues for a call in any case": {
     set: wholeSet(),
     policy: call,
     now: clocksAt(1),
@@ -157,7 +157,7 @@ const rows: Readonly<Record<string, Row>> = {
     now: clocksAt(15),
     decision: { action: "none" },
   },
-  "does not ask for it outside of the window, and says when that opens": {
+  "does not ask for it outside the window, and says when that opens": {
     set: wholeSet({ checkedAt: at(1) }),
     policy: daily("weekly", sunday),
     now: clocksAt(10),

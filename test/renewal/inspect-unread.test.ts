@@ -51,7 +51,7 @@ async function reasonsAt(destination: string, days: number, request = asked) {
 const broken = { ...files, ca: createCa().pem };
 
 describe("inspect() of a set with the fingerprint that its record has", () => {
-  test("says what a reader of its files says", async () => {
+  test("says the same as after reading the files", async () => {
     using root = temporaryFolder();
     const destination = join(root.path, "it");
     await putSet(destination, files);

@@ -105,7 +105,7 @@ const parts = fc.array(fc.double({ min: 0, max: 1, maxExcluded: true, noNaN: tru
 /** Beyond this every certificate of the test has expired. */
 const horizonMs = 90 * dayMs;
 
-test("what status predicts is what the next run does", () => {
+test("the next run does as status predicts", () => {
   fc.assert(
     fc.property(set, policy, clocks, ca, parts, (set, policy, now, ca, parts) => {
       const changesAfter = (ms: number) => isChange(decide(set, asked, policy, laterClocks(now, ms), ca));
@@ -122,7 +122,7 @@ test("what status predicts is what the next run does", () => {
   );
 });
 
-test("what --check lists is what the next run issues, the server's CA aside", () => {
+test("the next run issues what --check lists, apart from the server's CA", () => {
   fc.assert(
     fc.property(set, policy, clocks, (set, policy, { host }) => {
       // The clocks agree: --check asks no server, and so knows this host's clock alone.

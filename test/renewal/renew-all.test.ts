@@ -78,7 +78,7 @@ describe("a certificate is due", () => {
     expect(host.relay.passed.filter(({ path }) => path === month).length).toBe(3);
   });
 
-  test("and may end between two daily runs, as each run says", async () => {
+  test("and may expire between two daily runs, as each run says", async () => {
     await using host = manifestHost(cluster);
     const [short, long] = [
       host.manifest("short", sign("two-days")),
@@ -128,7 +128,7 @@ describe("outside its window", () => {
       (it: string) => writeFileSync(`${it}-key.pem`, opensslEcKey("P-256")),
       "the key belongs to another certificate",
     ],
-  ])("a certificate that is of no use is replaced: %s", async (_, spoil, reason) => {
+  ])("a useless certificate is replaced: %s", async (_, spoil, reason) => {
     await using host = manifestHost(cluster);
     const manifest = host.manifest("it", month, closed);
     await host.run(manifest);
@@ -228,7 +228,7 @@ describe("renewAll()", () => {
     ).toEqual(["a-ca.pem", "a-key.pem", "a.pem", "b-ca.pem", "b-key.pem", "b.pem"]);
   });
 
-  test("finishes the others if a fault of ours stops one", async () => {
+  test("finishes the others if a bug of ours stops one", async () => {
     await using host = manifestHost(cluster);
     host.notes.push = () => {
       throw new TypeError("a bug");

@@ -8,7 +8,7 @@ import { startScripted } from "../support/scripted.ts";
 const { client } = await devServer();
 
 describe("lookupAccessor() and revokeAccessor()", () => {
-  test("look up and revoke a token, and find nothing once it has ended", async () => {
+  test("look up and revoke a token, and find nothing afterwards", async () => {
     const id = "by-accessor";
     await createOrphan(client, { id, displayName: id, policies: ["default"], periodSeconds: 3_600 });
     const { accessor } = await lookupSelf(client, id);

@@ -140,7 +140,7 @@ describe("writePkiRole()", () => {
 
 describe("signCsr()", () => {
   test.each([true, false])(
-    "gives a certificate with the names, where the role has them from the CSR: %p",
+    "gives a certificate with the names if the role takes them from the CSR: %p",
     async (own) => {
       const mount = `signs-${own}`;
       await mountWithCa(mount);

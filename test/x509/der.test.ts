@@ -47,7 +47,7 @@ test.each([
   expect(value.length).toBe(head.length / 2 + length);
 });
 
-test("writes what another implementation reads", () => {
+test("writes values that another implementation reads", () => {
   const arc = fc.integer({ min: 0, max: 2 ** 28 - 1 });
   const id = fc
     .tuple(fc.integer({ min: 0, max: 2 }), fc.integer({ min: 0, max: 39 }), fc.array(arc, { maxLength: 6 }))
