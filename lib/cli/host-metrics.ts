@@ -48,7 +48,7 @@ export function hostMetrics(status: HostStatus): readonly Metric[] {
     ),
     certificate(
       "not_after_timestamp_seconds",
-      "When the certificate ends.",
+      "When the certificate expires.",
       each((one) => time(one.certificate?.notAfter, labelsOf(one))),
     ),
     certificate(
