@@ -76,7 +76,7 @@ export function chainOf(
   return [issuer, ...above];
 }
 
-/** How many signatures each CA is away from a certificate, by the shortest way; a CA without any way is left out. */
+/** How many signatures each CA is away from a certificate, on the shortest path; a CA without a path is left out. */
 function stepsFrom(leaf: Certificate, authorities: readonly Certificate[]): ReadonlyMap<Certificate, number> {
   const steps = new Map<Certificate, number>();
   let last = [leaf];
@@ -89,8 +89,8 @@ function stepsFrom(leaf: Certificate, authorities: readonly Certificate[]): Read
 }
 
 /**
- * The CAs that lead to a root that somebody may trust. Left out are the roots themselves, and a CA whose signer is as
- * near to the certificate as the CA itself: if CAs were cross-signed both ways, it would only lead back.
+ * The CAs between the certificate and a trusted root. The roots themselves are left out, and so is a CA whose signer is
+ * as near to the certificate as the CA itself: if CAs were cross-signed both ways, it would only lead back.
  */
 function intermediatesOf(leaf: Certificate, authorities: readonly Certificate[]): readonly Certificate[] {
   const steps = stepsFrom(leaf, authorities);

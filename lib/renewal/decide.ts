@@ -55,7 +55,7 @@ export const caReasons: Readonly<Partial<Record<CaOnServer, string>>> = {
  * What a run does about a destination. Pure: it asks no clock, no disk and no server.
  *
  * @param clocks what they show now
- * @param ca the CA file beside the server's CA; undefined if the server was not asked
+ * @param ca the CA file compared with the server's CA; undefined if the server was not asked
  */
 export function decide(
   inspected: Inspected,
@@ -118,7 +118,7 @@ function filesOf(inspected: Inspected, asked: Asked): Standing["files"] {
   const { keyOrigin, placement } = inspected;
   const { owner, keyMode } = asked;
   const isOtherMode = keyMode !== undefined && keyMode !== (placement.keyMode ?? defaultKeyMode);
-  // The key is put there anew, tied to its destination, before its group can read it.
+  // The key is written again, tied to its destination, before its group can read it.
   if (keyOrigin !== undefined && isOtherMode) return "rewrite";
   const wanted = { owner, keyMode: keyModeOf(inspected, asked) };
   return inspected.isClosed || attributeFaults(inspected, wanted).length > 0 ? "fix" : "right";
@@ -278,7 +278,7 @@ export function isChange({ action }: Decision): boolean {
  * has no rule of its own. It decides at each moment when the decision can change, and returns the first at which files
  * change.
  *
- * @param ca the CA file beside the server's CA, as it is now
+ * @param ca the CA file compared with the server's CA, as it is now
  * @returns undefined for never
  */
 export function nextChange(
@@ -303,7 +303,7 @@ export function nextChange(
   return undefined;
 }
 
-/** By the host's clock, in milliseconds: now, and when a certificate becomes due or urgent, or a CA check does. */
+/** By the host's clock, in milliseconds: now, when a certificate becomes due or urgent, and when a CA check is due. */
 function turningPoints(inspected: Inspected, policy: RenewalPolicy, now: Clocks): number[] {
   const start = now.host.getTime();
   if (inspected.state !== "whole" && inspected.state !== "hidden") return [start];
@@ -311,7 +311,7 @@ function turningPoints(inspected: Inspected, policy: RenewalPolicy, now: Clocks)
   if (certificate === undefined) return [start];
   const issued = inspected.state === "whole" ? inspected.issuedFor?.issued : undefined;
   const due = dueAt(certificate, policy);
-  // A clock that is known to be ahead only later shows another time from then on.
+  // From the moment when a clock is known to be ahead, it counts with another time.
   const shifts = [0, ...correctionsAfter(due, issued, now)];
   const byAge = shifts.flatMap((shift) => {
     const then = laterClocks(now, shift);
@@ -320,7 +320,7 @@ function turningPoints(inspected: Inspected, policy: RenewalPolicy, now: Clocks)
     return [shift, ...ends.map((moment) => shift + untilMs(clocks, moment))].map((ms) => start + ms);
   });
   const checkedAt = inspected.state === "whole" ? inspected.checkedAt : undefined;
-  // A last check in the future makes a check due now, and no longer once that time has come.
+  // A last check in the future makes a check due now, until that time comes.
   const checks = [now.host, checkedAt].flatMap((at) => (at && nextCaCheck(policy, checkedAt, at)) ?? []);
   return [...byAge, ...checks.map((check) => check.getTime()).filter(Number.isFinite)];
 }

@@ -317,7 +317,7 @@ async function signAndAsk(
   const isExpected = !(answer instanceof Failure) && isSameCertificate(signed.authorities[0], answer[0]);
   if (serverCa === undefined || isExpected) return { signed, serverCa };
   try {
-    // The server may have got another CA after it signed. The record must be from before: so it signs again.
+    // The server may have got another CA after it signed. The record must name the CA from before, so it signs again.
     return { signed: await sign(key, job), serverCa };
   } catch (error) {
     if (error instanceof Failure) return { signed, serverCa: undefined };

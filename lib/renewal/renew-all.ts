@@ -105,7 +105,7 @@ function issuerReader(client: VaultClient): (issuer: string) => Promise<readonly
   };
 }
 
-/** The longest time between two runs of a timer that fires once a day, with the delay that the second may have. */
+/** The longest time between two runs of a daily timer, whose second run may be delayed. */
 const longestGapMs = 25 * 3_600_000;
 
 /** The next run may come that long after a certificate is due, and must still find it valid. */

@@ -13,7 +13,7 @@ export interface CertificateRequest {
   /** `demo/pki/k8s/sign/kubelet` */
   readonly signPath: string;
   readonly names: Names;
-  /** Undefined: any key that is there will do. */
+  /** Undefined: any existing key will do. */
   readonly keyType?: KeyType | undefined;
   /** The CA file holds the whole chain, not only the signer. */
   readonly caChain: boolean;

@@ -12,7 +12,7 @@ export type CaOnServer = "same" | "renewed" | "other" | "unknown";
  */
 export type ServerCa = readonly [Certificate, ...Certificate[]];
 
-/** Gives what `readIssuerChain` does, or throws its Failure. */
+/** Returns the same as `readIssuerChain`, or throws its Failure. */
 type ReadIssuers = () => Promise<readonly string[]>;
 
 /** @throws Failure if the server names no CA, or can't be asked */

@@ -5,12 +5,12 @@ import type { VaultClient } from "../vault/client.ts";
 import { means, VaultError } from "../vault/error.ts";
 import { mountOfSignPath } from "../vault/pki.ts";
 
-/** More than a host of a cluster without a file has. */
+/** More sign paths than a host has in a cluster without a cluster file. */
 const mostShown = 20;
 
 /**
- * Adds to the refusal of a sign path which paths the token may use. A server answers the same for a role that doesn't
- * exist and for one that only other hosts may use. This takes one more request, and only after such a refusal.
+ * Adds the paths that the token may use to the refusal of a sign path. A server gives the same answer for a missing role
+ * and for one that only other hosts may use. This takes one more request, and only after such a refusal.
  *
  * @returns any other error unchanged
  */
@@ -29,7 +29,7 @@ export async function explainRefusal(
   if (!(error instanceof Failure) || !(isUnknown || isForbidden)) return error;
   const paths = await readSignPaths(client);
   const isGranted = paths?.some((it) => it === signPath || matches(it, signPath)) === true;
-  // Then it is a parameter of the request that is refused.
+  // Then the server refuses a parameter of the request.
   if (paths === undefined || (isForbidden && isGranted)) return error;
   const none = `there is no role ${roleOf(signPath)} in ${mountOfSignPath(signPath)}`;
   const near = nearestPath(

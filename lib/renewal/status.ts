@@ -164,7 +164,7 @@ function statusOf(wanted: WantedCertificate, context: StatusContext): Certificat
   };
 }
 
-/** A certificate without a manifest is renewed by a call that somebody makes. */
+/** A certificate without a manifest is renewed by hand. */
 function policyOf({ manifest }: WantedCertificate, caCheck: CaCheck): RenewalPolicy {
   return manifest === undefined ? callPolicy(caCheck) : manifestPolicy(manifest, caCheck);
 }
@@ -204,7 +204,7 @@ function judge(
   const decision = decide(inspected, asked, policy, clocks, ca);
   const changesAt = manifest && certificate && nextChange(inspected, asked, policy, clocks, ca);
   const caReason = caReasons[ca];
-  // A run that checks the CA at once is kept back by its window alone.
+  // A run that checks the CA at once waits only for its window.
   const soon = caReason === undefined ? policy : policyOf(wanted, "now");
   const isChangedByCall = isChange(decide(inspected, asked, soon, clocks, ca));
   const waits = decision.action === "wait";

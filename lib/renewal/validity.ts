@@ -6,7 +6,7 @@ export interface Times {
   readonly notAfter: Date;
 }
 
-/** What the clocks say of a certificate: `ended` or `not yet` only if both do. */
+/** What the clocks say of a certificate: `ended` or `not yet` only if both say so. */
 export type Validity = "valid" | "ended" | "not yet" | "neither";
 
 /** From first to last moment, in milliseconds. */
@@ -23,8 +23,8 @@ export function validityOf({ notBefore, notAfter }: Times, { host, server }: Clo
 }
 
 /**
- * The clocks, corrected by what they showed when a certificate was issued. If only one clock showed
- * a time past the due date at the issue, that clock was ahead. It is set back by how far it was past the certificate's
+ * The clocks, corrected by what they showed when a certificate was issued. If only one clock showed a time
+ * past the due date at the issue, that clock was ahead. It is set back by how far it was past the certificate's
  * beginning. Without this, a clock that stays wrong would make each run issue a new certificate and restart services.
  *
  * @param issued what the clocks showed when it was issued; undefined if that was not recorded
