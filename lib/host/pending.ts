@@ -58,7 +58,7 @@ export async function lockHooks(destination: string, options: LockOptions): Prom
  * Records which hooks have succeeded. Does nothing if another run has changed the certificate again since `pending` was
  * read.
  *
- * @param done undefined when all hooks have succeeded and nothing is pending any more
+ * @param done undefined when all hooks have succeeded and nothing is pending any longer
  * @throws Failure (temporary) when another run changes it for too long; (file)
  */
 export async function settlePending(
