@@ -38,8 +38,8 @@ interface Job {
 }
 
 /**
- * Makes every artefact of a release in dist/release, or in a folder that is given. The same tree gives the same bytes, in any folder and for any
- * user, with the same npm, tar, dpkg and rpm.
+ * Makes every artefact of a release in dist/release, or in a folder that is given. The same tree gives the same bytes,
+ * in any folder and for any user, with the same npm, tar, dpkg and rpm.
  */
 export async function makeRelease(options: ReleaseOptions = {}): Promise<string> {
   const { output = join(ROOT, "dist/release"), made = targets } = options;
