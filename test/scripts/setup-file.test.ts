@@ -159,7 +159,7 @@ describe("a file that can't be used is reported before the server is asked:", ()
       "it.toml:2: mount has to be one of ",
     ],
     [
-      "another cluster's file",
+      "a cluster file of another cluster",
       'id = "demo"',
       ["--config=it.toml", "other"],
       64,
