@@ -1,4 +1,5 @@
 import { sign } from "node:crypto";
+import { Failure } from "../failure.ts";
 import {
   bitString,
   nullValue,
@@ -38,6 +39,7 @@ function signature({ type }: PrivateKey): { oid: string; hash: string | null; wi
  * A certificate signing request for a key. Host names and addresses go into the subject alternative name.
  *
  * @returns PEM
+ * @throws Failure (internal) for an address that is none
  * @see RFC 2986, section 4; RFC 5280, section 4.2.1.6
  */
 export function createCsr(key: PrivateKey, names: Names): string {
@@ -68,11 +70,18 @@ function identified(id: string, ...rest: readonly Uint8Array[]): Uint8Array {
 function attributes({ dnsNames, ipAddresses }: Names): Uint8Array[] {
   const names = [
     ...dnsNames.map((name) => tagged(primitive(2), new TextEncoder().encode(name))),
-    ...ipAddresses.map((address) => tagged(primitive(7), ipBytes(address) ?? new Uint8Array())),
+    ...ipAddresses.map((address) => tagged(primitive(7), bytesOf(address))),
   ];
   if (names.length === 0) return [];
   const extension = identified(oid.subjectAltName, octetString(sequence(...names)));
   return [identified(oid.extensionRequest, setOf(sequence(extension)))];
+}
+
+/** Callers have checked the address. */
+function bytesOf(address: string): Uint8Array {
+  const bytes = ipBytes(address);
+  if (bytes !== undefined) return bytes;
+  throw new Failure("internal", `can't make a CSR: ${JSON.stringify(address)} is not an address`);
 }
 
 /** A tag of the structure that it is in, `[2]`: X.690, section 8.1.2. */

@@ -1,6 +1,8 @@
 // Writes DER, the encoding of ASN.1 that signatures cover: a tag, the content's length, the content.
 // See X.690, sections 8.1 (tags and lengths) and 10.1 (the shortest form of a length).
 
+import { Failure } from "../failure.ts";
+
 type Bytes = Uint8Array<ArrayBuffer>;
 
 /** Tags of the universal types: X.680, section 8.4; a SEQUENCE and a SET have the bit for constructed types. */
@@ -45,8 +47,13 @@ export function setOf(value: Uint8Array): Bytes {
   return tagged(tags.set, value);
 }
 
-/** @param value from 0 to 127 */
+/**
+ * @param value from 0 to 127
+ * @throws Failure (internal) for any other
+ */
 export function smallInteger(value: number): Bytes {
+  const isSmall = Number.isInteger(value) && value >= 0 && value <= 127;
+  if (!isSmall) throw new Failure("internal", `${value} is no integer from 0 to 127`);
   return tagged(tags.integer, Uint8Array.of(value));
 }
 

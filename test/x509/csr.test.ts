@@ -9,6 +9,7 @@ import { generateKey, type PrivateKey, publicKeyDer } from "../../lib/x509/key.t
 import { type KeyType, keyTypeName } from "../../lib/x509/key-type.ts";
 import type { Names } from "../../lib/x509/names.ts";
 import { decodePem } from "../../lib/x509/pem.ts";
+import { failureOf } from "../support/failure.ts";
 import { openssl } from "../support/openssl.ts";
 
 const keyTypes: readonly KeyType[] = [
@@ -121,6 +122,15 @@ describe("createCsr()", () => {
     const text = verified(createCsr(key("ec"), { ...only("a"), dnsNames }));
     for (const name of dnsNames) expect(text).toContain(`DNS:${name}`);
   });
+});
+
+test.each(["", "10.0.0", "fe80::1%eth0"])("createCsr() refuses %j as an address", async (address) => {
+  const key = await generateKey({ type: "ed25519", bits: 256 });
+  const failure = await failureOf(() => createCsr(key, { ...only("a"), ipAddresses: [address] }));
+  expect([failure.kind, failure.message]).toEqual([
+    "internal",
+    `can't make a CSR: ${JSON.stringify(address)} is not an address`,
+  ]);
 });
 
 describe("createCsr() in the shape of RFC 2986, section 4", () => {

@@ -12,6 +12,7 @@ import {
   tagged,
   utf8String,
 } from "../../lib/x509/der.ts";
+import { failureOf } from "../support/failure.ts";
 
 const hex = (bytes: Uint8Array) => bytes.toHex();
 
@@ -46,6 +47,14 @@ test.each([
   expect(hex(value.subarray(0, head.length / 2))).toBe(head);
   expect(value.length).toBe(head.length / 2 + length);
 });
+
+test.each([-1, 128, 1.5, Number.NaN])(
+  "smallInteger() refuses %p, which one byte can't hold",
+  async (value) => {
+    const failure = await failureOf(() => smallInteger(value));
+    expect([failure.kind, failure.message]).toEqual(["internal", `${value} is no integer from 0 to 127`]);
+  },
+);
 
 test("writes values that another implementation reads", () => {
   const arc = fc.integer({ min: 0, max: 2 ** 28 - 1 });
