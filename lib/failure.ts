@@ -42,3 +42,11 @@ export class Failure extends Error {
     this.details = options.details ?? [];
   }
 }
+
+/** The same failure in other words. What is not given stays. */
+export function reworded(
+  { kind, message, hint, details, cause }: Failure,
+  words: { readonly sentence?: string; readonly hint?: string },
+): Failure {
+  return new Failure(kind, words.sentence ?? message, { hint: words.hint ?? hint, details, cause });
+}

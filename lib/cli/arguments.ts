@@ -1,5 +1,5 @@
 import type { ArgDef, ArgsDef, ParsedArgs } from "citty";
-import { Failure } from "../failure.ts";
+import { Failure, reworded } from "../failure.ts";
 import { printable } from "../host/file-error.ts";
 import { nearest } from "../suggest.ts";
 import { type Flag, type KnownFlag, splitLine } from "./command-line.ts";
@@ -38,7 +38,7 @@ export function checkArguments(args: Arguments, rawArgs: readonly string[], comm
   } catch (error) {
     if (!(error instanceof Failure) || error.hint !== undefined) throw error;
     const hint = `see ${command === "" ? "" : `${command} `}--help`;
-    throw usage(error.message, hint);
+    throw reworded(error, { hint });
   }
 }
 

@@ -1,5 +1,5 @@
 import { dirname } from "node:path";
-import { Failure } from "../failure.ts";
+import { Failure, reworded } from "../failure.ts";
 import { type Loaded, loadManifest, loadManifests } from "../manifest/load.ts";
 import type { Manifest } from "../manifest/manifest.ts";
 import { listDue, lookAtAll, type Outcome, renewAll } from "../renewal/renew-all.ts";
@@ -39,9 +39,9 @@ export async function runManifests(args: ManifestArgs, run: Run): Promise<ExitCo
     manifests,
     report: { broken: failures.map(({ message }) => message) },
     fail(failure, name) {
-      const { kind, message, hint } = failure;
+      const { message } = failure;
       const sentence = name === undefined ? message : `${name}: ${message}`;
-      if (!told.has(sentence)) run.log.error(new Failure(kind, sentence, { hint, cause: failure }));
+      if (!told.has(sentence)) run.log.error(reworded(failure, { sentence }));
       told.add(sentence);
       return exitCodeOf(failure);
     },

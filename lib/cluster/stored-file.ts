@@ -1,5 +1,5 @@
 import { isDeepStrictEqual } from "node:util";
-import { Failure } from "../failure.ts";
+import { Failure, reworded } from "../failure.ts";
 import type { Source } from "../toml/reader.ts";
 import { deleteSecret, writeSecret } from "../vault/kv.ts";
 import type { Fields } from "../vault/shape.ts";
@@ -49,10 +49,7 @@ export async function readStoredFile(
       return read(source, name);
     } catch (error) {
       if (!(error instanceof Failure)) throw error;
-      throw new Failure(error.kind, error.message, {
-        cause: error,
-        hint: `nothing was changed; ${hint}`,
-      });
+      throw reworded(error, { hint: `nothing was changed; ${hint}` });
     }
   };
   const file = readWithHint("fix that secret, or remove it and give --config", readEarlierFile);

@@ -1,5 +1,5 @@
 import { readFileSync } from "node:fs";
-import { Failure } from "../failure.ts";
+import { type Failure, reworded } from "../failure.ts";
 import { errorCode, printable } from "../host/file-error.ts";
 
 /**
@@ -20,8 +20,7 @@ export function withUnitHint(failure: Failure, folder: string, groups = ownGroup
   if (unit === undefined || !isOut) return failure;
   const both = `${unit.replace("cert-hooks", "cert")} and ${unit.replace(/^cert(?!-)/, "cert-hooks")}`;
   const dropIn = `the drop-in destination.conf (see the examples) with BindPaths=${printable(folder)}`;
-  return new Failure(failure.kind, failure.message, {
-    cause: failure.cause,
+  return reworded(failure, {
     hint: `the sandbox of ${unit} does not allow ${printable(folder)}: give ${both} ${dropIn}, as vault-helper status shows`,
   });
 }
