@@ -7,3 +7,13 @@ export function many(count: number, noun: string): string {
 export function shellQuoted(text: string): string {
   return `'${text.replaceAll("'", "'\\''")}'`;
 }
+
+/** One word of a command line, quoted for a shell if necessary. */
+export function shellWord(word: string): string {
+  return isPlainWord(word) ? word : shellQuoted(word);
+}
+
+/** Whether a word means the same with quotes and without. */
+export function isPlainWord(word: string): boolean {
+  return /^[\w%+,./:=@-]+$/.test(word);
+}

@@ -1,6 +1,6 @@
 import type { Action, CertificateCall } from "../action.ts";
 import { keyModeText } from "../host/key-mode.ts";
-import { shellQuoted } from "../words.ts";
+import { shellWord } from "../words.ts";
 
 /** An action as a command line that can be pasted, or as a sentence. */
 export function actionText(action: Action): string {
@@ -75,9 +75,4 @@ function certificateCall(wanted: CertificateCall): string {
     commonName === "" ? "COMMON-NAME" : shellWord(commonName),
     shellWord(destination),
   ].join(" ");
-}
-
-/** A word of a command line, quoted for a shell if necessary. */
-function shellWord(word: string): string {
-  return /^[\w%+,./:=@-]+$/.test(word) ? word : shellQuoted(word);
 }

@@ -3,6 +3,7 @@ import { certificatePaths } from "../host/certificate-place.ts";
 import { readSet } from "../host/certificate-set.ts";
 import type { Pending } from "../host/pending.ts";
 import type { Hook, Manifest } from "../manifest/manifest.ts";
+import { isPlainWord } from "../words.ts";
 import { readCertificates } from "../x509/certificate.ts";
 import type { HookCall } from "./run-hook.ts";
 
@@ -73,7 +74,7 @@ function isDone({ pending, name }: PendingHook): boolean {
 /** A hook's name. Ambiguous words are quoted, because two different commands must not have the same name. */
 function hookName(hook: Hook): string {
   if (hook.kind !== "command") return `${hook.kind} ${hook.unit}`;
-  return hook.command.map((word) => (/^[\w%+,./:=@-]+$/.test(word) ? word : JSON.stringify(word))).join(" ");
+  return hook.command.map((word) => (isPlainWord(word) ? word : JSON.stringify(word))).join(" ");
 }
 
 function jobsOf(hooks: readonly PendingHook[]): HookJob[] {

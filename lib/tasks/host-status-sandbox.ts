@@ -3,7 +3,7 @@ import { dirname } from "node:path";
 import type { Finding } from "../finding.ts";
 import { printable } from "../host/file-error.ts";
 import type { Manifest } from "../manifest/manifest.ts";
-import { shellQuoted } from "../words.ts";
+import { shellQuoted, shellWord } from "../words.ts";
 import {
   find,
   isEnabled,
@@ -164,10 +164,6 @@ function dropInCommand(units: readonly string[], path: string, settings: readonl
     `printf ${shellQuoted(text.replaceAll("%", "%%"))} | tee ${folders.map((folder) => shellWord(`${folder}/${name}`)).join(" ")}`,
     "systemctl daemon-reload",
   ].join("; ");
-}
-
-function shellWord(word: string): string {
-  return /^[\w%+,./:=@-]+$/.test(word) ? word : shellQuoted(word);
 }
 
 /** Examines a path of this host. */
