@@ -159,10 +159,13 @@ function checkFlag({ rawName, value, isInline }: Flag, argument: Argument): stri
   return value;
 }
 
-/** @see https://pkg.go.dev/strconv#ParseBool, which the Go tool used */
+/** The values of a boolean flag that turn it on. @see https://pkg.go.dev/strconv#ParseBool, which the Go tool used */
+export const trueWords: readonly string[] = ["1", "t", "T", "true", "TRUE", "True"];
+const falseWords: readonly string[] = ["0", "f", "F", "false", "FALSE", "False"];
+
 function booleanValue(rawName: string, value: string): "true" | "false" {
-  if (/^(1|t|T|true|TRUE|True)$/.test(value)) return "true";
-  if (/^(0|f|F|false|FALSE|False)$/.test(value)) return "false";
+  if (trueWords.includes(value)) return "true";
+  if (falseWords.includes(value)) return "false";
   throw usage(`${rawName} takes true or false, or no value at all`);
 }
 

@@ -5,7 +5,7 @@ import { parseDuration } from "../duration.ts";
 import { Failure } from "../failure.ts";
 import { isLoopback } from "../vault/address.ts";
 import { createVaultClient, type VaultClient } from "../vault/client.ts";
-import { type Arguments, argumentValues, checkArguments } from "./arguments.ts";
+import { type Arguments, argumentValues, checkArguments, trueWords } from "./arguments.ts";
 import { serverSettings } from "./environment.ts";
 import { ExitCode, exitCodeOf } from "./exit-code.ts";
 import type { HelpPage } from "./help.ts";
@@ -155,7 +155,7 @@ function asksFor(rawArgs: readonly string[], ...flags: string[]): boolean {
 
 /** Whether `--json` is given, even if the rest of the command line is wrong. */
 export function asksForJson(rawArgs: readonly string[]): boolean {
-  return asksFor(rawArgs, "--json", ...["1", "t", "T", "true", "TRUE", "True"].map((it) => `--json=${it}`));
+  return asksFor(rawArgs, "--json", ...trueWords.map((it) => `--json=${it}`));
 }
 
 function createRun(log: Log, { signal, timeLeftMs }: ReturnType<typeof stopSignal>): Run {
