@@ -6,6 +6,7 @@ import type { CertificateStatus } from "../renewal/status.ts";
 import type { SandboxFinding } from "./host-status-sandbox.ts";
 import type { FailedRun } from "./host-status-units.ts";
 import { runsManifest } from "./host-units.ts";
+import { isHooksUnit, manifestOfHooks, tokenService } from "./unit-names.ts";
 
 /** What is known of a host, beside its units. */
 export interface KnownOfHost {
@@ -37,15 +38,15 @@ const unseen: readonly FailureKind[] = ["data", "unavailable", "internal", "perm
  */
 export function isCauseGone({ unit, at, exitCode }: FailedRun, known: KnownOfHost): boolean {
   if (known.sandbox.some(({ units }) => units.includes(unit.id))) return false;
-  if (/^(cert-hooks|hooks-again)/.test(unit.id)) {
+  if (isHooksUnit(unit.id)) {
     // An instance runs the hooks of one manifest.
-    const [, name] = /cert-hooks@(.+)\.service$/.exec(unit.id) ?? [];
+    const name = manifestOfHooks(unit.id);
     return !known.hooks.some(({ manifests }) => name === undefined || manifests.includes(name));
   }
   const { server, token, certificates, loaded } = known;
   const isReady = server.state === "ok" && (token.state === "ok" || token.state === "due");
   if (!isReady || known.config.length + known.permission.length > 0) return false;
-  const isForToken = unit.id.startsWith("token-renewal");
+  const isForToken = unit.id === tokenService;
   if (!isForToken && known.manifests.length > 0) return false;
   const files = new Set(loaded.filter((one) => runsManifest(unit, one)).map(({ file }) => file));
   const kept = isForToken ? [token] : certificates.filter(({ manifest = "" }) => files.has(manifest));

@@ -15,6 +15,7 @@ import {
   type Unit,
 } from "./host-units.ts";
 import { type Look, reach, readSandbox, type Sandbox, sandboxProperties, settingsFor } from "./sandbox.ts";
+import { certService, hooksUnitOf, tokenService, tokenTimer } from "./unit-names.ts";
 
 /** A path that units need but can't access, or a folder that they can't make. */
 export interface SandboxFinding extends Finding {
@@ -48,8 +49,6 @@ interface Need {
   readonly manifest: string | undefined;
 }
 
-const tokenService = "token-renewal.service";
-
 /** The files that the manifests' units and the token's unit need. */
 function needsOf(
   manifests: readonly Manifest[],
@@ -58,10 +57,10 @@ function needsOf(
 ): readonly Need[] {
   const services = manifests.flatMap((manifest) => {
     const timer = units.find(({ id }) => id === timerOf(manifest, units));
-    const service = find(units, timer === undefined ? "cert.service" : serviceOf(timer));
+    const service = find(units, timer === undefined ? certService : serviceOf(timer));
     return service !== undefined && runsManifest(service, manifest) ? [{ manifest, unit: service.id }] : [];
   });
-  const timer = find(units, "token-renewal.timer");
+  const timer = find(units, tokenTimer);
   const isTokenRun =
     timer !== undefined && isEnabled(timer) && loadState(find(units, tokenService)) === "loaded";
   const asking = new Set([...services.map(({ unit }) => unit), ...(isTokenRun ? [tokenService] : [])]);
@@ -77,7 +76,7 @@ function needsOfManifest(manifest: Manifest, service: string): Need[] {
   const { name, file, destination, hooks } = manifest;
   const programs = hooks.flatMap((hook) => (hook.kind === "command" ? [hook.command[0]] : []));
   // Only our own services leave hooks to another unit.
-  const hooksUnit = service.replace(/^cert(?=@.*\.service$|\.service$)/, "cert-hooks");
+  const hooksUnit = hooksUnitOf(service);
   const both = hooks.length === 0 || hooksUnit === service ? [service] : [service, hooksUnit];
   return both.flatMap((unit): Need[] => [
     { unit, path: dirname(destination), wanted: "write", what: `certificate ${name}`, manifest: name },

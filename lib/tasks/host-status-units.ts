@@ -4,7 +4,6 @@ import type { Finding } from "../finding.ts";
 import type { Manifest } from "../manifest/manifest.ts";
 import {
   find,
-  instanceTimer,
   isAtWork,
   isEnabled,
   isInCrontab,
@@ -16,6 +15,7 @@ import {
   timerOf,
   type Unit,
 } from "./host-units.ts";
+import { certTimer, instanceTimer, isHooksUnit, isOurUnit, tokenTimer } from "./unit-names.ts";
 
 /** A timer together with its service, or a service without a timer. */
 export interface UnitStatus extends Finding {
@@ -69,7 +69,7 @@ export function unitStatuses(units: readonly Unit[], context: UnitsContext): Uni
   const blamed = Map.groupBy(idle, (manifest) => blamedTimer(manifest, units));
   const isTokenRenewed = units.some((it) => it.id === tokenTimer && isAtWork(it, units));
   const isTokenIdle = idle.length > 0 && idle.length === manifests.length && !isTokenRenewed;
-  const present = units.filter((unit) => ours.test(unit.id));
+  const present = units.filter((unit) => isOurUnit(unit.id));
   const started = new Set(present.filter((unit) => isTimer(unit) && isPresent(unit)).map(serviceOf));
   const found = present.flatMap((unit): UnitStatus[] => {
     const names = blamed.get(unit.id)?.map(({ name }) => name);
@@ -82,7 +82,7 @@ export function unitStatuses(units: readonly Unit[], context: UnitsContext): Uni
     // Its timer's status includes it.
     if (started.has(unit.id)) return [];
     const status = serviceStatus(unit, context);
-    return status.state === "ok" && /^(cert-hooks|hooks-again)/.test(unit.id) ? [] : [status];
+    return status.state === "ok" && isHooksUnit(unit.id) ? [] : [status];
   });
   const nobodys = blamed.get(undefined)?.map(({ name }) => name) ?? [];
   return {
@@ -91,9 +91,6 @@ export function unitStatuses(units: readonly Unit[], context: UnitsContext): Uni
     timers,
   };
 }
-
-const tokenTimer = "token-renewal.timer";
-const ours = /^(token-renewal|cert|cert@.*|cert-hooks|cert-hooks@.*|hooks-again@.*)\.(service|timer)$/;
 
 function isPresent(unit: Unit): boolean {
   return !["not-found", "masked"].includes(loadState(unit));
@@ -121,7 +118,7 @@ function listed(names: readonly string[]): string {
  * manifests, then the manifest's own. Undefined if their services run something else.
  */
 function blamedTimer(manifest: Manifest, units: readonly Unit[]): string | undefined {
-  const candidates = ["cert.timer", instanceTimer(manifest.name)].flatMap((id) => {
+  const candidates = [certTimer, instanceTimer(manifest.name)].flatMap((id) => {
     const timer = find(units, id);
     if (timer === undefined) return [];
     const service = find(units, serviceOf(timer));

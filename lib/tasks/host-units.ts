@@ -1,6 +1,7 @@
 import { existsSync, readdirSync, readFileSync, realpathSync, statSync } from "node:fs";
 import { dirname, resolve } from "node:path";
 import type { Manifest } from "../manifest/manifest.ts";
+import { certService, instanceTimer, ourUnits, serviceName } from "./unit-names.ts";
 
 /** A unit as `systemctl show` describes it. */
 export interface Unit {
@@ -17,9 +18,6 @@ export interface ShownUnits {
   readonly fault?: string;
 }
 
-const timers = ["token-renewal.timer", "cert.timer", "cert@*.timer"];
-const services = ["token-renewal.service", "cert.service", "cert@*.service"];
-const hooks = ["cert-hooks.service", "cert-hooks@*.service", "hooks-again@*.service"];
 const properties = [
   ...["Id", "LoadState", "UnitFileState", "ActiveState", "SubState", "Result", "Job", "Unit", "ExecStart"],
   ...["WantedBy", "RequiredBy", "UpheldBy"],
@@ -35,7 +33,7 @@ const properties = [
 export async function readHostUnits(manifests: readonly Manifest[]): Promise<ShownUnits> {
   // The same check as sd_booted(3).
   if (!existsSync("/run/systemd/system")) return { units: [] };
-  const first = await showUnits([...timers, ...services, ...hooks, "*.timer"]);
+  const first = await showUnits([...ourUnits, "*.timer"]);
   const { units } = first;
   if (units.length === 0) return first;
   const idle = manifests.filter((manifest) => timerOf(manifest, units) === undefined);
@@ -103,17 +101,9 @@ export function isTimer({ id }: Unit): boolean {
   return id.endsWith(".timer");
 }
 
-export function instanceTimer(manifestName: string): string {
-  return `cert@${manifestName}.timer`;
-}
-
 /** The service that a timer starts. */
 export function serviceOf({ id, properties }: Unit): string {
   return properties.Unit || serviceName(id);
-}
-
-function serviceName(timer: string): string {
-  return timer.replace(/timer$/, "service");
 }
 
 /** `loaded`, or another state such as `not-found`, `masked` or `bad-setting`. */
@@ -155,7 +145,7 @@ export function runsManifest(service: Unit | undefined, manifest: Manifest): boo
   if (service === undefined || loadState(service) !== "loaded") return false;
   return service.commands.some((command) => {
     if (/(^|[\s/])(issue-cert|vault-helper)(\s|$)/.test(command)) return issues(command, manifest);
-    return service.id === "cert.service" || service.id === serviceName(instanceTimer(manifest.name));
+    return service.id === certService || service.id === serviceName(instanceTimer(manifest.name));
   });
 }
 

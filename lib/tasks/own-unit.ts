@@ -1,6 +1,7 @@
 import { readFileSync } from "node:fs";
 import { type Failure, reworded } from "../failure.ts";
 import { errorCode, printable } from "../host/file-error.ts";
+import { hooksUnitOf, issuingUnitOf } from "./unit-names.ts";
 
 /**
  * The unit of ours that a process belongs to. Its control group has the unit's name.
@@ -18,7 +19,7 @@ export function withUnitHint(failure: Failure, folder: string, groups = ownGroup
   const unit = unitOf(groups);
   const isOut = ["EROFS", "ENOENT"].includes(errorCode(failure.cause)) && failure.message.includes(folder);
   if (unit === undefined || !isOut) return failure;
-  const both = `${unit.replace("cert-hooks", "cert")} and ${unit.replace(/^cert(?!-)/, "cert-hooks")}`;
+  const both = `${issuingUnitOf(unit)} and ${hooksUnitOf(unit)}`;
   const dropIn = `the drop-in destination.conf (see the examples) with BindPaths=${printable(folder)}`;
   return reworded(failure, {
     hint: `the sandbox of ${unit} does not allow ${printable(folder)}: give ${both} ${dropIn}, as vault-helper status shows`,
