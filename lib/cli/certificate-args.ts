@@ -2,7 +2,7 @@ import { Failure } from "../failure.ts";
 import { certificatePaths } from "../host/certificate-place.ts";
 import { keyModes, parseKeyMode } from "../host/key-mode.ts";
 import { resolveOwnership } from "../host/owner.ts";
-import type { Renewal } from "../renewal/issue.ts";
+import type { Renewal } from "../renewal/renewal.ts";
 import { callPolicy, type RenewalPolicy } from "../renewal/when-due.ts";
 import { encodePath } from "../vault/path.ts";
 import { chooseKeyType, keySizes, keyTypes } from "../x509/key-type.ts";

@@ -5,44 +5,21 @@ import { lookAtSet, type SeenSet, type SetFiles, type StoredSet } from "../host/
 import { fixAttributes, type LockedPlace, lockPlace, type SetAttributes } from "../host/certificate-write.ts";
 import type { Ownership } from "../host/durable.ts";
 import { printable } from "../host/file-error.ts";
-import type { ForeignKey, SetHome } from "../host/foreign-key.ts";
+import type { SetHome } from "../host/foreign-key.ts";
 import { defaultKeyMode, groupReads, keyModeText } from "../host/key-mode.ts";
-import type { VaultClient } from "../vault/client.ts";
 import { type Clocks, clockNote, learnServerTime, readClocks } from "../vault/clocks.ts";
-import { issuerOfSignPath, readIssuerChain, signCsr } from "../vault/pki.ts";
-import { type Certificate, isSameCertificate } from "../x509/certificate.ts";
-import { generateKey, type PrivateKey, readKey } from "../x509/key.ts";
-import { defaultKeyType, isSameKeyType, type KeyType } from "../x509/key-type.ts";
+import type { Certificate } from "../x509/certificate.ts";
+import type { KeyType } from "../x509/key-type.ts";
 import { longestCommonName } from "../x509/names.ts";
-import { type CheckedCertificate, chainOf, checkSigned } from "./check-signed.ts";
-import { type Decision, decide, foreignKey, keyModeOf } from "./decide.ts";
-import { factsOf, type Inspected, inspect } from "./inspect.ts";
-import { type CertificateRequest, type Placement, replacedRecord, requestRecord } from "./request.ts";
-import { askServerCa, compareCa, type ServerCa, serverCaId } from "./server-ca.ts";
-import { explainRefusal } from "./sign-refusal.ts";
-import { dueAt, makesNewKey, type RenewalPolicy } from "./when-due.ts";
-
-/** A certificate to keep, and the rule by which it is renewed. */
-export interface Renewal extends CertificateRequest, Placement {
-  readonly policy: RenewalPolicy;
-}
-
-/** What a run provides for it. */
-export interface RenewalRun {
-  /** With a token that may use the sign path. */
-  readonly client: VaultClient;
-  /** Ends the waiting for another run. */
-  readonly signal: AbortSignal;
-  readonly onNote?: ((sentence: string) => void) | undefined;
-  /** Takes a note on wrong clocks. @default `onNote` */
-  readonly onClockNote?: ((sentence: string) => void) | undefined;
-  /** What was just seen at the destination. @default examines it */
-  readonly seen?: SeenSet | undefined;
-  /** As `readIssuerChain`. @default asks the server each time */
-  readonly readIssuers?: (issuer: string) => Promise<readonly string[]>;
-  /** Records on disk, before the change, that somebody has to act on it: see `takePending`. */
-  readonly keepsPending?: boolean;
-}
+import { chainOf } from "./check-signed.ts";
+import { chooseKey, foreignKeyFailure, refuseForeignKey } from "./choose-key.ts";
+import { type Decision, decide, keyModeOf } from "./decide.ts";
+import { type Inspected, inspect } from "./inspect.ts";
+import type { Renewal, RenewalJob, RenewalRun } from "./renewal.ts";
+import { replacedRecord, requestRecord } from "./request.ts";
+import { askServerCa, compareCa, type ServerCa } from "./server-ca.ts";
+import { caFileOf, joinPem, readIssuers, signAndAsk } from "./sign.ts";
+import { dueAt, makesNewKey } from "./when-due.ts";
 
 /** What a run has done about a certificate. */
 export interface Issued {
@@ -59,8 +36,6 @@ export interface Issued {
   /** Somebody has to act on this change, or on one before it. */
   readonly isPending: boolean;
 }
-
-type Job = Renewal & RenewalRun;
 
 type Allowed = Exclude<Decision, { readonly action: "refuse" }>;
 type Kept = Exclude<Allowed, { readonly action: "issue" }>;
@@ -87,13 +62,13 @@ interface LockedState {
  * @throws Failure; key, certificate and CA have not changed then
  */
 export async function renew(renewal: Renewal, run: RenewalRun): Promise<Issued> {
-  const job: Job = { ...renewal, ...run };
+  const job: RenewalJob = { ...renewal, ...run };
   if (job.policy.renew === "due") await learnServerTime(job.client);
   const clock = clockNote(job.client);
   if (clock !== undefined) (job.onClockNote ?? job.onNote)?.(clock);
   const { inspected, decision } = await judge(job, job.seen ?? lookAtSet(job.destination));
   if (decision.action === "none" || decision.action === "wait") {
-    if (decision.files !== "rewrite") return settled(job, inspected, decision);
+    if (decision.files !== "rewrite") return settle(job, inspected, decision);
   }
   using place = await lockPlace(job.destination, job.owner, { signal: job.signal, onWait: job.onNote });
   // Another run may have issued it while this one waited.
@@ -105,7 +80,7 @@ export async function renew(renewal: Renewal, run: RenewalRun): Promise<Issued> 
 }
 
 /** @throws Failure (data) for a key that must not be signed */
-async function judge(job: Job, seen: SeenSet): Promise<Judged> {
+async function judge(job: RenewalJob, seen: SeenSet): Promise<Judged> {
   if (!makesNewKey(job.policy)) refuseForeignKey(job, seen);
   const inspected = await inspect(job.destination, seen);
   const now = readClocks(job.client);
@@ -115,7 +90,7 @@ async function judge(job: Job, seen: SeenSet): Promise<Judged> {
 }
 
 /** The outcome for a certificate that stays as it is, apart from its owner and modes. */
-function settled(job: Job, inspected: Inspected, decision: Kept): Issued {
+function settle(job: RenewalJob, inspected: Inspected, decision: Kept): Issued {
   if (decision.action !== "wait" && decision.files === "fix") tryTo(job, () => fixFiles(inspected, job));
   const isCheckAsked = job.policy.renew !== "now" && job.policy.caCheck === "now";
   if (isCheckAsked && decision.action === "none" && decision.caCheckAt !== undefined) {
@@ -131,10 +106,15 @@ function settled(job: Job, inspected: Inspected, decision: Kept): Issued {
 }
 
 /** A certificate that stays: its key may have to get another mode, and its CA may have to be checked. */
-async function keep(place: LockedPlace, state: LockedState, decision: Kept, job: Job): Promise<Issued> {
+async function keep(
+  place: LockedPlace,
+  state: LockedState,
+  decision: Kept,
+  job: RenewalJob,
+): Promise<Issued> {
   const { stored, inspected, now } = state;
   const rewritten = decision.files === "rewrite" ? rewriteKey(place, state, job) : undefined;
-  const outcome = settled(job, inspected, decision);
+  const outcome = settle(job, inspected, decision);
   if (decision.action !== "check CA" || stored.state !== "whole") return outcome;
   const answer = await askServerCa(() => readIssuers(job));
   const record = "record" in inspected ? inspected.record : undefined;
@@ -165,10 +145,13 @@ function refreshCa(
   { stored, inspected }: LockedState,
   certificate: Certificate,
   [issuer, ...above]: ServerCa,
-  job: Job,
+  job: RenewalJob,
 ): void {
   if (stored.state !== "whole") return;
-  const files = { ...stored.files, ca: join(job.caChain ? chainOf(certificate, issuer, above) : [issuer]) };
+  const files = {
+    ...stored.files,
+    ca: joinPem(job.caChain ? chainOf(certificate, issuer, above) : [issuer]),
+  };
   const request = (fingerprint: string | undefined, home: SetHome) =>
     replacedRecord(stored.request, { files, fingerprint, home });
   const pending: readonly Member[] = job.keepsPending === true ? ["ca"] : [];
@@ -184,7 +167,11 @@ function isPendingOf(inspected: Inspected): boolean {
  *
  * @returns the record
  */
-function rewriteKey(place: LockedPlace, { stored, inspected }: LockedState, job: Job): string | undefined {
+function rewriteKey(
+  place: LockedPlace,
+  { stored, inspected }: LockedState,
+  job: RenewalJob,
+): string | undefined {
   if (stored.state !== "whole") return undefined;
   const { files, checkedAt } = stored;
   const { keyMode = defaultKeyMode } = job;
@@ -197,7 +184,7 @@ function rewriteKey(place: LockedPlace, { stored, inspected }: LockedState, job:
   return record;
 }
 
-function attributesOf(inspected: Inspected, job: Job): SetAttributes {
+function attributesOf(inspected: Inspected, job: RenewalJob): SetAttributes {
   return { owner: job.owner ?? inherited(inspected), keyMode: keyModeOf(inspected, job) };
 }
 
@@ -208,7 +195,7 @@ function inherited(inspected: Inspected): Ownership | undefined {
 }
 
 /** Runs an action that must not fail the run, since the certificate is right without it. A failure becomes a note. */
-function tryTo({ onNote }: Job, act: () => void): void {
+function tryTo({ onNote }: RenewalJob, act: () => void): void {
   try {
     act();
   } catch (error) {
@@ -217,7 +204,7 @@ function tryTo({ onNote }: Job, act: () => void): void {
   }
 }
 
-function fixFiles(inspected: Inspected, job: Job): void {
+function fixFiles(inspected: Inspected, job: RenewalJob): void {
   const { destination, owner, onNote } = job;
   const { fixed, linked } = fixAttributes(destination, { owner, keyMode: keyModeOf(inspected, job) });
   for (const path of fixed) onNote?.(`owner and mode of ${path} were set again`);
@@ -231,7 +218,7 @@ async function issue(
   place: LockedPlace,
   { stored, inspected }: LockedState,
   reasons: readonly string[],
-  job: Job,
+  job: RenewalJob,
   named?: ServerCa | Failure,
 ): Promise<Issued> {
   const standing: Partial<SetFiles> = stored.state === "missing" ? {} : stored.files;
@@ -242,7 +229,7 @@ async function issue(
   noteIgnored(leaf, job);
   const files = {
     key: key.pem,
-    certificate: join([leaf, ...intermediates]),
+    certificate: joinPem([leaf, ...intermediates]),
     ca: caFileOf(authorities, job),
   };
   const request = (fingerprint?: string, home?: SetHome) =>
@@ -269,7 +256,7 @@ async function issue(
   };
 }
 
-function noteIgnored(leaf: Certificate, { names, onNote }: Job): void {
+function noteIgnored(leaf: Certificate, { names, onNote }: RenewalJob): void {
   const ignored = names.organisations.filter((name) => !leaf.organisations.includes(name));
   if (ignored.length === 0) return;
   const list = ignored.map((it) => JSON.stringify(it)).join(", ");
@@ -277,7 +264,7 @@ function noteIgnored(leaf: Certificate, { names, onNote }: Job): void {
 }
 
 /** A service that read the key by its group no longer can: this note is better than its failure. */
-function noteNarrowed(inspected: Inspected, job: Job): void {
+function noteNarrowed(inspected: Inspected, job: RenewalJob): void {
   const found = "attributes" in inspected ? inspected.attributes.key?.mode : undefined;
   const [before = 0, after = defaultKeyMode] = [found, keyModeOf(inspected, job)];
   if ((before & ~after & groupReads) === 0) return;
@@ -288,109 +275,10 @@ function noteNarrowed(inspected: Inspected, job: Job): void {
   );
 }
 
-function noteLongName({ names: { commonName }, onNote }: Job): void {
+function noteLongName({ names: { commonName }, onNote }: RenewalJob): void {
   if (commonName.length <= longestCommonName) return;
   onNote?.(
     `the common name ${printable(commonName)} has ${commonName.length} characters: RFC 5280 allows ${longestCommonName}, ` +
       "and a program that keeps to that may refuse the certificate",
   );
-}
-
-type Signed = CheckedCertificate & { readonly now: Clocks };
-
-/** Has the key signed. Also gives the CA that the server named before it signed; undefined if that is not known. */
-async function signAndAsk(
-  key: PrivateKey,
-  caFile: string | undefined,
-  inspected: Inspected,
-  job: Job,
-  named: ServerCa | Failure | undefined,
-): Promise<{ readonly signed: Signed; readonly serverCa: string | undefined }> {
-  const signed = await sign(key, job);
-  if (named !== undefined) return { signed, serverCa: serverCaId(named) };
-  const before = "record" in inspected ? inspected.record?.serverCa : undefined;
-  // The same CA has signed again, so the recorded answer still holds.
-  if (before !== undefined && caFile === caFileOf(signed.authorities, job))
-    return { signed, serverCa: before };
-  const answer = await askServerCa(() => readIssuers(job));
-  const serverCa = serverCaId(answer);
-  const isExpected = !(answer instanceof Failure) && isSameCertificate(signed.authorities[0], answer[0]);
-  if (serverCa === undefined || isExpected) return { signed, serverCa };
-  try {
-    // The server may have got another CA after it signed. The record must name the CA from before, so it signs again.
-    return { signed: await sign(key, job), serverCa };
-  } catch (error) {
-    if (error instanceof Failure) return { signed, serverCa: undefined };
-    throw error;
-  }
-}
-
-function caFileOf(authorities: ServerCa, { caChain }: Job): string {
-  return join(caChain ? authorities : [authorities[0]]);
-}
-
-async function sign(key: PrivateKey, { client, names, signPath }: Job): Promise<Signed> {
-  const { createCsr } = await import("../x509/csr.ts");
-  const csr = createCsr(key, names);
-  const signed = await signCsr(client, signPath, { csr, ...names }).catch(async (error) => {
-    throw await explainRefusal(client, signPath, error);
-  });
-  // After the answer, which tells the server's time.
-  const now = readClocks(client);
-  return { ...checkSigned(signed, key, names, now), now };
-}
-
-async function readIssuers({ client, signPath, readIssuers }: Job): Promise<readonly string[]> {
-  const issuer = issuerOfSignPath(signPath);
-  return await (readIssuers?.(issuer) ?? readIssuerChain(client, issuer));
-}
-
-/** Keeps the existing key, unless a new one is asked for: by `--force`, or by another key type. */
-async function chooseKey(
-  standing: string | undefined,
-  { destination, policy, keyType }: Job,
-): Promise<{ key: PrivateKey; kept: boolean }> {
-  if (standing !== undefined && !makesNewKey(policy)) {
-    const key = await readStandingKey(standing, certificatePaths(destination).key);
-    if (keyType === undefined || isSameKeyType(key.type, keyType)) return { key, kept: true };
-  }
-  return { key: await generateKey(keyType ?? defaultKeyType), kept: false };
-}
-
-/**
- * Refuses a key that another user may know, by what was seen alone: such a key is not opened.
- *
- * @throws Failure (data)
- */
-export function refuseForeignKey(placement: Placement, seen: SeenSet): void {
-  const foreign = seen.state === "missing" ? undefined : foreignKey(factsOf(seen), placement);
-  if (foreign !== undefined) throw foreignKeyFailure(placement.destination, foreign);
-}
-
-/** The Failure (data) for a key that must not be signed: another user may know it. */
-export function foreignKeyFailure(destination: string, { why, remedy }: ForeignKey): Failure {
-  const { key } = certificatePaths(destination);
-  return new Failure("data", `${printable(key)} is not used: ${why}`, {
-    hint:
-      `nothing was changed; find out how it got there; if it is right, ${remedy}; ` +
-      "else have a new key made: remove it, or use --force in a direct call",
-  });
-}
-
-async function readStandingKey(pem: string, path: string): Promise<PrivateKey> {
-  try {
-    return await readKey(pem, path);
-  } catch (error) {
-    if (!(error instanceof Failure)) throw error;
-    throw new Failure("data", error.message, {
-      hint:
-        error.hint ??
-        "it is left as it is; remove it, or use --force in a direct call, to have a new one made",
-      cause: error.cause,
-    });
-  }
-}
-
-function join(certificates: readonly Certificate[]): string {
-  return certificates.map(({ pem }) => pem).join("");
 }

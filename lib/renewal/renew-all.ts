@@ -8,9 +8,10 @@ import type { VaultClient } from "../vault/client.ts";
 import { learnServerTime, readClocks } from "../vault/clocks.ts";
 import { gate } from "../vault/gate.ts";
 import { readIssuerChain } from "../vault/pki.ts";
+import { foreignKeyFailure, refuseForeignKey } from "./choose-key.ts";
 import { decide } from "./decide.ts";
 import { inspect } from "./inspect.ts";
-import { foreignKeyFailure, type Issued, refuseForeignKey, renew } from "./issue.ts";
+import { type Issued, renew } from "./issue.ts";
 import { lifetimeMs } from "./validity.ts";
 import { type CaCheck, dueAt, manifestPolicy } from "./when-due.ts";
 

@@ -1,7 +1,8 @@
 import { expect } from "bun:test";
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
-import { type Issued, type Renewal, type RenewalRun, renew } from "../../lib/renewal/issue.ts";
+import { type Issued, renew } from "../../lib/renewal/issue.ts";
+import type { Renewal, RenewalRun } from "../../lib/renewal/renewal.ts";
 import { type CaCheck, callPolicy } from "../../lib/renewal/when-due.ts";
 import { createVaultClient } from "../../lib/vault/client.ts";
 import { isFor, readCertificates } from "../../lib/x509/certificate.ts";

@@ -60,7 +60,8 @@ const look = inRooms({
   "lib/host":
     "certificate-place certificate-set certificate-write foreign-key host-lock key-mode lock owner pending set-fingerprint",
   "lib/manifest": "window",
-  "lib/renewal": "check-signed decide inspect issue request server-ca sign-refusal validity when-due",
+  "lib/renewal":
+    "check-signed choose-key decide inspect issue request server-ca sign sign-refusal validity when-due",
   "lib/vault": "acl clocks pki sys",
   "lib/x509": "certificate key-type key names node-crypto",
 });
@@ -171,7 +172,7 @@ async function bytesOf(script: string): Promise<number> {
 
 test.each([
   ["renew-token", 50_000],
-  ["issue-cert", 105_000],
+  ["issue-cert", 107_000],
 ])("%s has at most %i bytes of JavaScript when it begins", async (script, most) => {
   const bytes = await bytesOf(script);
   expect(bytes).toBeLessThanOrEqual(most);
