@@ -188,9 +188,13 @@ test("CONTRIBUTING.md has a line for each room and each folder of the clone", ()
   const named = [...layout.matchAll(/^ {4,6}(\w+)\/(?: |$)/gm)].map(([, name]) => name);
   const rooms = FILES.map(roomOf).filter((room) => room !== undefined);
   const folders = FILES.map((path) => path.split("/")[0]);
-  expect(named.toSorted()).toEqual(
-    [...new Set([...rooms, ...folders, "units", "monitoring", "docs"])].toSorted(),
-  );
+  expect(named.toSorted()).toEqual([...new Set([...rooms, ...folders, "units", "docs"])].toSorted());
+});
+
+test("the top of the clone has no further folders", () => {
+  const tracked = Bun.spawnSync(["git", "ls-files"], { cwd: ROOT }).stdout.toString().split("\n");
+  const folders = new Set(tracked.filter((path) => path.includes("/")).map((path) => path.split("/")[0]));
+  expect([...folders].sort()).toEqual([".ci", "docs", "lib", "scripts", "test", "tools", "units"]);
 });
 
 test("test/README.md has a row for each room and each fixture", () => {

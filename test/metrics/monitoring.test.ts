@@ -7,7 +7,7 @@ import type { HostStatus } from "../../lib/tasks/host-status.ts";
 import { ROOT } from "../../tools/main.ts";
 import { type Answered, askPrometheus } from "./prometheus.ts";
 
-const rules = readFileSync(join(ROOT, "monitoring/alerts.yml"), "utf8");
+const rules = readFileSync(join(ROOT, "docs/monitoring/alerts.yml"), "utf8");
 const day = 86_400;
 const at = 1_800_000_000;
 const ok = { state: "ok", reasons: [] } as const;
@@ -93,7 +93,7 @@ const cases: Readonly<Record<string, string>> = {
   VaultHelperUnitWrong: metricsOf({ units: [{ ...wrong, ...unit }] }),
 };
 
-describe("monitoring/alerts.yml", () => {
+describe("docs/monitoring/alerts.yml", () => {
   let all: Answered["alerts"];
   beforeAll(async () => {
     all = (await askPrometheus({ rules, hosts: {}, at })).alerts;
@@ -149,8 +149,8 @@ interface Panel {
   readonly targets: ReadonlyArray<{ readonly expr: string; readonly legendFormat?: string }>;
 }
 
-describe("monitoring/dashboard.json", () => {
-  const dashboard = JSON.parse(readFileSync(join(ROOT, "monitoring/dashboard.json"), "utf8"));
+describe("docs/monitoring/dashboard.json", () => {
+  const dashboard = JSON.parse(readFileSync(join(ROOT, "docs/monitoring/dashboard.json"), "utf8"));
   const panels: readonly Panel[] = dashboard.panels;
   /** As Grafana fills in its variable where all hosts are chosen. */
   const queries = panels.flatMap(({ targets }) =>

@@ -217,7 +217,8 @@ describe("a release", () => {
     expect(readdirSync(join(unpacked("amd64.deb"), "usr/share/doc/vault-helper/docs")).sort()).toEqual(pages);
 
     // Contributors have a clone.
-    const shipped = ["README.md", "CHANGELOG.md", "SECURITY.md", ...pages.map((name) => `docs/${name}`)];
+    const ours = pages.filter((name) => name.endsWith(".md")).map((name) => `docs/${name}`);
+    const shipped = ["README.md", "CHANGELOG.md", "SECURITY.md", ...ours];
     const dead = shipped.flatMap((page) =>
       links(read(page))
         .map(({ path }) => join(page, "..", path))
@@ -251,11 +252,11 @@ describe("a release", () => {
   });
 
   test("has the alerts and the dashboard, in its packages with the documentation", () => {
-    const names = readdirSync(join(ROOT, "monitoring")).sort();
+    const names = readdirSync(join(ROOT, "docs/monitoring")).sort();
     expect(names).toEqual(["alerts.yml", "dashboard.json"]);
     const documentation = join(unpacked("_amd64.deb"), "usr/share/doc/vault-helper");
     for (const folder of [archive(), documentation]) {
-      expect(readdirSync(join(folder, "monitoring")).sort()).toEqual(names);
+      expect(readdirSync(join(folder, "docs/monitoring")).sort()).toEqual(names);
     }
   });
 

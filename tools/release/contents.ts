@@ -33,7 +33,6 @@ export async function makeContents(
     documents: new Map([
       ["README.md", text(read("README.md"))],
       ...below("docs", filesBelow("docs")),
-      ...below("monitoring", filesBelow("monitoring")),
       ["CHANGELOG.md", text(read("CHANGELOG.md"))],
       ["SECURITY.md", text(read("SECURITY.md"))],
       ["LICENSE", text(read("LICENSE"))],
