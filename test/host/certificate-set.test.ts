@@ -277,7 +277,7 @@ describe("lockPlace()", () => {
       lockPlace(destination, undefined, { signal: AbortSignal.timeout(200) }),
     );
     expect(failure.kind).toBe("temporary");
-    expect(failure.message).toContain(`another run holds ${destination},`);
+    expect(failure.message).toContain(`another run held ${destination} until this one ended`);
     first[Symbol.dispose]();
     await replace(destination, set(1));
   });
