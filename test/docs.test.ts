@@ -1,13 +1,12 @@
 import { describe, expect, test } from "bun:test";
-import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { exampleFile } from "./cluster/file.ts";
-import { anchors, blocks, links, prose } from "./support/markdown.ts";
+import { anchors, blocks, links, pagesIn, prose } from "./support/markdown.ts";
 
 const ROOT = join(import.meta.dir, "..");
 const read = (path: string) => readFileSync(join(ROOT, path), "utf8");
-const below = (folder: string) => readdirSync(join(ROOT, folder)).filter((name) => name.endsWith(".md"));
-const pages = [...below("."), "test/README.md", ...below("docs").map((name) => `docs/${name}`)];
+const pages = [...pagesIn("."), "test/README.md", ...pagesIn("docs").map((name) => `docs/${name}`)];
 
 describe.each(pages)("%s", (page) => {
   const text = read(page);
@@ -54,7 +53,7 @@ test("README.md has at most 10 kB, and links to the index", () => {
 
 test("docs/README.md lists every page of its folder", () => {
   const listed = links(read("docs/README.md")).map(({ path }) => path);
-  const others = below("docs").filter((name) => name !== "README.md");
+  const others = pagesIn("docs").filter((name) => name !== "README.md");
   expect(others.filter((name) => !listed.includes(name))).toEqual([]);
 });
 

@@ -1,12 +1,10 @@
 import { describe, expect, test } from "bun:test";
-import { readdirSync } from "node:fs";
-import { join } from "node:path";
 import { checkArguments } from "../lib/cli/arguments.ts";
 import { findCommand } from "../lib/cli/tool.ts";
 import { vaultHelper } from "../scripts/vault-helper.ts";
 import { linkNames } from "../tools/build.ts";
-import { ROOT } from "../tools/main.ts";
 import { commandPages } from "../tools/pages.ts";
+import { pagesIn } from "./support/markdown.ts";
 import { callsIn, commandBlocks } from "./support/pasted.ts";
 
 /** Checks the arguments of a call like the command itself, without running it. Returns the command's name. */
@@ -30,7 +28,7 @@ describe.each(["docs/kubernetes.md", "docs/reference.md"])("%s", (page) => {
 });
 
 const names = [vaultHelper.name, ...linkNames()];
-const written = readdirSync(join(ROOT, "docs")).filter((name) => !/^(kubernetes|reference)\.md$/.test(name));
+const written = pagesIn("docs").filter((name) => !/^(kubernetes|reference)\.md$/.test(name));
 const pages = ["README.md", ...written.map((name) => `docs/${name}`)];
 const lines = pages.flatMap((page) =>
   commandBlocks(page)

@@ -1,3 +1,12 @@
+import { readdirSync } from "node:fs";
+import { join } from "node:path";
+import { ROOT } from "../../tools/main.ts";
+
+/** The names of the pages in a folder of the project, without those of its own folders. */
+export function pagesIn(folder: string): readonly string[] {
+  return readdirSync(join(ROOT, folder)).filter((name) => name.endsWith(".md"));
+}
+
 /** The part of a Markdown text under a heading, down to the next one. */
 export function section(text: string, heading: string): string {
   const [, after] = text.split(new RegExp(`^#+ ${RegExp.escape(heading)}$\n`, "m"));
