@@ -3,9 +3,10 @@ import { chownSync, existsSync, statSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { isFor, readCertificates } from "../../lib/x509/certificate.ts";
 import { readKey } from "../../lib/x509/key.ts";
-import { type KeyType, keyTypeName } from "../../lib/x509/key-type.ts";
+import { keyTypeName } from "../../lib/x509/key-type.ts";
 import { startCluster } from "../support/cluster-server.ts";
 import { failureOf } from "../support/failure.ts";
+import { keyTypes } from "../support/key-types.ts";
 import { openssl, opensslEcKey, opensslKey, opensslRsaKey } from "../support/openssl.ts";
 import type { Fault } from "../support/relay.ts";
 import { modeOf, treeOf } from "../support/tree.ts";
@@ -17,16 +18,7 @@ afterAll(() => cluster[Symbol.asyncDispose]());
 const place = (fault?: Fault) => placeOn(cluster, fault);
 
 describe("renew() makes", () => {
-  const types: readonly KeyType[] = [
-    { type: "rsa", bits: 2048 },
-    { type: "rsa", bits: 3072 },
-    { type: "rsa", bits: 4096 },
-    { type: "ec", bits: 256 },
-    { type: "ec", bits: 384 },
-    { type: "ec", bits: 521 },
-    { type: "ed25519", bits: 256 },
-  ];
-  test.each(types.map((type) => [keyTypeName(type), type] as const))(
+  test.each(keyTypes.map((type) => [keyTypeName(type), type] as const))(
     "an %s key, and has it signed",
     async (_name, keyType) => {
       await using it = place();

@@ -10,17 +10,9 @@ import { type KeyType, keyTypeName } from "../../lib/x509/key-type.ts";
 import type { Names } from "../../lib/x509/names.ts";
 import { decodePem } from "../../lib/x509/pem.ts";
 import { failureOf } from "../support/failure.ts";
+import { keyTypes } from "../support/key-types.ts";
 import { openssl } from "../support/openssl.ts";
 
-const keyTypes: readonly KeyType[] = [
-  { type: "rsa", bits: 2048 },
-  { type: "rsa", bits: 3072 },
-  { type: "rsa", bits: 4096 },
-  { type: "ec", bits: 256 },
-  { type: "ec", bits: 384 },
-  { type: "ec", bits: 521 },
-  { type: "ed25519", bits: 256 },
-];
 const keys = await Promise.all(
   keyTypes.map(async (type) => [keyTypeName(type), await generateKey(type)] as const),
 );
