@@ -22,8 +22,7 @@ export interface Clocks {
  * @param client undefined asks this host's clock alone
  */
 export function readClocks(client?: VaultClient, hostMs = Date.now()): Clocks {
-  const isApart = client !== undefined && areClocksApart(client);
-  const server = new Date(hostMs + (isApart ? (client.clockAheadMs() ?? 0) : 0));
+  const server = new Date(hostMs + (client === undefined ? 0 : aheadMs(client)));
   const isSet = isPlausibleNow(hostMs) || !isPlausibleNow(server.getTime());
   return { host: isSet ? new Date(hostMs) : server, server };
 }
@@ -38,17 +37,18 @@ export async function learnServerTime(client: VaultClient): Promise<void> {
   if (client.clockAheadMs() === undefined) await readSealed(client);
 }
 
-/** Whether the clocks differ by more than a minute, so that one of them is wrong. */
-function areClocksApart(client: VaultClient): boolean {
-  return Math.abs(client.clockAheadMs() ?? 0) > tolerableMs;
+/** How far the server's clock is ahead: 0 if both agree within a minute, or if the server's is not known. */
+function aheadMs(client: VaultClient): number {
+  const ahead = client.clockAheadMs() ?? 0;
+  return Math.abs(ahead) > tolerableMs ? ahead : 0;
 }
 
 /** A sentence if the clocks are apart: for a log, and for a failure that this explains. */
 export function clockNote(client: VaultClient): string | undefined {
-  if (!areClocksApart(client)) return undefined;
-  const aheadMs = client.clockAheadMs() ?? 0;
-  const apart = formatDuration(Math.abs(aheadMs) / 1000);
-  return `this host's clock is ${apart} ${aheadMs > 0 ? "behind" : "ahead of"} the server's`;
+  const ahead = aheadMs(client);
+  if (ahead === 0) return undefined;
+  const apart = formatDuration(Math.abs(ahead) / 1000);
+  return `this host's clock is ${apart} ${ahead > 0 ? "behind" : "ahead of"} the server's`;
 }
 
 /** Milliseconds until a moment, by the clock that is ahead; negative if it is past. */
