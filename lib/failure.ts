@@ -43,6 +43,12 @@ export class Failure extends Error {
   }
 }
 
+/** A Failure as a result. Any other error is a bug, and is thrown again. */
+export function asFailure(error: unknown): Failure {
+  if (error instanceof Failure) return error;
+  throw error;
+}
+
 /** The same failure in other words. What is not given stays. */
 export function reworded(
   { kind, message, hint, details, cause }: Failure,

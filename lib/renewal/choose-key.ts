@@ -1,4 +1,4 @@
-import { Failure } from "../failure.ts";
+import { asFailure, Failure, reworded } from "../failure.ts";
 import { certificatePaths } from "../host/certificate-place.ts";
 import type { SeenSet } from "../host/certificate-set.ts";
 import { printable } from "../host/file-error.ts";
@@ -47,12 +47,8 @@ async function readStandingKey(pem: string, path: string): Promise<PrivateKey> {
   try {
     return await readKey(pem, path);
   } catch (error) {
-    if (!(error instanceof Failure)) throw error;
-    throw new Failure("data", error.message, {
-      hint:
-        error.hint ??
-        "it is left as it is; remove it, or use --force in a direct call, to have a new one made",
-      cause: error.cause,
-    });
+    const failure = asFailure(error);
+    const left = "it is left as it is; remove it, or use --force in a direct call, to have a new one made";
+    throw reworded(failure, { hint: failure.hint ?? left });
   }
 }

@@ -1,4 +1,4 @@
-import { Failure } from "../failure.ts";
+import { asFailure, Failure } from "../failure.ts";
 import { means } from "../vault/error.ts";
 import { type Certificate, isSameCertificate, isSignedBy, readCertificates } from "../x509/certificate.ts";
 import type { RequestRecord } from "./request.ts";
@@ -26,8 +26,7 @@ export async function askServerCa(readIssuers: ReadIssuers): Promise<ServerCa | 
   try {
     return await readServerCa(readIssuers);
   } catch (error) {
-    if (error instanceof Failure) return error;
-    throw error;
+    return asFailure(error);
   }
 }
 

@@ -1,6 +1,6 @@
 import { basename, dirname } from "node:path";
 import type { Action } from "../action.ts";
-import { Failure } from "../failure.ts";
+import { asFailure, Failure } from "../failure.ts";
 import { type Finding, type State, worstState } from "../finding.ts";
 import { closedFolder } from "../host/access.ts";
 import { readPublicFiles, readSet, type SetFiles, type StoredSet } from "../host/certificate-set.ts";
@@ -111,11 +111,6 @@ async function readTolerantly(destination: string): Promise<{ found: Found | Fai
 
 function filesOf(stored: StoredSet): Partial<SetFiles> {
   return stored.state === "missing" ? {} : stored.files;
-}
-
-function asFailure(error: unknown): Failure {
-  if (error instanceof Failure) return error;
-  throw error;
 }
 
 /** The issuer in the server to compare the CA with; undefined if it is not known. */

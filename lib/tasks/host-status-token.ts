@@ -1,4 +1,4 @@
-import { Failure } from "../failure.ts";
+import { asFailure, Failure } from "../failure.ts";
 import type { Finding, State } from "../finding.ts";
 import { isDenied } from "../host/file-error.ts";
 import { refuseForeignLinks } from "../host/folder.ts";
@@ -40,8 +40,7 @@ export function readTokens(configPath: string, credentialsPath?: string): HeldTo
       refuseForeignLinks(configPath);
       return readTokenFile(path);
     } catch (error) {
-      if (error instanceof Failure) return error;
-      throw error;
+      return asFailure(error);
     }
   };
   const own = read(paths.initToken);
