@@ -4,7 +4,8 @@ import { hostTokenOptions } from "../lib/cli/host-client.ts";
 import { printJson } from "../lib/cli/log.ts";
 import { commonArgs, general, hostArgs, runScript, type Script } from "../lib/cli/script.ts";
 import { formatDuration } from "../lib/duration.ts";
-import { type KeptToken, keepHostToken } from "../lib/tasks/host-token.ts";
+import { keepHostToken } from "../lib/tasks/host-token.ts";
+import type { KeptToken } from "../lib/tasks/renew-token.ts";
 
 const args = {
   ...hostArgs,

@@ -1,4 +1,5 @@
-import { type HostTokenOptions, keepHostToken } from "../tasks/host-token.ts";
+import { keepHostToken } from "../tasks/host-token.ts";
+import type { HostTokenOptions } from "../tasks/renew-token.ts";
 import type { VaultClient } from "../vault/client.ts";
 import { useConfigFile } from "./config-file.ts";
 import { credentialsPath, givenToken } from "./environment.ts";

@@ -5,7 +5,7 @@ import { refuseForeignLinks } from "../host/folder.ts";
 import { readTokenFile, type TokenFile, tokenPaths } from "../host/token-files.ts";
 import { type TokenInfo, tokenDueSeconds } from "../vault/token.ts";
 import type { Answers } from "./host-status-server.ts";
-import { requestLimitAdvice } from "./host-token.ts";
+import { requestLimitAdvice } from "./renew-token.ts";
 
 export interface TokenStatus extends Finding {
   /** The token's file. */

@@ -2,8 +2,6 @@ import { refuseForeignLinks } from "../host/folder.ts";
 import { tokenPaths } from "../host/token-files.ts";
 import { type HostTokenOptions, type KeptToken, readToken, renewToken } from "./renew-token.ts";
 
-export { type HostTokenOptions, type KeptToken, requestLimitAdvice } from "./renew-token.ts";
-
 /**
  * Keeps the host token alive: renews the one in `token`, or exchanges the init token for a new one.
  *

@@ -2,7 +2,7 @@ import { afterAll, describe, expect, test } from "bun:test";
 import { chownSync, existsSync, mkdirSync, readdirSync, utimesSync } from "node:fs";
 import { join } from "node:path";
 import type { FailureKind } from "../../lib/failure.ts";
-import type { HostTokenOptions } from "../../lib/tasks/host-token.ts";
+import type { HostTokenOptions } from "../../lib/tasks/renew-token.ts";
 import { createVaultClient } from "../../lib/vault/client.ts";
 import { createFromRole } from "../../lib/vault/token.ts";
 import { startCluster } from "../support/cluster-server.ts";

@@ -1,6 +1,7 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { type HostTokenOptions, type KeptToken, keepHostToken } from "../../lib/tasks/host-token.ts";
+import { keepHostToken } from "../../lib/tasks/host-token.ts";
+import type { HostTokenOptions, KeptToken } from "../../lib/tasks/renew-token.ts";
 import { createVaultClient } from "../../lib/vault/client.ts";
 import { lookupSelf } from "../../lib/vault/token.ts";
 import type { ClusterServer } from "../support/cluster-server.ts";
