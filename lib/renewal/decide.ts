@@ -116,12 +116,11 @@ export function keyModeOf(inspected: Inspected, { keyMode }: Pick<Placement, "ke
 function filesOf(inspected: Inspected, asked: Asked): Standing["files"] {
   if (!("placement" in inspected)) return "right";
   const { keyOrigin, placement } = inspected;
-  const { owner, keyMode } = asked;
+  const { keyMode } = asked;
   const isOtherMode = keyMode !== undefined && keyMode !== (placement.keyMode ?? defaultKeyMode);
   // The key is written again, tied to its destination, before its group can read it.
   if (keyOrigin !== undefined && isOtherMode) return "rewrite";
-  const wanted = { owner, keyMode: keyModeOf(inspected, asked) };
-  return inspected.isClosed || attributeFaults(inspected, wanted).length > 0 ? "fix" : "right";
+  return fileFaults(inspected, asked).length > 0 ? "fix" : "right";
 }
 
 /** What is wrong with the files' owners and modes, each in a few words. Every run fixes it. */
