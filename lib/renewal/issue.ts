@@ -7,6 +7,7 @@ import type { Ownership } from "../host/durable.ts";
 import { printable } from "../host/file-error.ts";
 import type { SetHome } from "../host/foreign-key.ts";
 import { defaultKeyMode, groupReads, keyModeText } from "../host/key-mode.ts";
+import type { VaultClient } from "../vault/client.ts";
 import { type Clocks, clockNote, learnServerTime, readClocks } from "../vault/clocks.ts";
 import type { Certificate } from "../x509/certificate.ts";
 import type { KeyType } from "../x509/key-type.ts";
@@ -66,26 +67,32 @@ export async function renew(renewal: Renewal, run: RenewalRun): Promise<Issued> 
   if (job.policy.renew === "due") await learnServerTime(job.client);
   const clock = clockNote(job.client);
   if (clock !== undefined) (job.onClockNote ?? job.onNote)?.(clock);
-  const { inspected, decision } = await judge(job, job.seen ?? lookAtSet(job.destination));
+  const { inspected, decision } = await judge(job, job.seen ?? lookAtSet(job.destination), job.client);
   if (decision.action === "none" || decision.action === "wait") {
     if (decision.files !== "rewrite") return settle(job, inspected, decision);
   }
   using place = await lockPlace(job.destination, job.owner, { signal: job.signal, onWait: job.onNote });
   // Another run may have issued it while this one waited.
   const stored = place.read();
-  const again = await judge(job, stored);
+  const again = await judge(job, stored, job.client);
   const state = { stored, inspected: again.inspected, now: again.now };
   if (again.decision.action === "issue") return await issue(place, state, again.decision.reasons, job);
   return await keep(place, state, again.decision, job);
 }
 
-/** @throws Failure (data) for a key that must not be signed */
-async function judge(job: RenewalJob, seen: SeenSet): Promise<Judged> {
-  if (!makesNewKey(job.policy)) refuseForeignKey(job, seen);
-  const inspected = await inspect(job.destination, seen);
-  const now = readClocks(job.client);
-  const decision = decide(inspected, job, job.policy, now);
-  if (decision.action === "refuse") throw foreignKeyFailure(job.destination, decision.foreign);
+/**
+ * Decides by the files that were seen at a destination.
+ *
+ * @param client undefined decides by this host's clock alone
+ * @throws Failure (data) for a key that must not be signed
+ */
+export async function judge(renewal: Renewal, seen: SeenSet, client?: VaultClient): Promise<Judged> {
+  const { destination, policy } = renewal;
+  if (!makesNewKey(policy)) refuseForeignKey(renewal, seen);
+  const inspected = await inspect(destination, seen);
+  const now = readClocks(client);
+  const decision = decide(inspected, renewal, policy, now);
+  if (decision.action === "refuse") throw foreignKeyFailure(destination, decision.foreign);
   return { inspected, decision, now };
 }
 

@@ -5,13 +5,10 @@ import { keepFoldersOpen } from "../host/folder.ts";
 import { roomFor } from "../host/open-files.ts";
 import type { Manifest } from "../manifest/manifest.ts";
 import type { VaultClient } from "../vault/client.ts";
-import { learnServerTime, readClocks } from "../vault/clocks.ts";
+import { learnServerTime } from "../vault/clocks.ts";
 import { gate } from "../vault/gate.ts";
 import { readIssuerChain } from "../vault/pki.ts";
-import { foreignKeyFailure, refuseForeignKey } from "./choose-key.ts";
-import { decide } from "./decide.ts";
-import { inspect } from "./inspect.ts";
-import { type Issued, renew } from "./issue.ts";
+import { type Issued, judge, renew } from "./issue.ts";
 import { lifetimeMs } from "./validity.ts";
 import { type CaCheck, dueAt, manifestPolicy } from "./when-due.ts";
 
@@ -130,17 +127,13 @@ export type Due =
 
 /** What a run would issue, by this host's files and clock alone; certificates that are not due are left out. */
 export async function listDue(manifests: readonly Manifest[]): Promise<readonly Due[]> {
-  const now = readClocks();
   const seen = lookAtAll(manifests);
   const all = await Promise.all(
     manifests.map(async (manifest): Promise<Due[]> => {
       try {
         const found = seen.get(manifest) ?? { state: "missing" };
         if (found instanceof Failure) throw found;
-        refuseForeignKey(manifest, found);
-        const inspected = await inspect(manifest.destination, found);
-        const decision = decide(inspected, manifest, manifestPolicy(manifest, "never"), now);
-        if (decision.action === "refuse") throw foreignKeyFailure(manifest.destination, decision.foreign);
+        const { decision } = await judge({ ...manifest, policy: manifestPolicy(manifest, "never") }, found);
         if (decision.action !== "issue") return [];
         const { reasons } = decision;
         return [{ manifest, reasons: reasons.length === 0 ? ["it is renewed at each run"] : reasons }];
