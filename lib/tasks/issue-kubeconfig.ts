@@ -4,8 +4,8 @@ import { readSet } from "../host/certificate-set.ts";
 import { printable } from "../host/file-error.ts";
 import { kubeconfigPath, lockKubeconfigFile, readKubeconfigFile } from "../host/kubeconfig-file.ts";
 import { tokenPaths } from "../host/token-files.ts";
-import { foreignKeyFailure } from "../renewal/choose-key.ts";
-import { assess, foreignKey } from "../renewal/decide.ts";
+import { refuseForeignKey } from "../renewal/choose-key.ts";
+import { assess } from "../renewal/decide.ts";
 import { inspect } from "../renewal/inspect.ts";
 import { type Issued, renew } from "../renewal/issue.ts";
 import type { Renewal, RenewalRun } from "../renewal/renewal.ts";
@@ -119,10 +119,9 @@ async function credentialsOf(
   const paths = certificatePaths(destination);
   for (let triesLeft = 20; triesLeft > 0; triesLeft--) {
     const stored = readSet(destination);
-    const inspected = await inspect(destination, stored);
     // The folder's owner could have put another set there since.
-    const foreign = foreignKey(inspected, renewal);
-    if (foreign !== undefined) throw foreignKeyFailure(destination, foreign);
+    refuseForeignKey(renewal, stored);
+    const inspected = await inspect(destination, stored);
     const { isUsable } = assess(inspected, renewal, renewal.policy, readClocks(client));
     if (isUsable && stored.state === "whole") {
       return isByPath ? { isEmbedded: false, ...paths } : { isEmbedded: true, ...stored.files };
