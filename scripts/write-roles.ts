@@ -12,7 +12,7 @@ export const writeRoles: Script<typeof args> = {
     "give a cluster its PKI roles, secrets, policies, token roles and init tokens; safe to run again",
   args,
   examples: [
-    ["write-roles demo", "write what cluster demo lacks, fix what differs, renew its init tokens"],
+    ["write-roles demo", "add missing parts to cluster demo, fix wrong ones, renew its init tokens"],
     ["write-roles --check --json demo", "check whether something would change, and print JSON"],
     ["write-roles --max-validity-components 7d demo", "let certificates be valid for a week"],
     ["write-roles --rotate-init-token worker demo", "revoke the workers' init token, and make a new one"],
