@@ -2,7 +2,8 @@ import type { Action } from "../action.ts";
 import { formatDuration } from "../duration.ts";
 import type { Finding } from "../finding.ts";
 import { listNames } from "../vault/data.ts";
-import { type IssuerInfo, listIssuers, readDefaultIssuer, readIssuer, readPkiRole } from "../vault/pki.ts";
+import { type IssuerInfo, listIssuers, readIssuer, readIssuersConfig } from "../vault/issuers.ts";
+import { readPkiRole } from "../vault/pki.ts";
 import { type Fields, isSeconds } from "../vault/shape.ts";
 import type { MountInfo } from "../vault/sys.ts";
 import type { Cluster } from "./cluster.ts";
@@ -63,12 +64,12 @@ export async function readMountStatus(
     return bad(`is of type ${mountType(found)}, but has to be ${mount.type}`, `move ${path} elsewhere`);
   }
   if (mount.type !== "pki") return { path, issuers: [], state: "ok", reasons: [] };
-  const ids = await listIssuers(view.client, path);
-  if (ids.length === 0) return bad("has no issuer", setupCommand);
-  const [defaultId, roles, infos] = await Promise.all([
-    readDefaultIssuer(view.client, path),
+  const listed = await listIssuers(view.client, path);
+  if (listed.length === 0) return bad("has no issuer", setupCommand);
+  const [{ defaultId }, roles, infos] = await Promise.all([
+    readIssuersConfig(view.client, path),
     readRoles(view, path),
-    Promise.all(ids.map((id) => readIssuer(view.client, path, id))),
+    Promise.all(listed.map(({ id }) => readIssuer(view.client, path, id))),
   ]);
   const issuers = infos.flatMap((info) =>
     info === undefined ? [] : [issuerStatus(path, info, { defaultId, roles, found, now })],
@@ -161,13 +162,13 @@ function validityOf({ ttl, max_ttl: maxTtl }: Fields, mount: MountInfo): number 
 }
 
 function findFaults(
-  { hasKey, mayIssue }: IssuerInfo,
+  { keyId, mayIssue }: IssuerInfo,
   { leftSeconds, notBefore, now }: { leftSeconds: number; notBefore: Date; now: Date },
 ): readonly string[] {
   return [
     ...(leftSeconds <= 0 ? ["has expired"] : []),
     ...(notBefore > now ? ["is not valid yet"] : []),
-    ...(hasKey ? [] : ["its key is not in the server"]),
+    ...(keyId !== "" ? [] : ["its key is not in the server"]),
     ...(mayIssue ? [] : ["it may not sign certificates"]),
   ];
 }

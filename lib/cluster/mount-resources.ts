@@ -1,7 +1,13 @@
 import { Failure } from "../failure.ts";
 import type { VaultClient } from "../vault/client.ts";
 import { means } from "../vault/error.ts";
-import { generateRoot, hasDefaultIssuer, listIssuers, readIssuer, writeDefaultIssuer } from "../vault/pki.ts";
+import {
+  generateRoot,
+  hasDefaultIssuer,
+  listIssuers,
+  readIssuer,
+  writeDefaultIssuer,
+} from "../vault/issuers.ts";
 import type { Fields } from "../vault/shape.ts";
 import {
   enableMount,
@@ -188,8 +194,8 @@ function certificateAuthority(cluster: Cluster, mount: WantedMount): Resource {
       if ((await view.mounts()).get(mount.path)?.type !== mount.type) return undefined;
       const [first, ...more] = await listIssuers(view.client, mount.path);
       if (first === undefined) return undefined;
-      const isHalfMade = more.length === 0 && (await couldBeDefault(view.client, mount.path, first));
-      return isHalfMade ? { default_issuer: "none", issuer: first } : {};
+      const isHalfMade = more.length === 0 && (await couldBeDefault(view.client, mount.path, first.id));
+      return isHalfMade ? { default_issuer: "none", issuer: first.id } : {};
     },
     differences: ({ default_issuer: from, issuer: to }) =>
       from === undefined ? [] : [{ field: "default_issuer", from, to }],
@@ -212,5 +218,5 @@ function certificateAuthority(cluster: Cluster, mount: WantedMount): Resource {
 async function couldBeDefault(client: VaultClient, mount: string, id: string): Promise<boolean> {
   if (await hasDefaultIssuer(client, mount)) return false;
   const issuer = await readIssuer(client, mount, id);
-  return issuer?.hasKey === true && issuer.mayIssue;
+  return issuer !== undefined && issuer.keyId !== "" && issuer.mayIssue;
 }

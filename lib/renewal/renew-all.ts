@@ -7,7 +7,7 @@ import type { Manifest } from "../manifest/manifest.ts";
 import type { VaultClient } from "../vault/client.ts";
 import { learnServerTime } from "../vault/clocks.ts";
 import { gate } from "../vault/gate.ts";
-import { readIssuerChain } from "../vault/pki.ts";
+import { readIssuerChain } from "../vault/issuers.ts";
 import { type Issued, judge, renew } from "./issue.ts";
 import { lifetimeMs } from "./validity.ts";
 import { type CaCheck, dueAt, manifestPolicy } from "./when-due.ts";

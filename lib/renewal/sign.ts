@@ -1,6 +1,7 @@
 import { Failure } from "../failure.ts";
 import { type Clocks, readClocks } from "../vault/clocks.ts";
-import { issuerOfSignPath, readIssuerChain, signCsr } from "../vault/pki.ts";
+import { readIssuerChain } from "../vault/issuers.ts";
+import { issuerOfSignPath, signCsr } from "../vault/pki.ts";
 import { type Certificate, isSameCertificate } from "../x509/certificate.ts";
 import type { PrivateKey } from "../x509/key.ts";
 import { type CheckedCertificate, checkSigned } from "./check-signed.ts";

@@ -4,7 +4,7 @@ import { readServerCa, type ServerCa } from "../renewal/server-ca.ts";
 import type { VaultClient } from "../vault/client.ts";
 import { type Clocks, clockNote, learnServerTime, readClocks } from "../vault/clocks.ts";
 import { VaultError } from "../vault/error.ts";
-import { readIssuerChain } from "../vault/pki.ts";
+import { readIssuerChain } from "../vault/issuers.ts";
 import { lookupSelf, type TokenInfo } from "../vault/token.ts";
 import { isUnknownToken } from "../vault/unknown-token.ts";
 

@@ -62,7 +62,7 @@ const look = inRooms({
   "lib/manifest": "window",
   "lib/renewal":
     "check-signed choose-key decide inspect issue request server-ca sign sign-refusal validity when-due",
-  "lib/vault": "acl clocks pki sys",
+  "lib/vault": "acl chain clocks issuers pki sys",
   "lib/x509": "certificate key-type key names node-crypto",
 });
 /** The further modules for issuing. */

@@ -1,7 +1,8 @@
 import { describe, expect, test } from "bun:test";
 import { createVaultClient, type VaultClient } from "../../lib/vault/client.ts";
+import { listIssuers } from "../../lib/vault/issuers.ts";
 import { readSecret } from "../../lib/vault/kv.ts";
-import { listIssuers, readPkiRole, signCsr } from "../../lib/vault/pki.ts";
+import { readPkiRole, signCsr } from "../../lib/vault/pki.ts";
 import { listMounts, readAuthMaxLeaseTtl, readPolicy } from "../../lib/vault/sys.ts";
 import { createFromRole, lookupSelf, readTokenRole, renewSelf } from "../../lib/vault/token.ts";
 import { failureOf } from "../support/failure.ts";

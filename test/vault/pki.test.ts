@@ -1,12 +1,14 @@
 import { describe, expect, test } from "bun:test";
 import { X509Certificate } from "node:crypto";
 import { createVaultClient } from "../../lib/vault/client.ts";
+import { generateRoot } from "../../lib/vault/issuers.ts";
 import {
-  generateRoot,
   issuerOfSignPath,
-  listIssuers,
-  readIssuerChain,
+  listCertificates,
   readPkiRole,
+  readStoredCertificate,
+  revokeCertificate,
+  rotateCrls,
   signCsr,
   writePkiRole,
 } from "../../lib/vault/pki.ts";
@@ -36,41 +38,6 @@ async function mountWithCa(mount: string, caSeconds = 864_000): Promise<void> {
   await writePkiRole(client, `${mount}/roles/any`, dayRole);
 }
 
-describe("listIssuers()", () => {
-  test("returns none for a new mount and one after it has a root, without a token", async () => {
-    await enableMount(client, "fresh", "pki", {});
-    expect(await listIssuers(client, "fresh")).toEqual([]);
-    await generateRoot(client, "fresh", { commonName: "fresh", ttlSeconds: 3_600 });
-    const anonymous = createVaultClient({ address: server.address });
-    expect(await listIssuers(anonymous, "fresh")).toHaveLength(1);
-  });
-
-  test("fails if nothing is mounted", async () => {
-    const error = await vaultErrorOf(() => listIssuers(client, "nowhere"));
-    expect(error.kind).toBe("config");
-  });
-});
-
-describe("generateRoot()", () => {
-  test("makes a CA with the requested validity, whose name is not a SAN", async () => {
-    await mountWithCa("rooted");
-    const { issuingCa } = await signCsr(client, "rooted/sign/any", request("node"));
-    const ca = new X509Certificate(issuingCa);
-    expect(ca.ca).toBe(true);
-    expect(ca.subject).toBe("CN=Kubernetes demo/k8s CA");
-    expect(ca.subjectAltName).toBeUndefined();
-    const lifetimeMs = Date.parse(ca.validTo) - Date.parse(ca.validFrom);
-    expect(Math.abs(lifetimeMs / 1000 - 864_000)).toBeLessThan(120);
-  });
-
-  test("makes no SAN even from a name that could be one", async () => {
-    await enableMount(client, "named", "pki", {});
-    await generateRoot(client, "named", { commonName: "ca.test", ttlSeconds: 3_600 });
-    const [ca = ""] = await readIssuerChain(client, "named/issuer/default");
-    expect(new X509Certificate(ca).subjectAltName).toBeUndefined();
-  });
-});
-
 describe("issuerOfSignPath()", () => {
   test.each([
     ["demo/pki/k8s/sign/kubelet", "demo/pki/k8s/issuer/default"],
@@ -85,41 +52,6 @@ describe("issuerOfSignPath()", () => {
     ["pki/sign-verbatim", "pki/issuer/default"],
   ])("finds for %s the issuer %s", (path, issuer) => {
     expect(issuerOfSignPath(path)).toBe(issuer);
-  });
-});
-
-describe("readIssuerChain()", () => {
-  test("returns the CA of a mount, without a token", async () => {
-    await mountWithCa("chained");
-    const { issuingCa } = await signCsr(client, "chained/sign/any", request("node"));
-    const chain = await readIssuerChain(
-      createVaultClient({ address: server.address }),
-      "chained/issuer/default",
-    );
-    expect(chain.map((pem) => pem.trim())).toEqual([issuingCa.trim()]);
-  });
-
-  test("returns each CA above it once", async () => {
-    await mountWithCa("above");
-    await enableMount(client, "below", "pki", {});
-    const write = { method: "POST", capability: "create update", repeatable: false } as const;
-    const body = { common_name: "below" };
-    const made = await client.ask({ ...write, path: "below/intermediate/generate/internal", body });
-    const csr = made.object("data").string("csr");
-    const path = "above/root/sign-intermediate";
-    const signed = (await client.ask({ ...write, path, body: { csr, ...body } })).object("data");
-    const chain = [signed.string("certificate"), signed.string("issuing_ca")];
-    await client.request({
-      ...write,
-      path: "below/intermediate/set-signed",
-      body: { certificate: chain.join("\n") },
-    });
-    expect((await readIssuerChain(client, "below/issuer/default")).map((pem) => pem.trim())).toEqual(chain);
-  });
-
-  test("says that a mount has no CA", async () => {
-    await enableMount(client, "bare", "pki", {});
-    expect((await vaultErrorOf(() => readIssuerChain(client, "bare/issuer/default"))).kind).toBe("config");
   });
 });
 
@@ -197,5 +129,20 @@ describe("signCsr()", () => {
       signCsr(client, "csrs/sign/any", { ...request("a"), csr: "nothing" }),
     );
     expect(error.kind).toBe("data");
+  });
+});
+
+describe("revokeCertificate()", () => {
+  test("puts a certificate on its issuer's CRL, and does no harm the second time", async () => {
+    await mountWithCa("revoked");
+    const { certificate } = await signCsr(client, "revoked/sign/any", request("node-1"));
+    const serial = new X509Certificate(certificate).serialNumber.toLowerCase();
+    const colons = serial.replace(/..(?=.)/g, "$&:");
+    expect(await listCertificates(client, "revoked")).toContain(colons);
+    for (const _ of [1, 2]) await revokeCertificate(client, "revoked", colons);
+    await rotateCrls(client, "revoked");
+    expect(await readStoredCertificate(client, "revoked", colons)).toMatchObject({ isRevoked: true });
+    const crl = await (await fetch(`${server.address}/v1/revoked/crl/pem`)).text();
+    expect(openssl(["crl", "-noout", "-text"], crl).toLowerCase()).toContain(serial);
   });
 });

@@ -1,16 +1,29 @@
 import { afterEach, beforeEach, expect, mock, spyOn, test } from "bun:test";
 import { listAccessors, lookupAccessor, revokeAccessor } from "../../lib/vault/accessor.ts";
 import { createVaultClient, type VaultClient } from "../../lib/vault/client.ts";
-import { readSecret, writeSecret } from "../../lib/vault/kv.ts";
 import {
+  addRoot,
+  crossSign,
+  deleteIssuer,
+  deleteKey,
   generateRoot,
-  listCertificates,
+  importIssuer,
   listIssuers,
-  readDefaultIssuer,
+  listKeys,
   readIssuer,
   readIssuerChain,
+  readIssuersConfig,
+  renewRoot,
+  writeDefaultIssuer,
+  writeReadOnlyIssuer,
+} from "../../lib/vault/issuers.ts";
+import { readSecret, writeSecret } from "../../lib/vault/kv.ts";
+import {
+  listCertificates,
   readPkiRole,
   readStoredCertificate,
+  revokeCertificate,
+  rotateCrls,
   signCsr,
   writePkiRole,
 } from "../../lib/vault/pki.ts";
@@ -54,10 +67,21 @@ const once: Readonly<Record<string, Call>> = {
   createOrphan: (c) => createOrphan(c, orphan),
   disableMount: (c) => disableMount(c, "m"),
   enableMount: (c) => enableMount(c, "m", "pki", {}),
+  addRoot: (c) => addRoot(c, "m", "g2", { commonName: "a", ttlSeconds: 1 }),
+  renewRoot: (c) => renewRoot(c, "m", "g2", "k", { commonName: "a", ttlSeconds: 1 }),
   generateRoot: (c) => generateRoot(c, "m", { commonName: "a", ttlSeconds: 1 }),
 };
 
 const repeated: Readonly<Record<string, Call>> = {
+  crossSign: (c) => crossSign(c, "m", { signerId: "i", keyId: "k", commonName: "a", notAfter: new Date() }),
+  deleteIssuer: (c) => deleteIssuer(c, "m", "i"),
+  deleteKey: (c) => deleteKey(c, "m", "k"),
+  importIssuer: (c) => importIssuer(c, "m", "pem"),
+  listKeys: (c) => listKeys(c, "m"),
+  revokeCertificate: (c) => revokeCertificate(c, "m", "00:01"),
+  rotateCrls: (c) => rotateCrls(c, "m"),
+  writeDefaultIssuer: (c) => writeDefaultIssuer(c, "m", "i"),
+  writeReadOnlyIssuer: (c) => writeReadOnlyIssuer(c, "m", "i", "n"),
   deletePolicy: (c) => deletePolicy(c, "p"),
   deleteTokenRole: (c) => deleteTokenRole(c, "r"),
   listAccessors: (c) => listAccessors(c),
@@ -68,7 +92,7 @@ const repeated: Readonly<Record<string, Call>> = {
   lookupSelf: (c) => lookupSelf(c),
   readAuthMaxLeaseTtl: (c) => readAuthMaxLeaseTtl(c, "token"),
   readCapabilities: (c) => readCapabilities(c, ["p"]),
-  readDefaultIssuer: (c) => readDefaultIssuer(c, "m"),
+  readIssuersConfig: (c) => readIssuersConfig(c, "m"),
   readIssuer: (c) => readIssuer(c, "m", "i"),
   readIssuerChain: (c) => readIssuerChain(c, "m/issuer/default"),
   readPkiRole: (c) => readPkiRole(c, "m/roles/r"),
