@@ -7,6 +7,7 @@ const commands: Commands = {
   setup: async () => command((await import("./setup.ts")).setup),
   "setup-mounts": async () => command((await import("./setup-mounts.ts")).setupMounts),
   "write-roles": async () => command((await import("./write-roles.ts")).writeRoles),
+  "rotate-ca": async () => command((await import("./rotate-ca.ts")).rotateCa),
   "renew-token": async () => command((await import("./renew-token.ts")).renewToken),
   "issue-cert": async () => command((await import("./issue-cert.ts")).issueCert),
   "write-kubeconfig": async () => command((await import("./write-kubeconfig.ts")).writeKubeconfig),
@@ -22,7 +23,7 @@ export const vaultHelper: Tool = {
   commands,
   aliases: { cert: "issue-cert", kubeconfig: "write-kubeconfig", read: "read-secret" },
   groups: {
-    "For a cluster's admin": ["setup", "setup-mounts", "write-roles", "teardown", "dev-server"],
+    "For a cluster's admin": ["setup", "setup-mounts", "write-roles", "rotate-ca", "teardown", "dev-server"],
     "On a host": ["renew-token", "issue-cert", "write-kubeconfig", "read-secret", "status"],
   },
   examples: [

@@ -5,10 +5,12 @@ import { tokensRights } from "./cluster-tokens.ts";
 import { rotatedInitTokens } from "./init-token-resources.ts";
 import { contentsRights } from "./mount-contents.ts";
 import { mountResources, mountsRight } from "./mount-resources.ts";
-import { pkiMounts } from "./mounts.ts";
+import { pkiMounts, type WantedMount } from "./mounts.ts";
 import { policyText } from "./policies.ts";
+import { retirementRights } from "./retire-ca.ts";
 import { mergeRights, type Right, right } from "./rights.ts";
 import { roleResources } from "./role-resources.ts";
+import { rotationRights } from "./rotate-ca.ts";
 import { storedFilePath, storedFileRights } from "./stored-file.ts";
 
 /**
@@ -41,6 +43,17 @@ export function teardownPolicy(cluster: Cluster): string {
     ...tokensRights,
     right("update", revokeAccessorPath),
   ]);
+}
+
+/** The policy that every form of a rotation of one mount's CA needs besides the policy `default`. */
+export function rotationPolicy(cluster: Cluster, mount: WantedMount): string {
+  return policyText(
+    mergeRights([
+      ...rotationRights(mount.path),
+      right("read", storedFilePath(cluster, "mounts")),
+      ...retirementRights(cluster, mount),
+    ]),
+  );
 }
 
 function orNone(rights: readonly Right[] = []): readonly Right[] {

@@ -1,0 +1,357 @@
+import type { ParsedArgs } from "citty";
+import { stepText } from "../cluster/ca-rotation.ts";
+import { caKeyTypes, type KeyRule } from "../cluster/cluster.ts";
+import { casBefore, type Issuer, type MountCa, type MountCas } from "../cluster/mount-cas.ts";
+import { pkiMountNames } from "../cluster/mount-names.ts";
+import { pkiMounts, type WantedMount } from "../cluster/mounts.ts";
+import { rotationPolicy } from "../cluster/needed-policy.ts";
+import { planRetirement, type Retirement, type Retiring, retireStepText } from "../cluster/retire-ca.ts";
+import { planRotation, type RotationWish } from "../cluster/rotate-ca.ts";
+import { formatMinute } from "../duration.ts";
+import { Failure } from "../failure.ts";
+import { many } from "../words.ts";
+import { chooseKeyType, keySizes } from "../x509/key-type.ts";
+import type { Arguments } from "./arguments.ts";
+import { clusterOf, mountArgs } from "./cluster-args.ts";
+import { clusterFileArgs } from "./cluster-file.ts";
+import { adminToken } from "./environment.ts";
+import { ExitCode } from "./exit-code.ts";
+import { printJson, printLines, stoppedJson } from "./log.ts";
+import { sayIfSlow, tellProgress } from "./progress.ts";
+import { printPolicy } from "./run-setup.ts";
+import { commonArgs, general, type Run } from "./script.ts";
+
+export const rotateCaArgs = {
+  cluster: { type: "positional", required: true, description: "the cluster's id" },
+  mount: {
+    type: "positional",
+    required: true,
+    description: "the mount whose CA changes",
+    choices: pkiMountNames,
+  },
+  "new-key": {
+    type: "boolean",
+    description: "make a new CA with a new key beside the one that signs, and have it sign from then on",
+    group: "New CA",
+  },
+  "key-type": {
+    type: "string",
+    alias: "t",
+    description: "key type of the new CA; without it, as in the cluster file, else as before",
+    choices: caKeyTypes,
+    valueHint: "TYPE",
+    group: "New CA",
+  },
+  "key-bit-size": { type: "string", alias: "b", description: keySizes, valueHint: "BITS", group: "New CA" },
+  again: {
+    type: "boolean",
+    description: "make a new CA even if the one that signs is less than a day old",
+    group: "New CA",
+  },
+  retire: {
+    type: "boolean",
+    description: "remove older CAs whose certificates have all expired or been revoked",
+    group: "Old CAs",
+  },
+  force: {
+    type: "boolean",
+    description:
+      "with --retire: remove them even if certificates are in use, and revoke those; for a stolen key",
+    group: "Old CAs",
+  },
+  "delete-key": {
+    type: "boolean",
+    description: "delete the keys of retired CAs, which the mount keeps otherwise",
+    group: "Old CAs",
+  },
+  config: clusterFileArgs.config,
+  "max-validity-ca": mountArgs["max-validity-ca"],
+  "dry-run": { type: "boolean", description: "show what would change, and change nothing", group: "Plan" },
+  check: {
+    type: "boolean",
+    description: "like --dry-run, and exit with 2 if something would change",
+    group: "Plan",
+  },
+  "print-policy": {
+    type: "boolean",
+    description: "print the policy that the token of this run needs, and ask no server",
+    group: "Plan",
+  },
+  json: { type: "boolean", description: "print the plan and its outcome as one JSON object", group: general },
+  ...commonArgs,
+  // Every certificate of the mount may have to be read.
+  timeout: { ...commonArgs.timeout, default: "10m" },
+} as const satisfies Arguments;
+
+type RotateCaArgs = ParsedArgs<typeof rotateCaArgs>;
+
+/**
+ * Renews a mount's CA, adds a new one, or removes older ones. Shows the plan, and carries it out unless a flag says not
+ * to.
+ *
+ * @throws Failure (usage) for flags that can't be used together, (temporary) for CAs that can't be removed yet; as the
+ *   plans
+ */
+export async function runRotateCa(args: RotateCaArgs, run: Run): Promise<ExitCode> {
+  checkArgs(args);
+  const { cluster, ...choice } = clusterOf({
+    cluster: args.cluster,
+    config: args.config,
+    "max-validity-ca": args["max-validity-ca"],
+  });
+  const wanted = mountOf(args.mount, pkiMounts(cluster));
+  if (args["print-policy"] === true) return printPolicy(cluster, rotationPolicy(cluster, wanted), args);
+  const client = run.client(adminToken(run.env));
+  const report = startReport(args, wanted, run);
+  if (args.retire === true || args["delete-key"] === true) {
+    const wish = {
+      retire: args.retire === true,
+      force: args.force === true,
+      deleteKey: args["delete-key"] === true,
+    };
+    const plan = await planRetirement(client, cluster, wanted, wish, tellProgress(run.log));
+    return await retire(plan, wanted, args, report);
+  }
+  const wish = wishOf(args);
+  const plan = await planRotation(client, cluster, wanted, wish, choice);
+  report.show(plan.mount);
+  const after = await report.carryOut(plan.steps, stepText, plan.apply);
+  return report.end({}, nextWords(after ?? plan.mount, args), whyNothing[wish.renew]);
+}
+
+const whyNothing: Readonly<Record<RotationWish["renew"], string>> = {
+  certificate: "a new certificate would end no later than the one that signs",
+  key: "the CA that signs is less than a day old; --again makes another one",
+};
+
+function checkArgs(args: RotateCaArgs): void {
+  const refuse = (one: string, other: string, hint: string) => {
+    throw new Failure("usage", `--${one} and --${other} can't be used together`, { hint });
+  };
+  const needs = (flag: keyof RotateCaArgs & string, other: keyof RotateCaArgs & string) => {
+    if ((args[flag] ?? false) === false || args[other] === true) return;
+    throw new Failure("usage", `--${flag} needs --${other}`, { hint: "see rotate-ca --help" });
+  };
+  for (const flag of ["retire", "delete-key"] as const) {
+    if (args[flag] === true && args["new-key"] === true) {
+      refuse(
+        "new-key",
+        flag,
+        "make the new CA first, and remove the old one once its certificates have expired",
+      );
+    }
+  }
+  needs("key-type", "new-key");
+  needs("key-bit-size", "new-key");
+  needs("again", "new-key");
+  needs("force", "retire");
+  if (args["print-policy"] === true && (args["dry-run"] === true || args.check === true)) {
+    refuse("print-policy", args.check === true ? "check" : "dry-run", "--print-policy asks no server");
+  }
+}
+
+/** @throws Failure (usage) for a mount that is not the cluster's */
+function mountOf(text: string, mounts: readonly WantedMount[]): WantedMount {
+  const found = mounts.find(({ path }) => path === text || path.split("/").at(-1) === text);
+  if (found !== undefined) return found;
+  throw new Failure("usage", `${JSON.stringify(text)} is no PKI mount of the cluster`, {
+    hint: `its PKI mounts are ${pkiMountNames.join(", ")}`,
+  });
+}
+
+function wishOf(args: RotateCaArgs): RotationWish {
+  if (args["new-key"] !== true) return { renew: "certificate" };
+  const key = chooseKeyType(args["key-type"], args["key-bit-size"]);
+  return { renew: "key", key: key && ruleOf(key), again: args.again === true };
+}
+
+/** As the server takes it: a key of type ed25519 has no size. */
+function ruleOf({ type, bits }: { readonly type: KeyRule["type"]; readonly bits: number }): KeyRule {
+  return { type, bits: type === "ed25519" ? 0 : bits };
+}
+
+/** What the run prints, and what it has done so far. */
+function startReport(args: RotateCaArgs, { path }: WantedMount, { log }: Run) {
+  const dry = args["dry-run"] === true || args.check === true;
+  const show = (line: string) => (args.json === true ? undefined : log.done(line));
+  let planned: ReadonlyArray<{ readonly do: string; readonly text: string }> = [];
+  let applied = 0;
+  let mount: MountCas | undefined;
+  const json = (more: object) => {
+    if (args.json !== true) return;
+    const cas = mount?.cas.map((ca) => caJson(ca, mount?.signing)) ?? [];
+    printJson({ cluster: args.cluster, mount: path, dryRun: dry, cas, steps: planned, applied, ...more }, 2);
+  };
+  return {
+    dry,
+    line: show,
+    json,
+    show(found: MountCas) {
+      mount = found;
+      for (const ca of found.cas) show(caLine(path, ca, found.signing));
+    },
+    /** Shows the steps, or takes them. @returns what `apply` returns; undefined for a dry run */
+    async carryOut<S extends { readonly do: string }, R>(
+      steps: readonly S[],
+      text: (step: S) => string,
+      apply: (onStep: (step: S) => void, onDone: (step: S) => void) => Promise<R>,
+    ): Promise<R | undefined> {
+      planned = steps.map((step) => ({ do: step.do, text: text(step) }));
+      if (dry) {
+        for (const { text } of planned) show(text);
+        return undefined;
+      }
+      let isOver = () => {};
+      try {
+        return await apply(
+          (step) => {
+            isOver = sayIfSlow(log, `${text(step)}: the server is still at it`);
+          },
+          (step) => {
+            isOver();
+            applied++;
+            show(text(step));
+          },
+        );
+      } catch (error) {
+        json(stoppedJson(error));
+        if (applied > 0) log.note(`stopped after ${many(applied, "change")}; run it again to go on`);
+        throw error;
+      } finally {
+        isOver();
+      }
+    },
+    /** @param nothing why there is nothing to change, if that is so */
+    end(more: object, next: string | undefined, nothing: string): ExitCode {
+      json({ ...more, next: next ?? null });
+      const count = planned.length;
+      const what =
+        count === 0
+          ? `nothing to change: ${nothing}`
+          : dry
+            ? `${many(count, "change")} to make; nothing was changed`
+            : many(applied, "change");
+      show(`${path}: ${what}${next === undefined ? "" : `; next: ${next}`}`);
+      return args.check === true && count > 0 ? ExitCode.wouldChange : ExitCode.ok;
+    },
+  };
+}
+
+type Report = ReturnType<typeof startReport>;
+
+async function retire(
+  plan: Retirement,
+  { path }: WantedMount,
+  args: RotateCaArgs,
+  report: Report,
+): Promise<ExitCode> {
+  const { older, mount, steps } = plan;
+  report.show(mount);
+  const isForced = args.force === true;
+  for (const it of older) for (const line of olderLines(it, isForced)) report.line(line);
+  const inJson = { older: older.map(olderJson) };
+  const held = older.filter(({ holds }) => holds.length > 0);
+  if (steps.length === 0 && held.length > 0 && args.retire === true && !report.dry) {
+    const failure = notYet(path, held);
+    report.json({ ...inJson, ...stoppedJson(failure) });
+    throw failure;
+  }
+  await report.carryOut(steps, retireStepText, plan.apply);
+  const kept = steps.flatMap((step) => (step.do === "keep certificate" ? [step.ca] : []));
+  const certificates = kept.map((ca) => ({ name: ca.name, certificate: latestOf(ca)?.certificate ?? "" }));
+  if (args.json !== true && !report.dry)
+    for (const { certificate } of certificates) printLines(certificate.trimEnd());
+  const nothing =
+    args.retire !== true
+      ? "no key of a retired CA is left"
+      : older.length === 0
+        ? "there is no older CA"
+        : "the older CAs are still needed";
+  const retired = report.dry ? [] : certificates;
+  return report.end({ ...inJson, retired }, nextAfterRetire(held, isForced), nothing);
+}
+
+const mostNames = 20;
+
+function olderLines({ ca, inUse, holds }: Retiring, isForced: boolean): readonly string[] {
+  const shown = inUse.names.slice(0, mostNames);
+  const names = shown.map(
+    ({ name, count, lastEnd }) => `  ${name}: ${count}, the last until ${formatMinute(lastEnd)} UTC`,
+  );
+  const more = inUse.names.length - shown.length;
+  const breaks = isForced && inUse.count > 0 ? [`these certificates of ${ca.name} stop working:`] : [];
+  return [
+    ...(isForced ? [] : holds.map((hold) => `keep ${ca.name}: ${hold}`)),
+    ...breaks,
+    ...names,
+    ...(more > 0 ? [`  and ${many(more, "more name")}`] : []),
+    ...(isForced ? [`whoever trusts only ${ca.name} refuses every certificate of the others`] : []),
+  ];
+}
+
+function notYet(path: string, held: readonly Retiring[]): Failure {
+  const names = held.map(({ ca }) => ca.name).join(" and ");
+  const days = held.map(({ readyAt }) => readyAt?.getTime());
+  const isWaiting = days.every((day) => day !== undefined);
+  const day = isWaiting ? new Date(Math.min(...days.map((it) => it ?? 0))) : undefined;
+  return new Failure(
+    isWaiting ? "temporary" : "config",
+    `${names} of ${path} can't be retired yet: ${held.flatMap(({ holds }) => holds).join("; ")}`,
+    {
+      hint:
+        day === undefined
+          ? "nothing was changed; do that first, or use --force if the CA's key was stolen"
+          : `nothing was changed; run it again from ${formatMinute(day)} UTC, or use --force if the CA's key was stolen`,
+    },
+  );
+}
+
+function nextAfterRetire(held: readonly Retiring[], isForced: boolean): string | undefined {
+  const [first] = isForced ? [] : held;
+  return first?.readyAt && `${first.ca.name} can go from ${formatMinute(first.readyAt)} UTC`;
+}
+
+/** What an admin does after a rotation; undefined if nothing is left to do. */
+function nextWords(mount: MountCas, { cluster, mount: name }: RotateCaArgs): string | undefined {
+  const older = casBefore(mount);
+  if (older.length === 0) return undefined;
+  const names = older.map((ca) => ca.name).join(" and ");
+  return `rotate-ca ${cluster} ${name} --retire, once all certificates of ${names} have expired (status ${cluster} tells the day)`;
+}
+
+function latestOf({ roots, others }: MountCa): Issuer | undefined {
+  return roots[0] ?? others[0];
+}
+
+function caLine(path: string, ca: MountCa, signing: MountCa | undefined): string {
+  const end = latestOf(ca)?.notAfter.toISOString().slice(0, 10) ?? "never";
+  return `${path}: ${ca.name} ${ca.keyId === signing?.keyId ? "signs" : "does not sign"}, until ${end}`;
+}
+
+function caJson(ca: MountCa, signing: MountCa | undefined) {
+  return {
+    name: ca.name,
+    keyId: ca.keyId,
+    signs: ca.keyId === signing?.keyId,
+    madeAt: ca.madeAt,
+    issuers: [...ca.roots, ...ca.others].map((it) => ({
+      id: it.id,
+      name: it.name,
+      isDefault: it.isDefault,
+      serialNumber: it.x509.serialNumber.toLowerCase(),
+      notBefore: it.notBefore,
+      notAfter: it.notAfter,
+    })),
+  };
+}
+
+function olderJson({ ca, inUse, holds, readyAt }: Retiring) {
+  return {
+    name: ca.name,
+    certificatesInUse: inUse.count,
+    lastEnd: inUse.lastEnd ?? null,
+    names: inUse.names,
+    holds,
+    readyAt: readyAt ?? null,
+  };
+}

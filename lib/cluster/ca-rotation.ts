@@ -1,0 +1,181 @@
+import {
+  casBefore,
+  freeName,
+  type Issuer,
+  isCross,
+  isRoot,
+  isSignedBy,
+  type MountCa,
+  type MountCas,
+  nextName,
+} from "./mount-cas.ts";
+
+// What a rotation still has to do, from what the mount holds. Pure: it asks no clock and no server. A run carries out the
+// first step, reads the mount again, and goes on until no step is left. So a run that was stopped is continued by the next.
+
+/** One change to a mount's issuers. */
+export type RotationStep =
+  /** The server no longer makes each new issuer the default. */
+  | { readonly do: "keep default"; readonly issuer: Issuer }
+  /** A new certificate for the key that signs. */
+  | { readonly do: "renew"; readonly name: string; readonly ca: MountCa }
+  /** A new CA with a new key. */
+  | { readonly do: "add"; readonly name: string }
+  /** A cross certificate: one CA's key, signed by another CA. */
+  | { readonly do: "certify"; readonly name: string; readonly ca: MountCa | undefined; readonly by: MountCa }
+  /** A cross certificate gets its name, and may sign nothing. */
+  | { readonly do: "restrict"; readonly issuer: Issuer; readonly name: string }
+  | { readonly do: "make default"; readonly name: string; readonly issuer: Issuer | undefined };
+
+/** How much longer a CA's new certificate has to last: a run that follows another one changes nothing. */
+const leastGainMs = 86_400_000;
+/** The part of a CA's validity that counts instead, if that is shorter. */
+const leastGainPart = 1 / 10;
+
+/**
+ * Gives the CA that signs a new certificate for the same key. Nothing is left to do if its certificate lasts as long as
+ * a new one would.
+ *
+ * @param now by the server's clock
+ * @param validitySeconds of the new certificate
+ */
+export function renewSteps(mount: MountCas, now: Date, validitySeconds: number): readonly RotationStep[] {
+  const { signing, default: current } = mount;
+  const [latest] = signing?.roots ?? [];
+  if (signing === undefined || current === undefined || latest === undefined) return [];
+  const validityMs = validitySeconds * 1000;
+  const gainMs = now.getTime() + validityMs - latest.notAfter.getTime();
+  const keep = keepDefault(mount, current);
+  if (gainMs > Math.min(leastGainMs, validityMs * leastGainPart)) {
+    const name = freeName(mount, `${signing.name}-${signing.roots.length + 1}`);
+    return [...keep, { do: "renew", name, ca: signing }, { do: "make default", name, issuer: undefined }];
+  }
+  if (latest.isDefault) return [];
+  return [...keep, { do: "make default", name: latest.name || latest.id, issuer: latest }];
+}
+
+/**
+ * The name of the CA that a rotation to a new key is about: one that another run has begun, or a new one.
+ *
+ * @param again makes a new one even if the CA that signs was made less than a day ago
+ * @returns undefined if the rotation is done
+ */
+export function rotationTarget(mount: MountCas, now: Date, again: boolean): string | undefined {
+  const { signing, cas } = mount;
+  if (signing === undefined) return undefined;
+  // Somebody may have imported another CA for a purpose of their own.
+  const begun = cas.slice(casBefore(mount).length + 1).findLast((ca) => /^g\d+$/.test(ca.name));
+  if (begun !== undefined) return begun.name;
+  const before = previousOf(mount, signing, now);
+  if (before !== undefined && missingCross(signing, before)) return signing.name;
+  const isFresh = before !== undefined && now.getTime() - signing.madeAt.getTime() < leastGainMs;
+  return isFresh && !again ? undefined : nextName(mount);
+}
+
+/**
+ * Makes a new CA, certifies its key with the CA before it, and makes it the default. In this order no reader is cut off:
+ * certificates of the new CA come with the cross certificate from the first one on.
+ *
+ * @param target as `rotationTarget` names it
+ */
+export function newKeySteps(mount: MountCas, now: Date, target: string): readonly RotationStep[] {
+  const { signing, default: current, cas } = mount;
+  if (signing === undefined || current === undefined) return [];
+  const ca = cas.find(({ name }) => name === target);
+  const by = ca?.keyId === signing.keyId ? previousOf(mount, ca, now) : signing;
+  const steps: RotationStep[] = [...keepDefault(mount, current)];
+  if (ca === undefined) steps.push({ do: "add", name: target });
+  if (by !== undefined) steps.push(...crossSteps(mount, target, ca, by));
+  const [root] = ca?.roots ?? [];
+  if (current.keyId !== ca?.keyId || (root !== undefined && !isRoot(current))) {
+    steps.push({ do: "make default", name: target, issuer: root });
+  }
+  return steps.length === 1 && steps[0]?.do === "keep default" ? [] : steps;
+}
+
+function keepDefault({ followsLatest }: MountCas, issuer: Issuer): readonly RotationStep[] {
+  return followsLatest ? [{ do: "keep default", issuer }] : [];
+}
+
+function crossSteps(
+  mount: MountCas,
+  target: string,
+  ca: MountCa | undefined,
+  by: MountCa,
+): readonly RotationStep[] {
+  const name = `${target}-by-${by.name}`;
+  const cross = ca?.others.find((it) => isSignedBy(it.x509, by));
+  if (cross === undefined) return [{ do: "certify", name: freeName(mount, name), ca, by }];
+  if (cross.name !== "" && !cross.mayIssue) return [];
+  return [{ do: "restrict", issuer: cross, name: cross.name || freeName(mount, name) }];
+}
+
+/** The CA that was made before another one, and can still sign a cross certificate. */
+function previousOf({ cas }: MountCas, ca: MountCa, now: Date): MountCa | undefined {
+  return casBefore({ cas, signing: ca }).findLast(({ roots }) =>
+    roots.some((it) => it.notAfter > now && it.mayIssue),
+  );
+}
+
+function missingCross(ca: MountCa, by: MountCa): boolean {
+  const cross = ca.others.find((it) => isSignedBy(it.x509, by));
+  return cross === undefined || cross.name === "" || cross.mayIssue;
+}
+
+/** Days for which an older CA stays after the next one was made. Every host has checked the CAs once by then. */
+const overlapMs = 8 * 86_400_000;
+
+/** An older CA, and the day from which it may go, as far as its certificates allow it. */
+export interface OlderCa {
+  readonly ca: MountCa;
+  /** The CA that was made after it. */
+  readonly next: MountCa;
+  /** Eight days after the next CA was made. */
+  readonly overlapEndsAt: Date;
+}
+
+/** The CAs of a mount that no longer sign, the oldest first. */
+export function olderCas(mount: MountCas): readonly OlderCa[] {
+  return casBefore(mount).flatMap((ca, index): OlderCa[] => {
+    const next = mount.cas[index + 1];
+    if (next === undefined) return [];
+    return [{ ca, next, overlapEndsAt: new Date(next.madeAt.getTime() + overlapMs) }];
+  });
+}
+
+/**
+ * The issuers that nobody needs any more: certificates that a later one of the same key replaces, and cross certificates
+ * that have expired.
+ *
+ * @param now by the server's clock
+ */
+export function leftovers({ cas, issuers }: MountCas, now: Date): readonly Issuer[] {
+  const replaced = cas.flatMap(({ roots: [latest, ...more] }) =>
+    latest === undefined || latest.notBefore > now ? [] : more.filter((it) => !it.isDefault),
+  );
+  const expired = issuers.filter((it) => it.notAfter <= now && !it.isDefault && isCross(it));
+  return [...replaced, ...expired];
+}
+
+/** The cross certificates that a CA has signed for others. */
+export function crossesBy({ issuers }: MountCas, ca: MountCa): readonly Issuer[] {
+  return issuers.filter((it) => it.keyId !== ca.keyId && isCross(it) && isSignedBy(it.x509, ca));
+}
+
+/** A step as a line for people. */
+export function stepText(step: RotationStep): string {
+  switch (step.do) {
+    case "keep default":
+      return "turn default_follows_latest_issuer off";
+    case "renew":
+      return `add issuer ${step.name}: a new certificate for the key of ${step.ca.name}`;
+    case "add":
+      return `add issuer ${step.name}: a new CA with a new key`;
+    case "certify":
+      return `add issuer ${step.name}: a cross certificate, signed by ${step.by.name} until ${step.by.roots[0]?.notAfter.toISOString().slice(0, 10)}`;
+    case "restrict":
+      return `keep issuer ${step.name} from signing`;
+    case "make default":
+      return `make issuer ${step.name} the default`;
+  }
+}

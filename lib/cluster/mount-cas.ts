@@ -1,0 +1,146 @@
+import type { X509Certificate } from "node:crypto";
+import type { VaultClient } from "../vault/client.ts";
+import { listIssuers, readIssuer, readIssuersConfig } from "../vault/issuers.ts";
+import { readServerCertificate } from "./server-certificate.ts";
+
+/** An issuer of a mount: one certificate, with a key or without. */
+export interface Issuer {
+  readonly id: string;
+  /** Empty if it was given none. */
+  readonly name: string;
+  /** Empty if the mount does not hold its key. */
+  readonly keyId: string;
+  readonly isDefault: boolean;
+  /** Whether it may sign certificates. */
+  readonly mayIssue: boolean;
+  /** PEM. */
+  readonly certificate: string;
+  readonly x509: X509Certificate;
+  readonly notBefore: Date;
+  readonly notAfter: Date;
+}
+
+/** A CA: a key of the mount, with every certificate that it has there. */
+export interface MountCa {
+  readonly keyId: string;
+  /** For people and for the names of issuers: `g2`. */
+  readonly name: string;
+  /** Its self-signed certificates, the latest end first. An intermediate CA has none. */
+  readonly roots: readonly Issuer[];
+  /** Its certificates that another CA signed: cross certificates, or those of an intermediate CA. */
+  readonly others: readonly Issuer[];
+  /** When its first certificate began. */
+  readonly madeAt: Date;
+}
+
+/** The CAs of a mount, as the server holds them. */
+export interface MountCas {
+  /** The oldest first. A key that has only cross certificates left is no CA any more. */
+  readonly cas: readonly MountCa[];
+  /** The CA of the default issuer. */
+  readonly signing: MountCa | undefined;
+  readonly default: Issuer | undefined;
+  /** All issuers, also those without a key. */
+  readonly issuers: readonly Issuer[];
+  /** Whether the server makes each new issuer the default by itself. */
+  readonly followsLatest: boolean;
+}
+
+/**
+ * Reads all issuers of a mount, and sorts them by their keys.
+ *
+ * @param mount its path
+ * @throws VaultError; Failure (unavailable) for a certificate that can't be read
+ */
+export async function readMountCas(client: VaultClient, mount: string): Promise<MountCas> {
+  const [listed, config] = await Promise.all([listIssuers(client, mount), readIssuersConfig(client, mount)]);
+  const found = await Promise.all(listed.map(({ id }) => readIssuer(client, mount, id)));
+  const issuers = found.flatMap((info): Issuer[] => {
+    // Somebody removed it meanwhile.
+    if (info === undefined) return [];
+    const read = readServerCertificate(info.certificate, `the issuer ${info.id} of ${mount}`);
+    return [{ ...info, ...read, isDefault: info.id === config.defaultId }];
+  });
+  return { ...sortByKey(issuers), issuers, followsLatest: config.followsLatest };
+}
+
+/** The CAs that issuers make up. */
+function sortByKey(issuers: readonly Issuer[]): Pick<MountCas, "cas" | "signing" | "default"> {
+  const byKey = Map.groupBy(
+    issuers.filter(({ keyId }) => keyId !== ""),
+    ({ keyId }) => keyId,
+  );
+  const unnamed = [...byKey]
+    .map(([keyId, its]) => ({
+      keyId,
+      roots: its.filter(isRoot).toSorted((a, b) => b.notAfter.getTime() - a.notAfter.getTime()),
+      others: its.filter((it) => !isRoot(it)),
+      madeAt: new Date(Math.min(...its.map(({ notBefore }) => notBefore.getTime()))),
+    }))
+    .filter(({ roots, others }) => roots.length > 0 || others.some((it) => !isCross(it)))
+    // Certificates begin at whole seconds.
+    .toSorted((a, b) => a.madeAt.getTime() - b.madeAt.getTime() || generation(a) - generation(b));
+  const cas = unnamed.map((ca, index) => ({ ...ca, name: nameOf(ca, index, issuers) }));
+  const chosen = issuers.find(({ isDefault }) => isDefault);
+  return { cas, signing: cas.find(({ keyId }) => keyId === chosen?.keyId), default: chosen };
+}
+
+/** The number in the name of a CA; 0 without one. */
+function generation({ roots }: Pick<MountCa, "roots">): number {
+  return Math.max(0, ...roots.map(({ name }) => Number(/^g(\d{1,6})\b/.exec(name)?.[1] ?? 0)));
+}
+
+/** Whether a certificate is signed by its own key. */
+export function isRoot({ x509 }: Pick<Issuer, "x509">): boolean {
+  return x509.checkIssued(x509) && x509.verify(x509.publicKey);
+}
+
+/**
+ * Whether a certificate has its issuer's name as its own, but is signed by another key: a cross certificate (RFC 5280,
+ * section 6.1: self-issued).
+ */
+export function isCross(issuer: Pick<Issuer, "x509">): boolean {
+  return issuer.x509.subject === issuer.x509.issuer && !isRoot(issuer);
+}
+
+/** Whether a CA's key has signed a certificate. */
+export function isSignedBy(x509: X509Certificate, { roots, others }: MountCa): boolean {
+  return [...roots, ...others].some((ca) => x509.checkIssued(ca.x509) && x509.verify(ca.x509.publicKey));
+}
+
+/** The first CA of a mount has no name, and counts as `g1`. */
+function nameOf(
+  { keyId, roots, others }: Pick<MountCa, "keyId" | "roots" | "others">,
+  index: number,
+  issuers: readonly Issuer[],
+): string {
+  const its = [...roots].reverse().concat(others.filter((it) => !isCross(it)));
+  const named = its.find(({ name }) => name !== "")?.name;
+  // `g1-2` is the second certificate of `g1`.
+  if (named !== undefined) return /^(g\d+)-\d+$/.exec(named)?.[1] ?? named;
+  const isFree = !issuers.some(({ name }) => name === "g1");
+  return index === 0 && isFree ? "g1" : keyId.slice(0, 8);
+}
+
+/** The CAs that were made before the one that signs, the oldest first. */
+export function casBefore({ cas, signing }: Pick<MountCas, "cas" | "signing">): readonly MountCa[] {
+  const index = cas.findIndex(({ keyId }) => keyId === signing?.keyId);
+  return cas.slice(0, Math.max(0, index));
+}
+
+/** The name for the next CA: `g` and a number that no issuer of the mount has or had. */
+export function nextName({ cas, issuers }: MountCas): string {
+  const numbers = issuers.flatMap(({ name }) =>
+    [...name.matchAll(/\bg(\d{1,6})\b/g)].map(([, n]) => Number(n)),
+  );
+  return `g${Math.max(cas.length, ...numbers) + 1}`;
+}
+
+/** A name that no issuer of the mount has: the wanted one, or with a number behind it. */
+export function freeName({ issuers }: MountCas, wanted: string): string {
+  const isTaken = (name: string) => issuers.some((it) => it.name === name);
+  for (let number = 2, name = wanted; ; number++) {
+    if (!isTaken(name)) return name;
+    name = `${wanted}-${number}`;
+  }
+}

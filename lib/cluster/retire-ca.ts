@@ -1,0 +1,358 @@
+import { Failure } from "../failure.ts";
+import type { VaultClient } from "../vault/client.ts";
+import { listNames } from "../vault/data.ts";
+import { each, type OnProgress } from "../vault/each.ts";
+import { deleteIssuer, deleteKey, listKeys } from "../vault/issuers.ts";
+import { readSecret, writeSecret } from "../vault/kv.ts";
+import { readPkiRole, revokeCertificate, rotateCrls } from "../vault/pki.ts";
+import { many } from "../words.ts";
+import { countInUse, type InUse, noneInUse } from "./ca-certificates.ts";
+import { crossesBy, leftovers, type OlderCa, olderCas } from "./ca-rotation.ts";
+import type { Cluster } from "./cluster.ts";
+import { type Issuer, isCross, type MountCa, type MountCas } from "./mount-cas.ts";
+import { isMountedAsWanted, mountsRight } from "./mount-resources.ts";
+import { secretsMount, type WantedMount } from "./mounts.ts";
+import { type Right, requireRights, right } from "./rights.ts";
+import { readRotatedMount, refuseWrongClocks } from "./rotate-ca.ts";
+import { createServerView } from "./server-view.ts";
+
+/** What is asked for beside the removal of older CAs. */
+export interface RetireWish {
+  /** Remove the older CAs' issuers. */
+  readonly retire: boolean;
+  /** Even if their certificates are in use: those are revoked. */
+  readonly force: boolean;
+  /** Also delete the keys of retired CAs. */
+  readonly deleteKey: boolean;
+}
+
+/** One change that ends an older CA. */
+export type RetireStep =
+  | { readonly do: "revoke"; readonly ca: MountCa; readonly serials: readonly string[] }
+  | { readonly do: "publish CRLs"; readonly ca: MountCa }
+  /** Its certificate is kept in a secret. */
+  | { readonly do: "keep certificate"; readonly ca: MountCa; readonly path: string }
+  | { readonly do: "remove issuer"; readonly issuer: Issuer; readonly ca: MountCa | undefined }
+  | { readonly do: "delete key"; readonly keyId: string; readonly name: string };
+
+/** An older CA, and what keeps it. */
+export interface Retiring extends OlderCa {
+  readonly inUse: InUse;
+  /** Why it can't be removed yet, each in a sentence; none if it can. */
+  readonly holds: readonly string[];
+  /** The day from which it can be removed, if only waiting helps; undefined if an admin has to act first. */
+  readonly readyAt: Date | undefined;
+}
+
+/** The plan of a retirement. Nothing is written before `apply`. */
+export interface Retirement {
+  readonly mount: MountCas;
+  readonly older: readonly Retiring[];
+  readonly steps: readonly RetireStep[];
+  /**
+   * @param onStep called before each step
+   * @param onDone called after each step
+   * @throws Failure (permission) that names each missing right; nothing is changed then
+   */
+  apply(onStep: (step: RetireStep) => void, onDone: (step: RetireStep) => void): Promise<void>;
+}
+
+/**
+ * Plans the end of a mount's older CAs. It reads every certificate that the mount stores.
+ *
+ * @throws Failure (config) if the mount is not one of a cluster's, or has no CA that signs; VaultError
+ */
+export async function planRetirement(
+  client: VaultClient,
+  cluster: Cluster,
+  wanted: WantedMount,
+  wish: RetireWish,
+  onProgress: OnProgress,
+): Promise<Retirement> {
+  const { path } = wanted;
+  const { mount, now } = await readRotatedMount(client, cluster, wanted);
+  if (mount.signing === undefined) {
+    throw new Failure("config", `${path} has no CA that signs, so no other one is older`, {
+      hint: `nothing was changed; choose a default issuer whose key the mount holds: vault write ${path}/config/issuers default=ISSUER`,
+    });
+  }
+  const serials = new Map<string, string[]>();
+  const older = await readRetiring(client, path, mount, now, onProgress, (serial, ca) => {
+    const list = serials.get(ca.keyId) ?? [];
+    serials.set(ca.keyId, list);
+    list.push(serial);
+  });
+  const going = older.filter(({ holds }) => wish.retire && (wish.force || holds.length === 0));
+  const steps = [
+    ...going.flatMap(({ ca }) =>
+      stepsFor(cluster, wanted, mount, ca, serials.get(ca.keyId) ?? [], wish.force),
+    ),
+    ...(wish.retire ? leftovers(mount, now).map((issuer) => removal(issuer, undefined)) : []),
+  ];
+  const keys = wish.deleteKey ? await keysToDelete(client, cluster, wanted, mount, going) : [];
+  const all: readonly RetireStep[] = [...withoutDoubles(steps), ...keys];
+  return {
+    mount,
+    older,
+    steps: all,
+    async apply(onStep, onDone) {
+      const tried = `the token may not retire a CA of ${path}`;
+      await requireRights(
+        client,
+        all.length === 0 ? [] : retirementRights(cluster, wanted),
+        tried,
+        "nothing was changed",
+      );
+      refuseWrongClocks(client);
+      if (going.length > 0) await requireSecrets(client, cluster);
+      for (const step of all) {
+        onStep(step);
+        await take(client, path, step, now, onProgress);
+        onDone(step);
+      }
+    },
+  };
+}
+
+/**
+ * The older CAs of a mount, and what keeps each.
+ *
+ * @param now by the server's clock
+ */
+async function readRetiring(
+  client: VaultClient,
+  path: string,
+  mount: MountCas,
+  now: Date,
+  onProgress: OnProgress,
+  onUsed?: (serial: string, ca: MountCa) => void,
+): Promise<readonly Retiring[]> {
+  const older = olderCas(mount);
+  if (older.length === 0) return [];
+  const [inUse, roles] = await Promise.all([
+    countInUse(client, path, mount, now, onProgress, onUsed),
+    readSigningRoles(client, path),
+  ]);
+  return older.map((it): Retiring => {
+    const used = inUse.get(it.ca.keyId) ?? noneInUse;
+    const acts = roleHolds(it.ca, roles);
+    const waits = waitHolds(it, used, now);
+    const ends = [it.overlapEndsAt, used.lastEnd].flatMap((end) => end?.getTime() ?? []);
+    return {
+      ...it,
+      inUse: used,
+      holds: [...acts, ...waits],
+      readyAt: acts.length > 0 ? undefined : new Date(Math.max(now.getTime(), ...ends)),
+    };
+  });
+}
+
+function waitHolds(
+  { next, overlapEndsAt }: OlderCa,
+  { count, lastEnd }: InUse,
+  now: Date,
+): readonly string[] {
+  return [
+    ...(count > 0 && lastEnd !== undefined
+      ? [`${many(count, "certificate")} of it in use, the last until ${lastEnd.toISOString()}`]
+      : []),
+    ...(overlapEndsAt > now
+      ? [
+          `${next.name} was made less than eight days ago: ` +
+            "readers that hold only a CA file can't be seen, and take it within that time",
+        ]
+      : []),
+  ];
+}
+
+interface SigningRole {
+  readonly name: string;
+  readonly issuerRef: unknown;
+  readonly storesNothing: boolean;
+}
+
+async function readSigningRoles(client: VaultClient, path: string): Promise<readonly SigningRole[]> {
+  const names = await listNames(client, `${path}/roles`);
+  return await each(names, async (name) => {
+    const fields = await readPkiRole(client, `${path}/roles/${name}`);
+    return { name, issuerRef: fields?.issuer_ref, storesNothing: fields?.no_store === true };
+  });
+}
+
+function roleHolds({ roots, others }: MountCa, roles: readonly SigningRole[]): readonly string[] {
+  const refs: readonly unknown[] = [...roots, ...others].flatMap(({ id, name }) =>
+    name === "" ? [id] : [id, name],
+  );
+  const pinned = roles.filter(({ issuerRef }) => refs.includes(issuerRef)).map(({ name }) => name);
+  const unseen = roles.filter(({ storesNothing }) => storesNothing).map(({ name }) => name);
+  return [
+    ...(pinned.length === 0
+      ? []
+      : [`it signs for ${pinned.join(", ")}: give these roles another issuer_ref first`]),
+    ...(unseen.length === 0
+      ? []
+      : [`certificates of ${unseen.join(", ")} can't be counted: the server does not store them (no_store)`]),
+  ];
+}
+
+function stepsFor(
+  cluster: Cluster,
+  wanted: WantedMount,
+  mount: MountCas,
+  ca: MountCa,
+  serials: readonly string[],
+  force: boolean,
+): readonly RetireStep[] {
+  // A cross certificate for this CA leads readers of an even older CA on to the one that signs.
+  const its = [...ca.roots, ...ca.others].filter((it) => force || !isCross(it));
+  const revoked: readonly RetireStep[] = serials.length === 0 ? [] : [{ do: "revoke", ca, serials }];
+  const published: readonly RetireStep[] = force ? [{ do: "publish CRLs", ca }] : [];
+  return [
+    // Afterwards a revocation would land on the CRL of the CA that signs.
+    ...revoked,
+    ...published,
+    { do: "keep certificate", ca, path: retiredPath(cluster, wanted, ca) },
+    ...(force ? crossesBy(mount, ca).map((issuer) => removal(issuer, undefined)) : []),
+    ...its.map((issuer) => removal(issuer, ca)),
+  ];
+}
+
+function removal(issuer: Issuer, ca: MountCa | undefined): RetireStep {
+  return { do: "remove issuer", issuer, ca };
+}
+
+/** Each issuer is removed once, although two CAs may name it. */
+function withoutDoubles(steps: readonly RetireStep[]): readonly RetireStep[] {
+  const seen = new Set<string>();
+  return steps.filter((step) => {
+    if (step.do !== "remove issuer") return true;
+    if (seen.has(step.issuer.id)) return false;
+    seen.add(step.issuer.id);
+    return true;
+  });
+}
+
+/** Begins the name of each secret with the certificate of a mount's retired CA: `retired-ca-k8s-`. */
+function retiredPrefix({ path }: WantedMount): string {
+  return `retired-ca-${path.split("/").at(-1)}-`;
+}
+
+/** The secret with the certificate of a retired CA. Hosts can't read it. */
+function retiredPath(cluster: Cluster, wanted: WantedMount, { roots, others }: MountCa): string {
+  const serial = (roots[0] ?? others[0])?.x509.serialNumber.toLowerCase();
+  return `${secretsMount(cluster).path}/${retiredPrefix(wanted)}${serial}`;
+}
+
+/** The keys that no CA of the mount uses any more: those of the CAs that were retired, or that are about to be. */
+async function keysToDelete(
+  client: VaultClient,
+  cluster: Cluster,
+  wanted: WantedMount,
+  mount: MountCas,
+  going: readonly Retiring[],
+): Promise<readonly RetireStep[]> {
+  const { path } = secretsMount(cluster);
+  await requireSecrets(client, cluster);
+  const names = (await listNames(client, path)).filter((name) => name.startsWith(retiredPrefix(wanted)));
+  const secrets = await each(names, (name) => readSecret(client, `${path}/${name}`));
+  const keys = new Set(await listKeys(client, wanted.path));
+  const leaving = new Set(going.map(({ ca }) => ca.keyId));
+  const used = new Set(mount.cas.map(({ keyId }) => keyId).filter((id) => !leaving.has(id)));
+  const retired = [
+    ...going.map(({ ca }) => ({ keyId: ca.keyId, name: ca.name })),
+    ...secrets.flatMap((fields) =>
+      typeof fields?.key_id === "string" ? [{ keyId: fields.key_id, name: String(fields.name) }] : [],
+    ),
+  ];
+  return [...new Map(retired.map((it) => [it.keyId, it])).values()]
+    .filter(({ keyId }) => keys.has(keyId) && !used.has(keyId))
+    .map((it) => ({ do: "delete key", ...it }));
+}
+
+async function requireSecrets(client: VaultClient, cluster: Cluster): Promise<void> {
+  const wanted = secretsMount(cluster);
+  if (isMountedAsWanted(await createServerView(client).mounts(), wanted)) return;
+  throw new Failure(
+    "config",
+    `mount ${wanted.path} is missing, and would keep the certificates of retired CAs`,
+    {
+      hint: `nothing was changed; run setup-mounts ${cluster.id} first`,
+    },
+  );
+}
+
+async function take(
+  client: VaultClient,
+  path: string,
+  step: RetireStep,
+  now: Date,
+  onProgress: OnProgress,
+): Promise<void> {
+  switch (step.do) {
+    case "revoke":
+      await each(
+        step.serials,
+        (serial) => revokeCertificate(client, path, serial),
+        (done) => onProgress(`revoked certificates of ${path}`, done, step.serials.length),
+      );
+      return;
+    case "publish CRLs":
+      return await rotateCrls(client, path);
+    case "keep certificate": {
+      const { ca } = step;
+      const certificate = (ca.roots[0] ?? ca.others[0])?.certificate ?? "";
+      return await writeSecret(client, step.path, {
+        certificate,
+        key_id: ca.keyId,
+        name: ca.name,
+        mount: path,
+        retired: now.toISOString(),
+      });
+    }
+    case "remove issuer":
+      return await deleteIssuer(client, path, step.issuer.id);
+    case "delete key":
+      return await deleteKey(client, path, step.keyId);
+  }
+}
+
+/** The rights to retire a mount's older CAs and to delete their keys, by force too. */
+export function retirementRights(cluster: Cluster, wanted: WantedMount): readonly Right[] {
+  const { path } = wanted;
+  const secrets = secretsMount(cluster).path;
+  return [
+    mountsRight,
+    right("read", `${path}/config/issuers`),
+    right("read delete", `${path}/issuer/*`),
+    right("list", `${path}/certs`),
+    right("list", `${path}/roles`),
+    // OpenBao checks this path for the list.
+    right("list read", `${path}/roles/*`),
+    right("update", `${path}/revoke`),
+    right("read", `${path}/crl/rotate`),
+    right("list", `${path}/keys`),
+    right("delete", `${path}/key/*`),
+    right("list", secrets),
+    right("create read update", `${secrets}/${retiredPrefix(wanted)}*`),
+  ];
+}
+
+/** A step as a line for people. */
+export function retireStepText(step: RetireStep): string {
+  switch (step.do) {
+    case "revoke":
+      return `revoke ${many(step.serials.length, "certificate")} of ${step.ca.name}`;
+    case "publish CRLs":
+      return `publish the CRL of ${step.ca.name}`;
+    case "keep certificate":
+      return `keep the certificate of ${step.ca.name} in secret ${step.path}`;
+    case "remove issuer":
+      return `remove issuer ${step.issuer.name || step.ca?.name || step.issuer.id} (${kindOf(step.issuer)}, until ${step.issuer.notAfter.toISOString().slice(0, 10)})`;
+    case "delete key":
+      return `delete the key of ${step.name}`;
+  }
+}
+
+function kindOf(issuer: Issuer): string {
+  return isCross(issuer) ? "cross certificate" : "CA";
+}

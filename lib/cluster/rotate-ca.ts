@@ -1,0 +1,251 @@
+import { Failure } from "../failure.ts";
+import type { VaultClient } from "../vault/client.ts";
+import { clockNote, readClocks } from "../vault/clocks.ts";
+import { VaultError } from "../vault/error.ts";
+import {
+  addRoot,
+  crossSign,
+  importIssuer,
+  listIssuers,
+  type RootRequest,
+  renewRoot,
+  writeDefaultIssuer,
+  writeReadOnlyIssuer,
+} from "../vault/issuers.ts";
+import { readSealed } from "../vault/sys.ts";
+import { newKeySteps, type RotationStep, renewSteps, rotationTarget } from "./ca-rotation.ts";
+import { type Choices, type Cluster, caKeyTypes, type KeyRule } from "./cluster.ts";
+import { withFile } from "./cluster-file.ts";
+import { type MountCa, type MountCas, readMountCas } from "./mount-cas.ts";
+import { isMountedAsWanted, mountsRight, mountType } from "./mount-resources.ts";
+import type { WantedMount } from "./mounts.ts";
+import { type Right, requireRights, right } from "./rights.ts";
+import { commonNameOf, type Obstacle, whyNoRoom, whyNotRotatable } from "./rotatable.ts";
+import { createServerView } from "./server-view.ts";
+import type { FileChoice } from "./setup-plan.ts";
+import { readStoredFile } from "./stored-file.ts";
+
+/** What a rotation is asked for. */
+export type RotationWish =
+  /** A new certificate for the same key. */
+  | { readonly renew: "certificate" }
+  /** A new CA beside the one that signs. */
+  | {
+      readonly renew: "key";
+      /** @default the cluster file's, else that of the CA that signs */
+      readonly key: KeyRule | undefined;
+      /** Even if the CA that signs was made less than a day ago. */
+      readonly again: boolean;
+    };
+
+/** The plan of a rotation. Nothing is written before `apply`. */
+export interface Rotation {
+  readonly mount: MountCas;
+  readonly steps: readonly RotationStep[];
+  /**
+   * Takes the steps one after the other, and reads the mount again after each.
+   *
+   * @param onStep called before each step
+   * @param onDone called after each step
+   * @returns the mount as it is then
+   * @throws Failure (permission) that names each missing right; nothing is changed then
+   */
+  apply(onStep: (step: RotationStep) => void, onDone: (step: RotationStep) => void): Promise<MountCas>;
+}
+
+/**
+ * Plans the rotation of a mount's CA from what the server holds, so that a stopped run is continued.
+ *
+ * @throws Failure (config) for a mount whose CA can't be rotated here; VaultError
+ */
+export async function planRotation(
+  client: VaultClient,
+  cluster: Cluster,
+  wanted: WantedMount,
+  wish: RotationWish,
+  choice: FileChoice = {},
+): Promise<Rotation> {
+  const { path } = wanted;
+  const { mount, now, maxLeaseTtlSeconds } = await readRotatedMount(client, cluster, wanted);
+  refuseIf(whyNotRotatable(mount, path, now, wish.renew), path);
+  const choices = await choicesOf(client, cluster, choice);
+  // Set-up gives the mount the validity of its CA. One from a flag is stored nowhere else.
+  const caValiditySeconds = choices.caValiditySeconds ?? (maxLeaseTtlSeconds || cluster.caValiditySeconds);
+  const target = wish.renew === "key" ? rotationTarget(mount, now, wish.again) : undefined;
+  const stepsOf = (found: MountCas): readonly RotationStep[] => {
+    if (wish.renew === "certificate") return renewSteps(found, now, caValiditySeconds);
+    return target === undefined ? [] : newKeySteps(found, now, target);
+  };
+  const steps = stepsOf(mount);
+  if (steps.some(({ do: what }) => what === "add" || what === "certify" || what === "renew")) {
+    refuseIf(whyNoRoom(mount), path);
+  }
+  return {
+    mount,
+    steps,
+    async apply(onStep, onDone) {
+      const tried = `the token may not rotate the CA of ${path}`;
+      await requireRights(
+        client,
+        steps.length === 0 ? [] : rotationRights(path),
+        tried,
+        "nothing was changed",
+      );
+      refuseWrongClocks(client);
+      const root: RootRequest = {
+        // As before, so that programs which check it go on.
+        commonName: (mount.default && commonNameOf(mount.default.x509)) || wanted.description,
+        ttlSeconds: caValiditySeconds,
+        key: wish.renew === "key" ? (wish.key ?? choices.caKey ?? keyOf(mount.signing)) : undefined,
+      };
+      let found = mount;
+      for (let [step] = steps; step !== undefined; [step] = stepsOf(found)) {
+        onStep(step);
+        await take(client, path, found, step, root);
+        onDone(step);
+        found = await readMountCas(client, path);
+      }
+      return found;
+    },
+  };
+}
+
+/** The rights to read a mount's issuers and to rotate its CA. */
+export function rotationRights(mount: string): readonly Right[] {
+  return [
+    mountsRight,
+    right("read update", `${mount}/config/issuers`),
+    right("read update", `${mount}/issuer/*`),
+    right("update", `${mount}/root/rotate/existing`),
+    right("update", `${mount}/root/rotate/internal`),
+    right("update", `${mount}/intermediate/cross-sign`),
+    right("update", `${mount}/issuers/import/cert`),
+  ];
+}
+
+/**
+ * The issuers of a cluster's mount, the server's time, and the mount's max lease TTL (zero if it has none of its own).
+ *
+ * @throws Failure (config) if the mount is missing, is of another type, or has no issuer
+ */
+export async function readRotatedMount(
+  client: VaultClient,
+  { id }: Cluster,
+  wanted: WantedMount,
+): Promise<{ readonly mount: MountCas; readonly now: Date; readonly maxLeaseTtlSeconds: number }> {
+  // Also tells the server's time.
+  await readSealed(client);
+  const { path } = wanted;
+  const mounts = await createServerView(client).mounts();
+  const found = mounts.get(path);
+  if (found === undefined) {
+    throw new Failure("config", `mount ${path} does not exist`, { hint: `run setup-mounts ${id} first` });
+  }
+  if (!isMountedAsWanted(mounts, wanted)) {
+    throw new Failure("config", `mount ${path} is of type ${mountType(found)}, and holds no CA`, {
+      hint: `nothing was changed; it is not the mount that setup-mounts ${id} makes`,
+    });
+  }
+  const mount = await readMountCas(client, path);
+  if (mount.issuers.length === 0) {
+    throw new Failure("config", `mount ${path} has no issuer`, { hint: `run setup-mounts ${id} first` });
+  }
+  return { mount, now: readClocks(client).server, maxLeaseTtlSeconds: found.maxLeaseTtlSeconds };
+}
+
+/** @throws Failure (config) if there is an obstacle */
+function refuseIf(obstacle: Obstacle | undefined, path: string): void {
+  if (obstacle === undefined) return;
+  throw new Failure("config", `the CA of ${path} ${obstacle.how}`, {
+    hint: `nothing was changed; ${obstacle.hint}`,
+  });
+}
+
+/** @throws Failure (config), since the times of a CA come from the server's clock, and nobody knows which one is right */
+export function refuseWrongClocks(client: VaultClient): void {
+  const note = clockNote(client);
+  if (note === undefined) return;
+  throw new Failure("config", note, {
+    hint: "nothing was changed; set the wrong one of the two clocks first",
+  });
+}
+
+/** What a cluster's flags and file, given or stored, say about its CAs. */
+async function choicesOf(
+  client: VaultClient,
+  cluster: Cluster,
+  { file }: FileChoice,
+): Promise<Pick<Choices, "caKey" | "caValiditySeconds">> {
+  const used = file ?? (await readStoredFile(createServerView(client), cluster, "mounts", false));
+  // Throws if flags and file contradict each other.
+  if (used !== undefined) withFile(cluster, used);
+  return { ...used?.choices, ...cluster.chosen };
+}
+
+/** The key type and size of a CA; undefined if the server makes no keys like it. */
+function keyOf(ca: MountCa | undefined): KeyRule | undefined {
+  const key = ca?.roots[0]?.x509.publicKey;
+  const { modulusLength = 0, namedCurve = "" } = key?.asymmetricKeyDetails ?? {};
+  const curves: Readonly<Record<string, number>> = { prime256v1: 256, secp384r1: 384, secp521r1: 521 };
+  const type = caKeyTypes.find((it) => it === key?.asymmetricKeyType);
+  if (type === "rsa")
+    return [2048, 3072, 4096].includes(modulusLength) ? { type, bits: modulusLength } : undefined;
+  if (type === "ec") return namedCurve in curves ? { type, bits: curves[namedCurve] ?? 0 } : undefined;
+  return type && { type, bits: 0 };
+}
+
+async function take(
+  client: VaultClient,
+  path: string,
+  mount: MountCas,
+  step: RotationStep,
+  root: RootRequest,
+): Promise<void> {
+  const { commonName } = root;
+  switch (step.do) {
+    case "keep default":
+      return await writeDefaultIssuer(client, path, step.issuer.id);
+    case "renew":
+      return await unlessMade(client, path, step.name, () =>
+        renewRoot(client, path, step.name, step.ca.keyId, root),
+      );
+    case "add":
+      return await unlessMade(client, path, step.name, () => addRoot(client, path, step.name, root));
+    case "certify": {
+      const [signer] = step.by.roots;
+      if (step.ca === undefined || signer === undefined) throw notThere(path, step.name);
+      const asked = { signerId: signer.id, keyId: step.ca.keyId, commonName, notAfter: signer.notAfter };
+      const id = await importIssuer(client, path, await crossSign(client, path, asked));
+      return await writeReadOnlyIssuer(client, path, id, step.name);
+    }
+    case "restrict":
+      return await writeReadOnlyIssuer(client, path, step.issuer.id, step.name);
+    case "make default": {
+      const issuer = step.issuer ?? mount.issuers.find(({ name }) => name === step.name);
+      if (issuer === undefined) throw notThere(path, step.name);
+      return await writeDefaultIssuer(client, path, issuer.id);
+    }
+  }
+}
+
+/** An interrupted run's request may still be under way: then the server refuses a second issuer of that name. */
+async function unlessMade(
+  client: VaultClient,
+  path: string,
+  name: string,
+  make: () => Promise<void>,
+): Promise<void> {
+  try {
+    await make();
+  } catch (error) {
+    if (!(error instanceof VaultError) || error.status !== 400) throw error;
+    const issuers = await listIssuers(client, path);
+    if (!issuers.some((it) => it.name === name)) throw error;
+  }
+}
+
+function notThere(path: string, name: string): Failure {
+  return new Failure("temporary", `issuer ${name} of ${path} is gone: somebody else changes the mount`, {
+    hint: "find out who, then run it again to go on",
+  });
+}
