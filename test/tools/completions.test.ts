@@ -109,7 +109,7 @@ describe.each(Object.entries({ bash, fish, zsh }))("in %s", (shell, complete) =>
   if (shell === "fish") {
     test("no completion file replaces fish's own one for status", async () => {
       expect([...(await completions()).fish.keys()].sort()).toEqual([
-        ...["issue-cert", "read-secret", "renew-token", "setup-mounts"],
+        ...["issue-cert", "read-secret", "renew-token", "rotate-ca", "setup-mounts"],
         ...["vault-helper", "write-kubeconfig", "write-roles"],
       ]);
     });
