@@ -249,7 +249,8 @@ async function retire(
   report.show(mount);
   const isForced = args.force === true;
   for (const it of older) for (const line of olderLines(it, isForced)) report.line(line);
-  const inJson = { older: older.map(olderJson) };
+  for (const { name, issuers } of plan.keptKeys) report.line(keptKeyLine(name, issuers));
+  const inJson = { older: older.map(olderJson), keptKeys: plan.keptKeys.map(({ name }) => name) };
   const held = older.filter(({ holds }) => holds.length > 0);
   if (steps.length === 0 && held.length > 0 && args.retire === true && !report.dry) {
     const failure = notYet(path, held);
@@ -287,6 +288,11 @@ function olderLines({ ca, inUse, holds }: Retiring, isForced: boolean): readonly
     ...(more > 0 ? [`  and ${many(more, "more name")}`] : []),
     ...(isForced ? [`whoever trusts only ${ca.name} refuses every certificate of the others`] : []),
   ];
+}
+
+function keptKeyLine(name: string, issuers: readonly Issuer[]): string {
+  const its = issuers.map((it) => it.name || it.id).join(", ");
+  return `keep the key of ${name}: ${its} has it, and readers of an older CA need that`;
 }
 
 function notYet(path: string, held: readonly Retiring[]): Failure {

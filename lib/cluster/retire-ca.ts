@@ -49,6 +49,8 @@ export interface Retirement {
   readonly mount: MountCas;
   readonly older: readonly Retiring[];
   readonly steps: readonly RetireStep[];
+  /** Keys of retired CAs that can't be deleted yet: a cross certificate for each is still needed. */
+  readonly keptKeys: ReadonlyArray<{ readonly name: string; readonly issuers: readonly Issuer[] }>;
   /**
    * @param onStep called before each step
    * @param onDone called after each step
@@ -89,12 +91,25 @@ export async function planRetirement(
     ),
     ...(wish.retire ? leftovers(mount, now).map((issuer) => removal(issuer, undefined)) : []),
   ];
-  const keys = wish.deleteKey ? await keysToDelete(client, cluster, wanted, mount, going) : [];
-  const all: readonly RetireStep[] = [...withoutDoubles(steps), ...keys];
+  const removals = withoutDoubles(steps);
+  const left = mount.issuers.filter(
+    ({ id }) => !removals.some((step) => step.do === "remove issuer" && step.issuer.id === id),
+  );
+  const keys = wish.deleteKey ? await retiredKeys(client, cluster, wanted, going) : [];
+  // The server refuses to delete a key that an issuer has.
+  const isUsed = ({ keyId }: RetiredKey) => left.some((issuer) => issuer.keyId === keyId);
+  const all: readonly RetireStep[] = [
+    ...removals,
+    ...keys.filter((key) => !isUsed(key)).map((key) => ({ do: "delete key" as const, ...key })),
+  ];
   return {
     mount,
     older,
     steps: all,
+    keptKeys: keys.filter(isUsed).map(({ keyId, name }) => ({
+      name,
+      issuers: left.filter((issuer) => issuer.keyId === keyId),
+    })),
     async apply(onStep, onDone) {
       const tried = `the token may not retire a CA of ${path}`;
       await requireRights(
@@ -243,30 +258,30 @@ function retiredPath(cluster: Cluster, wanted: WantedMount, { roots, others }: M
   return `${secretsMount(cluster).path}/${retiredPrefix(wanted)}${serial}`;
 }
 
-/** The keys that no CA of the mount uses any more: those of the CAs that were retired, or that are about to be. */
-async function keysToDelete(
+interface RetiredKey {
+  readonly keyId: string;
+  readonly name: string;
+}
+
+/** The keys of the CAs that were retired, or that are about to be, as far as the mount still holds them. */
+async function retiredKeys(
   client: VaultClient,
   cluster: Cluster,
   wanted: WantedMount,
-  mount: MountCas,
   going: readonly Retiring[],
-): Promise<readonly RetireStep[]> {
+): Promise<readonly RetiredKey[]> {
   const { path } = secretsMount(cluster);
   await requireSecrets(client, cluster);
   const names = (await listNames(client, path)).filter((name) => name.startsWith(retiredPrefix(wanted)));
   const secrets = await each(names, (name) => readSecret(client, `${path}/${name}`));
-  const keys = new Set(await listKeys(client, wanted.path));
-  const leaving = new Set(going.map(({ ca }) => ca.keyId));
-  const used = new Set(mount.cas.map(({ keyId }) => keyId).filter((id) => !leaving.has(id)));
+  const held = new Set(await listKeys(client, wanted.path));
   const retired = [
     ...going.map(({ ca }) => ({ keyId: ca.keyId, name: ca.name })),
     ...secrets.flatMap((fields) =>
       typeof fields?.key_id === "string" ? [{ keyId: fields.key_id, name: String(fields.name) }] : [],
     ),
   ];
-  return [...new Map(retired.map((it) => [it.keyId, it])).values()]
-    .filter(({ keyId }) => keys.has(keyId) && !used.has(keyId))
-    .map((it) => ({ do: "delete key", ...it }));
+  return [...new Map(retired.map((it) => [it.keyId, it])).values()].filter(({ keyId }) => held.has(keyId));
 }
 
 async function requireSecrets(client: VaultClient, cluster: Cluster): Promise<void> {

@@ -1,0 +1,104 @@
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { type Cluster, defineCluster } from "../../lib/cluster/cluster.ts";
+import { pkiMounts, type WantedMount } from "../../lib/cluster/mounts.ts";
+import { generateRoot } from "../../lib/vault/issuers.ts";
+import { newCsr } from "../faults/authority.ts";
+import { temporaryFolder } from "../support/folder.ts";
+import { openssl, opensslEcKey } from "../support/openssl.ts";
+import type { Api } from "./api.ts";
+import { clientOf, makeMounts } from "./run.ts";
+
+const dayMs = 86_400_000;
+
+/** A cluster with mounts, whose mount k8s alone has what a test puts there. */
+export async function bareCluster(
+  api: Api,
+  id: string,
+): Promise<{ cluster: Cluster; k8s: WantedMount; path: string }> {
+  const cluster = defineCluster(id);
+  await makeMounts(api, cluster);
+  const k8s = pkiMounts(cluster).find(({ path }) => path.endsWith("/k8s"));
+  if (k8s === undefined) throw new Error("the cluster has no mount k8s");
+  return { cluster, k8s, path: k8s.path };
+}
+
+/** The same, with a CA in the mount k8s, and a role that signs for anybody for an hour. */
+export async function clusterWithCa(api: Api, id: string, ttlSeconds = 86_400 * 365) {
+  const made = await bareCluster(api, id);
+  await generateRoot(clientOf(api.address, api.token), made.path, {
+    commonName: made.k8s.description,
+    ttlSeconds,
+    key: { type: "ec", bits: 256 },
+  });
+  await addRole(api, made.path);
+  return made;
+}
+
+export async function addRole(api: Api, path: string, fields: object = {}): Promise<void> {
+  const role = { allow_any_name: true, enforce_hostnames: false, key_type: "any", max_ttl: "1h", ...fields };
+  await api.write(`${path}/roles/any`, role);
+}
+
+/** Has a certificate signed. @returns its serial number, as the server writes it */
+export async function sign(api: Api, path: string, commonName: string, ttl = "1h"): Promise<string> {
+  const { csr } = newCsr(commonName);
+  const { data } = await api.write(`${path}/sign/any`, { csr, common_name: commonName, ttl });
+  return String((data as { serial_number: string }).serial_number);
+}
+
+interface ImportedCa {
+  readonly name: string;
+  /** How many days ago it was made. */
+  readonly daysOld: number;
+  /** In how many days it ends. @default 300 */
+  readonly daysLeft?: number;
+  /** @default `/CN=Kubernetes CA` */
+  readonly subject?: string;
+  /** Lines of its extensions. @default a CA without a limit */
+  readonly extensions?: readonly string[];
+}
+
+/** Imports a CA that was made some days ago, with its key. @returns the issuer's id */
+export async function importOldCa(api: Api, path: string, ca: ImportedCa): Promise<string> {
+  const { name, daysOld, daysLeft = 300, subject = "/CN=Kubernetes CA" } = ca;
+  using folder = temporaryFolder();
+  const file = (text: string) => join(folder.path, text);
+  const key = opensslEcKey("P-256");
+  writeFileSync(file("key"), key);
+  writeFileSync(file("index"), "");
+  const extensions = ca.extensions ?? [
+    "basicConstraints=critical,CA:TRUE",
+    "keyUsage=critical,keyCertSign,cRLSign",
+  ];
+  const lines = ["[ca]", `database=${file("index")}`, `new_certs_dir=${folder.path}`, "rand_serial=yes"];
+  const more = [
+    "default_md=sha256",
+    "policy=any",
+    "[any]",
+    "commonName=supplied",
+    "organizationName=optional",
+  ];
+  const ids = ["subjectKeyIdentifier=hash", "authorityKeyIdentifier=keyid"];
+  writeFileSync(file("cnf"), [...lines, ...more, "[ext]", ...extensions, ...ids, ""].join("\n"));
+  const csr = openssl(["req", "-new", "-key", file("key"), "-subj", subject]);
+  const stamp = (days: number) =>
+    `${new Date(Date.now() + days * dayMs).toISOString().replace(/\D/g, "").slice(0, 14)}Z`;
+  const times = ["-startdate", stamp(-daysOld), "-enddate", stamp(daysLeft)];
+  const flags = [
+    "-batch",
+    "-notext",
+    "-selfsign",
+    "-keyfile",
+    file("key"),
+    "-config",
+    file("cnf"),
+    "-name",
+    "ca",
+  ];
+  const pem = openssl(["ca", ...flags, ...times, "-extensions", "ext", "-in", "/dev/stdin"], csr);
+  const { data } = await api.write(`${path}/issuers/import/bundle`, { pem_bundle: `${pem}\n${key}` });
+  const id = String((data as { imported_issuers: string[] }).imported_issuers[0]);
+  await api.write(`${path}/issuer/${id}`, { issuer_name: name });
+  return id;
+}

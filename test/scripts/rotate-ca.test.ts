@@ -1,0 +1,136 @@
+import { beforeAll, describe, expect, test } from "bun:test";
+import { api, fields } from "../cluster/api.ts";
+import { clusterWithCa, sign } from "../cluster/rotated.ts";
+import { relayedServer } from "../support/dev-server.ts";
+import { runScript } from "../support/script.ts";
+
+const { server, relay } = await relayedServer();
+const admin = api(server.address, server.rootToken);
+const env = { VAULT_ADDR: relay.address, VAULT_TOKEN: server.rootToken };
+const rotateCa = (...args: string[]) => runScript("vault-helper", ["rotate-ca", ...args], { env });
+const day = /\d{4}-\d\d-\d\d/g;
+
+describe("rotate-ca", () => {
+  beforeAll(async () => {
+    await clusterWithCa(admin, "demo");
+  });
+
+  test("shows the plan, and writes nothing, until it is called without --dry-run and --check", async () => {
+    const lines = [
+      "demo/pki/k8s: g1 signs, until DAY",
+      "add issuer g2: a new CA with a new key",
+      "add issuer g2-by-g1: a cross certificate, signed by g1 until DAY",
+      "make issuer g2 the default",
+    ];
+    const retire =
+      "next: rotate-ca demo k8s --retire, once all certificates of g1 have expired (status demo tells the day)";
+    relay.reset();
+    const dry = await rotateCa("--new-key", "--dry-run", "demo", "k8s");
+    const check = await rotateCa("--new-key", "--check", "demo", "demo/pki/k8s");
+    const toMake = "demo/pki/k8s: 3 changes to make; nothing was changed";
+    for (const { stdout } of [dry, check]) {
+      expect(stdout.replace(day, "DAY")).toBe([...lines, toMake, ""].join("\n"));
+    }
+    expect([dry.code, check.code]).toEqual([0, 2]);
+    expect(relay.writes()).toEqual([]);
+
+    const done = await rotateCa("--new-key", "demo", "k8s");
+    expect(done).toMatchObject({ code: 0, stderr: "" });
+    expect(done.stdout.replace(day, "DAY")).toBe(
+      [...lines, `demo/pki/k8s: 3 changes; ${retire}`, ""].join("\n"),
+    );
+    const again = await rotateCa("--new-key", "--check", "demo", "k8s");
+    expect(again.code).toBe(0);
+    expect(again.stdout).toEndWith(
+      `nothing to change: the CA that signs is less than a day old; --again makes another one; ${retire}\n`,
+    );
+  });
+
+  test("refuses to retire a CA that is in use, with the names and the day", async () => {
+    await clusterWithCa(admin, "used");
+    await sign(admin, "used/pki/k8s", "etcd-1");
+    await rotateCa("--new-key", "used", "k8s");
+    relay.reset();
+    const { code, stdout, stderr } = await rotateCa("--retire", "used", "k8s");
+    expect([code, relay.writes()]).toEqual([75, []]);
+    expect(stdout).toMatch(/^keep g1: 1 certificate of it in use, the last until /m);
+    expect(stdout).toMatch(/^ {2}etcd-1: 1, the last until .* UTC$/m);
+    expect(stderr).toMatch(
+      /^vault-helper rotate-ca: g1 of used\/pki\/k8s can't be retired yet: 1 certificate/,
+    );
+    expect(stderr).toMatch(/^ {2}nothing was changed; run it again from \d{4}-\d\d-\d\d \d\d:\d\d UTC, or/m);
+    const json = await rotateCa("--retire", "--json", "used", "k8s");
+    expect(json.code).toBe(75);
+    expect(JSON.parse(json.stdout)).toMatchObject({
+      cluster: "used",
+      mount: "used/pki/k8s",
+      steps: [],
+      applied: 0,
+      older: [{ name: "g1", certificatesInUse: 1, names: [{ name: "etcd-1", count: 1 }] }],
+      exitCode: 75,
+    });
+  });
+
+  test("by force lists what breaks, then prints the certificate of the CA that it has removed", async () => {
+    await clusterWithCa(admin, "theft");
+    await sign(admin, "theft/pki/k8s", "etcd-1");
+    await rotateCa("--new-key", "theft", "k8s");
+    const { code, stdout, stderr } = await rotateCa("--retire", "--force", "--delete-key", "theft", "k8s");
+    expect([code, stderr]).toEqual([0, ""]);
+    expect(
+      stdout
+        .replace(day, "DAY")
+        .replace(/-[0-9a-f]{30,}/, "")
+        .split("\n-----BEGIN")[0],
+    ).toMatch(
+      new RegExp(
+        [
+          "theft/pki/k8s: g1 does not sign, until DAY",
+          "theft/pki/k8s: g2 signs, until DAY",
+          "these certificates of g1 stop working:",
+          "  etcd-1: 1, the last until .* UTC",
+          "whoever trusts only g1 refuses every certificate of the others",
+          "revoke 1 certificate of g1",
+          "publish the CRL of g1",
+          "keep the certificate of g1 in secret theft/secrets/retired-ca-k8s",
+          "remove issuer g2-by-g1 .cross certificate, until DAY.",
+          "remove issuer g1 .CA, until DAY.",
+          "delete the key of g1",
+        ].join("\n"),
+      ),
+    );
+    expect(stdout.match(/-----BEGIN CERTIFICATE-----/g)).toHaveLength(1);
+    expect(stdout).toEndWith("theft/pki/k8s: 6 changes\n");
+  });
+
+  test.each([
+    [["demo", "secrets"], '"secrets" is no PKI mount of the cluster'],
+    [["other", "demo/pki/k8s"], '"demo/pki/k8s" is no PKI mount of the cluster'],
+    [["--new-key", "--retire", "demo", "k8s"], "--new-key and --retire can't be used together"],
+    [["--force", "demo", "k8s"], "--force needs --retire"],
+    [["--key-type", "ec", "demo", "k8s"], "--key-type needs --new-key"],
+    [["--again", "demo", "k8s"], "--again needs --new-key"],
+    [["--new-key", "--key-type", "dsa", "demo", "k8s"], "there is no key type dsa"],
+    [["--print-policy", "--check", "demo", "k8s"], "--print-policy and --check can't be used together"],
+  ])("refuses %p before it asks the server", async (args, sentence) => {
+    relay.reset();
+    const { code, stderr } = await rotateCa(...args);
+    expect([code, relay.passed]).toEqual([64, []]);
+    expect(stderr).toStartWith(`vault-helper rotate-ca: ${sentence}`);
+  });
+
+  test("needs no more than the policy that it prints", async () => {
+    await clusterWithCa(admin, "least", 86_400);
+    const { stdout: policy } = await rotateCa("--print-policy", "least", "k8s");
+    await admin.write("sys/policies/acl/rotator", { policy });
+    const { auth } = await admin.write("auth/token/create", { policies: ["rotator"] });
+    const limited = { ...env, VAULT_TOKEN: String(fields(auth).client_token) };
+    await sign(admin, "least/pki/k8s", "a", "10m");
+    for (const flags of [[], ["--new-key"], ["--retire", "--force", "--delete-key"]]) {
+      const args = ["rotate-ca", "--json", ...flags, "least", "k8s"];
+      const { code, stderr, stdout } = await runScript("vault-helper", args, { env: limited });
+      expect([flags, code, stderr]).toEqual([flags, 0, ""]);
+      expect(JSON.parse(stdout).applied).toBeGreaterThan(1);
+    }
+  });
+});
