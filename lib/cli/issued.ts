@@ -1,4 +1,5 @@
 import { formatMinute } from "../duration.ts";
+import { members } from "../host/certificate-place.ts";
 import type { Issued } from "../renewal/issue.ts";
 import { keyTypeName } from "../x509/key-type.ts";
 
@@ -13,13 +14,17 @@ export function issuedSentence(issued: Issued, destination: string): string {
     case "waiting":
       return `${destination}.pem is due${why}, and waits for its window${waitsUntil === undefined ? "" : ` at ${minute(waitsUntil)}`}`;
     case "CA refreshed":
-      return `${destination}-ca.pem refreshed with the server's CA: certificate ${until}`;
+      return `${refreshedFiles(issued, destination)} refreshed with the server's CAs: certificate ${until}`;
     case "issued": {
       const key =
         keyType === undefined ? "" : `, ${keyTypeName(keyType)} key ${keyKept === true ? "kept" : "made"}`;
       return `${destination}.pem issued${why}: ${until}${key}`;
     }
   }
+}
+
+function refreshedFiles({ refreshed = [] }: Issued, destination: string): string {
+  return refreshed.map((member) => destination + members[member].suffix).join(" and ");
 }
 
 function minute(date: Date): string {

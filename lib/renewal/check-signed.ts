@@ -69,17 +69,23 @@ export function chainOf(
   issuer: Certificate,
   above: readonly Certificate[],
 ): readonly [Certificate, ...Certificate[]] {
-  const steps = stepsFrom(leaf, [issuer, ...above]);
+  const steps = stepsFrom([leaf], [issuer, ...above]);
   const foreign = above.find((ca) => !steps.has(ca));
   if (foreign !== undefined)
     throw refused(`came with ${foreign.commonName}, a CA that signed none of its chain`);
   return [issuer, ...above];
 }
 
-/** How many signatures each CA is away from a certificate, on the shortest path; a CA without a path is left out. */
-function stepsFrom(leaf: Certificate, authorities: readonly Certificate[]): ReadonlyMap<Certificate, number> {
+/**
+ * How many signatures each CA is away from the nearest of some certificates, on the shortest path; a CA without a path
+ * is left out.
+ */
+export function stepsFrom(
+  certificates: readonly Certificate[],
+  authorities: readonly Certificate[],
+): ReadonlyMap<Certificate, number> {
   const steps = new Map<Certificate, number>();
-  let last = [leaf];
+  let last = certificates;
   for (let step = 1; last.length > 0; step++) {
     const next = authorities.filter((ca) => !steps.has(ca) && last.some((it) => isSignedBy(it, ca)));
     for (const ca of next) steps.set(ca, step);
@@ -92,8 +98,11 @@ function stepsFrom(leaf: Certificate, authorities: readonly Certificate[]): Read
  * The CAs between the certificate and a trusted root. The roots themselves are left out, and so is a CA whose signer is
  * as near to the certificate as the CA itself: if CAs were cross-signed both ways, it would only lead back.
  */
-function intermediatesOf(leaf: Certificate, authorities: readonly Certificate[]): readonly Certificate[] {
-  const steps = stepsFrom(leaf, authorities);
+export function intermediatesOf(
+  leaf: Certificate,
+  authorities: readonly Certificate[],
+): readonly Certificate[] {
+  const steps = stepsFrom([leaf], authorities);
   const stepOf = (ca: Certificate) => steps.get(ca) ?? Number.POSITIVE_INFINITY;
   return authorities.filter(
     (ca) => !isSelfSigned(ca) && !authorities.some((it) => stepOf(it) <= stepOf(ca) && isSignedBy(ca, it)),

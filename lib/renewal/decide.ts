@@ -31,7 +31,7 @@ export type Decision =
   | (Standing & { readonly action: "wait"; readonly until: Date })
   /** It is time to ask the server for its CA, and to decide again with the answer. */
   | (Standing & { readonly action: "check CA" })
-  /** The server's CA has a new certificate for the same key: the CA file is replaced, and nothing else. */
+  /** The server's CAs have changed: what the files hold of them is replaced, and the certificate stays. */
   | (Standing & { readonly action: "refresh CA" })
   /** @property caCheckAt a CA check is due, and waits for the window that opens then */
   | (Standing & { readonly action: "none"; readonly caCheckAt?: Date | undefined });
@@ -45,10 +45,10 @@ interface Standing {
   readonly files: "right" | "fix" | "rewrite";
 }
 
-/** Why the server's CA makes a certificate due. */
+/** Why the server's CAs make files due. */
 export const caReasons: Readonly<Partial<Record<CaOnServer, string>>> = {
-  other: "the server has another CA by now",
-  renewed: "the server's CA has a new certificate",
+  other: "the server no longer has the CA that signed it",
+  renewed: "the server's CAs have changed",
 };
 
 /**

@@ -1,6 +1,6 @@
 import { formatMinute } from "../duration.ts";
 import { Failure } from "../failure.ts";
-import { certificatePaths, type Member } from "../host/certificate-place.ts";
+import { certificatePaths, type Member, memberNames } from "../host/certificate-place.ts";
 import { lookAtSet, type SeenSet, type SetFiles, type StoredSet } from "../host/certificate-set.ts";
 import { fixAttributes, type LockedPlace, lockPlace, type SetAttributes } from "../host/certificate-write.ts";
 import type { Ownership } from "../host/durable.ts";
@@ -12,15 +12,13 @@ import { type Clocks, clockNote, learnServerTime, readClocks } from "../vault/cl
 import type { Certificate } from "../x509/certificate.ts";
 import type { KeyType } from "../x509/key-type.ts";
 import { longestCommonName } from "../x509/names.ts";
-import { chainOf } from "./check-signed.ts";
 import { chooseKey, foreignKeyFailure, refuseForeignKey } from "./choose-key.ts";
 import { type Decision, decide, keyModeOf } from "./decide.ts";
-import { type Inspected, inspect } from "./inspect.ts";
+import { type Facts, type Inspected, inspect } from "./inspect.ts";
 import type { Renewal, RenewalJob, RenewalRun } from "./renewal.ts";
 import { replacedRecord, requestRecord } from "./request.ts";
-import { askServerCa, compareCa, type ServerCa } from "./server-ca.ts";
-import { caFileOf, joinPem, readIssuers, signAndAsk } from "./sign.ts";
-import { dueAt, makesNewKey } from "./when-due.ts";
+import type { CaReader } from "./server-ca.ts";
+import { dueAt, makesNewKey, nextCaCheck, weekMs } from "./when-due.ts";
 
 /** What a run has done about a certificate. */
 export interface Issued {
@@ -34,6 +32,8 @@ export interface Issued {
   readonly waitsUntil?: Date;
   readonly keyType?: KeyType;
   readonly keyKept?: boolean;
+  /** Which files a refresh has changed. */
+  readonly refreshed?: readonly Member[];
   /** Somebody has to act on this change, or on one before it. */
   readonly isPending: boolean;
 }
@@ -63,7 +63,7 @@ interface LockedState {
  * @throws Failure; key, certificate and CA have not changed then
  */
 export async function renew(renewal: Renewal, run: RenewalRun): Promise<Issued> {
-  const job: RenewalJob = { ...renewal, ...run };
+  const job: RenewalJob = { ...renewal, ...run, caReader: run.caReader ?? caReaderFor(run.client) };
   if (job.policy.renew === "due") await learnServerTime(job.client);
   const clock = clockNote(job.client);
   if (clock !== undefined) (job.onClockNote ?? job.onNote)?.(clock);
@@ -78,6 +78,15 @@ export async function renew(renewal: Renewal, run: RenewalRun): Promise<Issued> 
   const state = { stored, inspected: again.inspected, now: again.now };
   if (again.decision.action === "issue") return await issue(place, state, again.decision.reasons, job);
   return await keep(place, state, again.decision, job);
+}
+
+/** What all certificates of a run ask for the server's CAs with. Most runs ask for none, and load nothing for it. */
+export function caReaderFor(client: VaultClient): () => Promise<CaReader> {
+  let reader: Promise<CaReader> | undefined;
+  return () => {
+    reader ??= import("./server-ca.ts").then(({ caReader }) => caReader(client));
+    return reader;
+  };
 }
 
 /**
@@ -102,7 +111,7 @@ function settle(job: RenewalJob, inspected: Inspected, decision: Kept): Issued {
   const isCheckAsked = job.policy.renew !== "now" && job.policy.caCheck === "now";
   if (isCheckAsked && decision.action === "none" && decision.caCheckAt !== undefined) {
     job.onNote?.(
-      `the server's CA is not checked before the window opens, at ${formatMinute(decision.caCheckAt)} UTC`,
+      `the server's CAs are not checked before the window opens, at ${formatMinute(decision.caCheckAt)} UTC`,
     );
   }
   const { certificate, dueAt, reasons } = decision;
@@ -123,46 +132,54 @@ async function keep(
   const rewritten = decision.files === "rewrite" ? rewriteKey(place, state, job) : undefined;
   const outcome = settle(job, inspected, decision);
   if (decision.action !== "check CA" || stored.state !== "whole") return outcome;
-  const answer = await askServerCa(() => readIssuers(job));
-  const record = "record" in inspected ? inspected.record : undefined;
-  const ca = compareCa(stored.files.ca, decision.certificate, record, answer);
+  const { askServerCas, compareCas, knownIn } = await import("./server-ca.ts");
+  const { certificate } = decision;
+  const answer = await askServerCas(await job.caReader(), job, knownIn(stored.files));
+  const { record } = recordedIn(inspected);
+  const { ca, files, failure } = compareCas(stored.files, certificate, job, record, answer);
   // At the same moment as before: its window may have closed while the server was asked.
   const next = decide(inspected, job, job.policy, now, ca);
-  if (next.action === "issue") return await issue(place, state, next.reasons, job, answer);
-  if (answer instanceof Failure && ca === "unknown") throw answer;
-  if (next.action !== "refresh CA" || answer instanceof Failure) {
+  if (next.action === "issue") return await issue(place, state, next.reasons, job);
+  if (failure !== undefined) throw failure;
+  if (next.action !== "refresh CA" || files === undefined) {
     tryTo(job, () => place.markChecked());
     return outcome;
   }
-  refreshCa(
+  const refreshed = refreshCa(
     place,
     { inspected, now, stored: { ...stored, request: rewritten ?? stored.request } },
-    decision.certificate,
-    answer,
+    { ...stored.files, ...files },
     job,
   );
-  return { ...outcome, outcome: "CA refreshed", isPending: job.keepsPending === true || outcome.isPending };
+  const isPending = job.keepsPending === true || outcome.isPending;
+  return { ...outcome, outcome: "CA refreshed", refreshed, isPending };
 }
 
 /**
- * The CA has a new certificate for the same key, perhaps with a later end: the certificates that it signed stay valid.
+ * Writes the CAs as the server has them now. The certificate stays.
+ *
+ * @returns the files that have changed
  */
 function refreshCa(
   place: LockedPlace,
   { stored, inspected }: LockedState,
-  certificate: Certificate,
-  [issuer, ...above]: ServerCa,
+  files: SetFiles,
   job: RenewalJob,
-): void {
-  if (stored.state !== "whole") return;
-  const files = {
-    ...stored.files,
-    ca: joinPem(job.caChain ? chainOf(certificate, issuer, above) : [issuer]),
-  };
+): readonly Member[] {
+  if (stored.state !== "whole") return [];
   const request = (fingerprint: string | undefined, home: SetHome) =>
     replacedRecord(stored.request, { files, fingerprint, home });
-  const pending: readonly Member[] = job.keepsPending === true ? ["ca"] : [];
-  place.replace({ ...files, request }, attributesOf(inspected, job), pending);
+  const changed = memberNames.filter((member) => files[member] !== stored.files[member]);
+  place.replace(
+    { ...files, request },
+    attributesOf(inspected, job),
+    job.keepsPending === true ? changed : [],
+  );
+  return changed;
+}
+
+function recordedIn(inspected: Inspected): Partial<Pick<Facts, "record" | "checkedAt">> {
+  return "record" in inspected ? inspected : {};
 }
 
 function isPendingOf(inspected: Inspected): boolean {
@@ -220,37 +237,46 @@ function fixFiles(inspected: Inspected, job: RenewalJob): void {
   }
 }
 
-/** @param named the CA that the server has just named, if it was asked */
 async function issue(
   place: LockedPlace,
-  { stored, inspected }: LockedState,
+  { stored, inspected, now: before }: LockedState,
   reasons: readonly string[],
   job: RenewalJob,
-  named?: ServerCa | Failure,
 ): Promise<Issued> {
   const standing: Partial<SetFiles> = stored.state === "missing" ? {} : stored.files;
   const { key, kept } = await chooseKey(standing.key, job);
   noteLongName(job);
-  const { signed, serverCa } = await signAndAsk(key, standing.ca, inspected, job, named);
-  const { leaf, intermediates, authorities, now } = signed;
+  const { signAndAsk } = await import("./sign.ts");
+  const { record, checkedAt } = recordedIn(inspected);
+  const checkAt = nextCaCheck(job.policy, checkedAt, before.host);
+  const isCheckDue = checkAt !== undefined && checkAt <= before.host;
+  const { signed, cas, caCheck, ...made } = await signAndAsk(
+    key,
+    { files: standing, record, isCheckDue },
+    job,
+  );
+  const { leaf, now } = signed;
   noteIgnored(leaf, job);
-  const files = {
-    key: key.pem,
-    certificate: joinPem([leaf, ...intermediates]),
-    ca: caFileOf(authorities, job),
-  };
+  const files = { key: key.pem, ...made.files };
   const request = (fingerprint?: string, home?: SetHome) =>
     requestRecord(
       { ...job, keyMode: keyModeOf(inspected, job) },
       leaf,
-      { files, keyType: key.type, fingerprint, issued: now, serverCa },
+      { files, keyType: key.type, fingerprint, issued: now, ...cas },
       home,
     );
   const changed: Member[] = ["certificate"];
   if (!kept) changed.push("key");
   if (files.ca !== standing.ca) changed.push("ca");
   const pending = job.keepsPending === true ? changed : [];
-  place.replace({ ...files, request }, attributesOf(inspected, job), pending);
+  const caCheckedAt = {
+    made: undefined,
+    // Else a certificate that is renewed each week would never lead to a check.
+    "not due": checkedAt,
+    // The next run checks.
+    missed: new Date(now.host.getTime() - weekMs),
+  }[caCheck];
+  place.replace({ ...files, request, caCheckedAt }, attributesOf(inspected, job), pending);
   noteNarrowed(inspected, job);
   return {
     outcome: "issued",

@@ -7,8 +7,7 @@ import type { Manifest } from "../manifest/manifest.ts";
 import type { VaultClient } from "../vault/client.ts";
 import { learnServerTime } from "../vault/clocks.ts";
 import { gate } from "../vault/gate.ts";
-import { readIssuerChain } from "../vault/issuers.ts";
-import { type Issued, judge, renew } from "./issue.ts";
+import { caReaderFor, type Issued, judge, renew } from "./issue.ts";
 import { lifetimeMs } from "./validity.ts";
 import { type CaCheck, dueAt, manifestPolicy } from "./when-due.ts";
 
@@ -58,7 +57,7 @@ export async function renewAll(
   const { client, caCheck = "weekly", signal, onNote } = options;
   // Once for all of them.
   const clock = learnServerTime(client);
-  const readIssuers = issuerReader(client);
+  const caReader = caReaderFor(client);
   const enter = gate(roomFor(filesOfCertificate));
   let isClockNoted = false;
   const onClockNote = (sentence: string) => {
@@ -74,7 +73,7 @@ export async function renewAll(
         if (seen instanceof Failure) throw seen;
         const tell = (sentence: string) => onNote(manifest, sentence);
         const keepsPending = manifest.hooks.length > 0;
-        const run = { client, signal, seen, readIssuers, keepsPending, onNote: tell, onClockNote };
+        const run = { client, signal, seen, caReader, keepsPending, onNote: tell, onClockNote };
         const policy = manifestPolicy(manifest, caCheck);
         const issued = await renew({ ...manifest, policy }, run);
         noteShortLifetime(manifest, issued, tell);
@@ -91,16 +90,6 @@ function toFailure(error: unknown): Failure {
   if (error instanceof Failure) return error;
   const what = error instanceof Error ? error.message : String(error);
   return new Failure("internal", `a fault in this tool: ${what}`, { cause: error });
-}
-
-/** Asks once for each issuer, however many certificates it signs. */
-function issuerReader(client: VaultClient): (issuer: string) => Promise<readonly string[]> {
-  const chains = new Map<string, Promise<readonly string[]>>();
-  return (issuer) => {
-    const chain = chains.get(issuer) ?? readIssuerChain(client, issuer);
-    chains.set(issuer, chain);
-    return chain;
-  };
 }
 
 /** The longest time between two runs of a daily timer, whose second run may be delayed. */

@@ -1,6 +1,7 @@
 import type { SeenSet } from "../host/certificate-set.ts";
 import type { VaultClient } from "../vault/client.ts";
 import type { CertificateRequest, Placement } from "./request.ts";
+import type { CaReader } from "./server-ca.ts";
 import type { RenewalPolicy } from "./when-due.ts";
 
 /** A certificate to keep, and the rule by which it is renewed. */
@@ -19,11 +20,11 @@ export interface RenewalRun {
   readonly onClockNote?: ((sentence: string) => void) | undefined;
   /** What was just seen at the destination. @default examines it */
   readonly seen?: SeenSet | undefined;
-  /** As `readIssuerChain`. @default asks the server each time */
-  readonly readIssuers?: (issuer: string) => Promise<readonly string[]>;
+  /** What all certificates of the run ask with. @default one of its own */
+  readonly caReader?: (() => Promise<CaReader>) | undefined;
   /** Records on disk, before the change, that somebody has to act on it: see `takePending`. */
   readonly keepsPending?: boolean;
 }
 
 /** One certificate in one run. */
-export type RenewalJob = Renewal & RenewalRun;
+export type RenewalJob = Renewal & RenewalRun & { readonly caReader: () => Promise<CaReader> };

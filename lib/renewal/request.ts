@@ -19,6 +19,9 @@ export interface CertificateRequest {
   readonly caChain: boolean;
 }
 
+/** The part of a request that decides which CAs a certificate comes with. */
+export type CaRequest = Pick<CertificateRequest, "signPath" | "caChain">;
+
 /** Where the files go, and who may read them. */
 export interface Placement {
   /** The three files' path, without `-key.pem`, `.pem`, `-ca.pem`. */
@@ -36,7 +39,12 @@ export interface RequestRecord extends Omit<CertificateRequest, "keyType"> {
   /** What the clocks showed when it was issued. Older versions did not record that. */
   readonly issued?: Clocks | undefined;
   readonly checked?: Checked | undefined;
-  /** The CA that the server named before it signed: a fingerprint, or `none`. Older versions did not record that. */
+  /** The CAs that the server sent with the certificate, as a digest. Older versions did not record that. */
+  readonly signedBy?: string | undefined;
+  /**
+   * The CA that the server named before it signed: a fingerprint, or `none`. Recorded for servers that do not list the
+   * keys of their issuers, and by older versions.
+   */
   readonly serverCa?: string | undefined;
   /** The destination that the set was made for; sets of release 1.0.0 have none. */
   readonly home?: SetHome | undefined;
@@ -71,6 +79,7 @@ export function requestRecord(
     readonly keyType: KeyType;
     readonly fingerprint?: string | undefined;
     readonly issued?: Clocks;
+    readonly signedBy?: string | undefined;
     readonly serverCa?: string | undefined;
   },
   home?: SetHome,
@@ -82,6 +91,7 @@ export function requestRecord(
     certificate: issued.x509.fingerprint256,
     home,
     issued: checked?.issued,
+    signedBy: checked?.signedBy,
     serverCa: checked?.serverCa,
     owner: asked.owner,
     keyMode: asked.keyMode === undefined ? undefined : keyModeText(asked.keyMode),
@@ -145,7 +155,7 @@ function digest({ key, certificate, ca }: SetFiles): string {
 /** Undefined for a text that `requestRecord` did not write: then the certificate itself is compared. */
 export function parseRecord(text: string | undefined): RequestRecord | undefined {
   try {
-    const { signPath, names, caChain, certificate, issued, checked, serverCa, home, owner, keyMode } =
+    const { signPath, names, caChain, certificate, issued, checked, home, owner, keyMode, ...cas } =
       JSON.parse(text ?? "null");
     const lists = [names.organisations, names.dnsNames, names.ipAddresses];
     const strings = [signPath, certificate, names.commonName, ...lists.flat()];
@@ -156,7 +166,8 @@ export function parseRecord(text: string | undefined): RequestRecord | undefined
           ...{ signPath, names, caChain, certificate },
           issued: readIssued(issued),
           checked: readChecked(checked),
-          serverCa: typeof serverCa === "string" ? serverCa : undefined,
+          signedBy: typeof cas.signedBy === "string" ? cas.signedBy : undefined,
+          serverCa: typeof cas.serverCa === "string" ? cas.serverCa : undefined,
           home: isHome(home) ? home : undefined,
           owner: isOwner(owner) ? owner : undefined,
           keyMode: readKeyMode(keyMode) === undefined ? undefined : keyMode,

@@ -8,7 +8,6 @@ import type { Ownership } from "../host/durable.ts";
 import { isDenied, printable } from "../host/file-error.ts";
 import type { Manifest } from "../manifest/manifest.ts";
 import type { Clocks } from "../vault/clocks.ts";
-import { issuerOfSignPath } from "../vault/pki.ts";
 import { type Certificate, issuerName, readCertificates } from "../x509/certificate.ts";
 import { ipText } from "../x509/ip-address.ts";
 import { keyTypeOf } from "../x509/key.ts";
@@ -25,8 +24,8 @@ import {
   nextChange,
 } from "./decide.ts";
 import { type Inspected, inspect } from "./inspect.ts";
-import type { CertificateRequest } from "./request.ts";
-import { type CaOnServer, compareCa, type ServerCa } from "./server-ca.ts";
+import type { CaRequest, CertificateRequest } from "./request.ts";
+import { type CaComparison, type CaOnServer, compareCas, knownIn, type ServerCas } from "./server-ca.ts";
 import { type CaCheck, callPolicy, dueAt, manifestPolicy, type RenewalPolicy } from "./when-due.ts";
 
 export interface CertificateStatus extends Finding {
@@ -113,16 +112,25 @@ function filesOf(stored: StoredSet): Partial<SetFiles> {
   return stored.state === "missing" ? {} : stored.files;
 }
 
-/** The issuer in the server to compare the CA with; undefined if it is not known. */
-export function issuerOf({ request }: WantedCertificate): string | undefined {
-  return request && issuerOfSignPath(request.signPath);
+/** What the server is asked about one certificate's CAs. */
+export interface CaQuestion {
+  readonly destination: string;
+  readonly request: CaRequest;
+  /** What the server need not send, because the files hold it. */
+  readonly known: readonly Certificate[];
+}
+
+/** Undefined if it is not known where the certificate is from. */
+export function caQuestion({ destination, request, found }: WantedCertificate): CaQuestion | undefined {
+  const known = found instanceof Failure ? [] : knownIn(found.files);
+  return request && { destination, request, known };
 }
 
 /** What a status is made from, beside a certificate's files. */
 export interface StatusContext {
   readonly clocks: Clocks;
-  /** The CA by each issuer's path. */
-  readonly issuers: ReadonlyMap<string, ServerCa | Failure>;
+  /** The server's CAs by each destination. */
+  readonly cas: ReadonlyMap<string, ServerCas | Failure>;
   /** The folder of the host's tokens, for the command that fixes a finding. */
   readonly configPath: string;
 }
@@ -188,13 +196,12 @@ function judge(
   wanted: WantedCertificate,
   { inspected, files }: Found,
   certificate: Certificate | undefined,
-  { clocks, issuers, configPath }: StatusContext,
+  { clocks, cas, configPath }: StatusContext,
 ): Judged {
   const { manifest, isDenied } = wanted;
   const asked = askedOf(wanted, certificate);
   const policy = policyOf(wanted, "weekly");
-  const answer = issuers.get(issuerOf(wanted) ?? "");
-  const ca = caOnServer(inspected, files, certificate, answer);
+  const { ca, failure } = caOnServer(inspected, files, certificate, asked, cas.get(wanted.destination));
   const { reasons: dueReasons, isUsable } = assess(inspected, asked, policy, clocks);
   const decision = decide(inspected, asked, policy, clocks, ca);
   const changesAt = manifest && certificate && nextChange(inspected, asked, policy, clocks, ca);
@@ -214,12 +221,7 @@ function judge(
     ["ok", manifest?.renew === "always" ? "it is renewed at each run" : undefined],
     ["due", caReason],
     ...faults.map((fault) => ["due", fault] as const),
-    [
-      "unknown",
-      ca === "unknown" && answer instanceof Failure
-        ? `the server's CA can't be read: ${answer.message}`
-        : undefined,
-    ],
+    ["unknown", failure && `the server's CAs can't be compared: ${failure.message}`],
     ["unknown", isDenied ? "its key can't be read" : undefined],
   ];
   const found = said.filter(([, reason]) => reason !== undefined);
@@ -259,19 +261,24 @@ function unreadableBy(owner: Ownership | undefined, destination: string): string
   );
 }
 
-/** A CA file that is wrong anyway is not compared with the server's CA. */
+/** A CA file that is wrong anyway is not compared with the server's CAs. */
 function caOnServer(
   inspected: Inspected,
-  { ca }: Partial<SetFiles>,
+  { certificate: certificateFile, ca }: Partial<SetFiles>,
   certificate: Certificate | undefined,
-  answer: ServerCa | Failure | undefined,
-): CaOnServer {
-  if (ca === undefined || certificate === undefined || answer === undefined) return "unknown";
-  if (inspected.state === "whole" && !inspected.caMatches) return "unknown";
+  asked: CaRequest,
+  answer: ServerCas | Failure | undefined,
+): CaComparison {
+  if (answer === undefined) return { ca: "unknown" };
+  const failure = answer instanceof Failure ? { failure: answer } : {};
+  const unknown = { ca: "unknown", ...failure } as const;
+  if (certificateFile === undefined || ca === undefined || certificate === undefined) return unknown;
+  if (inspected.state === "whole" && !inspected.caMatches) return unknown;
+  const record = "record" in inspected ? inspected.record : undefined;
   try {
-    return compareCa(ca, certificate, "record" in inspected ? inspected.record : undefined, answer);
+    return compareCas({ certificate: certificateFile, ca }, certificate, asked, record, answer);
   } catch {
-    return "unknown"; // the CA file can't be read: `assess` says why
+    return { ca: "unknown" }; // a file can't be read: `assess` says why
   }
 }
 

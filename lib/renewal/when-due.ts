@@ -97,7 +97,8 @@ export function waitsUntil(
   return nextOpening(windows, hostNow);
 }
 
-const weekMs = 7 * 86_400_000;
+/** How often the server's CAs are checked. */
+export const weekMs = 7 * 86_400_000;
 
 /**
  * When the server's CA is checked next, by this host's clock, which dated the last check. If that date is invalid or in

@@ -1,10 +1,11 @@
 import { Failure } from "../failure.ts";
 import type { Finding } from "../finding.ts";
-import { readServerCa, type ServerCa } from "../renewal/server-ca.ts";
+import { caReader, readServerCas, type ServerCas } from "../renewal/server-ca.ts";
+import type { CaQuestion } from "../renewal/status.ts";
+import { BundleTooLong } from "../renewal/trust-bundle.ts";
 import type { VaultClient } from "../vault/client.ts";
 import { type Clocks, clockNote, learnServerTime, readClocks } from "../vault/clocks.ts";
 import { VaultError } from "../vault/error.ts";
-import { readIssuerChain } from "../vault/issuers.ts";
 import { lookupSelf, type TokenInfo } from "../vault/token.ts";
 import { isUnknownToken } from "../vault/unknown-token.ts";
 
@@ -24,14 +25,14 @@ export interface Answers {
   readonly clock: ClockStatus;
   readonly clocks: Clocks;
   readonly token: TokenInfo | "unknown" | Failure | undefined;
-  /** The CA by each issuer's path. */
-  readonly issuers: ReadonlyMap<string, ServerCa | Failure>;
+  /** The server's CAs by each destination. */
+  readonly cas: ReadonlyMap<string, ServerCas | Failure>;
 }
 
 const notAsked: Finding = { state: "unknown", reasons: ["not asked"] };
 
 /**
- * Asks the server about the token and about each CA: one request each, one after the other, so that they share a
+ * Asks the server about the token and about each mount's CAs, one after the other, so that the requests share a
  * connection. It only reads, and renews nothing. Once the server is away, it asks nothing more.
  *
  * @param connect undefined asks no server
@@ -39,13 +40,13 @@ const notAsked: Finding = { state: "unknown", reasons: ["not asked"] };
 export async function askServer(
   connect: (() => VaultClient) | undefined,
   token: string | undefined,
-  issuerPaths: readonly string[],
+  questions: readonly CaQuestion[],
 ): Promise<Answers> {
-  const issuers = new Map<string, ServerCa | Failure>();
+  const cas = new Map<string, ServerCas | Failure>();
   if (connect === undefined) {
     const clock = { ...notAsked, aheadSeconds: undefined };
     const server = { ...notAsked, address: undefined };
-    return { server, clock, clocks: readClocks(), token: undefined, issuers };
+    return { server, clock, clocks: readClocks(), token: undefined, cas };
   }
   let client: VaultClient | undefined;
   let found: Answers["token"];
@@ -54,8 +55,9 @@ export async function askServer(
     const asked = connect();
     client = asked;
     if (token !== undefined) found = await readToken(asked, token);
-    for (const path of issuerPaths) {
-      issuers.set(path, await answerOf(() => readServerCa(() => readIssuerChain(asked, path))));
+    const reader = caReader(asked);
+    for (const { destination, request, known } of questions) {
+      cas.set(destination, await answerOf(() => readServerCas(reader, request, known)));
     }
     await learnServerTime(asked);
   } catch (error) {
@@ -67,7 +69,7 @@ export async function askServer(
     clock: client === undefined ? { ...notAsked, aheadSeconds: undefined } : clockStatus(client),
     clocks: readClocks(client),
     token: found,
-    issuers,
+    cas,
   };
 }
 
@@ -76,7 +78,7 @@ async function answerOf<T>(ask: () => Promise<T>): Promise<T | Failure> {
   try {
     return await ask();
   } catch (error) {
-    if (error instanceof VaultError && !isAway(error)) return error;
+    if (error instanceof BundleTooLong || (error instanceof VaultError && !isAway(error))) return error;
     throw error;
   }
 }

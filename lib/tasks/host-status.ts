@@ -8,8 +8,8 @@ import { loadManifests } from "../manifest/load.ts";
 import type { Manifest } from "../manifest/manifest.ts";
 import {
   type CertificateStatus,
+  caQuestion,
   certificateStatus,
-  issuerOf,
   readWanted,
   type WantedCertificate,
 } from "../renewal/status.ts";
@@ -88,8 +88,8 @@ export async function hostStatus(options: HostStatusOptions): Promise<HostStatus
   const tokens = readTokens(options.configPath, options.credentialsPath);
   const { manifests, failures } = load(options);
   const wanted = await readAll(manifests, options.destinations);
-  const issuers = new Set(wanted.flatMap((one) => issuerOf(one) ?? []));
-  const asked = askServer(options.connect, heldToken(tokens), [...issuers]);
+  const questions = wanted.flatMap((one) => caQuestion(one) ?? []);
+  const asked = askServer(options.connect, heldToken(tokens), questions);
   const [answers, shown] = await Promise.all([asked, readHostUnits(manifests)]);
   const { server, clock } = answers;
   const config = options.configFailure === undefined ? [] : [options.configFailure];

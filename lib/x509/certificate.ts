@@ -137,3 +137,8 @@ export function isSelfSigned(certificate: Certificate): boolean {
 export function isSameCertificate(a: Certificate, b: Certificate): boolean {
   return a.x509.fingerprint256 === b.x509.fingerprint256;
 }
+
+/** Certificates as the text of one file. */
+export function joinPem(certificates: readonly Certificate[]): string {
+  return certificates.map(({ pem }) => pem).join("");
+}

@@ -167,7 +167,7 @@ describe("a proxy whose Date is", () => {
       isUntouched: true,
     });
     expect((await runStatus(host, server.address)).stdout).toMatch(
-      /^unknown +certificate kubelet +\S.* the server's CA can't be read/m,
+      /^unknown +certificate kubelet +\S.* the server's CAs can't be compared/m,
     );
     expectNoSecret(first);
   });
@@ -187,7 +187,7 @@ describe("a proxy whose Date is", () => {
     using host = createHost(issue);
     expect(await host.run(server.address, { args: ["--if-due"] })).toMatchObject({ code: 0, stderr: "" });
     const status = await runStatus(host, server.address);
-    expect(status.stdout).toMatch(/^unknown +certificate kubelet +\S.* the server's CA can't be read/m);
+    expect(status.stdout).toMatch(/^unknown +certificate kubelet +\S.* the server's CAs can't be compared/m);
     expect(status.stdout).not.toMatch(/ clock /);
   });
 

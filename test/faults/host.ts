@@ -47,7 +47,7 @@ export const issue: Job = {
   script: "issue-cert",
   about: signPath,
   before: 1,
-  after: ["demo/pki/k8s/issuer/default/json"],
+  after: ["demo/pki/k8s/issuers?list=true"],
   says: "",
 };
 export const jobs: readonly Job[] = [renewal, exchange, issue];

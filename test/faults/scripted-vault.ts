@@ -52,6 +52,9 @@ function goodAnswer(seen: Seen, authority: Authority, now: Date): Response {
       return Response.json({ sealed: false });
     case `/v1/${signPath}`:
       return signed({ certificate: authority.sign(csrOf(seen), { now }), issuing_ca: authority.pem });
+    case "/v1/demo/pki/k8s/issuers?list=true":
+      // It has no such list, so nothing of its CA is known but the answer of its sign path.
+      return Response.json({ errors: ["no handler for route"] }, { status: 404 });
     default:
       return Response.json({ errors: [] }, { status: 404 });
   }

@@ -169,17 +169,17 @@ const rows: Readonly<Record<string, Row>> = {
     ca: "same",
     decision: { action: "none" },
   },
-  "refreshes the CA for a new certificate of the same key": {
+  "refreshes the files if the server's CAs have changed": {
     set: wholeSet({ checkedAt: at(1) }),
     now: clocksAt(8),
     ca: "renewed",
     decision: { action: "refresh CA" },
   },
-  "issues for another CA": {
+  "issues if the server no longer has its CA": {
     set: wholeSet({ checkedAt: at(1) }),
     now: clocksAt(8),
     ca: "other",
-    decision: { action: "issue", reasons: ["the server has another CA by now"] },
+    decision: { action: "issue", reasons: ["the server no longer has the CA that signed it"] },
   },
   "refuses a key that others can write": {
     set: wholeSet({ keyOrigin: wide }),

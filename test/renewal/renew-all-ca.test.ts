@@ -1,12 +1,20 @@
 import { afterAll, describe, expect, setSystemTime, test } from "bun:test";
-import { readFileSync, statSync, writeFileSync } from "node:fs";
+import { statSync, writeFileSync } from "node:fs";
 import { lookAtSet } from "../../lib/host/certificate-set.ts";
 import { readPending } from "../../lib/host/pending.ts";
 import type { Manifest } from "../../lib/manifest/manifest.ts";
 import { isUntouched, parseRecord } from "../../lib/renewal/request.ts";
 import { runPendingHooks } from "../../lib/tasks/hooks.ts";
 import { deleteData } from "../../lib/vault/data.ts";
-import { readCertificates } from "../../lib/x509/certificate.ts";
+import {
+  addRoot,
+  crossSign,
+  importIssuer,
+  listIssuers,
+  writeDefaultIssuer,
+  writeReadOnlyIssuer,
+} from "../../lib/vault/issuers.ts";
+import { isSignedBy, readCertificates } from "../../lib/x509/certificate.ts";
 import { age, closedWindow, manifestHost, outcomesOf, readFiles } from "../manifest/host.ts";
 import { makeMount } from "../manifest/mount.ts";
 import { startCluster } from "../support/cluster-server.ts";
@@ -45,15 +53,15 @@ describe("the server's CA", () => {
     await using host = manifestHost(cluster);
     const manifest = host.manifest("it", sign, hook);
     await host.run(manifest);
-    const chain = `${mount}/issuer/default/json`;
+    const issuers = `${mount}/issuers`;
     for (const [days, asked] of [
       [6.9, []],
-      [7.1, [chain]],
+      [7.1, [issuers]],
       [6.9, []],
-      [7.1, [chain]],
+      [7.1, [issuers]],
       // Noted by a clock that was ahead, and has been set since.
-      [-1, [chain]],
-      [-3000, [chain]],
+      [-1, [issuers]],
+      [-3000, [issuers]],
       [0, []],
     ] as const) {
       ageCa(manifest, days);
@@ -103,18 +111,117 @@ describe("the server's CA", () => {
     expect(treeOf(host.folder)).toEqual(tree);
   });
 
-  test("that is another one leads to a new certificate for the same key", async () => {
-    const { sign, replaceCa } = await makeMount(cluster);
+  test("that is a new one joins the old one in the CA file, and the certificate stays until it is due", async () => {
+    const { mount, sign, replaceCa } = await makeMount(cluster);
+    await using host = manifestHost(cluster);
+    const manifest = host.manifest("it", sign, hook);
+    await host.run(manifest);
+    await runPendingHooks([manifest], { signal: new AbortController().signal, onLine: () => {} });
+    const before = readFiles(manifest);
+    await replaceCa();
+    ageCa(manifest, 8);
+    host.relay.reset();
+    expect(outcomesOf(await host.run(manifest))).toEqual(["CA refreshed"]);
+    const paths = host.relay.passed.map(({ path }) => path);
+    expect(paths).toEqual([`${mount}/issuers`, expect.stringContaining(`${mount}/issuer/`)]);
+    const after = readFiles(manifest);
+    expect([after.key, after.certificate]).toEqual([before.key, before.certificate]);
+    expect(after.ca).toStartWith(before.ca ?? "");
+    expect(readCertificates(after.ca ?? "", "it")).toHaveLength(2);
+    expect(readPending(manifest.destination).changed).toEqual(["ca"]);
+    expectUntouched(manifest);
+    ageCa(manifest, 8);
+    host.relay.reset();
+    expect(outcomesOf(await host.run(manifest))).toEqual(["not due"]);
+    expect(host.relay.passed.map(({ path }) => path)).toEqual([`${mount}/issuers`]);
+    // Once it is due, the new CA signs, and its anchor comes first.
+    expect(outcomesOf(await host.run(host.manifest("it", sign, 'san_hosts = ["a"]')))).toEqual(["issued"]);
+    const [first, second] = readCertificates(readFiles(manifest).ca ?? "", "it");
+    expect(second?.pem).toBe(before.ca ?? "");
+    openssl(["verify", "-CAfile", `${manifest.destination}-ca.pem`, `${manifest.destination}.pem`]);
+    expect(isSignedBy(readCertificates(readFiles(manifest).certificate ?? "", "it")[0], first)).toBe(true);
+  });
+
+  test("that certifies another one with the same name is sent with the certificate", async () => {
+    const { mount, sign } = await makeMount(cluster);
+    await using host = manifestHost(cluster);
+    const manifest = host.manifest("it", sign, hook);
+    await host.run(manifest);
+    const old = readFiles(manifest);
+    const rotate = async () => {
+      const [before] = await listIssuers(cluster.admin, mount).then((all) =>
+        all.filter((it) => it.isDefault),
+      );
+      await addRoot(cluster.admin, mount, "next", { commonName: "the CA", ttlSeconds: 3_600_000 });
+      const next = (await listIssuers(cluster.admin, mount)).find(({ name }) => name === "next");
+      const crossed = await crossSign(cluster.admin, mount, {
+        signerId: before?.id ?? "",
+        keyId: next?.keyId ?? "",
+        commonName: "the CA",
+        notAfter: readCertificates(old.ca ?? "", "it")[0].notAfter,
+      });
+      await writeReadOnlyIssuer(cluster.admin, mount, await importIssuer(cluster.admin, mount, crossed), "x");
+      await writeDefaultIssuer(cluster.admin, mount, next?.id ?? "");
+      return before?.id ?? "";
+    };
+    const first = await rotate();
+    // The cross certificate leads from the new CA to the old one: the old certificate needs none.
+    ageCa(manifest, 8);
+    expect(outcomesOf(await host.run(manifest))).toEqual(["CA refreshed"]);
+    expect(readFiles(manifest).certificate).toBe(old.certificate);
+    const renewed = host.manifest("it", sign, `san_hosts = ["a"]\n${hook}`);
+    expect(outcomesOf(await host.run(renewed))).toEqual(["issued"]);
+    const { certificate = "", ca = "" } = readFiles(manifest);
+    expect(readCertificates(certificate, "it")).toHaveLength(2);
+    expect(readCertificates(ca, "it")).toHaveLength(2);
+    const verify = (anchor: string) => {
+      const path = `${host.folder}/anchor.pem`;
+      writeFileSync(path, anchor);
+      const leaf = `${manifest.destination}.pem`;
+      openssl(["verify", "-x509_strict", "-CAfile", path, "-untrusted", leaf, leaf]);
+    };
+    for (const anchor of readCertificates(ca, "it")) verify(anchor.pem);
+    verify(old.ca ?? "");
+
+    // The old CA is retired: a host forgets it, and goes on to send the certificate for those that have only that one.
+    await deleteData(cluster.admin, `${mount}/issuer/${first}`);
+    await runPendingHooks([manifest], { signal: new AbortController().signal, onLine: () => {} });
+    ageCa(manifest, 8);
+    expect(outcomesOf(await host.run(renewed))).toEqual(["CA refreshed"]);
+    expect(readFiles(manifest).certificate).toBe(certificate);
+    expect(readCertificates(readFiles(manifest).ca ?? "", "it")).toHaveLength(1);
+    verify(old.ca ?? "");
+
+    // Without the cross certificate, only the certificate file changes.
+    await runPendingHooks([manifest], { signal: new AbortController().signal, onLine: () => {} });
+    await deleteData(cluster.admin, `${mount}/issuer/x`);
+    ageCa(manifest, 8);
+    expect(outcomesOf(await host.run(renewed))).toEqual(["CA refreshed"]);
+    expect(readPending(manifest.destination).changed).toEqual(["certificate"]);
+    expect(readCertificates(readFiles(manifest).certificate ?? "", "it")).toHaveLength(1);
+    expectUntouched(manifest);
+  });
+
+  test("that is gone leads to a new certificate for the same key", async () => {
+    const { mount, sign, replaceCa } = await makeMount(cluster);
     await using host = manifestHost(cluster);
     const manifest = host.manifest("it", sign);
     await host.run(manifest);
     const before = readFiles(manifest);
+    const old = (await listIssuers(cluster.admin, mount))[0]?.id;
     await replaceCa();
+    await deleteData(cluster.admin, `${mount}/issuer/${old}`);
     ageCa(manifest, 8);
+    host.relay.reset();
     const [outcome] = await host.run(manifest);
     expect(
       outcome !== undefined && "issued" in outcome && [outcome.issued.outcome, outcome.issued.reasons],
-    ).toEqual(["issued", ["the server has another CA by now"]]);
+    ).toEqual(["issued", ["the server no longer has the CA that signed it"]]);
+    expect(host.relay.passed.map(({ path }) => path)).toEqual([
+      `${mount}/issuers`,
+      expect.stringContaining(`${mount}/issuer/`),
+      sign,
+    ]);
     const after = readFiles(manifest);
     expect([
       after.key === before.key,
@@ -124,7 +231,7 @@ describe("the server's CA", () => {
     openssl(["verify", "-CAfile", `${manifest.destination}-ca.pem`, `${manifest.destination}.pem`]);
   });
 
-  test("need not be the CA that signs for a role; a change of it is followed once", async () => {
+  test("need not be the default for roles that name their own", async () => {
     const { mount, sign, addIssuer, pin, replaceCa } = await makeMount(cluster);
     await pin(await addIssuer());
     await using host = manifestHost(cluster);
@@ -136,17 +243,13 @@ describe("the server's CA", () => {
       return [...outcomes, ...host.relay.passed.map(({ path }) => path)];
     };
     expect(outcomesOf(await host.run(manifest))).toEqual(["issued"]);
-    const chain = `${mount}/issuer/default/json`;
-    expect([await run(), await run()]).toEqual([
-      ["not due", chain],
-      ["not due", chain],
-    ]);
+    const issuers = `${mount}/issuers`;
+    const same = ["not due", issuers];
+    expect([await run(), await run()]).toEqual([same, same]);
     await replaceCa();
-    expect([await run(), await run(), await run()]).toEqual([
-      ["issued", chain, sign],
-      ["not due", chain],
-      ["not due", chain],
-    ]);
+    const one = expect.stringContaining(`${mount}/issuer/`);
+    expect([await run(), await run()]).toEqual([["CA refreshed", issuers, one], same]);
+    expect(readCertificates(readFiles(manifest).ca ?? "", "it")).toHaveLength(3);
     // The next certificate is of the same CA, and nothing more is asked.
     const renewed = host.manifest("it", sign, 'san_hosts = ["a"]');
     host.relay.reset();
@@ -156,38 +259,26 @@ describe("the server's CA", () => {
     expect(outcomesOf(await host.run(renewed))).toEqual(["not due"]);
   });
 
-  test("was not recorded by older versions: such a role gets one new certificate, and no more", async () => {
-    const { sign, addIssuer, pin } = await makeMount(cluster);
-    await pin(await addIssuer());
-    await using host = manifestHost(cluster);
-    const manifest = host.manifest("it", sign);
-    await host.run(manifest);
-    const record = manifest.destination.replace(/([^/]+)$/, ".$1.set/current/request.json");
-    const { serverCa, ...older } = JSON.parse(readFileSync(record, "utf8"));
-    expect(serverCa).toMatch(/^[0-9A-F]{2}(:[0-9A-F]{2}){31}$/);
-    writeFileSync(record, JSON.stringify(older));
-    for (const outcome of ["issued", "not due", "not due"]) {
-      ageCa(manifest, 8);
-      expect(outcomesOf(await host.run(manifest))).toEqual([outcome]);
-    }
-  });
-
-  test("may be missing if roles name an issuer, and is an error if it went missing", async () => {
+  test("may be missing as a default if roles name an issuer, and without any a run changes nothing", async () => {
     const { mount, sign, addIssuer, pin } = await makeMount(cluster);
     await pin(await addIssuer());
     await using host = manifestHost(cluster);
-    const [manifest, before] = [host.manifest("it", sign), host.manifest("before", sign)];
-    await host.run(before);
+    const manifest = host.manifest("it", sign);
     await deleteData(cluster.admin, `${mount}/issuer/default`);
     expect(outcomesOf(await host.run(manifest))).toEqual(["issued"]);
     ageCa(manifest, 8);
-    ageCa(before, 8);
-    expect(outcomesOf(await host.run(manifest, before))).toEqual(["not due", "config"]);
     expect(outcomesOf(await host.run(manifest))).toEqual(["not due"]);
+    for (const { id } of await listIssuers(cluster.admin, mount)) {
+      await deleteData(cluster.admin, `${mount}/issuer/${id}`);
+    }
+    ageCa(manifest, 8);
+    const before = readFiles(manifest);
+    expect(outcomesOf(await host.run(manifest))).toEqual(["config"]);
+    expect(readFiles(manifest)).toEqual(before);
   });
 
-  test("that changes during signing: the certificate is signed again", async () => {
-    const { mount, sign, replaceCa } = await makeMount(cluster);
+  test("that changes during signing is in the CA file", async () => {
+    const { sign, replaceCa } = await makeMount(cluster);
     await using host = manifestHost(cluster, async ({ path }, _, pass) => {
       const answer = await pass();
       if (path === sign && host.relay.writes().length === 1) await replaceCa();
@@ -195,14 +286,14 @@ describe("the server's CA", () => {
     });
     const manifest = host.manifest("it", sign);
     expect(outcomesOf(await host.run(manifest))).toEqual(["issued"]);
-    const chain = `${mount}/issuer/default/json`;
-    expect(host.relay.passed.slice(1).map(({ path }) => path)).toEqual([sign, chain, sign]);
+    expect(host.relay.writes()).toHaveLength(1);
+    expect(readCertificates(readFiles(manifest).ca ?? "", "it")).toHaveLength(2);
     openssl(["verify", "-CAfile", `${manifest.destination}-ca.pem`, `${manifest.destination}.pem`]);
     ageCa(manifest, 8);
     expect(outcomesOf(await host.run(manifest))).toEqual(["not due"]);
   });
 
-  test("is that of the issuer in the sign path, if one is named there", async () => {
+  test("is followed for each issuer of the mount, also if the sign path names one", async () => {
     const { mount, addIssuer } = await makeMount(cluster);
     const name = (issuer: string) => cluster.write(`${mount}/issuer/${issuer}`, { issuer_name: "own" });
     const first = await addIssuer();
@@ -216,22 +307,40 @@ describe("the server's CA", () => {
       return outcomesOf(await host.run(manifest));
     };
     expect(await look()).toEqual(["not due"]);
-    expect(host.relay.passed.map(({ path }) => path)).toEqual([`${mount}/issuer/own/json`]);
-    const before = readFiles(manifest);
+    expect(host.relay.passed.map(({ path }) => path)).toEqual([`${mount}/issuers`]);
+    const { ca: before = "" } = readFiles(manifest);
     await cluster.write(`${mount}/issuer/${first}`, { issuer_name: "old" });
     await name(await addIssuer());
-    expect(await look()).toEqual(["issued"]);
-    expect(readFiles(manifest).ca).not.toBe(before.ca);
+    expect(await look()).toEqual(["CA refreshed"]);
+    expect(readCertificates(before, "it")).toHaveLength(2);
+    expect(readCertificates(readFiles(manifest).ca ?? "", "it")).toHaveLength(3);
     expect(await look()).toEqual(["not due"]);
   });
 
   test("may be unknown: certificates are issued all the same", async () => {
-    const { sign } = await makeMount(cluster);
+    const { mount, sign, addIssuer } = await makeMount(cluster);
+    let isAway = true;
     await using host = manifestHost(cluster, ({ path }) =>
-      path.endsWith("/json") ? Response.json({ errors: ["internal"] }, { status: 500 }) : undefined,
+      isAway && path.endsWith("/issuers")
+        ? Response.json({ errors: ["internal"] }, { status: 500 })
+        : undefined,
     );
     const manifest = host.manifest("it", sign);
     expect(outcomesOf(await host.run(manifest))).toEqual(["issued"]);
+    // The next run finds out.
+    isAway = false;
+    host.relay.reset();
+    expect(outcomesOf(await host.run(manifest))).toEqual(["not due"]);
+    expect(host.relay.passed.map(({ path }) => path)).toEqual([`${mount}/issuers`]);
+    // A renewal without an answer drops no CA.
+    await addIssuer();
+    ageCa(manifest, 8);
+    expect(outcomesOf(await host.run(manifest))).toEqual(["CA refreshed"]);
+    const before = readFiles(manifest);
+    isAway = true;
+    ageCa(manifest, 8);
+    expect(outcomesOf(await host.run(host.manifest("it", sign, 'renew = "always"')))).toEqual(["issued"]);
+    expect(readFiles(manifest).ca).toBe(before.ca ?? "");
   });
 
   test("is checked inside the window only, since that may replace a certificate", async () => {
@@ -248,7 +357,7 @@ describe("the server's CA", () => {
     ]);
     expect(host.relay.passed).toEqual([]);
     expect(outcomesOf(await host.run(host.manifest("it", sign, 'window = "00:00-24:00"')))).toEqual([
-      "issued",
+      "CA refreshed",
     ]);
   });
 
@@ -256,7 +365,7 @@ describe("the server's CA", () => {
     const { mount, sign } = await makeMount(cluster);
     let isRefused = true;
     await using host = manifestHost(cluster, ({ path }) =>
-      isRefused && path.endsWith("/json")
+      isRefused && path.endsWith("/issuers")
         ? Response.json({ errors: ["permission denied"] }, { status: 403 })
         : undefined,
     );
@@ -270,20 +379,22 @@ describe("the server's CA", () => {
     isRefused = false;
     host.relay.reset();
     expect(outcomesOf(await host.run(other))).toEqual(["not due"]);
-    expect(host.relay.passed.map(({ path }) => path)).toEqual([`${mount}/issuer/default/json`]);
+    expect(host.relay.passed.map(({ path }) => path)).toEqual([`${mount}/issuers`]);
   });
 
   test("is followed to its end if the window closes while the server is asked", async () => {
-    const { sign, replaceCa } = await makeMount(cluster);
+    const { mount, sign, replaceCa } = await makeMount(cluster);
     const clock = (ms: number) => new Date(Date.now() + ms).toTimeString().slice(0, 5);
     let isAsked = false;
     await using host = manifestHost(cluster, ({ path }) => {
-      if (isAsked && path.endsWith("/json")) setSystemTime(Date.now() + 3 * 60_000);
+      if (isAsked && path.endsWith("/issuers")) setSystemTime(Date.now() + 3 * 60_000);
       return undefined;
     });
     const manifest = host.manifest("it", sign, `window = "${clock(-60_000)}-${clock(120_000)}"`);
     await host.run(manifest);
+    const first = (await listIssuers(cluster.admin, mount))[0]?.id;
     await replaceCa();
+    await deleteData(cluster.admin, `${mount}/issuer/${first}`);
     ageCa(manifest, 8);
     isAsked = true;
     try {
@@ -296,7 +407,9 @@ describe("the server's CA", () => {
   test("that can't be asked for fails its own certificate alone, and leaves it in place", async () => {
     const { sign } = await makeMount(cluster);
     await using host = manifestHost(cluster, ({ path }) =>
-      path.endsWith("/json") ? Response.json({ errors: ["permission denied"] }, { status: 403 }) : undefined,
+      path.endsWith("/issuers")
+        ? Response.json({ errors: ["permission denied"] }, { status: 403 })
+        : undefined,
     );
     const [manifest, other] = [host.manifest("it", sign), host.manifest("other", sign)];
     await host.run(manifest);

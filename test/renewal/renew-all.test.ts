@@ -158,7 +158,7 @@ describe("renewAll()", () => {
     const manifests = ["a", "b", "c"].map((name) => host.manifest(name, month));
     expect(outcomesOf(await host.run(...manifests))).toEqual(["issued", "issued", "issued"]);
     // This client was not told the server's time by a renewal of its token.
-    const first = ["sys/seal-status", month, month, month, "demo/pki/k8s/issuer/default/json"];
+    const first = ["sys/seal-status", month, month, month, "demo/pki/k8s/issuers"];
     expect(host.relay.passed.map(({ path }) => path)).toEqual(first);
     host.relay.reset();
     const before = treeOf(host.folder);
@@ -204,7 +204,7 @@ describe("renewAll()", () => {
     expect(outcomesOf(await host.run(quick, slow))).toEqual(["issued", "issued"]);
     // The quick one's answer has waited for the slow one's request: had they taken turns, it would never have come.
     const paths = host.relay.passed.map(({ path }) => path);
-    const once = ["sys/seal-status", "demo/pki/k8s/issuer/default/json"];
+    const once = ["sys/seal-status", "demo/pki/k8s/issuers"];
     expect(paths.toSorted()).toEqual([...once, sign("other"), month].toSorted());
   });
 

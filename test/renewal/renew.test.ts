@@ -28,7 +28,7 @@ describe("renew() makes", () => {
       expect(issued.certificate.dnsNames.toSorted()).toEqual(["a.example.com", "etcd-1"]);
       expect(it.relay.passed).toEqual([
         { method: "POST", path: "demo/pki/etcd-k8s/sign/server" },
-        { method: "GET", path: "demo/pki/etcd-k8s/issuer/default/json" },
+        { method: "GET", path: "demo/pki/etcd-k8s/issuers" },
       ]);
       await expectMatching(it);
     },

@@ -32,7 +32,7 @@ describe("issue-cert --config-dir", () => {
       signPath,
       signPath,
       signPath,
-      "demo/pki/etcd-overlay/issuer/default/json",
+      "demo/pki/etcd-overlay/issuers",
     ]);
     expect(host.logged()).toEqual(["a", "b", "c", "d"]);
     host.relay.reset();

@@ -1,6 +1,7 @@
 import { afterAll, describe, expect, test } from "bun:test";
 import { lstatSync, mkdirSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
+import { deleteIssuer, listIssuers } from "../../lib/vault/issuers.ts";
 import { type ManifestHost, startManifestHost } from "../manifest/certs.ts";
 import { closedWindow } from "../manifest/host.ts";
 import { makeMount } from "../manifest/mount.ts";
@@ -30,6 +31,13 @@ async function freshHost(fields = "") {
   return Object.assign(host, mount);
 }
 
+/** Gives the mount a new CA, and removes the old one. */
+async function removeCa({ mount, replaceCa }: Awaited<ReturnType<typeof makeMount>>): Promise<void> {
+  const old = await listIssuers(cluster.admin, mount);
+  await replaceCa();
+  for (const { id } of old) await deleteIssuer(cluster.admin, mount, id);
+}
+
 /** Everything except the times of the file that records when the CA was checked. */
 const filesOf = (host: ManifestHost) =>
   Object.entries(treeOf(host.path)).filter(([name]) => !/\.set(\/ca-checked)?$/.test(name));
@@ -42,22 +50,33 @@ describe("issue-cert --refresh-ca with manifests", () => {
     await using host = await freshHost();
     const before = filesOf(host);
     expect(await manifests(host, "--refresh-ca")).toEqual({ code: 0, stdout: "", stderr: "" });
-    expect(asked(host)).toEqual([`GET ${host.mount}/issuer/default/json`]);
+    expect(asked(host)).toEqual([`GET ${host.mount}/issuers`]);
     expect(filesOf(host)).toEqual(before);
   });
 
-  test("issues certificates from a new CA at once, which a run without the flag does not", async () => {
+  test("trusts a new CA at once, which a run without the flag does not", async () => {
     await using host = await freshHost();
     await host.replaceCa();
     expect(await manifests(host)).toEqual({ code: 0, stdout: "", stderr: "" });
+    host.relay.reset();
     const { code, stdout } = await manifests(host, "--refresh-ca");
-    expect([code, stdout.match(/\.pem issued \(the server has another CA by now\)/g)?.length]).toEqual([
-      0, 2,
-    ]);
+    expect([code, stdout.match(/-ca\.pem refreshed with the server's CAs/g)?.length]).toEqual([0, 2]);
+    // One list for both, and one new issuer.
+    expect(asked(host)).toEqual([`GET ${host.mount}/issuers`, expect.stringContaining("/issuer/")]);
+    expect(host.file("a-ca.pem").match(/BEGIN CERTIFICATE/g)).toHaveLength(2);
     verify(host.destinationOf("a"));
     host.relay.reset();
     expect((await manifests(host, "--refresh-ca")).stdout).toBe("");
-    expect(asked(host)).toEqual([`GET ${host.mount}/issuer/default/json`]);
+    expect(asked(host)).toEqual([`GET ${host.mount}/issuers`]);
+  });
+
+  test("issues certificates from a new CA at once if the old one is gone", async () => {
+    await using host = await freshHost();
+    await removeCa(host);
+    const { code, stdout } = await manifests(host, "--refresh-ca");
+    const words = /\.pem issued \(the server no longer has the CA that signed it\)/g;
+    expect([code, stdout.match(words)?.length]).toEqual([0, 2]);
+    verify(host.destinationOf("a"));
   });
 
   test("writes a CA's new certificate without a new one for the host, and runs the hooks", async () => {
@@ -69,7 +88,7 @@ describe("issue-cert --refresh-ca with manifests", () => {
     const before = host.file("a.pem");
     const { code, stdout } = await run(host, "--config", join(host.certs, "a.toml"), "--refresh-ca");
     expect(code).toBe(0);
-    expect(stdout).toContain("a-ca.pem refreshed with the server's CA");
+    expect(stdout).toContain("a-ca.pem refreshed with the server's CAs");
     expect(host.file("a.pem")).toBe(before);
     expect(host.logged()).toEqual(["certificate key ca", "ca"]);
   });
@@ -85,7 +104,7 @@ describe("issue-cert --refresh-ca with manifests", () => {
       stderr: ["a", "b"]
         .map(
           (name) =>
-            `issue-cert: ${name}: the server's CA is not checked before the window opens, at ${opens}\n`,
+            `issue-cert: ${name}: the server's CAs are not checked before the window opens, at ${opens}\n`,
         )
         .join(""),
     });
@@ -122,12 +141,14 @@ describe("issue-cert --if-due --refresh-ca", () => {
     return Object.assign(host, mount, { words, wish });
   }
 
-  test("issues from a new CA, which a call without the flag does not check", async () => {
+  test("issues from a new CA if the old one is gone, which a call without the flag does not check", async () => {
     await using host = await directHost();
-    await host.replaceCa();
+    await removeCa(host);
     expect((await host.wish()).stdout).toContain(".pem is not due");
     const before = host.read(`${host.destination}-ca.pem`);
-    expect((await host.wish("--refresh-ca")).stdout).toContain("issued (the server has another CA by now)");
+    expect((await host.wish("--refresh-ca")).stdout).toContain(
+      "issued (the server no longer has the CA that signed it)",
+    );
     expect(host.read(`${host.destination}-ca.pem`)).not.toBe(before);
     verify(host.destination);
   });
@@ -140,10 +161,12 @@ describe("issue-cert --if-due --refresh-ca", () => {
     mkdirSync(dirname(host.destination));
     for (const [name, text] of plain) writeFileSync(name, text, { mode: 0o600 });
     expect((await host.wish("--refresh-ca")).stdout).toContain(".pem is not due");
-    expect(asked(host)).toEqual([`GET ${host.mount}/issuer/default/json`]);
+    expect(asked(host)).toEqual([`GET ${host.mount}/issuers`]);
     expect(names.map((name) => lstatSync(name).isFile())).toEqual([true, true, true]);
-    await host.replaceCa();
-    expect((await host.wish("--refresh-ca")).stdout).toContain("issued (the server has another CA by now)");
+    await removeCa(host);
+    expect((await host.wish("--refresh-ca")).stdout).toContain(
+      "issued (the server no longer has the CA that signed it)",
+    );
     verify(host.destination);
   });
 
@@ -158,7 +181,7 @@ describe("issue-cert --if-due --refresh-ca", () => {
       });
     const certificate = host.read(`${host.destination}.pem`);
     await host.reissueCa();
-    expect((await host.wish("--refresh-ca")).stdout).toContain("refreshed with the server's CA");
+    expect((await host.wish("--refresh-ca")).stdout).toContain("refreshed with the server's CAs");
     expect(host.read(`${host.destination}.pem`)).toBe(certificate);
     expect(owners()).toEqual([
       [1234, 5678],

@@ -143,7 +143,7 @@ describe("issue-cert", () => {
       "sys/wrapping/lookup",
       "auth/token/create/demo-worker",
       kubelet,
-      "demo/pki/k8s/issuer/default/json",
+      "demo/pki/k8s/issuers",
     ]);
     await expectMatching(host);
   });
@@ -233,7 +233,7 @@ describe("issue-cert, seen by the system,", () => {
   test("opens one connection and sends three requests to issue, and one if it is not due", async () => {
     await using host = await startWorker();
     const issued = await traced(host);
-    const requests = ["auth/token/renew-self", kubelet, "demo/pki/k8s/issuer/default/json"];
+    const requests = ["auth/token/renew-self", kubelet, "demo/pki/k8s/issuers"];
     expect(issued).toMatchObject({ code: 0, connects: 1, requests });
     const fresh = await traced(host, "--if-due");
     expect(fresh).toMatchObject({ code: 0, connects: 1, requests: ["auth/token/renew-self"] });

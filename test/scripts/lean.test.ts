@@ -60,13 +60,16 @@ const look = inRooms({
   "lib/host":
     "certificate-place certificate-set certificate-write foreign-key host-lock key-mode lock owner pending set-fingerprint",
   "lib/manifest": "window",
-  "lib/renewal":
-    "check-signed choose-key decide inspect issue request server-ca sign sign-refusal validity when-due",
-  "lib/vault": "acl chain clocks issuers pki sys",
+  "lib/renewal": "choose-key decide inspect issue request validity when-due",
+  "lib/vault": "clocks sys",
   "lib/x509": "certificate key-type key names node-crypto",
 });
 /** The further modules for issuing. */
-const issue = ["lib/x509/csr.ts", "lib/x509/der.ts"];
+const issue = inRooms({
+  "lib/renewal": "check-signed server-ca sign sign-refusal trust-bundle",
+  "lib/vault": "acl chain issuers pki",
+  "lib/x509": "csr der",
+});
 
 const sorted = (...lists: ReadonlyArray<readonly string[]>) => lists.flat().toSorted();
 const args = (host: Host) => ["demo/pki/k8s/sign/kubelet", "system:node:a", host.destination];

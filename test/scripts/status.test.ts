@@ -46,7 +46,7 @@ describe("status of a healthy host", () => {
     expect(treeOf(host.path)).toEqual(before);
     expect(host.relay.passed.map(({ method, path }) => `${method} ${path}`)).toEqual([
       "GET auth/token/lookup-self",
-      "GET demo/pki/etcd-overlay/issuer/default/json",
+      "GET demo/pki/etcd-overlay/issuers",
     ]);
   });
 

@@ -35,7 +35,7 @@ describe("write-kubeconfig", () => {
         `^${host.destination}\\.pem issued: [^\n]+\n${host.kubeconfig} written: context demo, cluster demo at https://127\\.0\\.0\\.1:6443\n$`,
       ),
     );
-    const asked = ["auth/token/renew-self", signPath, "demo/pki/k8s/issuer/default/json"];
+    const asked = ["auth/token/renew-self", signPath, "demo/pki/k8s/issuers"];
     expect(host.relay.passed.map(({ path }) => path)).toEqual(asked);
     expectEmbedded(host);
     expect(parse(host.read(host.kubeconfig))).toMatchObject({
