@@ -25,6 +25,8 @@ export type RotationStep =
   | { readonly do: "certify"; readonly name: string; readonly ca: MountCa | undefined; readonly by: MountCa }
   /** A cross certificate gets its name, and may sign nothing. */
   | { readonly do: "restrict"; readonly issuer: Issuer; readonly name: string }
+  /** A stopped run has left the chain of a CA shortened: see `certify` in rotate-ca.ts. */
+  | { readonly do: "restore chain"; readonly issuer: Issuer; readonly name: string }
   | { readonly do: "make default"; readonly name: string; readonly issuer: Issuer | undefined };
 
 /** How much longer a CA's new certificate has to last: a run that follows another one changes nothing. */
@@ -83,7 +85,7 @@ export function newKeySteps(mount: MountCas, now: Date, target: string): readonl
   if (signing === undefined || current === undefined) return [];
   const ca = cas.find(({ name }) => name === target);
   const by = ca?.keyId === signing.keyId ? previousOf(mount, ca, now) : signing;
-  const steps: RotationStep[] = [...keepDefault(mount, current)];
+  const steps: RotationStep[] = [...keepDefault(mount, current), ...restoredChains(mount)];
   if (ca === undefined) steps.push({ do: "add", name: target });
   if (by !== undefined) steps.push(...crossSteps(mount, target, ca, by));
   const [root] = ca?.roots ?? [];
@@ -108,6 +110,14 @@ function crossSteps(
   if (cross === undefined) return [{ do: "certify", name: freeName(mount, name), ca, by }];
   if (cross.name !== "" && !cross.mayIssue) return [];
   return [{ do: "restrict", issuer: cross, name: cross.name || freeName(mount, name) }];
+}
+
+function restoredChains({ cas }: MountCas): readonly RotationStep[] {
+  return cas.flatMap(({ name, roots, others }) =>
+    roots
+      .filter(({ id, manualChain }) => others.length > 0 && manualChain.length === 1 && manualChain[0] === id)
+      .map((issuer): RotationStep => ({ do: "restore chain", issuer, name })),
+  );
 }
 
 /** The CA that was made before another one, and can still sign a cross certificate. */
@@ -175,6 +185,8 @@ export function stepText(step: RotationStep): string {
       return `add issuer ${step.name}: a cross certificate, signed by ${step.by.name} until ${step.by.roots[0]?.notAfter.toISOString().slice(0, 10)}`;
     case "restrict":
       return `keep issuer ${step.name} from signing`;
+    case "restore chain":
+      return `let the server find the chain of ${step.name} again`;
     case "make default":
       return `make issuer ${step.name} the default`;
   }

@@ -13,6 +13,8 @@ export interface Issuer {
   readonly isDefault: boolean;
   /** Whether it may sign certificates. */
   readonly mayIssue: boolean;
+  /** The ids of the issuers that were chosen for its chain; none if the server finds them. */
+  readonly manualChain: readonly string[];
   /** PEM. */
   readonly certificate: string;
   readonly x509: X509Certificate;

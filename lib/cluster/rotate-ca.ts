@@ -4,10 +4,13 @@ import { clockNote, readClocks } from "../vault/clocks.ts";
 import { VaultError } from "../vault/error.ts";
 import {
   addRoot,
+  type CrossSigning,
   crossSign,
   importIssuer,
   listIssuers,
+  patchManualChain,
   type RootRequest,
+  readIssuer,
   renewRoot,
   writeDefaultIssuer,
   writeReadOnlyIssuer,
@@ -115,7 +118,7 @@ export function rotationRights(mount: string): readonly Right[] {
   return [
     mountsRight,
     right("read update", `${mount}/config/issuers`),
-    right("read update", `${mount}/issuer/*`),
+    right("read update patch", `${mount}/issuer/*`),
     right("update", `${mount}/root/rotate/existing`),
     right("update", `${mount}/root/rotate/internal`),
     right("update", `${mount}/intermediate/cross-sign`),
@@ -215,9 +218,11 @@ async function take(
       const [signer] = step.by.roots;
       if (step.ca === undefined || signer === undefined) throw notThere(path, step.name);
       const asked = { signerId: signer.id, keyId: step.ca.keyId, commonName, notAfter: signer.notAfter };
-      const id = await importIssuer(client, path, await crossSign(client, path, asked));
+      const id = await importIssuer(client, path, await certify(client, path, asked));
       return await writeReadOnlyIssuer(client, path, id, step.name);
     }
+    case "restore chain":
+      return await patchManualChain(client, path, step.issuer.id, []);
     case "restrict":
       return await writeReadOnlyIssuer(client, path, step.issuer.id, step.name);
     case "make default": {
@@ -225,6 +230,28 @@ async function take(
       if (issuer === undefined) throw notThere(path, step.name);
       return await writeDefaultIssuer(client, path, issuer.id);
     }
+  }
+}
+
+/**
+ * Has a key certified. With three CAs or more, OpenBao 2.6.2 may refuse that: it orders the signer's chain by the random
+ * ids of its issuers, and then checks that each certificate has signed the one before. So the chain is cut short
+ * meanwhile. Hosts that issue in that moment find the rest of the chain in the list of issuers.
+ */
+async function certify(client: VaultClient, path: string, asked: CrossSigning): Promise<string> {
+  const { signerId } = asked;
+  try {
+    return await crossSign(client, path, asked);
+  } catch (error) {
+    const signer = await readIssuer(client, path, signerId);
+    if (!(error instanceof VaultError) || error.status !== 500 || signer?.manualChain.length !== 0)
+      throw error;
+  }
+  await patchManualChain(client, path, signerId, [signerId]);
+  try {
+    return await crossSign(client, path, asked);
+  } finally {
+    await patchManualChain(client, path, signerId, []);
   }
 }
 

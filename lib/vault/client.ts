@@ -33,7 +33,7 @@ export interface VaultClientOptions {
 }
 
 export interface VaultRequest {
-  readonly method: "GET" | "POST" | "DELETE";
+  readonly method: "GET" | "POST" | "PATCH" | "DELETE";
   /** Below `/v1/`, unescaped. */
   readonly path: string;
   /** Asks for the names below the path. (fetch silently turns the method `LIST` into GET.) */
@@ -122,7 +122,9 @@ export function createVaultClient(options: VaultClientOptions): VaultClient {
     const { namespace } = options;
     if (request.token !== undefined) headers["X-Vault-Token"] = sendable("the token", request.token);
     if (namespace !== undefined) headers["X-Vault-Namespace"] = sendable("the namespace", namespace);
-    if (body !== undefined) headers["Content-Type"] = "application/json";
+    // RFC 7396: a patch changes the fields that it names.
+    const type = request.method === "PATCH" ? "application/merge-patch+json" : "application/json";
+    if (body !== undefined) headers["Content-Type"] = type;
 
     const isUnbroken = request.unbroken === true && !signal.aborted;
     const limit = isUnbroken ? new AbortController().signal : AbortSignal.timeout(requestTimeoutMs);

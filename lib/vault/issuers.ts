@@ -96,6 +96,8 @@ export interface IssuerInfo {
   readonly mayIssue: boolean;
   /** `err` if it refuses to sign a certificate that would expire after it. */
   readonly leafNotAfterBehavior: string;
+  /** The ids of the issuers that an admin has chosen for its chain; none if the server finds them. */
+  readonly manualChain: readonly string[];
 }
 
 /**
@@ -117,6 +119,7 @@ export async function readIssuer(
       keyId: data.string("key_id"),
       mayIssue: data.string("usage").includes("issuing-certificates"),
       leafNotAfterBehavior: data.string("leaf_not_after_behavior"),
+      manualChain: data.strings("manual_chain"),
     }
   );
 }
@@ -293,6 +296,27 @@ export async function writeReadOnlyIssuer(
   name: string,
 ): Promise<void> {
   await writeData(client, `${mount}/issuer/${id}`, { issuer_name: name, usage: "read-only" });
+}
+
+/**
+ * Chooses an issuer's chain, and leaves its other fields as they are.
+ *
+ * @param chain ids of issuers, its own first; none lets the server find them
+ * @see https://developer.hashicorp.com/vault/api-docs/secret/pki/issuance#update-issuer
+ */
+export async function patchManualChain(
+  client: VaultClient,
+  mount: string,
+  id: string,
+  chain: readonly string[],
+): Promise<void> {
+  await client.request({
+    method: "PATCH",
+    path: `${mount}/issuer/${id}`,
+    body: { manual_chain: chain },
+    capability: "patch",
+    repeatable: true,
+  });
 }
 
 /**
