@@ -26,7 +26,7 @@ export interface TrustBundle {
 
 /**
  * What a certificate is served with, and whom its owner trusts. Every key that the mount holds has one anchor: its
- * self-signed certificate with the latest end, or the issuer itself if it has none. The anchor of the CA that signed
+ * self-signed certificate with the latest end, or the issuer itself if it has none (an intermediate CA). The anchor of the CA that signed
  * the certificate comes first, then the newest. So a host trusts the certificates of each CA of the mount, and is
  * trusted by each host that knows one of the CAs that its certificate leads to. An issuer without a key is never an
  * anchor: a company's root above a cluster's CA must not decide who is in the cluster.
@@ -90,9 +90,11 @@ function anchorsOf(leaf: Certificate, issuers: readonly KnownIssuer[]): readonly
   );
   const anchors = [...keys.values()].flatMap((ofKey) => {
     const roots = ofKey.filter(({ certificate }) => isSelfSigned(certificate));
+    // A key that has nothing but cross certificates belongs to a CA that was retired.
+    const ownNames = ofKey.filter(({ certificate: { x509 } }) => x509.subject !== x509.issuer);
     // Readers find a CA by its name. If an admin has given the same key another one, certificates with both are in use.
     const names = Map.groupBy(
-      roots.length > 0 ? roots : ofKey,
+      roots.length > 0 ? roots : ownNames,
       ({ certificate }) => certificate.x509.subject,
     );
     return [...names.values()].flatMap((same) => {

@@ -103,6 +103,20 @@ const rows: Readonly<Record<string, Row>> = {
     shown: [g2ByG1],
     refusedBy: [g3],
   },
+  "two retired CAs whose cross certificates are still there": {
+    leaf: leaf3,
+    issuers: [issuer(g3, "k3", true), issuer(g3ByG2, "k3"), issuer(g2ByG1, "k2")],
+    ca: [g3],
+    shown: [g3ByG2, g2ByG1],
+  },
+  "a certificate of a CA that was retired after it": {
+    leaf: leaf2,
+    issuers: [issuer(g3, "k3", true), issuer(g3ByG2, "k3"), issuer(g2ByG1, "k2")],
+    ca: [g3],
+    shown: [g2ByG1],
+    refusedBy: [g3],
+    isTrusted: false,
+  },
   "a retired CA whose cross certificate is still there": {
     leaf: leaf2,
     issuers: [issuer(g2, "k2", true), issuer(g2ByG1, "k2")],
