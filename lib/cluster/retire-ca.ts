@@ -79,7 +79,7 @@ export async function planRetirement(
     });
   }
   const serials = new Map<string, string[]>();
-  const older = await readRetiring(client, path, mount, now, onProgress, (serial, ca) => {
+  const { older } = await readRetiring(client, path, mount, now, onProgress, (serial, ca) => {
     const list = serials.get(ca.keyId) ?? [];
     serials.set(ca.keyId, list);
     list.push(serial);
@@ -130,25 +130,27 @@ export async function planRetirement(
 }
 
 /**
- * The older CAs of a mount, and what keeps each.
+ * The older CAs of a mount, and what keeps each. If there is one, it reads every certificate that the mount stores.
  *
  * @param now by the server's clock
+ * @param onUsed as for `countInUse`
+ * @returns also what each CA has in use, by the id of its key; empty without an older CA
  */
-async function readRetiring(
+export async function readRetiring(
   client: VaultClient,
   path: string,
   mount: MountCas,
   now: Date,
   onProgress: OnProgress,
   onUsed?: (serial: string, ca: MountCa) => void,
-): Promise<readonly Retiring[]> {
-  const older = olderCas(mount);
-  if (older.length === 0) return [];
+): Promise<{ readonly older: readonly Retiring[]; readonly inUse: ReadonlyMap<string, InUse> }> {
+  const found = olderCas(mount);
+  if (found.length === 0) return { older: [], inUse: new Map() };
   const [inUse, roles] = await Promise.all([
     countInUse(client, path, mount, now, onProgress, onUsed),
     readSigningRoles(client, path),
   ]);
-  return older.map((it): Retiring => {
+  const older = found.map((it): Retiring => {
     const used = inUse.get(it.ca.keyId) ?? noneInUse;
     const acts = roleHolds(it.ca, roles);
     const waits = waitHolds(it, used, now);
@@ -160,6 +162,7 @@ async function readRetiring(
       readyAt: acts.length > 0 ? undefined : new Date(Math.max(now.getTime(), ...ends)),
     };
   });
+  return { older, inUse };
 }
 
 function waitHolds(
