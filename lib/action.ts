@@ -8,7 +8,7 @@ export type Action =
       readonly do: "renew manifests";
       readonly configDir: string;
       readonly configPath: string;
-      /** The server's CA has changed. Without this, runs would notice only at the weekly CA check. */
+      /** The server's CAs have changed. Without this, runs would notice only at the weekly CA check. */
       readonly refreshCa: boolean;
     }
   | { readonly do: "run hooks"; readonly configDir: string; readonly configPath: string }

@@ -48,7 +48,11 @@ export const issueCert: Script<typeof args> = {
     ],
     [
       "issue-cert --config-dir /etc/vault/certs.d --refresh-ca",
-      "the same, and check now whether the server's CA has changed, not only once a week",
+      "the same, and check now whether the server's CAs have changed, not only once a week",
+    ],
+    [
+      "issue-cert --config-dir /etc/vault/certs.d --reissue",
+      "replace every certificate of this host now, and run their hooks: for an emergency",
     ],
   ],
   exitCodes: [[2, "with --check: something is due"]],
@@ -75,6 +79,11 @@ function renewalOf(args: Args) {
   if (destination === undefined || signPath === undefined || commonName === undefined) {
     throw new Failure("usage", "<sign-path> <common-name> <destination> are missing", {
       hint: "give all three, or --config or --config-dir for manifests; see --help",
+    });
+  }
+  if (args.reissue === true) {
+    throw new Failure("usage", "--reissue is for manifests: --config or --config-dir", {
+      hint: "leave it out: a call for one certificate issues it at once, unless --if-due is given",
     });
   }
   if (args.check === true || args.hooks !== "now") {

@@ -71,7 +71,7 @@ export const certificateArgs = {
   "refresh-ca": {
     type: "boolean",
     description:
-      "check now whether the server's CA has changed, and write it; without it, manifests check once a week",
+      "check now whether the server's CAs have changed, and write them; without it, manifests check once a week",
     group: "When",
   },
   force: { type: "boolean", description: "issue in any case, with a new key", group: "Key" },
@@ -157,7 +157,7 @@ function readPolicy(args: CertificateArgs): RenewalPolicy {
   return callPolicy(args["refresh-ca"] === true ? "now" : "never");
 }
 
-/** Refuses --refresh-ca if it would do nothing: a new certificate brings the server's CA with it. */
+/** Refuses --refresh-ca if it would do nothing: a new certificate brings the server's CAs with it. */
 function refuseIdleRefresh(args: CertificateArgs): void {
   if (args["refresh-ca"] !== true || (args["if-due"] === true && args.force !== true)) return;
   const why = args.force === true ? "with --force" : "without --if-due";
@@ -165,7 +165,7 @@ function refuseIdleRefresh(args: CertificateArgs): void {
     "usage",
     `--refresh-ca is for a certificate that is not due, and ${why} a new one is always issued`,
     {
-      hint: "the new one brings the server's CA with it; leave --refresh-ca out, or use it with --if-due alone",
+      hint: "the new one brings the server's CAs with it; leave --refresh-ca out, or use it with --if-due alone",
     },
   );
 }

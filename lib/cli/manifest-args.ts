@@ -20,6 +20,12 @@ export const manifestArgs = {
     description: "with manifests: show what is due, and exit with 2 if anything is; asks no server",
     group: "Manifests",
   },
+  reissue: {
+    type: "boolean",
+    description:
+      "with manifests: replace every certificate now, due or not, and outside its window; keys stay",
+    group: "Manifests",
+  },
   hooks: {
     type: "string",
     description: "with manifests: run hooks now, leave them pending for later, or run only pending ones",
@@ -35,6 +41,7 @@ export interface ManifestArgs extends HostArgs {
   readonly "config-dir"?: string | undefined;
   readonly check?: boolean | undefined;
   readonly "refresh-ca"?: boolean | undefined;
+  readonly reissue?: boolean | undefined;
   readonly hooks: string;
   readonly json?: boolean | undefined;
 }

@@ -57,18 +57,34 @@ export async function runManifests(args: ManifestArgs, run: Run): Promise<ExitCo
   return worstExitCode(codes);
 }
 
-function parseWhen({ hooks, check, "refresh-ca": refreshCa }: ManifestArgs): "now" | "later" | "only" {
+function parseWhen(args: ManifestArgs): "now" | "later" | "only" {
+  const { hooks, check, "refresh-ca": refreshCa } = args;
+  refuseIdleReissue(args);
   if (hooks !== "now" && hooks !== "later" && hooks !== "only") {
     throw new Failure("usage", `--hooks ${hooks} is not a choice: use now, later or only`);
   }
   if (refreshCa === true && (check === true || hooks === "only")) {
     const other = check === true ? "--check" : "--hooks only";
     throw new Failure("usage", `--refresh-ca and ${other} can't be used together: ${other} asks no server`, {
-      hint: "leave one of them out; vault-helper status shows whether the server's CA has changed, and changes nothing",
+      hint: "leave one of them out; vault-helper status shows whether the server's CAs have changed, and changes nothing",
     });
   }
   if (check !== true || hooks === "now") return hooks;
   throw new Failure("usage", "--check and --hooks can't be used together: a check runs no hooks");
+}
+
+/** Refuses --reissue with a flag that it contradicts, or that it makes needless. */
+function refuseIdleReissue({ reissue, check, hooks, "refresh-ca": refreshCa }: ManifestArgs): void {
+  if (reissue !== true) return;
+  const contradictions = [
+    ...(check === true ? [["--check", "--check asks no server"]] : []),
+    ...(hooks === "only" ? [["--hooks only", "--hooks only asks no server"]] : []),
+    ...(refreshCa === true ? [["--refresh-ca", "new certificates bring the server's CAs with them"]] : []),
+  ];
+  for (const [other, why] of contradictions) {
+    const hint = "leave one of them out; nothing was done";
+    throw new Failure("usage", `--reissue and ${other} can't be used together: ${why}`, { hint });
+  }
 }
 
 function load(args: ManifestArgs): Loaded {
@@ -121,6 +137,7 @@ async function issue(job: Job, quiet: Manifest[]): Promise<ExitCode[]> {
     client,
     seen: await looked,
     caCheck: args["refresh-ca"] === true ? "now" : "weekly",
+    reissue: args.reissue === true,
     signal,
     onNote: (manifest, sentence) =>
       log.note(manifest === undefined ? sentence : `${manifest.name}: ${sentence}`),

@@ -9,7 +9,7 @@ import { learnServerTime } from "../vault/clocks.ts";
 import { gate } from "../vault/gate.ts";
 import { caReaderFor, type Issued, judge, renew } from "./issue.ts";
 import { lifetimeMs } from "./validity.ts";
-import { type CaCheck, dueAt, manifestPolicy } from "./when-due.ts";
+import { type CaCheck, dueAt, manifestPolicy, reissuePolicy } from "./when-due.ts";
 
 /** The outcome for one manifest. A failure leaves the others as they are. */
 export type Outcome =
@@ -40,6 +40,8 @@ export interface RunOptions {
   readonly seen: Seen;
   /** When to check the server's CA, for certificates that are not due. @default "weekly" */
   readonly caCheck?: CaCheck;
+  /** Replaces every certificate, due or not, and outside its windows. @default false */
+  readonly reissue?: boolean;
   readonly signal: AbortSignal;
   /** Takes notes; those without a manifest are about the whole run. */
   readonly onNote: (manifest: Manifest | undefined, sentence: string) => void;
@@ -54,7 +56,7 @@ export async function renewAll(
   options: RunOptions,
 ): Promise<readonly Outcome[]> {
   if (manifests.length === 0) return [];
-  const { client, caCheck = "weekly", signal, onNote } = options;
+  const { client, caCheck = "weekly", reissue = false, signal, onNote } = options;
   // Once for all of them.
   const clock = learnServerTime(client);
   const caReader = caReaderFor(client);
@@ -74,7 +76,7 @@ export async function renewAll(
         const tell = (sentence: string) => onNote(manifest, sentence);
         const keepsPending = manifest.hooks.length > 0;
         const run = { client, signal, seen, caReader, keepsPending, onNote: tell, onClockNote };
-        const policy = manifestPolicy(manifest, caCheck);
+        const policy = reissue ? reissuePolicy : manifestPolicy(manifest, caCheck);
         const issued = await renew({ ...manifest, policy }, run);
         noteShortLifetime(manifest, issued, tell);
         return { manifest, issued };

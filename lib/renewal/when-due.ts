@@ -9,7 +9,14 @@ export type CaCheck = "never" | "weekly" | "now";
 /** When a certificate is renewed. */
 export type RenewalPolicy =
   /** In any case. */
-  | { readonly renew: "now"; readonly newKey: boolean }
+  | {
+      readonly renew: "now";
+      readonly newKey: boolean;
+      /** @default that of a call */
+      readonly fraction?: Fraction;
+      /** @default "never" */
+      readonly caCheck?: CaCheck;
+    }
   /** `due`: once it is due. `always`: at each run. */
   | {
       readonly renew: "due" | "always";
@@ -45,6 +52,14 @@ export function manifestPolicy({ renew, windows }: Manifest, caCheck: CaCheck): 
   return { renew, fraction: timerFraction, windows, caCheck };
 }
 
+/** The policy that replaces a manifest's certificate at once, outside its windows too, and keeps the key. */
+export const reissuePolicy: RenewalPolicy = {
+  renew: "now",
+  newKey: false,
+  fraction: timerFraction,
+  caCheck: "now",
+};
+
 /** The policy of a call that renews one certificate when it is due. */
 export function callPolicy(caCheck: CaCheck): RenewalPolicy {
   return { renew: "due", fraction: callFraction, windows: [], caCheck };
@@ -56,7 +71,7 @@ export function makesNewKey(policy: RenewalPolicy): boolean {
 }
 
 function fractionOf(policy: RenewalPolicy): Fraction {
-  return policy.renew === "now" ? callFraction : policy.fraction;
+  return policy.fraction ?? callFraction;
 }
 
 function partLeft(times: Times, policy: RenewalPolicy): Part {
@@ -108,8 +123,9 @@ export const weekMs = 7 * 86_400_000;
  * @returns undefined for never
  */
 export function nextCaCheck(policy: RenewalPolicy, checkedAt: Date | undefined, now: Date): Date | undefined {
-  if (policy.renew === "now" || policy.caCheck === "never") return undefined;
-  if (policy.caCheck === "now") return now;
+  const { caCheck = "never" } = policy;
+  if (caCheck === "never") return undefined;
+  if (caCheck === "now") return now;
   if (checkedAt === undefined) return undefined;
   const at = checkedAt.getTime();
   return at <= now.getTime() + tolerableMs ? new Date(at + weekMs) : now;
