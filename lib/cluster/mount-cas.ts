@@ -15,8 +15,6 @@ export interface Issuer {
   readonly mayIssue: boolean;
   /** The ids of the issuers that were chosen for its chain; none if the server finds them. */
   readonly manualChain: readonly string[];
-  /** `err` if it refuses to sign a certificate that would expire after it. */
-  readonly leafNotAfterBehavior: string;
   /** PEM. */
   readonly certificate: string;
   readonly x509: X509Certificate;

@@ -79,7 +79,7 @@ export async function planRetirement(
     });
   }
   const serials = new Map<string, string[]>();
-  const { older } = await readRetiring(client, path, mount, now, onProgress, (serial, ca) => {
+  const older = await readRetiring(client, path, mount, now, onProgress, (serial, ca) => {
     const list = serials.get(ca.keyId) ?? [];
     serials.set(ca.keyId, list);
     list.push(serial);
@@ -130,27 +130,25 @@ export async function planRetirement(
 }
 
 /**
- * The older CAs of a mount, and what keeps each. If there is one, it reads every certificate that the mount stores.
+ * The older CAs of a mount, and what keeps each.
  *
  * @param now by the server's clock
- * @param onUsed as for `countInUse`
- * @returns also what each CA has in use, by the id of its key; empty without an older CA
  */
-export async function readRetiring(
+async function readRetiring(
   client: VaultClient,
   path: string,
   mount: MountCas,
   now: Date,
   onProgress: OnProgress,
   onUsed?: (serial: string, ca: MountCa) => void,
-): Promise<{ readonly older: readonly Retiring[]; readonly inUse: ReadonlyMap<string, InUse> }> {
-  const found = olderCas(mount);
-  if (found.length === 0) return { older: [], inUse: new Map() };
+): Promise<readonly Retiring[]> {
+  const older = olderCas(mount);
+  if (older.length === 0) return [];
   const [inUse, roles] = await Promise.all([
     countInUse(client, path, mount, now, onProgress, onUsed),
     readSigningRoles(client, path),
   ]);
-  const older = found.map((it): Retiring => {
+  return older.map((it): Retiring => {
     const used = inUse.get(it.ca.keyId) ?? noneInUse;
     const acts = roleHolds(it.ca, roles);
     const waits = waitHolds(it, used, now);
@@ -162,7 +160,6 @@ export async function readRetiring(
       readyAt: acts.length > 0 ? undefined : new Date(Math.max(now.getTime(), ...ends)),
     };
   });
-  return { older, inUse };
 }
 
 function waitHolds(

@@ -34,7 +34,7 @@ export interface SetFacts {
   readonly request?: string | undefined;
   /** The record beside the set, even if plain files have taken the place of its links. */
   readonly noted?: string | undefined;
-  /** When the CA was last known to be the server's; undefined for plain files. */
+  /** When the CA file was last compared with the server's CAs; undefined for plain files. */
   readonly checkedAt?: Date | undefined;
   /** Some hooks still have to act on a change. */
   readonly isPending: boolean;
@@ -158,7 +158,7 @@ function lookBeside(
   }
 }
 
-/** The time of the last CA check. Issuing counts as one, because the CA came with the certificate. */
+/** The time of the last CA check: the CA file's, or a later one that changed nothing. */
 function lastCaCheck(sets: Folder, ca: Stats | undefined): Date | undefined {
   const checked = statSync(`${sets.path}/${checkedName}`, { throwIfNoEntry: false });
   const times = [ca, checked].flatMap((stats) => (stats === undefined ? [] : [stats.mtimeMs]));

@@ -53,7 +53,7 @@ interface NewSet extends SetFiles {
    * taken.
    */
   readonly request: string | ((fingerprint: string | undefined, home: SetHome) => string);
-  /** When the CA was last known to be the server's. @default now */
+  /** When the CA file was last compared with the server's CAs. @default now */
   readonly caCheckedAt?: Date | undefined;
 }
 
@@ -82,7 +82,7 @@ export interface LockedPlace extends Disposable {
    * @throws Failure (file); then the old files are still there
    */
   replace(files: NewSet, attributes: SetAttributes, pending: readonly Member[]): void;
-  /** Records that the CA file matches the server's CA now. */
+  /** Records that the files match the server's CAs now. */
   markChecked(): void;
 }
 

@@ -139,7 +139,7 @@ async function keep(
   const { ca, files, failure } = compareCas(stored.files, certificate, job, record, answer);
   // At the same moment as before: its window may have closed while the server was asked.
   const next = decide(inspected, job, job.policy, now, ca);
-  if (next.action === "issue") return await issue(place, state, next.reasons, job);
+  if (next.action === "issue") return await issue(place, state, next.reasons, job, true);
   if (failure !== undefined) throw failure;
   if (next.action !== "refresh CA" || files === undefined) {
     tryTo(job, () => place.markChecked());
@@ -237,11 +237,13 @@ function fixFiles(inspected: Inspected, job: RenewalJob): void {
   }
 }
 
+/** @param isAsked the server has just been asked for its CAs */
 async function issue(
   place: LockedPlace,
   { stored, inspected, now: before }: LockedState,
   reasons: readonly string[],
   job: RenewalJob,
+  isAsked = false,
 ): Promise<Issued> {
   const standing: Partial<SetFiles> = stored.state === "missing" ? {} : stored.files;
   const { key, kept } = await chooseKey(standing.key, job);
@@ -252,7 +254,7 @@ async function issue(
   const isCheckDue = checkAt !== undefined && checkAt <= before.host;
   const { signed, cas, caCheck, ...made } = await signAndAsk(
     key,
-    { files: standing, record, isCheckDue },
+    { files: standing, record, isCheckDue, isAsked },
     job,
   );
   const { leaf, now } = signed;

@@ -1,4 +1,11 @@
 import { randomHex } from "../../lib/host/durable.ts";
+import {
+  crossSign,
+  deleteIssuer,
+  importIssuer,
+  listIssuers,
+  writeReadOnlyIssuer,
+} from "../../lib/vault/issuers.ts";
 import type { ClusterServer } from "../support/cluster-server.ts";
 
 /**
@@ -36,5 +43,18 @@ export async function makeMount(cluster: ClusterServer, ttl = "720h") {
     /** Signs the CA's own certificate again, with the same key and name and a longer validity. */
     reissueCa: async () => setDefault(await addIssuer("existing", sameCa)),
     replaceCa: async () => setDefault(await addIssuer()),
+    /** The same, and the CA before certifies the new one. */
+    crossReplaceCa: async () => {
+      const { admin } = cluster;
+      const before = (await listIssuers(admin, mount)).find(({ isDefault }) => isDefault);
+      const id = await addIssuer();
+      const made = (await listIssuers(admin, mount)).find((it) => it.id === id);
+      const terms = { commonName: "the CA", notAfter: new Date(Date.now() + 5000 * 3_600_000) };
+      const signing = { signerId: before?.id ?? "", keyId: made?.keyId ?? "", ...terms };
+      const crossed = await importIssuer(admin, mount, await crossSign(admin, mount, signing));
+      await writeReadOnlyIssuer(admin, mount, crossed, "cross");
+      await setDefault(id);
+    },
+    removeCross: () => deleteIssuer(cluster.admin, mount, "cross"),
   };
 }

@@ -6,14 +6,7 @@ import type { Manifest } from "../../lib/manifest/manifest.ts";
 import { isUntouched, parseRecord } from "../../lib/renewal/request.ts";
 import { runPendingHooks } from "../../lib/tasks/hooks.ts";
 import { deleteData } from "../../lib/vault/data.ts";
-import {
-  addRoot,
-  crossSign,
-  importIssuer,
-  listIssuers,
-  writeDefaultIssuer,
-  writeReadOnlyIssuer,
-} from "../../lib/vault/issuers.ts";
+import { listIssuers } from "../../lib/vault/issuers.ts";
 import { isSignedBy, readCertificates } from "../../lib/x509/certificate.ts";
 import { age, closedWindow, manifestHost, outcomesOf, readFiles } from "../manifest/host.ts";
 import { makeMount } from "../manifest/mount.ts";
@@ -143,28 +136,13 @@ describe("the server's CA", () => {
   });
 
   test("that certifies another one with the same name is sent with the certificate", async () => {
-    const { mount, sign } = await makeMount(cluster);
+    const { mount, sign, crossReplaceCa, removeCross } = await makeMount(cluster);
     await using host = manifestHost(cluster);
     const manifest = host.manifest("it", sign, hook);
     await host.run(manifest);
     const old = readFiles(manifest);
-    const rotate = async () => {
-      const [before] = await listIssuers(cluster.admin, mount).then((all) =>
-        all.filter((it) => it.isDefault),
-      );
-      await addRoot(cluster.admin, mount, "next", { commonName: "the CA", ttlSeconds: 3_600_000 });
-      const next = (await listIssuers(cluster.admin, mount)).find(({ name }) => name === "next");
-      const crossed = await crossSign(cluster.admin, mount, {
-        signerId: before?.id ?? "",
-        keyId: next?.keyId ?? "",
-        commonName: "the CA",
-        notAfter: readCertificates(old.ca ?? "", "it")[0].notAfter,
-      });
-      await writeReadOnlyIssuer(cluster.admin, mount, await importIssuer(cluster.admin, mount, crossed), "x");
-      await writeDefaultIssuer(cluster.admin, mount, next?.id ?? "");
-      return before?.id ?? "";
-    };
-    const first = await rotate();
+    const first = (await listIssuers(cluster.admin, mount))[0]?.id;
+    await crossReplaceCa();
     // The cross certificate leads from the new CA to the old one: the old certificate needs none.
     ageCa(manifest, 8);
     expect(outcomesOf(await host.run(manifest))).toEqual(["CA refreshed"]);
@@ -194,7 +172,7 @@ describe("the server's CA", () => {
 
     // Without the cross certificate, only the certificate file changes.
     await runPendingHooks([manifest], { signal: new AbortController().signal, onLine: () => {} });
-    await deleteData(cluster.admin, `${mount}/issuer/x`);
+    await removeCross();
     ageCa(manifest, 8);
     expect(outcomesOf(await host.run(renewed))).toEqual(["CA refreshed"]);
     expect(readPending(manifest.destination).changed).toEqual(["certificate"]);

@@ -273,6 +273,13 @@ describe("trustBundle()", () => {
   });
 });
 
+test("trustBundle() refuses certificates that are too long together", async () => {
+  const long = { ...g2, certificate: { ...g2.certificate, pem: "x".repeat(128 * 1024) } };
+  const issuers = [issuer(g1, "k1", true), issuer(long, "k2")];
+  const failure = await failureOf(() => trustBundle(leaf1, issuers, { signPath, caChain: false }));
+  expect(failure.message).toContain(": 2 certificates, of 129 KiB together;");
+});
+
 /** The same issuers in other orders: a server lists them by their random ids. */
 function ordersOf<T>(items: readonly T[]): ReadonlyArray<readonly T[]> {
   const rotated = items.map((_, i) => [...items.slice(i), ...items.slice(0, i)]);

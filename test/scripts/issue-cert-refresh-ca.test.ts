@@ -206,6 +206,28 @@ describe("issue-cert --if-due --refresh-ca", () => {
     expect(text).not.toContain(ca);
   });
 
+  test("writes each CA of the mount into a kubeconfig, and what leads to them", async () => {
+    await using host = await directHost();
+    const kubeconfig = join(host.path, "kubeconfig");
+    const write = (...flags: string[]) =>
+      host.run("write-kubeconfig", [...flags, ...host.words, kubeconfig], admin);
+    const embedded = (suffix: string) => Buffer.from(host.read(host.destination + suffix)).toString("base64");
+    await write();
+    await host.crossReplaceCa();
+    expect((await write("--if-due", "--refresh-ca")).stdout).toContain(`${kubeconfig} written`);
+    expect(host.read(`${host.destination}-ca.pem`).match(/BEGIN CERTIFICATE/g)).toHaveLength(2);
+    expect(host.read(kubeconfig)).toContain(embedded("-ca.pem"));
+    await write();
+    expect(host.read(`${host.destination}.pem`).match(/BEGIN CERTIFICATE/g)).toHaveLength(2);
+    expect(host.read(kubeconfig)).toContain(embedded(".pem"));
+    expect(host.read(kubeconfig)).toContain(embedded("-ca.pem"));
+    // Without the cross certificate, the certificate file alone changes.
+    await host.removeCross();
+    expect((await write("--if-due", "--refresh-ca")).stdout).toContain(`${kubeconfig} written`);
+    expect(host.read(`${host.destination}.pem`).match(/BEGIN CERTIFICATE/g)).toHaveLength(1);
+    expect(host.read(kubeconfig)).toContain(embedded(".pem"));
+  });
+
   test.each([[[]], [["--force"]], [["--if-due", "--force"]]])(
     "is refused if a new certificate is always issued: %j",
     async (flags) => {
