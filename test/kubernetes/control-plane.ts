@@ -1,11 +1,11 @@
-import { closeSync, mkdirSync, openSync, readFileSync, writeFileSync } from "node:fs";
+import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { gated, startKeeper } from "../../lib/server/keeper.ts";
 import { freePorts } from "../../lib/server/process.ts";
 import { startServer } from "../../lib/server/start-server.ts";
 import { createVaultClient } from "../../lib/vault/client.ts";
 import { readSecret } from "../../lib/vault/kv.ts";
 import { temporaryFolder } from "../support/folder.ts";
+import { type RunningProgram, startProgram } from "../support/program.ts";
 import { runScript, type ScriptResult } from "../support/script.ts";
 import type { Kubernetes } from "./programs.ts";
 
@@ -51,73 +51,42 @@ export async function startControlPlane({ etcd, apiserver }: Kubernetes): Promis
   const [etcdPort, peerPort, port] = freePorts(3);
   const etcdUrl = `https://127.0.0.1:${etcdPort}`;
   const server = `https://127.0.0.1:${port}`;
-  await startProgram(stack, folder, etcd, [
-    `--data-dir=${join(folder, "etcd-data")}`,
-    ...[`--listen-client-urls=${etcdUrl}`, `--advertise-client-urls=${etcdUrl}`],
-    `--listen-peer-urls=http://127.0.0.1:${peerPort}`,
-    ...[`--cert-file=${ssl("etcd.pem")}`, `--key-file=${ssl("etcd-key.pem")}`],
-    ...["--client-cert-auth", `--trusted-ca-file=${ssl("etcd-ca.pem")}`],
-    ...["--unsafe-no-fsync", "--log-level=error"],
-  ]);
-  const api = await startProgram(stack, folder, apiserver, [
-    `--etcd-servers=${etcdUrl}`,
-    `--etcd-cafile=${ssl("etcd-client-ca.pem")}`,
-    ...[`--etcd-certfile=${ssl("etcd-client.pem")}`, `--etcd-keyfile=${ssl("etcd-client-key.pem")}`],
-    ...["--bind-address=127.0.0.1", `--secure-port=${port}`],
-    ...[`--tls-cert-file=${ssl("apiserver.pem")}`, `--tls-private-key-file=${ssl("apiserver-key.pem")}`],
-    `--client-ca-file=${ssl("apiserver-ca.pem")}`,
-    `--service-account-issuer=${server}`,
-    ...[`--service-account-key-file=${accountKey}`, `--service-account-signing-key-file=${accountKey}`],
-    `--encryption-provider-config=${encryption}`,
-    ...["--authorization-mode=RBAC", "--service-cluster-ip-range=10.96.0.0/24"],
-    // An address for documentation. It is never announced.
-    ...["--advertise-address=192.0.2.1", "--endpoint-reconciler-type=none"],
-    `--cert-dir=${join(folder, "apiserver-own")}`,
-  ]);
+  stack.use(
+    await startProgram(folder, etcd, [
+      `--data-dir=${join(folder, "etcd-data")}`,
+      ...[`--listen-client-urls=${etcdUrl}`, `--advertise-client-urls=${etcdUrl}`],
+      `--listen-peer-urls=http://127.0.0.1:${peerPort}`,
+      ...[`--cert-file=${ssl("etcd.pem")}`, `--key-file=${ssl("etcd-key.pem")}`],
+      ...["--client-cert-auth", `--trusted-ca-file=${ssl("etcd-ca.pem")}`],
+      ...["--unsafe-no-fsync", "--log-level=error"],
+    ]),
+  );
+  const api = stack.use(
+    await startProgram(folder, apiserver, [
+      `--etcd-servers=${etcdUrl}`,
+      `--etcd-cafile=${ssl("etcd-client-ca.pem")}`,
+      ...[`--etcd-certfile=${ssl("etcd-client.pem")}`, `--etcd-keyfile=${ssl("etcd-client-key.pem")}`],
+      ...["--bind-address=127.0.0.1", `--secure-port=${port}`],
+      ...[`--tls-cert-file=${ssl("apiserver.pem")}`, `--tls-private-key-file=${ssl("apiserver-key.pem")}`],
+      `--client-ca-file=${ssl("apiserver-ca.pem")}`,
+      `--service-account-issuer=${server}`,
+      ...[`--service-account-key-file=${accountKey}`, `--service-account-signing-key-file=${accountKey}`],
+      `--encryption-provider-config=${encryption}`,
+      ...["--authorization-mode=RBAC", "--service-cluster-ip-range=10.96.0.0/24"],
+      // An address for documentation. It is never announced.
+      ...["--advertise-address=192.0.2.1", "--endpoint-reconciler-type=none"],
+      `--cert-dir=${join(folder, "apiserver-own")}`,
+    ]),
+  );
   await untilReady(server, readFileSync(ssl("apiserver-ca.pem"), "utf8"), api);
   const held = stack.move();
   return { server, folder, run, [Symbol.asyncDispose]: () => held.disposeAsync() };
 }
 
-/** The log of a program that has ended; undefined while it runs. */
-type Ended = () => string | undefined;
-
-/** Starts a program that ends with this process, however that ends. */
-async function startProgram(
-  stack: AsyncDisposableStack,
-  folder: string,
-  path: string,
-  args: readonly string[],
-): Promise<Ended> {
-  const logFile = join(folder, "log", `${path.split("/").at(-1)}`);
-  mkdirSync(join(folder, "log"), { recursive: true });
-  const log = openSync(logFile, "w", 0o600);
-  const keeper = startKeeper();
-  const child = Bun.spawn(gated([path, ...args]), {
-    cwd: folder,
-    env: { PATH: process.env.PATH ?? "", HOME: folder },
-    stdin: "pipe",
-    stdout: log,
-    stderr: log,
-    detached: true,
-  });
-  closeSync(log);
-  stack.defer(async () => {
-    child.kill("SIGKILL");
-    await child.exited;
-    await keeper.forget();
-    await keeper.close();
-  });
-  await keeper.watch(child.pid);
-  child.stdin.write("\n");
-  await child.stdin.end();
-  return () => (child.exitCode === null ? undefined : readFileSync(logFile, "utf8").slice(-3000));
-}
-
-async function untilReady(server: string, ca: string, ended: Ended): Promise<void> {
+async function untilReady(server: string, ca: string, api: RunningProgram): Promise<void> {
   const deadline = Date.now() + startSeconds * 1000;
   for (let why = ""; Date.now() < deadline; await Bun.sleep(200)) {
-    const log = ended();
+    const log = api.ended();
     if (log !== undefined) throw new Error(`the API server has ended (${why}):\n${log}`);
     try {
       const answer = await fetch(`${server}/readyz`, { tls: { ca }, signal: AbortSignal.timeout(5000) });
