@@ -55,24 +55,36 @@ const programs = {
   }),
 };
 
+/** Why a program can't be built here. */
+interface Missing {
+  readonly missing: string;
+}
+
 /**
  * Builds the missing executables, once on each machine. kubectl is built only if none is on PATH.
  *
  * @returns the executables, or a sentence about why they can't be built here
  */
-export async function findKubernetes(): Promise<Kubernetes | { readonly missing: string }> {
-  const options = { env: process.env, progress: (line: string) => console.error(line) };
+export async function findKubernetes(): Promise<Kubernetes | Missing> {
   const kubectl = Bun.which("kubectl") ?? undefined;
+  const { etcd, apiserver } = programs;
+  const missing = await build([etcd, apiserver, ...(kubectl === undefined ? [programs.kubectl] : [])]);
+  if (missing !== undefined) return missing;
+  return { etcd: etcd.path, apiserver: apiserver.path, kubectl: kubectl ?? programs.kubectl.path };
+}
+
+/** Like `findKubernetes`, for etcd alone. */
+export async function findEtcd(): Promise<Pick<Kubernetes, "etcd"> | Missing> {
+  return (await build([programs.etcd])) ?? { etcd: programs.etcd.path };
+}
+
+async function build(wanted: readonly Program[]): Promise<Missing | undefined> {
+  const options = { env: process.env, progress: (line: string) => console.error(line) };
   try {
-    const built = [programs.etcd, programs.apiserver, ...(kubectl === undefined ? [programs.kubectl] : [])];
-    for (const one of built) await ensureProgram(one, options);
+    for (const one of wanted) await ensureProgram(one, options);
+    return undefined;
   } catch (error) {
     if (error instanceof Failure) return { missing: error.message };
     throw error;
   }
-  return {
-    etcd: programs.etcd.path,
-    apiserver: programs.apiserver.path,
-    kubectl: kubectl ?? programs.kubectl.path,
-  };
 }

@@ -1,5 +1,6 @@
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import type { HostRole } from "../../lib/cluster/cluster.ts";
 import type { ClusterServer } from "../support/cluster-server.ts";
 import { startHost } from "../support/host.ts";
 import type { Fault } from "../support/relay.ts";
@@ -8,10 +9,10 @@ import type { ScriptResult } from "../support/script.ts";
 /** A path that signs any name and that workers may use. */
 export const signPath = "demo/pki/etcd-overlay/sign/client";
 
-/** A worker host with its token and a folder of manifests. */
-export async function startManifestHost(cluster: ClusterServer, fault?: Fault) {
+/** A host with its token and a folder of manifests. */
+export async function startManifestHost(cluster: ClusterServer, fault?: Fault, role: HostRole = "worker") {
   const host = startHost(cluster.address, fault);
-  host.put("token", await cluster.hostToken("worker"));
+  host.put("token", await cluster.hostToken(role));
   const certs = join(host.path, "certs.d");
   mkdirSync(certs, { mode: 0o755 });
   const log = join(host.path, "hook.log");
