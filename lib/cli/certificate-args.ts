@@ -77,7 +77,7 @@ export const certificateArgs = {
   force: { type: "boolean", description: "issue in any case, with a new key", group: "Key" },
   "ca-chain": {
     type: "boolean",
-    description: "write the whole chain to the CA file, not only the signing CA",
+    description: "also write the CAs above the mount's own to the CA file",
     group: "Files",
   },
   owner: {

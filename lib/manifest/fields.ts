@@ -62,7 +62,7 @@ export const fields = {
     type: "boolean",
     default: "false",
     example: "true",
-    description: "put the whole chain into the CA file, not only the signer",
+    description: "also put the CAs above the mount's own into the CA file",
   },
   owner: {
     type: "string",

@@ -252,11 +252,11 @@ function requestReasons({ certificate, issuedFor }: Whole, asked: CertificateReq
     const isSame = isSameNames(namesOf(certificate, asked), asked.names, certificate.commonName);
     return isSame ? [] : [otherNames];
   }
-  const chain = asked.caChain ? "the whole chain" : "the signer alone";
+  const cas = asked.caChain ? "also the CAs above the mount's" : "the mount's CAs alone";
   return [
     issuedFor.signPath === asked.signPath ? [] : [`it came from ${issuedFor.signPath}`],
     isSameNames(issuedFor.names, asked.names) ? [] : [otherNames],
-    issuedFor.caChain === asked.caChain ? [] : [`the CA file is to hold ${chain}`],
+    issuedFor.caChain === asked.caChain ? [] : [`the CA file is to hold ${cas}`],
   ].flat();
 }
 

@@ -15,7 +15,7 @@ export interface CertificateRequest {
   readonly names: Names;
   /** Undefined: any existing key will do. */
   readonly keyType?: KeyType | undefined;
-  /** The CA file holds the whole chain, not only the signer. */
+  /** The CA file also holds the CAs above the mount's own. */
   readonly caChain: boolean;
 }
 

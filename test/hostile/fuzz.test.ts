@@ -378,7 +378,7 @@ describe("assess() compares with the request's record", () => {
     const { reasons } = await assessTexts({ ...set, request }, asked, bothAt());
     const [first, ...rest] = reasons;
     const isSaid = rest.every((it) =>
-      /^(it came from .*|the names are not those asked for|the CA file is to hold the signer alone)$/s.test(
+      /^(it came from .*|the names are not those asked for|the CA file is to hold the mount's CAs alone)$/s.test(
         it,
       ),
     );

@@ -80,7 +80,7 @@ const rows: Readonly<Record<string, Row>> = {
     set: wholeSet(),
     asked: { caChain: true },
     now: clocksAt(1),
-    decision: { action: "issue", reasons: ["the CA file is to hold the whole chain"] },
+    decision: { action: "issue", reasons: ["the CA file is to hold also the CAs above the mount's"] },
   },
   "waits for the window": {
     set: wholeSet(),

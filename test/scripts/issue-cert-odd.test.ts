@@ -46,9 +46,9 @@ test("issue-cert --if-due issues again when --ca-chain is added or left out", as
   const run = async (...flags: string[]) =>
     (await host.run("issue-cert", ["--if-due", ...flags, sign, "kubelet", host.destination])).stdout;
   expect(await run()).toContain("issued (there is none yet)");
-  expect(await run("--ca-chain")).toContain("issued (the CA file is to hold the whole chain)");
+  expect(await run("--ca-chain")).toContain("issued (the CA file is to hold also the CAs above the mount's)");
   expect(await run("--ca-chain")).toContain("is not due");
-  expect(await run()).toContain("issued (the CA file is to hold the signer alone)");
+  expect(await run()).toContain("issued (the CA file is to hold the mount's CAs alone)");
 });
 
 test("issue-cert notes when the role does not grant an organisation, and succeeds", async () => {
