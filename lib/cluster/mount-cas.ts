@@ -72,19 +72,31 @@ function sortByKey(issuers: readonly Issuer[]): Pick<MountCas, "cas" | "signing"
     issuers.filter(({ keyId }) => keyId !== ""),
     ({ keyId }) => keyId,
   );
-  const unnamed = [...byKey]
+  const found = [...byKey]
     .map(([keyId, its]) => ({
       keyId,
       roots: its.filter(isRoot).toSorted((a, b) => b.notAfter.getTime() - a.notAfter.getTime()),
       others: its.filter((it) => !isRoot(it)),
       madeAt: new Date(Math.min(...its.map(({ notBefore }) => notBefore.getTime()))),
     }))
-    .filter(({ roots, others }) => roots.length > 0 || others.some((it) => !isCross(it)))
+    .filter(({ roots, others }) => roots.length > 0 || others.some((it) => !isCross(it)));
+  const unnamed = found
+    .map((ca) => ({ ...ca, madeAt: beforeLater(ca, found) }))
     // Certificates begin at whole seconds.
     .toSorted((a, b) => a.madeAt.getTime() - b.madeAt.getTime() || generation(a) - generation(b));
   const cas = unnamed.map((ca, index) => ({ ...ca, name: nameOf(ca, index, issuers) }));
   const chosen = issuers.find(({ isDefault }) => isDefault);
   return { cas, signing: cas.find(({ keyId }) => keyId === chosen?.keyId), default: chosen };
+}
+
+/** A CA is older than those with higher numbers, also if its first certificate was removed after it was renewed. */
+function beforeLater(
+  ca: Pick<MountCa, "roots" | "madeAt">,
+  cas: ReadonlyArray<Pick<MountCa, "roots" | "madeAt">>,
+): Date {
+  const number = generation(ca);
+  const later = number === 0 ? [] : cas.filter((it) => generation(it) > number);
+  return new Date(Math.min(...[ca, ...later].map(({ madeAt }) => madeAt.getTime())));
 }
 
 /** The number in the name of a CA; 0 without one. */

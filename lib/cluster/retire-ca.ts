@@ -79,17 +79,20 @@ export async function planRetirement(
     });
   }
   const serials = new Map<string, string[]>();
-  const older = await readRetiring(client, path, mount, now, onProgress, (serial, ca) => {
+  const roles = await readSigningRoles(client, path);
+  const older = await readRetiring(client, path, mount, now, roles, onProgress, (serial, ca) => {
     const list = serials.get(ca.keyId) ?? [];
     serials.set(ca.keyId, list);
     list.push(serial);
   });
   const going = older.filter(({ holds }) => wish.retire && (wish.force || holds.length === 0));
+  // A role that names one of them would sign nothing any more.
+  const unnamed = leftovers(mount, now).filter((it) => !roles.some((role) => namesIssuer(role, it)));
   const steps = [
     ...going.flatMap(({ ca }) =>
       stepsFor(cluster, wanted, mount, ca, serials.get(ca.keyId) ?? [], wish.force),
     ),
-    ...(wish.retire ? leftovers(mount, now).map((issuer) => removal(issuer, undefined)) : []),
+    ...(wish.retire ? unnamed.map((issuer) => removal(issuer, undefined)) : []),
   ];
   const removals = withoutDoubles(steps);
   const left = mount.issuers.filter(
@@ -139,15 +142,13 @@ async function readRetiring(
   path: string,
   mount: MountCas,
   now: Date,
+  roles: readonly SigningRole[],
   onProgress: OnProgress,
   onUsed?: (serial: string, ca: MountCa) => void,
 ): Promise<readonly Retiring[]> {
   const older = olderCas(mount);
   if (older.length === 0) return [];
-  const [inUse, roles] = await Promise.all([
-    countInUse(client, path, mount, now, onProgress, onUsed),
-    readSigningRoles(client, path),
-  ]);
+  const inUse = await countInUse(client, path, mount, now, onProgress, onUsed);
   return older.map((it): Retiring => {
     const used = inUse.get(it.ca.keyId) ?? noneInUse;
     const acts = roleHolds(it.ca, roles);
@@ -194,11 +195,14 @@ async function readSigningRoles(client: VaultClient, path: string): Promise<read
   });
 }
 
+function namesIssuer({ issuerRef }: SigningRole, { id, name }: Issuer): boolean {
+  return issuerRef === id || (name !== "" && issuerRef === name);
+}
+
 function roleHolds({ roots, others }: MountCa, roles: readonly SigningRole[]): readonly string[] {
-  const refs: readonly unknown[] = [...roots, ...others].flatMap(({ id, name }) =>
-    name === "" ? [id] : [id, name],
-  );
-  const pinned = roles.filter(({ issuerRef }) => refs.includes(issuerRef)).map(({ name }) => name);
+  const pinned = roles
+    .filter((role) => [...roots, ...others].some((issuer) => namesIssuer(role, issuer)))
+    .map(({ name }) => name);
   const unseen = roles.filter(({ storesNothing }) => storesNothing).map(({ name }) => name);
   return [
     ...(pinned.length === 0
@@ -220,6 +224,8 @@ function stepsFor(
 ): readonly RetireStep[] {
   // A cross certificate for this CA leads readers of an even older CA on to the one that signs.
   const its = [...ca.roots, ...ca.others].filter((it) => force || !isCross(it));
+  // The one that is kept goes last: a run that goes on after a stop would keep another one beside it.
+  its.reverse();
   const revoked: readonly RetireStep[] = serials.length === 0 ? [] : [{ do: "revoke", ca, serials }];
   const published: readonly RetireStep[] = force ? [{ do: "publish CRLs", ca }] : [];
   return [

@@ -1,11 +1,12 @@
 import { Failure } from "../failure.ts";
 import type { VaultClient } from "../vault/client.ts";
 import { clockNote, readClocks } from "../vault/clocks.ts";
-import { VaultError } from "../vault/error.ts";
+import { means, VaultError } from "../vault/error.ts";
 import {
   addRoot,
   type CrossSigning,
   crossSign,
+  deleteKey,
   importIssuer,
   listIssuers,
   patchManualChain,
@@ -123,6 +124,8 @@ export function rotationRights(mount: string): readonly Right[] {
     right("update", `${mount}/root/rotate/internal`),
     right("update", `${mount}/intermediate/cross-sign`),
     right("update", `${mount}/issuers/import/cert`),
+    // Of a key that a stopped run has left without an issuer.
+    right("delete", `${mount}/key/*`),
   ];
 }
 
@@ -213,7 +216,7 @@ async function take(
         renewRoot(client, path, step.name, step.ca.keyId, root),
       );
     case "add":
-      return await unlessMade(client, path, step.name, () => addRoot(client, path, step.name, root));
+      return await unlessMade(client, path, step.name, () => addCa(client, path, step.name, root));
     case "certify": {
       const [signer] = step.by.roots;
       if (step.ca === undefined || signer === undefined) throw notThere(path, step.name);
@@ -252,6 +255,20 @@ async function certify(client: VaultClient, path: string, asked: CrossSigning): 
     return await crossSign(client, path, asked);
   } finally {
     await patchManualChain(client, path, signerId, []);
+  }
+}
+
+/**
+ * Adds a CA with a new key. If a stopped run was cut off during that, the server may have made the key alone: then
+ * nothing was signed with it, and it gives way. The server deletes no key that an issuer uses.
+ */
+async function addCa(client: VaultClient, path: string, name: string, root: RootRequest): Promise<void> {
+  try {
+    await addRoot(client, path, name, root);
+  } catch (error) {
+    if (!means(error, "keyNameTaken")) throw error;
+    await deleteKey(client, path, name);
+    await addRoot(client, path, name, root);
   }
 }
 

@@ -339,10 +339,11 @@ export async function listKeys(client: VaultClient, mount: string): Promise<read
 
 /**
  * Deletes a key. What it signed stays valid, but nothing can be signed or revoked with it again. It is no error if
- * there is none.
+ * there is none. The server refuses it for a key that an issuer uses.
  *
+ * @param key its id or name
  * @see https://developer.hashicorp.com/vault/api-docs/secret/pki/issuance#delete-key
  */
-export async function deleteKey(client: VaultClient, mount: string, id: string): Promise<void> {
-  await deleteData(client, `${mount}/key/${id}`);
+export async function deleteKey(client: VaultClient, mount: string, key: string): Promise<void> {
+  await deleteData(client, `${mount}/key/${key}`);
 }

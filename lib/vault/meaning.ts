@@ -48,6 +48,8 @@ export const meanings = {
   noIssuer: both([400, 500], "no default issuer currently configured"),
   /** A sign path or a role names an issuer that the mount does not have. */
   unknownIssuer: both([500], "unable to find PKI issuer for reference"),
+  /** A new key can't get a name that another key of the mount has. */
+  keyNameTaken: both([400], "key name already in use"),
   /** An admin has removed the usage issuing-certificates from the issuer. */
   mayNotIssue: both([500], "requested usage issuing-certificates for issuer"),
   /** The CA's name constraints exclude a name. OpenBao signs it all the same. */

@@ -1,4 +1,5 @@
 import { describe, expect, test } from "bun:test";
+import { readMountCas } from "../../lib/cluster/mount-cas.ts";
 import { planRetirement, type RetireWish, retireStepText } from "../../lib/cluster/retire-ca.ts";
 import { planRotation } from "../../lib/cluster/rotate-ca.ts";
 import { listKeys } from "../../lib/vault/issuers.ts";
@@ -207,6 +208,11 @@ describe("an older CA", () => {
       () => {},
     );
     expect(await names(made.path)).toEqual(["", "g1-2"]);
+    const { cas } = await readMountCas(client, made.path);
+    await addRole(admin, made.path, { issuer_ref: cas[0]?.roots[1]?.id });
+    // The role would sign nothing any more.
+    expect(await apply(made, retire)).toEqual([]);
+    await addRole(admin, made.path);
     expect(await apply(made, retire)).toHaveLength(1);
     expect(await names(made.path)).toEqual(["g1-2"]);
   });

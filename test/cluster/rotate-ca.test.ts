@@ -59,6 +59,31 @@ describe("a rotation to a new key", () => {
     expect(new Set(issuers.map(({ x509 }) => x509.subject)).size).toBe(1);
   });
 
+  test("goes on after a stop in which the server made the key alone", async () => {
+    const made = await clusterWithCa(admin, "keyonly");
+    await admin.write(`${made.path}/keys/generate/internal`, { key_type: "ec", key_name: "g2" });
+    const { mount } = await rotate(made, newKey);
+    expect(mount.signing?.name).toBe("g2");
+    expect((await admin.list(`${made.path}/keys`)).length).toBe(2);
+  });
+
+  test("stays newer than a CA that is renewed after it, and loses its first certificate", async () => {
+    const made = await clusterWithCa(admin, "renewed", 86_400);
+    const { mount: before } = await rotate(made, newKey);
+    const [g1] = before.cas;
+    await admin.write(`${made.path}/root/rotate/existing`, {
+      common_name: "Kubernetes renewed/k8s CA",
+      key_ref: g1?.keyId,
+      issuer_name: "g1-2",
+      // The others begin half a minute before they are made.
+      not_before_duration: "1s",
+    });
+    await admin.remove(`${made.path}/issuer/${g1?.roots[0]?.id}`);
+    const { steps, mount } = await rotate(made, newKey);
+    expect(steps).toEqual([]);
+    expect(mount.cas.map(({ name }) => name)).toEqual(["g1", "g2"]);
+  });
+
   test("keeps the kind of key, unless another one is asked for", async () => {
     const made = await clusterWithCa(admin, "kinds");
     await rotate(made, newKey);

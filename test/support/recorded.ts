@@ -89,6 +89,10 @@ export const recorded = {
     ),
     meaning: "unknownIssuer",
   },
+  "a new key with the name of another one": {
+    ...both(400, "key name already in use"),
+    meaning: "keyNameTaken",
+  },
   "a CSR for an issuer that may not sign": {
     ...both(
       500,

@@ -63,6 +63,7 @@ async function prepare(client: VaultClient): Promise<Record<"bound" | "batch" | 
   for (const mount of ["empty", "pki", "idle"]) await enableMount(client, mount, "pki", {});
   for (const mount of ["pki", "idle"])
     await generateRoot(client, mount, { commonName: "ca", ttlSeconds: 3600 });
+  await writeData(client, "pki/keys/generate/internal", { key_type: "ec", key_name: "taken" });
   await writeData(client, "idle/issuer/default", { issuer_name: "idle", usage: "read-only" });
   const anyName = { allow_any_name: true };
   await writePkiRole(client, "empty/roles/any", { ...anyName, key_type: "any", ttl: "10m" });
@@ -123,6 +124,11 @@ describe("a refusal of the server that runs", () => {
     "a CSR for a mount without a CA": () => sign("empty/sign/any"),
     "a read of an unknown issuer": () => ["GET", "pki/issuer/none/json"],
     "a CSR for an unknown issuer": () => sign("pki/issuer/none/sign/any"),
+    "a new key with the name of another one": () => [
+      "POST",
+      "pki/root/rotate/internal",
+      { common_name: "ca", key_type: "ec", key_name: "taken" },
+    ],
     "a CSR for an issuer that may not sign": () => sign("idle/sign/any"),
     "a CSR for a role that outlives the CA": () => sign("pki/sign/long"),
     "a CSR with another kind of key": () => sign("pki/sign/rsa"),
