@@ -11,9 +11,9 @@ import { temporaryFolder } from "./support/folder.ts";
 import { blocks, section } from "./support/markdown.ts";
 import { runCommand } from "./support/script.ts";
 
-/** The first block of commands in a section of a page. */
-function commandsOf(page: string, heading: string): string {
-  return blocks(section(readFileSync(join(ROOT, "docs", page), "utf8"), heading))[0] ?? "";
+/** A block of commands in a section of a page: the first one, unless a number says otherwise. */
+function commandsOf(page: string, heading: string, number = 0): string {
+  return blocks(section(readFileSync(join(ROOT, "docs", page), "utf8"), heading))[number] ?? "";
 }
 
 test(
@@ -48,10 +48,13 @@ test(
     expect(await run(commandsOf("admins.md", "A cluster file"))).toContain("ingress");
     expect(await run(commandsOf("admins.md", "Status of a cluster"))).toMatch(/^ok +init token worker /m);
     expect(await run(commandsOf("admins.md", "After a leak"))).toContain("init_token_worker");
-    const newCa = commandsOf("troubleshooting.md", "A new CA");
-    expect(newCa).toContain("common_name=…");
-    await run(newCa.replace("common_name=…", "common_name=next"));
-    expect(await run("vault-helper status demo || true")).toContain("demo/pki/etcd-k8s next");
+    await run(commandsOf("rotation.md", "A CA that is about to end"));
+    await run(commandsOf("rotation.md", "A CA with a new key"));
+    const retire = commandsOf("rotation.md", "A CA with a new key", 1);
+    expect(await run(`{ ${retire}\n} 2>&1 || test $? = 75`)).toContain("less than eight days ago");
+    const stolen = commandsOf("rotation.md", "A stolen key").split("\n");
+    await run(stolen.filter((line) => line.startsWith("rotate-ca")).join("\n"));
+    expect(await run("vault-helper status demo || true")).toContain("demo/pki/k8s g2");
     await run(commandsOf("admins.md", "Teardown"));
     const client = createVaultClient({ address: server.address, token: server.rootToken });
     expect([...(await listMounts(client)).keys()].filter((path) => path.startsWith("demo/"))).toEqual([]);
