@@ -33,9 +33,10 @@ import {
   setAttributes,
   syncFolder,
   touch,
+  wakeWatchers,
 } from "./durable.ts";
-import { fileError } from "./file-error.ts";
-import type { Folder } from "./folder.ts";
+import { errorCode, fileError } from "./file-error.ts";
+import { type Folder, openInside } from "./folder.ts";
 import { type SetHome, setHome } from "./foreign-key.ts";
 import { takeHostLock } from "./host-lock.ts";
 import { groupReads } from "./key-mode.ts";
@@ -76,7 +77,7 @@ export interface LockedPlace extends Disposable {
   read(): StoredSet;
   /**
    * Replaces the set atomically. If the run is stopped at any point, readers find either the old files or the new ones,
-   * and the next call cleans up.
+   * and the next call cleans up. Afterwards, programs that watch the old files are woken. A failure of that is a note.
    *
    * @param pending the changed files that hooks have to act on, recorded durably before the change; see `readPending`
    * @throws Failure (file); then the old files are still there
@@ -84,6 +85,11 @@ export interface LockedPlace extends Disposable {
   replace(files: NewSet, attributes: SetAttributes, pending: readonly Member[]): void;
   /** Records that the files match the server's CAs now. */
   markChecked(): void;
+}
+
+export interface PlaceOptions extends LockOptions {
+  /** Takes notes on what went wrong without harm to the files. */
+  readonly onNote?: ((sentence: string) => void) | undefined;
 }
 
 /**
@@ -94,7 +100,7 @@ export interface LockedPlace extends Disposable {
 export async function lockPlace(
   destination: string,
   owner: Ownership | undefined,
-  options: LockOptions,
+  options: PlaceOptions,
 ): Promise<LockedPlace> {
   const place = makePlace(destination, owner);
   try {
@@ -104,7 +110,7 @@ export async function lockPlace(
       replace: (files, attributes, pending) =>
         asFileError(place, "certificate", () => {
           addPending(place.sets, pending);
-          replace(place, place.sets, files, attributes);
+          replace(place, place.sets, files, attributes, options.onNote);
         }),
       markChecked: () => asFileError(place, "ca", () => touch(`${place.sets.path}/${checkedName}`)),
       [Symbol.dispose]() {
@@ -118,7 +124,13 @@ export async function lockPlace(
   }
 }
 
-function replace(place: Place, sets: Folder, files: NewSet, attributes: SetAttributes): void {
+function replace(
+  place: Place,
+  sets: Folder,
+  files: NewSet,
+  attributes: SetAttributes,
+  onNote: PlaceOptions["onNote"],
+): void {
   for (const member of memberNames) removeTemporaries(publicPath(place, member), attributes);
   removeTemporaries(`${sets.path}/${currentName}`);
   const previous = currentVersion(sets);
@@ -140,8 +152,25 @@ function replace(place: Place, sets: Folder, files: NewSet, attributes: SetAttri
     createFile(`${folder}/${requestName}`, record, { mode: 0o644 });
   });
   replaceLink(`${sets.path}/${currentName}`, version);
+  if (replaced !== undefined) wakeWatchersOf(place, sets, replaced, onNote);
   // Keep the previous set until the next call, for readers that have just followed the old link.
   removeVersions(sets, [replaced, version]);
+}
+
+/**
+ * Wakes programs that watch the files of the set that was in use. inotify watches the file that a name leads to, and
+ * switching the link is no event for that file. The new set is in place already, so a failure is no more than a note.
+ */
+function wakeWatchersOf(place: Place, sets: Folder, replaced: string, onNote: PlaceOptions["onNote"]): void {
+  if (!isVersionName(replaced)) return;
+  try {
+    using folder = openInside(sets, replaced);
+    for (const member of memberNames) wakeWatchers(`${folder.path}/${members[member].name}`);
+  } catch (error) {
+    if (errorCode(error) === "ENOENT") return; // the link led nowhere
+    const name = publicName(place, "certificate");
+    onNote?.(fileError("file", "wake programs that watch", name, error).message);
+  }
 }
 
 /**

@@ -71,7 +71,8 @@ export async function renew(renewal: Renewal, run: RenewalRun): Promise<Issued> 
   if (decision.action === "none" || decision.action === "wait") {
     if (decision.files !== "rewrite") return settle(job, inspected, decision);
   }
-  using place = await lockPlace(job.destination, job.owner, { signal: job.signal, onWait: job.onNote });
+  const { signal, onNote } = job;
+  using place = await lockPlace(job.destination, job.owner, { signal, onWait: onNote, onNote });
   // Another run may have issued it while this one waited.
   const stored = place.read();
   const again = await judge(job, stored, job.client);

@@ -197,7 +197,7 @@ export const writeErrors = ["ENOSPC", "EIO", "EDQUOT", "EROFS", "EACCES", "EMFIL
 export function writingCalls(calls: readonly Call[]): readonly Call[] {
   const names = [
     ...["mkdir", "symlink", "rename", "unlink", "write", "pwrite64", "ftruncate", "fsync"],
-    ...["fchmod", "fchown", "chmod"],
+    ...["fchmod", "fchown", "lchown", "chmod"],
   ];
   return calls.filter(
     ({ name, path, line }) =>

@@ -10,6 +10,7 @@ import {
   rmSync,
   statSync,
   symlinkSync,
+  watch,
   writeFileSync,
 } from "node:fs";
 import { dirname, join } from "node:path";
@@ -50,6 +51,15 @@ const contentOf = ({ key, certificate, ca }: SetFiles) => key + certificate + ca
 
 function versions(destination: string): string[] {
   return readdirSync(join(dirname(destination), ".kubelet.set")).filter((name) => /^\d{8}T/.test(name));
+}
+
+/** The command that stores the set `child` in a process of its own, and prints its notes as errors. */
+function replaceInChild(destination: string): string[] {
+  const code = `
+    const options = { signal: AbortSignal.timeout(10000), onNote: console.error };
+    using place = await lockPlace(${JSON.stringify(destination)}, undefined, options);
+    place.replace(${JSON.stringify(set("child"))}, {}, []);`;
+  return snippet("{ lockPlace }", "host/certificate-write.ts", code);
 }
 
 /** Three plain files, as the Go tool leaves them. */
@@ -145,6 +155,36 @@ describe("LockedPlace.replace()", () => {
     expect(found(destination)).toBe(contentOf(set(2)));
   });
 
+  test("wakes programs that watch the files, at each replacement", async () => {
+    using root = temporaryFolder();
+    const destination = join(root.path, "kubelet");
+    await replace(destination, set(1));
+    for (const files of [set(2), set(3), set(4)]) {
+      using watchers = new DisposableStack();
+      const read = Object.values(certificatePaths(destination)).map((path) => {
+        const { promise, resolve } = Promise.withResolvers<string>();
+        const watcher = watch(path, () => resolve(readFileSync(path, "utf8")));
+        watchers.defer(() => watcher.close());
+        return promise;
+      });
+      await replace(destination, files);
+      expect((await Promise.all(read)).join("")).toBe(contentOf(files));
+    }
+  });
+
+  test("says so if it can't wake them, and has replaced the files all the same", async () => {
+    using root = temporaryFolder();
+    const destination = join(root.path, "kubelet");
+    await replace(destination, set(1));
+    const fault = { call: "lchown", nth: 1, what: "error=EPERM" };
+    const run = await trace(replaceInChild(destination), { env: {}, folder: root.path, fault });
+    expect(run).toMatchObject({
+      code: 0,
+      stderr: `can't wake programs that watch ${destination}.pem: the system does not permit it (EPERM)\n`,
+    });
+    expect(found(destination)).toBe(contentOf(set("child")));
+  });
+
   test("never shows a reader a missing file or a mixed set, in 200 replacements", async () => {
     using root = temporaryFolder();
     const destination = join(root.path, "kubelet");
@@ -211,18 +251,35 @@ describe("LockedPlace.replace() over plain files", () => {
     expect(readlinkSync(key)).toBe(".kubelet.set/current/key.pem");
   });
 
+  test("wakes those who watched them or the set made of them, after the new set is in place", async () => {
+    using root = temporaryFolder();
+    const destination = join(root.path, "kubelet");
+    putPlain(destination, set("go"));
+    const { calls } = await trace(replaceInChild(destination), { env: {}, folder: root.path });
+    const old = versions(destination).find(
+      (name) => name !== readlinkSync(join(root.path, ".kubelet.set/current")),
+    );
+    const events = calls.filter(({ name }) => name === "rename" || name === "lchown");
+    // Each rename over a plain file removes that file, which is an event. The last one is the switch.
+    expect(events.map(({ name, path, target }) => [name, target ?? path])).toEqual([
+      ["rename", join(root.path, ".kubelet.set/current")],
+      ...["kubelet-key.pem", "kubelet.pem", "kubelet-ca.pem"].map((it) => ["rename", join(root.path, it)]),
+      ["rename", join(root.path, ".kubelet.set/current")],
+      ...["key", "cert", "ca"].map((it) => [
+        "lchown",
+        join(root.path, ".kubelet.set", `${old}`, `${it}.pem`),
+      ]),
+    ]);
+  });
+
   test("killed at any rename, shows the three old files or the new ones, and the next run completes it", async () => {
     const outcomes: string[] = [];
     for (let nth = 1; nth <= 5; nth++) {
       using root = temporaryFolder();
       const destination = join(root.path, "kubelet");
       putPlain(destination, set("go"));
-      const code = `
-        using place = await lockPlace(${JSON.stringify(destination)}, undefined, { signal: AbortSignal.timeout(10000) });
-        place.replace(${JSON.stringify(set(1))}, {}, []);`;
-      const command = snippet("{ lockPlace }", "host/certificate-write.ts", code);
       const fault = { call: "rename", nth, what: "signal=KILL" };
-      const run = await trace(command, { env: {}, folder: root.path, fault });
+      const run = await trace(replaceInChild(destination), { env: {}, folder: root.path, fault });
       expect(run.code).toBe(137);
       outcomes.push(found(destination));
       await replace(destination, set(2));
