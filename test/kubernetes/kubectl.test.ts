@@ -1,6 +1,9 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { X509Certificate } from "node:crypto";
 import { copyFileSync, readFileSync } from "node:fs";
 import { join } from "node:path";
+import { openssl } from "../support/openssl.ts";
+import { until } from "../support/wait.ts";
 import { type ControlPlane, startControlPlane } from "./control-plane.ts";
 import { findKubernetes } from "./programs.ts";
 
@@ -150,6 +153,19 @@ describe.skipIf(missing !== undefined)("kubectl, with a kubeconfig for a real AP
     await write("merged", "--merge", "--if-due", "--user-name", "no");
     expect(read("merged")).toBe(text);
     await expectNamespaces("merged");
+  }, 60_000);
+
+  test("meets an API server that serves each renewed certificate at once, without a restart", async () => {
+    const { host } = new URL(plane.server);
+    const served = () => {
+      const shown = openssl(["s_client", "-connect", host]);
+      return new X509Certificate(/-----BEGIN[\s\S]*?-----END CERTIFICATE-----/.exec(shown)?.[0] ?? "")
+        .serialNumber;
+    };
+    for (let renewals = 0; renewals < 3; renewals++) {
+      const serial = await plane.renewServer();
+      await until(() => served() === serial);
+    }
   }, 60_000);
 
   test("uses the service account key and the encryption config that set-up made", async () => {
