@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, expect, test } from "bun:test";
-import { existsSync, readFileSync, statSync } from "node:fs";
+import { existsSync, readFileSync, readlinkSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { until } from "../support/wait.ts";
 import { demoSite, describeBooted } from "./bootable.ts";
@@ -80,7 +80,10 @@ describeBooted("a booted machine", () => {
     expect(await monotonic("etcd.service", "ExecMainStart")).toBe(started);
   });
 
-  test("replaces another user's key, and restarts the service that reads it once", async () => {
+  test("replaces another user's key, wakes its watchers, and restarts the service that reads it once", async () => {
+    const sets = `${host.disk}/etc/etcd/ssl/.etcd.set`;
+    const watched = join(sets, readlinkSync(join(sets, "current")), "key.pem");
+    const { ctimeNs } = statSync(watched, { bigint: true });
     const before = {
       serial: matchingSerial(host.disk),
       key: keyOf(host.disk),
@@ -93,6 +96,9 @@ describeBooted("a booted machine", () => {
     expect(matchingSerial(host.disk)).not.toBe(before.serial);
     const { uid, gid, mode } = statSync(`${host.disk}${destination}-key.pem`);
     expect({ uid, gid, mode: mode & 0o777 }).toEqual({ ...userOf(host.disk, "etcd"), mode: 0o600 });
+    // What wakes them changes this time, and nothing else.
+    expect(statSync(watched, { bigint: true }).ctimeNs).toBeGreaterThan(ctimeNs);
+    expect((await host.journal(["cert.service"])).filter((line) => line.includes("wake"))).toEqual([]);
     expect(await host.show("etcd.service", "ActiveState")).toBe("active");
     expect(await etcdHealth(host)).toContain("is healthy");
     const told = (await host.journal(["cert-hooks.service"])).filter((line) => line.endsWith(": done"));
