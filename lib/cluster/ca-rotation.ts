@@ -1,3 +1,5 @@
+import { isDeepStrictEqual } from "node:util";
+import type { Fields } from "../vault/shape.ts";
 import {
   casBefore,
   freeName,
@@ -27,6 +29,13 @@ export type RotationStep =
   | { readonly do: "restrict"; readonly issuer: Issuer; readonly name: string }
   /** A stopped run has left the chain of a CA shortened: see `certify` in rotate-ca.ts. */
   | { readonly do: "restore chain"; readonly issuer: Issuer; readonly name: string }
+  /** A new issuer gets what an admin has set for the one before, such as the places of CRLs. */
+  | {
+      readonly do: "configure";
+      readonly name: string;
+      readonly issuer: Issuer | undefined;
+      readonly settings: Fields;
+    }
   | { readonly do: "make default"; readonly name: string; readonly issuer: Issuer | undefined };
 
 /** How much longer a CA's new certificate has to last: a run that follows another one changes nothing. */
@@ -50,10 +59,16 @@ export function renewSteps(mount: MountCas, now: Date, validitySeconds: number):
   const keep = keepDefault(mount, current);
   if (gainMs > Math.min(leastGainMs, validityMs * leastGainPart)) {
     const name = freeName(mount, `${signing.name}-${signing.roots.length + 1}`);
-    return [...keep, { do: "renew", name, ca: signing }, { do: "make default", name, issuer: undefined }];
+    return [
+      ...keep,
+      { do: "renew", name, ca: signing },
+      ...configureSteps(current, name, undefined),
+      { do: "make default", name, issuer: undefined },
+    ];
   }
   if (latest.isDefault) return [];
-  return [...keep, { do: "make default", name: latest.name || latest.id, issuer: latest }];
+  const name = latest.name || latest.id;
+  return [...keep, ...configureSteps(current, name, latest), { do: "make default", name, issuer: latest }];
 }
 
 /**
@@ -90,13 +105,33 @@ export function newKeySteps(mount: MountCas, now: Date, target: string): readonl
   if (by !== undefined) steps.push(...crossSteps(mount, target, ca, by));
   const [root] = ca?.roots ?? [];
   if (current.keyId !== ca?.keyId || (root !== undefined && !isRoot(current))) {
-    steps.push({ do: "make default", name: target, issuer: root });
+    steps.push(...configureSteps(current, target, root), { do: "make default", name: target, issuer: root });
   }
   return steps.length === 1 && steps[0]?.do === "keep default" ? [] : steps;
 }
 
 function keepDefault({ followsLatest }: MountCas, issuer: Issuer): readonly RotationStep[] {
   return followsLatest ? [{ do: "keep default", issuer }] : [];
+}
+
+/** What the server gives a new issuer. */
+const newSettings: Fields = {
+  leaf_not_after_behavior: "err",
+  issuing_certificates: [],
+  crl_distribution_points: [],
+  delta_crl_distribution_points: [],
+  ocsp_servers: [],
+  enable_aia_url_templating: false,
+};
+
+/** @param issuer the one that comes after; undefined if it is not made yet */
+function configureSteps(before: Issuer, name: string, issuer: Issuer | undefined): readonly RotationStep[] {
+  const has = issuer?.settings ?? newSettings;
+  const changed = Object.entries(before.settings).filter(
+    ([field, value]) => !isDeepStrictEqual(value ?? newSettings[field], has[field] ?? newSettings[field]),
+  );
+  if (changed.length === 0) return [];
+  return [{ do: "configure", name, issuer, settings: Object.fromEntries(changed) }];
 }
 
 function crossSteps(
@@ -187,6 +222,8 @@ export function stepText(step: RotationStep): string {
       return `keep issuer ${step.name} from signing`;
     case "restore chain":
       return `let the server find the chain of ${step.name} again`;
+    case "configure":
+      return `set ${Object.keys(step.settings).join(", ")} of issuer ${step.name} as before`;
     case "make default":
       return `make issuer ${step.name} the default`;
   }

@@ -1,6 +1,7 @@
 import type { X509Certificate } from "node:crypto";
 import type { VaultClient } from "../vault/client.ts";
 import { listIssuers, readIssuer, readIssuersConfig } from "../vault/issuers.ts";
+import type { Fields } from "../vault/shape.ts";
 import { readServerCertificate } from "./server-certificate.ts";
 
 /** An issuer of a mount: one certificate, with a key or without. */
@@ -15,6 +16,8 @@ export interface Issuer {
   readonly mayIssue: boolean;
   /** The ids of the issuers that were chosen for its chain; none if the server finds them. */
   readonly manualChain: readonly string[];
+  /** What else an admin may have set, with the server's names. */
+  readonly settings: Fields;
   /** PEM. */
   readonly certificate: string;
   readonly x509: X509Certificate;

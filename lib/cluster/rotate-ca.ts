@@ -1,3 +1,4 @@
+import { formatDuration } from "../duration.ts";
 import { Failure } from "../failure.ts";
 import type { VaultClient } from "../vault/client.ts";
 import { clockNote, readClocks } from "../vault/clocks.ts";
@@ -9,7 +10,7 @@ import {
   deleteKey,
   importIssuer,
   listIssuers,
-  patchManualChain,
+  patchIssuer,
   type RootRequest,
   readIssuer,
   renewRoot,
@@ -17,10 +18,10 @@ import {
   writeReadOnlyIssuer,
 } from "../vault/issuers.ts";
 import { readSealed } from "../vault/sys.ts";
-import { newKeySteps, type RotationStep, renewSteps, rotationTarget } from "./ca-rotation.ts";
+import { newKeySteps, type RotationStep, renewSteps, rotationTarget, stepText } from "./ca-rotation.ts";
 import { type Choices, type Cluster, caKeyTypes, type KeyRule } from "./cluster.ts";
 import { withFile } from "./cluster-file.ts";
-import { type MountCa, type MountCas, readMountCas } from "./mount-cas.ts";
+import { type Issuer, type MountCa, type MountCas, readMountCas } from "./mount-cas.ts";
 import { isMountedAsWanted, mountsRight, mountType } from "./mount-resources.ts";
 import type { WantedMount } from "./mounts.ts";
 import { type Right, requireRights, right } from "./rights.ts";
@@ -75,6 +76,9 @@ export async function planRotation(
   const choices = await choicesOf(client, cluster, choice);
   // Set-up gives the mount the validity of its CA. One from a flag is stored nowhere else.
   const caValiditySeconds = choices.caValiditySeconds ?? (maxLeaseTtlSeconds || cluster.caValiditySeconds);
+  if (maxLeaseTtlSeconds > 0 && caValiditySeconds > maxLeaseTtlSeconds) {
+    throw tooLong(cluster, path, caValiditySeconds, maxLeaseTtlSeconds);
+  }
   const target = wish.renew === "key" ? rotationTarget(mount, now, wish.again) : undefined;
   const stepsOf = (found: MountCas): readonly RotationStep[] => {
     if (wish.renew === "certificate") return renewSteps(found, now, caValiditySeconds);
@@ -103,7 +107,10 @@ export async function planRotation(
         key: wish.renew === "key" ? (wish.key ?? choices.caKey ?? keyOf(mount.signing)) : undefined,
       };
       let found = mount;
+      const taken = new Set<string>();
       for (let [step] = steps; step !== undefined; [step] = stepsOf(found)) {
+        if (taken.has(stepText(step))) throw noEffect(path, step);
+        taken.add(stepText(step));
         onStep(step);
         await take(client, path, found, step, root);
         onDone(step);
@@ -112,6 +119,25 @@ export async function planRotation(
       return found;
     },
   };
+}
+
+/** The server would shorten the validity without an error. */
+function tooLong({ id }: Cluster, path: string, wantedSeconds: number, mostSeconds: number): Failure {
+  const [wanted, most] = [formatDuration(wantedSeconds), formatDuration(mostSeconds)];
+  return new Failure("config", `a CA of ${wanted} is longer than the max lease TTL of ${path}, ${most}`, {
+    hint: `nothing was changed; run setup-mounts ${id} with the same file or flag first`,
+  });
+}
+
+/** A step that is still to do after it was taken would be taken for ever. */
+function noEffect(path: string, step: RotationStep): Failure {
+  return new Failure(
+    "unavailable",
+    `the server took the step "${stepText(step)}", and ${path} is as before`,
+    {
+      hint: "find out who else changes the mount, then run it again to go on",
+    },
+  );
 }
 
 /** The rights to read a mount's issuers and to rotate its CA. */
@@ -225,14 +251,13 @@ async function take(
       return await writeReadOnlyIssuer(client, path, id, step.name);
     }
     case "restore chain":
-      return await patchManualChain(client, path, step.issuer.id, []);
+      return await patchIssuer(client, path, step.issuer.id, { manual_chain: [] });
     case "restrict":
       return await writeReadOnlyIssuer(client, path, step.issuer.id, step.name);
-    case "make default": {
-      const issuer = step.issuer ?? mount.issuers.find(({ name }) => name === step.name);
-      if (issuer === undefined) throw notThere(path, step.name);
-      return await writeDefaultIssuer(client, path, issuer.id);
-    }
+    case "configure":
+      return await patchIssuer(client, path, issuerOf(step, mount, path).id, step.settings);
+    case "make default":
+      return await writeDefaultIssuer(client, path, issuerOf(step, mount, path).id);
   }
 }
 
@@ -250,11 +275,11 @@ async function certify(client: VaultClient, path: string, asked: CrossSigning): 
     if (!(error instanceof VaultError) || error.status !== 500 || signer?.manualChain.length !== 0)
       throw error;
   }
-  await patchManualChain(client, path, signerId, [signerId]);
+  await patchIssuer(client, path, signerId, { manual_chain: [signerId] });
   try {
     return await crossSign(client, path, asked);
   } finally {
-    await patchManualChain(client, path, signerId, []);
+    await patchIssuer(client, path, signerId, { manual_chain: [] });
   }
 }
 
@@ -286,6 +311,17 @@ async function unlessMade(
     const issuers = await listIssuers(client, path);
     if (!issuers.some((it) => it.name === name)) throw error;
   }
+}
+
+/** @throws Failure (temporary) if it is gone */
+function issuerOf(
+  { issuer, name }: { readonly issuer: Issuer | undefined; readonly name: string },
+  mount: MountCas,
+  path: string,
+): Issuer {
+  const found = issuer ?? mount.issuers.find((it) => it.name === name);
+  if (found === undefined) throw notThere(path, name);
+  return found;
 }
 
 function notThere(path: string, name: string): Failure {

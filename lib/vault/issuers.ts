@@ -98,7 +98,19 @@ export interface IssuerInfo {
   readonly leafNotAfterBehavior: string;
   /** The ids of the issuers that an admin has chosen for its chain; none if the server finds them. */
   readonly manualChain: readonly string[];
+  /** What else an admin may have set, with the server's names. */
+  readonly settings: Fields;
 }
+
+/** What an issuer writes into the certificates that it signs, and what it does about long ones. */
+const settingNames = [
+  "leaf_not_after_behavior",
+  "issuing_certificates",
+  "crl_distribution_points",
+  "delta_crl_distribution_points",
+  "ocsp_servers",
+  "enable_aia_url_templating",
+];
 
 /**
  * An issuer by its id; undefined if there is none.
@@ -120,6 +132,9 @@ export async function readIssuer(
       mayIssue: data.string("usage").includes("issuing-certificates"),
       leafNotAfterBehavior: data.string("leaf_not_after_behavior"),
       manualChain: data.strings("manual_chain"),
+      settings: Object.fromEntries(
+        settingNames.flatMap((name) => (name in data.fields ? [[name, data.fields[name]]] : [])),
+      ),
     }
   );
 }
@@ -299,21 +314,21 @@ export async function writeReadOnlyIssuer(
 }
 
 /**
- * Chooses an issuer's chain, and leaves its other fields as they are.
+ * Changes fields of an issuer, and leaves the others as they are.
  *
- * @param chain ids of issuers, its own first; none lets the server find them
+ * @param fields with the server's names
  * @see https://developer.hashicorp.com/vault/api-docs/secret/pki/issuance#update-issuer
  */
-export async function patchManualChain(
+export async function patchIssuer(
   client: VaultClient,
   mount: string,
   id: string,
-  chain: readonly string[],
+  fields: Fields,
 ): Promise<void> {
   await client.request({
     method: "PATCH",
     path: `${mount}/issuer/${id}`,
-    body: { manual_chain: chain },
+    body: fields,
     capability: "patch",
     repeatable: true,
   });

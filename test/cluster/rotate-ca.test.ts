@@ -3,7 +3,7 @@ import type { KeyObject } from "node:crypto";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { stepText } from "../../lib/cluster/ca-rotation.ts";
-import type { Cluster } from "../../lib/cluster/cluster.ts";
+import { type Cluster, defineCluster } from "../../lib/cluster/cluster.ts";
 import { readMountCas } from "../../lib/cluster/mount-cas.ts";
 import type { WantedMount } from "../../lib/cluster/mounts.ts";
 import { planRotation, type RotationWish } from "../../lib/cluster/rotate-ca.ts";
@@ -149,6 +149,18 @@ describe("a rotation to a new key", () => {
       ...(isCut ? ["let the server find the chain of g3 again"] : []),
       ...threeSteps("g4", "g3"),
     ]);
+  });
+
+  test("takes over what an admin has set for the issuer, such as the places of CRLs", async () => {
+    const made = await clusterWithCa(admin, "settings");
+    const crls = ["http://crl.example.com/k8s"];
+    const settings = { leaf_not_after_behavior: "truncate", crl_distribution_points: crls };
+    await admin.write(`${made.path}/issuer/default`, { issuer_name: "first", ...settings });
+    const [add, certify, last] = threeSteps("g2", "first");
+    const { steps, mount } = await rotate(made, newKey);
+    const set = "set leaf_not_after_behavior, crl_distribution_points of issuer g2 as before";
+    expect(steps).toEqual([add, certify, set, last].flatMap((it) => it ?? []));
+    expect(mount.default).toMatchObject({ name: "g2", mayIssue: true, settings });
   });
 
   test("stops a server that makes each new issuer the default by itself", async () => {
@@ -322,6 +334,16 @@ describe("a rotation is refused, and changes nothing, if", () => {
     expect((await refusal(made)).message).toMatch(
       /so many certificates \(28\) that hosts could not take another CA$/,
     );
+  });
+
+  test("the mount's max lease TTL would shorten it", async () => {
+    const made = await clusterWithCa(admin, "longer");
+    const cluster = defineCluster("longer", { caValiditySeconds: 30 * 365 * 86_400 });
+    expect(await refusal({ ...made, cluster }, renew)).toMatchObject({
+      kind: "config",
+      message: "a CA of 30y is longer than the max lease TTL of MOUNT, 20y",
+      hint: "nothing was changed; run setup-mounts longer with the same file or flag first",
+    });
   });
 
   test("the clocks are apart", async () => {
