@@ -100,7 +100,7 @@ export const fields = {
   reload: {
     type: "strings",
     default: "[]",
-    example: '["etcd.service"]',
+    example: '["haproxy.service"]',
     description: "units to reload after a change; a unit that can't reload is restarted",
   },
   restart: {
@@ -112,7 +112,7 @@ export const fields = {
   reload_on_ca: {
     type: "strings",
     default: "[]",
-    example: '["kube-apiserver.service"]',
+    example: '["haproxy.service"]',
     description: "units to reload after a change of the CA file, and after no other change",
   },
   restart_on_ca: {
