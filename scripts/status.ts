@@ -39,7 +39,21 @@ const args = {
   },
   json: { type: "boolean", description: "print everything known as one JSON object", group: general },
   ...commonArgs,
+  timeout: {
+    type: "string",
+    description: "time limit of the whole run; default 60s, and 10m for a cluster",
+    valueHint: "DURATION",
+    group: general,
+  },
 } as const;
+
+/** Whether the arguments name a cluster, rather than this host. */
+function isOfCluster({
+  cluster,
+  config,
+}: Readonly<Record<"cluster" | "config", string | undefined>>): boolean {
+  return cluster !== undefined || config !== undefined;
+}
 
 export const status: Script<typeof args> = {
   name: "status",
@@ -64,8 +78,10 @@ export const status: Script<typeof args> = {
     [1, "something is wrong"],
     [2, "something is due, but nothing is wrong"],
   ],
+  // While a CA is rotated, every certificate of its mount is read.
+  timeLimit: (args) => (isOfCluster(args) ? "10m" : commonArgs.timeout.default),
   async run(args, run) {
-    if (args.cluster === undefined && args.config === undefined) return await runHostStatus(args, run);
+    if (!isOfCluster(args)) return await runHostStatus(args, run);
     const { runClusterStatus } = await import("../lib/cli/cluster-status.ts");
     return await runClusterStatus(args, run);
   },

@@ -149,6 +149,7 @@ test("only lib/renewal decides when a certificate is due", () => {
     "lib/cluster/mount-cas.ts",
     "lib/cluster/mount-contents.ts",
     "lib/cluster/rotatable.ts",
+    "lib/cluster/rotation-status.ts",
     // Defines windows.
     "lib/manifest/window.ts",
     // Whether the server's own TLS certificate has expired.

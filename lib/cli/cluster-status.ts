@@ -1,5 +1,6 @@
 import { type ClusterStatus, readClusterStatus } from "../cluster/cluster-status.ts";
 import type { IssuerStatus } from "../cluster/issuer-status.ts";
+import type { CaStatus, RotationStatus } from "../cluster/rotation-status.ts";
 import { formatDuration, formatMinute } from "../duration.ts";
 import { Failure } from "../failure.ts";
 import type { Finding } from "../finding.ts";
@@ -40,7 +41,7 @@ export async function runClusterStatus(
   if (args.json === true) printJson(statusJson(status), 2);
   else {
     for (const line of statusTable(rowsOf(status), painter(env), process.stdout.columns)) log.done(line);
-    for (const line of silentLines(status)) log.done(line);
+    for (const line of [...rotationLines(status), ...silentLines(status)]) log.done(line);
     log.done(summary(status));
   }
   return exitCodes[status.state];
@@ -79,6 +80,7 @@ function rowsOf({ mounts, setup, initTokens, hostTokens, now }: ClusterStatus): 
       .filter(({ state, issuers }) => state !== "ok" || issuers.length === 0)
       .map((it): StatusRow => ({ ...it, what: `mount ${it.path}`, facts: [] })),
     ...mounts.flatMap(({ issuers }) => issuers).map((it) => issuerRow(it, now)),
+    ...mounts.flatMap(({ path, cas }) => cas.flatMap((ca) => caRow(path, ca))),
     ...setup.map((it): StatusRow => {
       const facts = it.state === "ok" ? [asItShould[it.file ?? "none"]] : [];
       return { ...it, what: it.half, facts };
@@ -97,7 +99,18 @@ function rowsOf({ mounts, setup, initTokens, hostTokens, now }: ClusterStatus): 
 }
 
 function issuerRow(issuer: IssuerStatus, now: Date): StatusRow {
-  const { mount, name, subject, isDefault, roles, notBefore, notAfter, leftSeconds, longestSeconds } = issuer;
+  const {
+    mount,
+    name,
+    subject,
+    isDefault,
+    isCross,
+    roles,
+    notBefore,
+    notAfter,
+    leftSeconds,
+    longestSeconds,
+  } = issuer;
   const signs = longestSeconds === undefined ? [] : [`signs up to ${formatDuration(longestSeconds)}`];
   const isUnused = !isDefault && roles.length === 0;
   return {
@@ -106,7 +119,13 @@ function issuerRow(issuer: IssuerStatus, now: Date): StatusRow {
     left: leftSeconds <= 0 ? "expired" : formatDuration(leftSeconds),
     due: issuer.dueAt && moment(issuer.dueAt, now),
     facts: [
-      isDefault ? "default" : isUnused ? "no role signs with it" : "not the default",
+      isDefault
+        ? "default"
+        : isCross
+          ? "cross certificate"
+          : isUnused
+            ? "no role signs with it"
+            : "not the default",
       ...signs,
       `${day(notBefore)} to ${day(notAfter)}`,
       subject,
@@ -114,6 +133,23 @@ function issuerRow(issuer: IssuerStatus, now: Date): StatusRow {
     // An issuer that no role uses may expire: nobody needs it.
     urgency: isUnused ? undefined : leftSeconds,
   };
+}
+
+/** A CA of a mount that is being rotated. */
+function caRow(path: string, ca: CaStatus): readonly StatusRow[] {
+  const { name, signs, certificatesInUse: count, lastEnd, leftSeconds } = ca;
+  if (count === undefined) return [];
+  const used = count === 0 ? "no certificate in use" : `${many(count, "certificate")} in use`;
+  const until = lastEnd === undefined ? "" : `, the last until ${day(lastEnd)}`;
+  return [
+    {
+      state: "ok",
+      reasons: [],
+      what: `CA ${path} ${name}`,
+      left: leftSeconds <= 0 ? "expired" : formatDuration(leftSeconds),
+      facts: [`${signs ? "signs" : "no longer signs"}; ${used}${until}`],
+    },
+  ];
 }
 
 /**
@@ -128,6 +164,18 @@ function ttlCells(left: number | undefined, now: Date, dueSeconds?: number) {
 
 function day(date: Date): string {
   return date.toISOString().slice(0, 10);
+}
+
+/** What is left to do for each mount that is being rotated. */
+function rotationLines({ mounts, now }: ClusterStatus): readonly string[] {
+  return mounts.flatMap(({ path, rotation }) => {
+    if (rotation === undefined) return [];
+    const { next, readyAt, holds } = rotation;
+    const when =
+      readyAt === undefined ? "" : readyAt <= now ? ", now" : `, from ${formatMinute(readyAt)} UTC`;
+    // Names of roles are in some of them.
+    return [`${path} is being rotated; next: ${next}${when}`, ...holds.map((it) => `  ${it}`)].map(cell);
+  });
 }
 
 /** Hosts that have stopped renewing their tokens. Others chose their names, so `cell` makes those safe to print. */
@@ -168,10 +216,12 @@ function statusJson(status: ClusterStatus) {
     cluster: id,
     state,
     time: now,
-    mounts: mounts.map(({ issuers, path, ...finding }) => ({
+    mounts: mounts.map(({ issuers, path, cas, rotation, ...finding }) => ({
       path,
       ...findingJson(finding),
       issuers: issuers.map(issuerJson),
+      cas: cas.map(caJson),
+      rotation: rotation === undefined ? null : rotationJson(rotation),
     })),
     setup: setup.map(({ half, changes, file, ...finding }) => ({
       half,
@@ -194,6 +244,19 @@ function statusJson(status: ClusterStatus) {
   };
 }
 
+function caJson({ certificatesInUse, lastEnd, leftSeconds, ...ca }: CaStatus) {
+  return {
+    ...ca,
+    leftSeconds: Math.floor(leftSeconds),
+    certificatesInUse: certificatesInUse ?? null,
+    lastEnd: lastEnd ?? null,
+  };
+}
+
+function rotationJson({ next, readyAt, holds }: RotationStatus) {
+  return { next, readyAt: readyAt ?? null, holds };
+}
+
 function issuerJson(issuer: IssuerStatus) {
   const { id, name, subject, isDefault, notBefore, notAfter, dueAt, leftSeconds, longestSeconds } = issuer;
   return {
@@ -201,6 +264,7 @@ function issuerJson(issuer: IssuerStatus) {
     name,
     subject,
     isDefault,
+    isCross: issuer.isCross,
     ...findingJson(issuer),
     notBefore,
     notAfter,

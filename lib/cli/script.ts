@@ -29,6 +29,8 @@ export interface Run {
 /** A script: its help, its arguments, and what it does. */
 export interface Script<T extends ArgsDef & Arguments> extends HelpPage {
   readonly args: T;
+  /** The time limit of a run without `--timeout`. @default that of the flag */
+  timeLimit?(args: ParsedArgs<T>): string;
   /** @returns the exit code; nothing for 0 */
   run(args: ParsedArgs<T>, run: Run): Promise<ExitCode | undefined>;
 }
@@ -119,7 +121,7 @@ export async function runScript<T extends ArgsDef & Arguments>(
     if (asksFor(plain, "--version")) return answer(`${calledAs} ${version}`);
     const args = argumentValues(script.args, plain);
     log = createLog(calledAs, parseLogLevel(String(args["log-level"])));
-    stop.after(timeLimitMs(String(args.timeout)));
+    stop.after(timeLimitMs(String(args.timeout ?? script.timeLimit?.(args))));
     return (await script.run(args, createRun(log, stop))) ?? ExitCode.ok;
   }
 }

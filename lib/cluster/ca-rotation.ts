@@ -78,15 +78,21 @@ export function renewSteps(mount: MountCas, now: Date, validitySeconds: number):
  * @returns undefined if the rotation is done
  */
 export function rotationTarget(mount: MountCas, now: Date, again: boolean): string | undefined {
-  const { signing, cas } = mount;
+  const { signing } = mount;
   if (signing === undefined) return undefined;
-  // Somebody may have imported another CA for a purpose of their own.
-  const begun = cas.slice(casBefore(mount).length + 1).findLast((ca) => /^g\d+$/.test(ca.name));
+  const begun = begunCa(mount);
   if (begun !== undefined) return begun.name;
   const before = previousOf(mount, signing, now);
   if (before !== undefined && missingCross(signing, before)) return signing.name;
   const isFresh = before !== undefined && now.getTime() - signing.madeAt.getTime() < leastGainMs;
   return isFresh && !again ? undefined : nextName(mount);
+}
+
+/** The CA that a rotation has made and that does not sign yet; undefined if no rotation was stopped half-way. */
+export function begunCa(mount: Pick<MountCas, "cas" | "signing">): MountCa | undefined {
+  if (mount.signing === undefined) return undefined;
+  // Somebody may have imported another CA for a purpose of their own.
+  return mount.cas.slice(casBefore(mount).length + 1).findLast((ca) => /^g\d+$/.test(ca.name));
 }
 
 /**

@@ -14,6 +14,7 @@ import { type MountStatus, readMountStatus } from "./issuer-status.ts";
 import { isMountedAsWanted } from "./mount-resources.ts";
 import { pkiMounts, secretsMount } from "./mounts.ts";
 import { type Change, isRefusal } from "./plan.ts";
+import { type MountRotation, readMountRotation } from "./rotation-status.ts";
 import { createServerView, type ServerView } from "./server-view.ts";
 import { type FileChoice, planMounts, planRoles, type SetupPlan } from "./setup-plan.ts";
 import { initTokens, tokenRoles, type WantedInitToken } from "./token-roles.ts";
@@ -72,12 +73,14 @@ interface SilentHost {
 const silentMs = 3 * 86_400_000;
 const mostNamed = 20;
 
+type RotatedMountStatus = Omit<MountStatus, "cas"> & MountRotation;
+
 export interface ClusterStatus {
   readonly id: string;
   readonly state: State;
   /** By the server's clock. */
   readonly now: Date;
-  readonly mounts: readonly MountStatus[];
+  readonly mounts: readonly RotatedMountStatus[];
   readonly setup: readonly SetupStatus[];
   readonly initTokens: readonly InitTokenStatus[];
   readonly hostTokens: readonly HostTokensStatus[];
@@ -102,12 +105,19 @@ export async function readClusterStatus(
   await readSealed(client);
   const { server: now } = readClocks(client);
   const view = createServerView(client);
-  const [mounts, tokens] = await Promise.all([
+  const [found, tokens] = await Promise.all([
     Promise.all(
       [...pkiMounts(cluster), secretsMount(cluster)].map((it) => readMountStatus(view, cluster, it, now)),
     ),
     readInitTokens(view, cluster, runOf("write-roles", cluster, choice)),
   ]);
+  const mounts: RotatedMountStatus[] = [];
+  // One after the other, since counting certificates already uses all requests that may be under way.
+  for (const { cas, ...mount } of found) {
+    const rotation =
+      cas === undefined ? none : await readMountRotation(client, cluster, mount.path, cas, now, onProgress);
+    mounts.push({ ...mount, ...rotation });
+  }
   const setup = [
     await readSetupStatus(client, cluster, choice, "setup-mounts"),
     (await hasAllMounts(view, cluster))
@@ -127,6 +137,8 @@ export async function readClusterStatus(
     silentHosts: silentHosts(hosts, now),
   };
 }
+
+const none: MountRotation = { cas: [], rotation: undefined };
 
 async function hasAllMounts(view: ServerView, cluster: Cluster): Promise<boolean> {
   const found = await view.mounts();

@@ -1,15 +1,15 @@
-import type { Action } from "../action.ts";
 import { formatDuration } from "../duration.ts";
 import type { Finding } from "../finding.ts";
 import { listNames } from "../vault/data.ts";
-import { type IssuerInfo, listIssuers, readIssuer, readIssuersConfig } from "../vault/issuers.ts";
 import { readPkiRole } from "../vault/pki.ts";
 import { type Fields, isSeconds } from "../vault/shape.ts";
 import type { MountInfo } from "../vault/sys.ts";
+import { begunCa } from "./ca-rotation.ts";
 import type { Cluster } from "./cluster.ts";
+import { type Issuer, isCross, type MountCas, readMountCas } from "./mount-cas.ts";
 import { isMountedAsWanted, mountType } from "./mount-resources.ts";
 import type { WantedMount } from "./mounts.ts";
-import { readServerCertificate } from "./server-certificate.ts";
+import { whyNotRotatable } from "./rotatable.ts";
 import type { ServerView } from "./server-view.ts";
 
 /** A role that an issuer signs for, and the validity of its certificates. */
@@ -26,19 +26,26 @@ export interface IssuerStatus extends Finding {
   readonly name: string;
   readonly subject: string;
   readonly isDefault: boolean;
+  /** Whether it is another CA's certificate for the key of a CA. */
+  readonly isCross: boolean;
   readonly notBefore: Date;
   readonly notAfter: Date;
   readonly leftSeconds: number;
   /** The longest validity that it can sign now for its roles; undefined if none of them sets a validity. */
   readonly longestSeconds: number | undefined;
   readonly roles: readonly RoleValidity[];
-  /** When it can't sign the full validity of some role any more, or has less than a tenth of its own left. */
+  /**
+   * The margin before it can't sign the full validity of some role any more, or when it has less than a tenth of its own
+   * left.
+   */
   readonly dueAt: Date | undefined;
 }
 
 export interface MountStatus extends Finding {
   readonly path: string;
   readonly issuers: readonly IssuerStatus[];
+  /** Undefined for a mount without issuers. */
+  readonly cas: MountCas | undefined;
 }
 
 /** @param now by the server's clock */
@@ -55,6 +62,7 @@ export async function readMountStatus(
   const bad = (reason: string, text: string): MountStatus => ({
     path,
     issuers: [],
+    cas: undefined,
     state: "wrong",
     reasons: [reason],
     fix: { do: "other", text },
@@ -63,26 +71,33 @@ export async function readMountStatus(
   if (!isMountedAsWanted(mounts, mount)) {
     return bad(`is of type ${mountType(found)}, but has to be ${mount.type}`, `move ${path} elsewhere`);
   }
-  if (mount.type !== "pki") return { path, issuers: [], state: "ok", reasons: [] };
-  const listed = await listIssuers(view.client, path);
-  if (listed.length === 0) return bad("has no issuer", setupCommand);
-  const [{ defaultId }, roles, infos] = await Promise.all([
-    readIssuersConfig(view.client, path),
-    readRoles(view, path),
-    Promise.all(listed.map(({ id }) => readIssuer(view.client, path, id))),
-  ]);
-  const issuers = infos.flatMap((info) =>
-    info === undefined ? [] : [issuerStatus(path, info, { defaultId, roles, found, now })],
-  );
-  return defaultId === undefined
-    ? {
-        ...bad(
-          "has no default issuer, so roles that name no issuer can't sign",
-          `choose one of the issuers of ${path}`,
-        ),
-        issuers,
-      }
-    : { path, issuers, state: "ok", reasons: [] };
+  if (mount.type !== "pki") return { path, issuers: [], cas: undefined, state: "ok", reasons: [] };
+  const cas = await readMountCas(view.client, path);
+  if (cas.issuers.length === 0) return bad("has no issuer", setupCommand);
+  const roles = await readRoles(view, path);
+  const facts = { cluster, path, cas, roles, found, now };
+  const issuers = cas.issuers.map((issuer) => issuerStatus(issuer, facts));
+  if (cas.default === undefined) {
+    const reason = "has no default issuer, so roles that name no issuer can't sign";
+    return { ...bad(reason, `choose one of the issuers of ${path}`), issuers, cas };
+  }
+  return { path, issuers, cas, ...rotationFinding(cluster, path, cas) };
+}
+
+/** Whether somebody has to go on with a rotation to a new key. */
+function rotationFinding(cluster: Cluster, path: string, cas: MountCas): Finding {
+  const begun = begunCa(cas);
+  if (begun === undefined) return { state: "ok", reasons: [] };
+  return {
+    state: "due",
+    reasons: [`${begun.name} does not sign: a rotation was stopped or undone`],
+    fix: { do: "other", text: `${rotateCommand(cluster, path)} --new-key` },
+  };
+}
+
+/** `rotate-ca demo k8s` */
+export function rotateCommand({ id }: Cluster, path: string): string {
+  return `rotate-ca ${id} ${path.split("/").at(-1)}`;
 }
 
 /** All roles of the mount, even those that set-up did not make. */
@@ -100,52 +115,82 @@ interface Role {
 }
 
 interface MountFacts {
-  readonly defaultId: string | undefined;
+  readonly cluster: Cluster;
+  readonly path: string;
+  readonly cas: MountCas;
   readonly roles: readonly Role[];
   readonly found: MountInfo;
   readonly now: Date;
 }
 
-function issuerStatus(
-  mount: string,
-  info: IssuerInfo,
-  { defaultId, roles, found, now }: MountFacts,
-): IssuerStatus {
-  const { id, name } = info;
-  const { x509, notBefore, notAfter } = readServerCertificate(
-    info.certificate,
-    `the issuer ${id} of ${mount}`,
-  );
+function issuerStatus(issuer: Issuer, facts: MountFacts): IssuerStatus {
+  const { id, name, isDefault, x509, notBefore, notAfter } = issuer;
+  const { path, roles, found, now } = facts;
   const leftSeconds = (notAfter.getTime() - now.getTime()) / 1000;
-  const isDefault = id === defaultId;
   const ownRoles = roles
     .filter(({ fields: { issuer_ref: ref } }) => ref === id || (ref === "default" ? isDefault : ref === name))
     .map((role) => ({ role: role.name, wantsSeconds: validityOf(role.fields, found) }));
   const wanted = Math.max(0, ...ownRoles.map(({ wantsSeconds }) => wantsSeconds));
-  const tenth = (notAfter.getTime() - notBefore.getTime()) / 10_000;
+  const lifetimeSeconds = (notAfter.getTime() - notBefore.getTime()) / 1000;
+  const dueSeconds = Math.max(lifetimeSeconds / 10, neededSeconds(wanted, lifetimeSeconds));
   // An issuer that no role uses may expire: it was replaced by another.
   const isUsed = isDefault || ownRoles.length > 0;
-  const faults = isUsed ? findFaults(info, { leftSeconds, notBefore, now }) : [];
-  const dues = isUsed ? findDues(info, { leftSeconds, tenth, ownRoles }) : [];
-  const rotate: Action = { do: "other", text: `give ${mount} a new issuer, and make it the default` };
+  const faults = isUsed ? findFaults(issuer, leftSeconds, now) : [];
+  const dues = isUsed ? findDues(issuer, { leftSeconds, lifetimeSeconds, ownRoles }) : [];
+  const fix = () => ({ do: "other", text: fixOf(issuer, ownRoles, wanted, facts) }) as const;
   return {
-    mount,
+    mount: path,
     id,
     name,
     subject: x509.subject.replaceAll("\n", ", "),
     isDefault,
+    isCross: isCross(issuer),
     notBefore,
     notAfter,
     leftSeconds,
     longestSeconds: wanted === 0 ? undefined : Math.max(0, Math.min(leftSeconds, wanted)),
     roles: ownRoles,
-    dueAt: isUsed ? new Date(notAfter.getTime() - Math.max(tenth, wanted) * 1000) : undefined,
+    dueAt: isUsed ? new Date(notAfter.getTime() - dueSeconds * 1000) : undefined,
     ...(faults.length > 0
-      ? { state: "wrong", reasons: faults, fix: rotate }
+      ? { state: "wrong", reasons: faults, fix: fix() }
       : dues.length > 0
-        ? { state: "due", reasons: dues, fix: rotate }
+        ? { state: "due", reasons: dues, fix: fix() }
         : { state: "ok", reasons: [] }),
   };
+}
+
+const longestMarginSeconds = 30 * 86_400;
+
+/**
+ * How much a CA needs to have left for a role, in seconds: the validity of the role's certificates, and a margin in which
+ * an admin can act before hosts are refused.
+ *
+ * @param wantsSeconds zero for a role without a validity, which needs nothing
+ */
+function neededSeconds(wantsSeconds: number, lifetimeSeconds: number): number {
+  return wantsSeconds === 0 ? 0 : wantsSeconds + Math.min(longestMarginSeconds, lifetimeSeconds / 10);
+}
+
+/** The command that gives an issuer's roles a better one, or what an admin has to do instead. */
+function fixOf(
+  { isDefault, mayIssue }: Issuer,
+  roles: readonly RoleValidity[],
+  wanted: number,
+  { cluster, path, cas, found, now }: MountFacts,
+): string {
+  if (!isDefault) return `give ${roles.map(({ role }) => role).join(", ")} another issuer_ref`;
+  const noCertificate = whyNotRotatable(cas, path, now, "certificate");
+  const noKey = whyNotRotatable(cas, path, now, "key");
+  if (noCertificate !== undefined) {
+    return noKey === undefined ? `${rotateCommand(cluster, path)} --new-key` : noCertificate.hint;
+  }
+  if (!mayIssue && noKey !== undefined) return noKey.hint;
+  // Set-up gives the mount the validity of its CA, and so does a rotation.
+  const validity = found.maxLeaseTtlSeconds || cluster.caValiditySeconds;
+  if (neededSeconds(wanted, validity) >= validity) {
+    return `give the roles of ${path} a shorter validity, or its CA a longer one (--max-validity-ca)`;
+  }
+  return rotateCommand(cluster, path);
 }
 
 /**
@@ -162,8 +207,9 @@ function validityOf({ ttl, max_ttl: maxTtl }: Fields, mount: MountInfo): number 
 }
 
 function findFaults(
-  { keyId, mayIssue }: IssuerInfo,
-  { leftSeconds, notBefore, now }: { leftSeconds: number; notBefore: Date; now: Date },
+  { keyId, mayIssue, notBefore }: Issuer,
+  leftSeconds: number,
+  now: Date,
 ): readonly string[] {
   return [
     ...(leftSeconds <= 0 ? ["has expired"] : []),
@@ -173,22 +219,40 @@ function findFaults(
   ];
 }
 
+interface Left {
+  readonly leftSeconds: number;
+  readonly lifetimeSeconds: number;
+  readonly ownRoles: readonly RoleValidity[];
+}
+
 function findDues(
-  { leafNotAfterBehavior: behavior }: IssuerInfo,
-  { leftSeconds, tenth, ownRoles }: { leftSeconds: number; tenth: number; ownRoles: readonly RoleValidity[] },
+  { leafNotAfterBehavior, notAfter }: Issuer,
+  { leftSeconds, lifetimeSeconds, ownRoles }: Left,
 ): readonly string[] {
   const short = ownRoles.filter(({ wantsSeconds }) => wantsSeconds > leftSeconds);
-  const byValidity = [...Map.groupBy(short, ({ wantsSeconds }) => wantsSeconds)].map(
-    ([seconds, roles]) => `${roles.map(({ role }) => role).join(", ")} (${formatDuration(seconds)})`,
+  const soon = ownRoles.filter(
+    ({ wantsSeconds }) =>
+      wantsSeconds <= leftSeconds && neededSeconds(wantsSeconds, lifetimeSeconds) > leftSeconds,
   );
-  return [
-    ...(short.length === 0
-      ? []
-      : [
-          `has ${formatDuration(leftSeconds)} left; ${effect(behavior)} certificates of ${byValidity.join(", ")}`,
-        ]),
-    ...(leftSeconds < tenth ? ["less than a tenth of its lifetime is left"] : []),
+  const longest = Math.max(0, ...soon.map(({ wantsSeconds }) => wantsSeconds));
+  const day = new Date(notAfter.getTime() - longest * 1000).toISOString().slice(0, 10);
+  const does = effect(leafNotAfterBehavior);
+  const effects = [
+    ...(short.length === 0 ? [] : [`${does} ${certificatesOf(short)}`]),
+    ...(soon.length === 0 ? [] : [`from ${day} on it ${does} ${certificatesOf(soon)}`]),
   ];
+  return [
+    ...(effects.length === 0 ? [] : [`has ${formatDuration(leftSeconds)} left; ${effects.join("; ")}`]),
+    ...(leftSeconds < lifetimeSeconds / 10 ? ["less than a tenth of its lifetime is left"] : []),
+  ];
+}
+
+/** `certificates of client, server (30d), long (4d 4h)` */
+function certificatesOf(roles: readonly RoleValidity[]): string {
+  const byValidity = [...Map.groupBy(roles, ({ wantsSeconds }) => wantsSeconds)].map(
+    ([seconds, its]) => `${its.map(({ role }) => role).join(", ")} (${formatDuration(seconds)})`,
+  );
+  return `certificates of ${byValidity.join(", ")}`;
 }
 
 /** What the issuer does about a certificate that would expire after it. */

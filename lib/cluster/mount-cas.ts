@@ -18,6 +18,8 @@ export interface Issuer {
   readonly manualChain: readonly string[];
   /** What else an admin may have set, with the server's names. */
   readonly settings: Fields;
+  /** `err` if it refuses to sign a certificate that would expire after it. */
+  readonly leafNotAfterBehavior: string;
   /** PEM. */
   readonly certificate: string;
   readonly x509: X509Certificate;

@@ -80,7 +80,7 @@ export async function planRetirement(
   }
   const serials = new Map<string, string[]>();
   const roles = await readSigningRoles(client, path);
-  const older = await readRetiring(client, path, mount, now, roles, onProgress, (serial, ca) => {
+  const { older } = await readRetiring(client, path, mount, now, roles, onProgress, (serial, ca) => {
     const list = serials.get(ca.keyId) ?? [];
     serials.set(ca.keyId, list);
     list.push(serial);
@@ -133,11 +133,13 @@ export async function planRetirement(
 }
 
 /**
- * The older CAs of a mount, and what keeps each.
+ * The older CAs of a mount, and what keeps each. If there is one, it reads every certificate that the mount stores.
  *
  * @param now by the server's clock
+ * @param onUsed as for `countInUse`
+ * @returns also what each CA has in use, by the id of its key; empty without an older CA
  */
-async function readRetiring(
+export async function readRetiring(
   client: VaultClient,
   path: string,
   mount: MountCas,
@@ -145,11 +147,11 @@ async function readRetiring(
   roles: readonly SigningRole[],
   onProgress: OnProgress,
   onUsed?: (serial: string, ca: MountCa) => void,
-): Promise<readonly Retiring[]> {
-  const older = olderCas(mount);
-  if (older.length === 0) return [];
+): Promise<{ readonly older: readonly Retiring[]; readonly inUse: ReadonlyMap<string, InUse> }> {
+  const found = olderCas(mount);
+  if (found.length === 0) return { older: [], inUse: new Map() };
   const inUse = await countInUse(client, path, mount, now, onProgress, onUsed);
-  return older.map((it): Retiring => {
+  const older = found.map((it): Retiring => {
     const used = inUse.get(it.ca.keyId) ?? noneInUse;
     const acts = roleHolds(it.ca, roles);
     const waits = waitHolds(it, used, now);
@@ -161,6 +163,7 @@ async function readRetiring(
       readyAt: acts.length > 0 ? undefined : new Date(Math.max(now.getTime(), ...ends)),
     };
   });
+  return { older, inUse };
 }
 
 function waitHolds(
@@ -187,7 +190,7 @@ interface SigningRole {
   readonly storesNothing: boolean;
 }
 
-async function readSigningRoles(client: VaultClient, path: string): Promise<readonly SigningRole[]> {
+export async function readSigningRoles(client: VaultClient, path: string): Promise<readonly SigningRole[]> {
   const names = await listNames(client, `${path}/roles`);
   return await each(names, async (name) => {
     const fields = await readPkiRole(client, `${path}/roles/${name}`);

@@ -4,7 +4,8 @@ import { join } from "node:path";
 import { actionText } from "../../lib/cli/action.ts";
 import { type Cluster, defineCluster } from "../../lib/cluster/cluster.ts";
 import { readClusterStatus } from "../../lib/cluster/cluster-status.ts";
-import { pkiMounts } from "../../lib/cluster/mounts.ts";
+import { pkiMounts, type WantedMount } from "../../lib/cluster/mounts.ts";
+import { planRotation } from "../../lib/cluster/rotate-ca.ts";
 import type { FileChoice } from "../../lib/cluster/setup-plan.ts";
 import type { Fields } from "../../lib/vault/shape.ts";
 import { devServer } from "../support/dev-server.ts";
@@ -44,6 +45,20 @@ async function makeCluster(id: string, chosen: Partial<Cluster> = {}): Promise<C
   return cluster;
 }
 
+/** Gives a mount a CA with a new key beside the one that signs. */
+async function rotateToNewKey(cluster: Cluster, path: string): Promise<void> {
+  const wish = { renew: "key", key: { type: "ec", bits: 256 }, again: false } as const;
+  const plan = await planRotation(client, cluster, mountOf(cluster, path), wish);
+  const ignore = () => {};
+  await plan.apply(ignore, ignore);
+}
+
+function mountOf(cluster: Cluster, path: string): WantedMount {
+  const found = pkiMounts(cluster).find((it) => it.path === path);
+  if (found === undefined) throw new Error(`the cluster has no mount ${path}`);
+  return found;
+}
+
 const statusOf = (cluster: Cluster, by = client, choice: FileChoice = {}) =>
   readClusterStatus(by, cluster, choice, () => {});
 
@@ -62,7 +77,8 @@ async function findings(cluster: Cluster, by = client) {
   };
 }
 
-const rotate = (mount: string) => `give ${mount} a new issuer, and make it the default`;
+const rotate = (mount: string) => `rotate-ca ${mount.replace("/pki/", " ")}`;
+const dayOf = (time: number) => new Date(time).toISOString().slice(0, 10);
 
 test("readClusterStatus() reports every part of a healthy cluster as ok", async () => {
   const cluster = await makeCluster("well");
@@ -188,11 +204,100 @@ describe("readClusterStatus() says about an issuer", () => {
   });
 
   test("that less than a tenth of its lifetime is left, even if it can still sign every role in full", async () => {
-    await replace({ ttl: "960h", not_before_duration: "9000h" });
+    await replace({ ttl: "1600h", not_before_duration: "15000h" });
     expect(await findings(cluster)).toEqual({
       state: "due",
       bad: [["due", `issuer ${mount}`, "less than a tenth of its lifetime is left", rotate(mount)]],
     });
+  });
+
+  test("that it will soon not be able to sign for a role, a month before that", async () => {
+    const due = async (left: number) => {
+      await replace({ ttl: `${left * 24}h`, not_before_duration: `${(600 - left) * 24}h` });
+      const status = await statusOf(cluster);
+      const found = status.mounts[0]?.issuers.find(({ isDefault }) => isDefault);
+      return {
+        found,
+        state: found?.state,
+        inDays: (Number(found?.dueAt) - status.now.getTime()) / 1000 / day,
+      };
+    };
+    const before = await due(61);
+    expect(before.state).toBe("ok");
+    // 30 days for the role, and 30 more to act in.
+    expect(before.inDays).toBeWithin(0.99, 1.01);
+    const { found, ...after } = await due(59.5);
+    expect(after.state).toBe("due");
+    expect(after.inDays).toBeWithin(-0.51, -0.49);
+    const from = dayOf(Number(found?.notAfter) - 30 * day * 1000);
+    const words = `has 59d 11h left; from ${from} on it refuses certificates of client, server (30d)`;
+    expect(found?.reasons[0]).toBe(words);
+    expect(found?.fix).toEqual({ do: "other", text: rotate(mount) });
+    await admin.write(`${mount}/issuer/${found?.id}`, { leaf_not_after_behavior: "truncate" });
+    expect((await findings(cluster)).bad[0]?.[2]).toContain("on it shortens certificates of client");
+  });
+
+  test("that a tenth of its lifetime is enough to act in, if that is shorter than a month", async () => {
+    const id = await replace({ ttl: "768h", not_before_duration: "432h" });
+    const status = await statusOf(cluster);
+    const found = status.mounts[0]?.issuers.find((it) => it.id === id);
+    // 50 days, so 5 more than the 30 of the role.
+    expect((Number(found?.notAfter) - Number(found?.dueAt)) / 1000 / day).toBeWithin(34.9, 35.1);
+    expect(found?.state).toBe("due");
+  });
+
+  test("that only other validities help, if a new certificate would be due at once", async () => {
+    await replace({ ttl: "760h" });
+    await admin.write(`sys/mounts/${mount}/tune`, { default_lease_ttl: "760h", max_lease_ttl: "760h" });
+    const { bad } = await findings(cluster);
+    await admin.write(`sys/mounts/${mount}/tune`, {
+      default_lease_ttl: "175200h",
+      max_lease_ttl: "175200h",
+    });
+    expect(bad[0]?.[3]).toBe(
+      `give the roles of ${mount} a shorter validity, or its CA a longer one (--max-validity-ca)`,
+    );
+    expect((await findings(cluster)).bad[0]?.[3]).toBe(rotate(mount));
+  });
+
+  test("that a CA with another subject needs a new key", async () => {
+    await replace({ ttl: "74h30m", organization: "Example" });
+    expect((await findings(cluster)).bad[0]?.[3]).toBe(`${rotate(mount)} --new-key`);
+  });
+
+  test("that an intermediate CA is renewed by the CA above it", async () => {
+    const { data } = await admin.write(`${mount}/intermediate/generate/internal`, {
+      common_name: "below",
+      key_type: "ec",
+    });
+    const asked = { csr: fields(data).csr, common_name: "below", ttl: "74h30m" };
+    await replace({});
+    const signed = fields((await admin.write(`${mount}/root/sign-intermediate`, asked)).data);
+    const { imported_issuers: ids } = fields(
+      (await admin.write(`${mount}/intermediate/set-signed`, { certificate: signed.certificate })).data,
+    );
+    await admin.write(`${mount}/config/issuers`, { default: Array.isArray(ids) ? ids[0] : "" });
+    expect((await findings(cluster)).bad[0]?.[3]).toStartWith(
+      `make a CSR by vault write ${mount}/intermediate/generate/existing key_ref=`,
+    );
+  });
+
+  test("nothing if it is a cross certificate, which no role signs with", async () => {
+    const path = "issuers/pki/etcd-overlay";
+    await rotateToNewKey(cluster, path);
+    const status = await statusOf(cluster);
+    const issuers = status.mounts[1]?.issuers ?? [];
+    const shown = issuers.map(({ name, isCross, state, dueAt }) => [
+      name,
+      isCross,
+      state,
+      dueAt !== undefined,
+    ]);
+    expect(shown.sort()).toEqual([
+      ["", false, "ok", false],
+      ["g2", false, "ok", true],
+      ["g2-by-g1", true, "ok", false],
+    ]);
   });
 
   test("the same for an issuer that a role names and that is not the default", async () => {
@@ -200,7 +305,8 @@ describe("readClusterStatus() says about an issuer", () => {
     await replace({});
     await admin.write(`${mount}/roles/hand`, { ttl: "100h", issuer_ref: "named" });
     const words = "has 3d 2h left; refuses certificates of hand (4d 4h)";
-    const said = { state: "due" as const, bad: [["due", `issuer ${mount}`, words, rotate(mount)]] };
+    const other = "give hand another issuer_ref";
+    const said = { state: "due" as const, bad: [["due", `issuer ${mount}`, words, other]] };
     expect(await findings(cluster)).toEqual(said);
     await admin.write(`${mount}/roles/hand`, { ttl: "100h", issuer_ref: id });
     expect(await findings(cluster)).toEqual(said);
@@ -225,7 +331,7 @@ describe("readClusterStatus() says about an issuer", () => {
     const { state, bad } = await findings(cluster, clientOf(relay.address, server.rootToken));
     expect({ state, bad: bad.filter(([, what]) => what === `issuer ${mount}`) }).toEqual({
       state: "wrong",
-      bad: [["wrong", `issuer ${mount}`, "is not valid yet", rotate(mount)]],
+      bad: [["wrong", `issuer ${mount}`, "is not valid yet", "set that clock"]],
     });
   });
 
@@ -233,8 +339,10 @@ describe("readClusterStatus() says about an issuer", () => {
     const id = await replace({});
     await admin.write(`${mount}/issuer/${id}`, { usage: "read-only" });
     expect((await findings(cluster)).bad).toEqual([
-      ["wrong", `issuer ${mount}`, "it may not sign certificates", rotate(mount)],
+      ["wrong", `issuer ${mount}`, "it may not sign certificates", expect.any(String)],
     ]);
+    const usage = `vault write ${mount}/issuer/${id} usage=read-only,issuing-certificates,crl-signing,ocsp-signing`;
+    expect((await findings(cluster)).bad[0]?.[3]).toBe(`give it the usage issuing-certificates: ${usage}`);
     await replace({});
   });
 
@@ -260,7 +368,12 @@ describe("readClusterStatus() says about an issuer", () => {
     const [id = ""] = await admin.list(`${other}/issuers`);
     await admin.write(`${other}/config/issuers`, { default: id });
     expect((await findings(cluster)).bad).toEqual([
-      ["wrong", `issuer ${other}`, "its key is not in the server", rotate(other)],
+      [
+        "wrong",
+        `issuer ${other}`,
+        "its key is not in the server",
+        `have the certificate renewed where its key is, and import it by vault write ${other}/issuers/import/cert pem_bundle=@FILE; or make another issuer the default`,
+      ],
     ]);
   });
 });
@@ -422,6 +535,8 @@ const rights: Rights = Object.fromEntries(
 
 test("a token with the documented rights gets the whole status", async () => {
   const cluster = await makeCluster("limited");
+  // Then certificates are counted as well.
+  await rotateToNewKey(cluster, "limited/pki/k8s");
   const status = await statusOf(cluster, clientOf(server.address, await tokenWith(admin, rights)));
   expect(status.state).toBe("ok");
 });

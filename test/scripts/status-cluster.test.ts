@@ -1,9 +1,11 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { argumentValues, checkArguments } from "../../lib/cli/arguments.ts";
 import { readSecret } from "../../lib/vault/kv.ts";
+import { status as statusScript } from "../../scripts/status.ts";
 import { api } from "../cluster/api.ts";
-import { type ClusterServer, startCluster } from "../support/cluster-server.ts";
+import { type ClusterServer, setUpCluster, startCluster } from "../support/cluster-server.ts";
 import { temporaryFolder } from "../support/folder.ts";
 import { runScript } from "../support/script.ts";
 
@@ -163,9 +165,7 @@ describe("status CLUSTER", () => {
       "due | issuer demo/pki/k8s next | has 3d 2h left; refuses certificates of admin (1y), kube-apiserver, kube-controller-manager, kube-proxy, kube-scheduler, kubelet (30d)",
       "due | write-roles | would make 1 change (policy 1)",
     ]);
-    expect(summary).toBe(
-      "demo: 2 due, 14 ok; to fix it: give demo/pki/k8s a new issuer, and make it the default; write-roles demo",
-    );
+    expect(summary).toBe("demo: 2 due, 16 ok; to fix it: rotate-ca demo k8s; write-roles demo");
     expect(rows).toContain("ok | issuer demo/pki/k8s | no role signs with it");
   });
 
@@ -177,6 +177,54 @@ describe("status CLUSTER", () => {
     expect(rows[0]).toBe("wrong | init token all | the server does not know it");
     expect(summary).toStartWith("demo: 1 wrong, 2 due, ");
     expect((await runScript("status", ["demo", "--log-level=0"], { env })).stdout).toBe("");
+  });
+
+  test("shows what each CA has in use during a rotation, and its next step", async () => {
+    await setUpCluster(server.admin, "turned");
+    const rotated = await runScript("rotate-ca", ["--new-key", "turned", "etcd-overlay"], { env });
+    expect([rotated.code, rotated.stderr]).toEqual([0, ""]);
+    const { code, stdout, stderr } = await runScript("status", ["turned"], { env });
+    expect([code, stderr]).toEqual([0, ""]);
+    const lines = stdout.trimEnd().split("\n");
+    const about = (what: RegExp) =>
+      lines.filter((it) => what.test(it)).map((it) => it.split(/ {2,}/).slice(1));
+    expect(about(/^ok +CA /)).toEqual([
+      ["CA turned/pki/etcd-overlay g1", expect.any(String), "no longer signs; no certificate in use"],
+      ["CA turned/pki/etcd-overlay g2", expect.any(String), "signs; no certificate in use"],
+    ]);
+    expect(about(/-by-/)[0]?.[2]).toBe("cross certificate");
+    const next = "turned/pki/etcd-overlay is being rotated; next: rotate-ca turned etcd-overlay --retire";
+    expect(lines.at(-3)).toMatch(new RegExp(`^${next}, from 20..-..-.. ..:.. UTC$`));
+    expect(lines.at(-2)).toStartWith("  g1: g2 was made less than eight days ago");
+    expect(lines.at(-1)).toBe("turned: 19 ok");
+
+    const { mounts } = JSON.parse((await runScript("status", ["turned", "--json"], { env })).stdout);
+    expect(mounts[1]).toMatchObject({
+      state: "ok",
+      cas: [
+        { name: "g1", signs: false, certificatesInUse: 0, lastEnd: null },
+        { name: "g2", signs: true, certificatesInUse: 0, lastEnd: null },
+      ],
+      rotation: { next: "rotate-ca turned etcd-overlay --retire", holds: [expect.any(String)] },
+    });
+    expect(mounts[1].rotation.readyAt).toMatch(/^20..-..-..T/);
+    expect(mounts[1].issuers.map(({ isCross }: { isCross: boolean }) => isCross).sort()).toEqual([
+      false,
+      false,
+      true,
+    ]);
+    expect(mounts[0]).toMatchObject({
+      cas: [{ name: "g1", signs: true, certificatesInUse: null, lastEnd: null }],
+      rotation: null,
+    });
+  }, 60_000);
+
+  test("has more time than the status of a host, unless a limit is given", async () => {
+    const limitOf = (...words: readonly string[]) =>
+      statusScript.timeLimit?.(argumentValues(statusScript.args, checkArguments(statusScript.args, words)));
+    expect([limitOf("demo"), limitOf("--config=demo.toml"), limitOf()]).toEqual(["10m", "10m", "60s"]);
+    const { code, stderr } = await runScript("status", ["demo", "--timeout=1ms"], { env });
+    expect([code, stderr]).toEqual([75, expect.stringContaining("the time limit of 0.001 s is over")]);
   });
 
   test("of a cluster that was never set up is wrong", async () => {
