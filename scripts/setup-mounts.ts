@@ -17,7 +17,7 @@ export const setupMounts: Script<typeof args> = {
     ["setup-mounts --config cluster.toml", "set up what a cluster file describes; it has the cluster's id"],
     ["setup-mounts --print-policy demo", "print the policy that the token needs, to do without a root token"],
   ],
-  exitCodes: [[2, "with --check: something would change"]],
+  exitCodes: [[2, "with --check: something would change, or a CA is due"]],
   async run(args, run) {
     const job: SetupJob = { what: "mounts and CAs", halves: ["mounts"], makePlan: planMounts };
     return await runSetup(clusterOf(args), job, args, run);

@@ -2,6 +2,7 @@ import type { ParsedArgs } from "citty";
 import type { Cluster } from "../cluster/cluster.ts";
 import type { Half } from "../cluster/cluster-file.ts";
 import type { FieldChange } from "../cluster/compare.ts";
+import { type DueCa, readDueCas } from "../cluster/due-cas.ts";
 import { setupPolicy } from "../cluster/needed-policy.ts";
 import type { Change } from "../cluster/plan.ts";
 import type { FileChoice, SetupPlan } from "../cluster/setup-plan.ts";
@@ -9,9 +10,11 @@ import { durationText, formatDuration } from "../duration.ts";
 import { Failure } from "../failure.ts";
 import type { VaultClient } from "../vault/client.ts";
 import { many } from "../words.ts";
+import { actionText } from "./action.ts";
 import type { ClusterChoice, setupArgs } from "./cluster-args.ts";
 import { adminToken } from "./environment.ts";
 import { ExitCode } from "./exit-code.ts";
+import { findingJson } from "./host-status-json.ts";
 import { printJson, printLines, stoppedJson } from "./log.ts";
 import type { Run } from "./script.ts";
 
@@ -47,7 +50,8 @@ export async function runSetup(
 ): Promise<ExitCode> {
   checkSetupArgs(args);
   if (args["print-policy"] === true) return printPolicy(cluster, setupPolicy(cluster, halves), args);
-  const setup = await makePlan(run.client(adminToken(run.env)), cluster, choice);
+  const client = run.client(adminToken(run.env));
+  const setup = await makePlan(client, cluster, choice);
   if (setup.file === "stored") run.log.note(storedNote(cluster));
   const dry = args["dry-run"] === true || args.check === true;
   const show = (line: string) => (args.json === true ? undefined : run.log.done(line));
@@ -61,6 +65,9 @@ export async function runSetup(
     const file = setup.file === undefined ? {} : { file: setup.file };
     printJson({ cluster: cluster.id, ...file, dryRun: dry, changes, applied: applied.length, ...outcome }, 2);
   };
+  const findDue = async () =>
+    halves.includes("mounts") ? await dueCas(client, cluster, dry, run) : undefined;
+  let due: readonly DueCa[] | undefined;
   try {
     const renewals = dry
       ? []
@@ -70,23 +77,69 @@ export async function runSetup(
         });
     for (const { role, leaseSeconds } of renewals)
       show(`renewed init token ${role}, ${formatDuration(leaseSeconds)} left`);
-    report({ renewed: renewals.map(({ role, leaseSeconds }) => ({ role, ttlSeconds: leaseSeconds })) });
+    due = await findDue();
+    for (const line of (due ?? []).map(dueLine)) dry ? show(line) : run.log.note(line);
+    report({
+      renewed: renewals.map(({ role, leaseSeconds }) => ({ role, ttlSeconds: leaseSeconds })),
+      ...(halves.includes("mounts") ? { due: due?.map(dueJson) ?? null } : {}),
+    });
   } catch (error) {
     report(stoppedJson(error));
     if (applied.length > 0) run.log.note(`stopped after ${countActions(applied)}; run it again to go on`);
     throw error;
   }
-  show(summary(cluster, what, setup.changes, dry));
-  return args.check === true && setup.changes.length > 0 ? ExitCode.wouldChange : ExitCode.ok;
+  const dueCount = due?.length ?? 0;
+  show(summary(cluster, what, setup.changes, dry, dueCount));
+  return args.check === true && setup.changes.length + dueCount > 0 ? ExitCode.wouldChange : ExitCode.ok;
+}
+
+/**
+ * The CAs that are due; undefined if that can't be found out. A policy that an earlier version printed lacks the rights.
+ * And once the changes are made, nothing may fail any more.
+ */
+async function dueCas(
+  client: VaultClient,
+  cluster: Cluster,
+  dry: boolean,
+  { log }: Run,
+): Promise<readonly DueCa[] | undefined> {
+  try {
+    return await readDueCas(client, cluster);
+  } catch (error) {
+    if (!(error instanceof Failure) || (dry && error.kind !== "permission")) throw error;
+    const hint = error.hint === undefined ? "" : `; ${error.hint}`;
+    log.note(`can't tell whether a CA is due: ${error.message}${hint}`);
+    return undefined;
+  }
+}
+
+/** `due CA demo/pki/k8s: has 40d left; from 2026-12-08 on it refuses …; to fix it: rotate-ca demo k8s` */
+function dueLine({ mount, issuer, reasons, fix }: DueCa): string {
+  const name = issuer === undefined || issuer.name === "" ? "" : ` ${issuer.name}`;
+  const how = fix === undefined ? "" : `; to fix it: ${actionText(fix)}`;
+  return `due CA ${mount}${name}: ${reasons.join("; ")}${how}`;
+}
+
+function dueJson({ mount, issuer, ...finding }: DueCa) {
+  return { mount, issuer: issuer?.id ?? null, ...findingJson(finding) };
 }
 
 function storedNote({ id }: Cluster): string {
   return `${id} was set up with a file, which still counts; --config replaces it, --narrow goes back to none`;
 }
 
-function summary(cluster: Cluster, what: string, changes: readonly Change[], dry: boolean): string {
-  if (changes.length === 0) return `${cluster.id}: nothing to change, ${what} are as they should be`;
-  return `${cluster.id}: ${countActions(changes)}${dry ? " to make; nothing was changed" : ""}`;
+function summary(
+  cluster: Cluster,
+  what: string,
+  changes: readonly Change[],
+  dry: boolean,
+  dueCount: number,
+): string {
+  const due = dueCount === 0 ? "" : `; ${many(dueCount, "CA")} due`;
+  if (changes.length > 0) {
+    return `${cluster.id}: ${countActions(changes)}${dry ? " to make; nothing was changed" : ""}${due}`;
+  }
+  return `${cluster.id}: nothing to change${due === "" ? `, ${what} are as they should be` : due}`;
 }
 
 /** `3 changes (1 created, 2 updated)` */

@@ -2,6 +2,7 @@ import { revokeAccessorPath } from "../vault/accessor.ts";
 import type { Cluster } from "./cluster.ts";
 import type { Half } from "./cluster-file.ts";
 import { tokensRights } from "./cluster-tokens.ts";
+import { dueRights } from "./due-cas.ts";
 import { rotatedInitTokens } from "./init-token-resources.ts";
 import { contentsRights } from "./mount-contents.ts";
 import { mountResources, mountsRight } from "./mount-resources.ts";
@@ -25,6 +26,7 @@ export function setupPolicy(cluster: Cluster, halves: readonly Half[]): string {
   return neededPolicy(cluster, [
     mountsRight,
     ...resources.flatMap(({ rights: { read, create, update } }) => [read, create, update].flatMap(orNone)),
+    ...(halves.includes("mounts") ? dueRights(cluster) : []),
     // To delete roles that the cluster file no longer has.
     ...(halves.includes("roles")
       ? pkiMounts(cluster).map(({ path }) => right("delete", `${path}/roles/*`))
