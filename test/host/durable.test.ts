@@ -1,6 +1,8 @@
 import { describe, expect, test } from "bun:test";
 import {
+  chownSync,
   existsSync,
+  lstatSync,
   mkdirSync,
   readdirSync,
   readFileSync,
@@ -11,7 +13,13 @@ import {
   writeFileSync,
 } from "node:fs";
 import { join } from "node:path";
-import { createFile, removeTemporaries, replaceFile, setAttributes } from "../../lib/host/durable.ts";
+import {
+  createFile,
+  removeTemporaries,
+  replaceFile,
+  setAttributes,
+  wakeWatchers,
+} from "../../lib/host/durable.ts";
 import { type Call, trace } from "../crash/strace.ts";
 import { temporaryFolder } from "../support/folder.ts";
 import { snippet } from "../support/snippet.ts";
@@ -194,5 +202,38 @@ describe("setAttributes()", () => {
     symlinkSync("target", link);
     expect(() => setAttributes(link, { mode: 0o600, owner: { uid: 1, gid: 1 } })).toThrow("ELOOP");
     expect([modeOf(target), statSync(target).uid]).toEqual(["666", 0]);
+  });
+});
+
+describe("wakeWatchers()", () => {
+  const factsOf = (path: string) => {
+    const { ino, mode, uid, gid, size, nlink, mtimeNs, ctimeNs } = lstatSync(path, { bigint: true });
+    return { others: [ino, mode, uid, gid, size, nlink, mtimeNs], ctimeNs };
+  };
+
+  test("changes a file's ctime and nothing else", async () => {
+    using folder = temporaryFolder();
+    const path = join(folder.path, "key.pem");
+    writeFileSync(path, "key\n", { mode: 0o440 });
+    chownSync(path, 12, 34);
+    const before = factsOf(path);
+    await Bun.sleep(20); // longer than the clock tick of a ctime
+    wakeWatchers(path);
+    const after = factsOf(path);
+    expect(after.others).toEqual(before.others);
+    expect(after.ctimeNs).toBeGreaterThan(before.ctimeNs);
+  });
+
+  test("leaves the target of a link alone, and accepts that a file is missing", async () => {
+    using folder = temporaryFolder();
+    const [target, link] = [join(folder.path, "target"), join(folder.path, "link")];
+    writeFileSync(target, "");
+    symlinkSync(target, link);
+    const before = factsOf(target);
+    await Bun.sleep(20);
+    wakeWatchers(link);
+    expect(factsOf(target)).toEqual(before);
+    rmSync(link);
+    wakeWatchers(link);
   });
 });
