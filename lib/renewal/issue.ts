@@ -18,7 +18,7 @@ import { type Facts, type Inspected, inspect } from "./inspect.ts";
 import type { Renewal, RenewalJob, RenewalRun } from "./renewal.ts";
 import { replacedRecord, requestRecord } from "./request.ts";
 import type { CaReader } from "./server-ca.ts";
-import { dueAt, makesNewKey, nextCaCheck, weekMs } from "./when-due.ts";
+import { caCheckMs, dueAt, makesNewKey, nextCaCheck } from "./when-due.ts";
 
 /** What a run has done about a certificate. */
 export interface Issued {
@@ -277,7 +277,7 @@ async function issue(
     // Else a certificate that is renewed each week would never lead to a check.
     "not due": checkedAt,
     // The next run checks.
-    missed: new Date(now.host.getTime() - weekMs),
+    missed: new Date(now.host.getTime() - caCheckMs),
   }[caCheck];
   place.replace({ ...files, request, caCheckedAt }, attributesOf(inspected, job), pending);
   noteNarrowed(inspected, job);

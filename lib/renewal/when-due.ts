@@ -112,8 +112,11 @@ export function waitsUntil(
   return nextOpening(windows, hostNow);
 }
 
-/** How often the server's CAs are checked. */
-export const weekMs = 7 * 86_400_000;
+/**
+ * How often the server's CAs are checked. An hour less than a week: a timer may fire a moment earlier than a week
+ * before, and a run that waits for a window each Sunday would miss it.
+ */
+export const caCheckMs = 7 * 86_400_000 - 3_600_000;
 
 /**
  * When the server's CA is checked next, by this host's clock, which dated the last check. If that date is invalid or in
@@ -128,5 +131,5 @@ export function nextCaCheck(policy: RenewalPolicy, checkedAt: Date | undefined, 
   if (caCheck === "now") return now;
   if (checkedAt === undefined) return undefined;
   const at = checkedAt.getTime();
-  return at <= now.getTime() + tolerableMs ? new Date(at + weekMs) : now;
+  return at <= now.getTime() + tolerableMs ? new Date(at + caCheckMs) : now;
 }

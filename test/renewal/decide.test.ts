@@ -136,6 +136,12 @@ const rows: Readonly<Record<string, Row>> = {
     now: clocksAt(8),
     decision: { action: "check CA" },
   },
+  "asks for it a moment before the week is over, as a timer may fire": {
+    set: wholeSet({ checkedAt: at(7.001) }),
+    policy: daily("weekly", sunday),
+    now: clocksAt(14),
+    decision: { action: "check CA" },
+  },
   "asks for it at once if the last check is in the future": {
     set: wholeSet({ checkedAt: at(300) }),
     now: clocksAt(1),
