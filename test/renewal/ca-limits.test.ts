@@ -74,6 +74,8 @@ describe("a mount's CAs", () => {
       `${host.mount}/issuers`,
     ]);
     expect(readFiles(manifest)).toEqual(before);
+    expect(outcomesOf(await host.run(host.manifest("other", host.sign)))).toEqual(["config"]);
+    expect(existsSync(`${host.folder}/ssl/other.pem`)).toBe(false);
   });
 
   test("are told apart if two have the number 01, and read each time because of it", async () => {

@@ -203,6 +203,23 @@ describe("in a cluster that was never rotated,", () => {
     expect(takeRequests(host)).toEqual([host.post]);
   });
 
+  test("a certificate of another CA, or over files that somebody has changed, leads to a question", async () => {
+    await using host = await start();
+    const manifest = host.manifest("it", host.sign);
+    const renewed = host.manifest("it", host.sign, 'renew = "always"');
+    await host.run(manifest);
+    await host.pin(await host.addIssuer());
+    takeRequests(host);
+    expect(outcomesOf(await host.run(renewed))).toEqual(["issued"]);
+    expect(takeRequests(host)).toEqual([host.post, host.look]);
+    const { ca = "" } = readFiles(manifest);
+    expect(readCertificates(ca, "it")).toHaveLength(2);
+    writeFileSync(`${manifest.destination}-ca.pem`, readCertificates(ca, "it")[0].pem);
+    expect(outcomesOf(await host.run(renewed))).toEqual(["issued"]);
+    expect(takeRequests(host).slice(0, 2)).toEqual([host.post, host.look]);
+    expect(readFiles(manifest).ca).toBe(ca);
+  });
+
   test("a CA check that is due is made together with a renewal, and no other renewal counts as one", async () => {
     await using host = await start();
     const manifest = host.manifest("it", host.sign);

@@ -106,6 +106,26 @@ describe("status ends with 2 for", () => {
     expect(await findings(host)).toMatchObject({ code: 0, told: [] });
   });
 
+  test("a new CA for several certificates, and asks for their mount once", async () => {
+    const { mount, sign, replaceCa } = await makeMount(cluster);
+    await using host = await startManifestHost(cluster);
+    for (const name of ["a", "b", "c"]) host.write(name, `sign_path = "${sign}"`);
+    expect((await host.run("issue-cert", ["--config-dir", host.certs], admin)).code).toBe(0);
+    await replaceCa();
+    host.relay.reset();
+    const { all } = await findings(host);
+    expect(all.certificates.map(({ caOnServer }: { caOnServer: string }) => caOnServer)).toEqual([
+      "renewed",
+      "renewed",
+      "renewed",
+    ]);
+    expect(host.relay.passed.map(({ path }) => path)).toEqual([
+      "auth/token/lookup-self",
+      `${mount}/issuers`,
+      expect.stringContaining(`${mount}/issuer/`),
+    ]);
+  });
+
   test("a new CA on the server, and with 0 for a role that names another issuer itself", async () => {
     const { mount, sign, addIssuer, pin, replaceCa } = await makeMount(cluster);
     await pin(await addIssuer());
