@@ -2,6 +2,7 @@ import { afterAll, describe, expect, test } from "bun:test";
 import { execFileSync } from "node:child_process";
 import { lstatSync, mkdirSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
+import { trace } from "../crash/strace.ts";
 import { findSet, promiseMatching } from "../crash/world.ts";
 import { startCluster } from "../support/cluster-server.ts";
 import { startHost } from "../support/host.ts";
@@ -49,6 +50,22 @@ test("issue-cert --if-due issues again when --ca-chain is added or left out", as
   expect(await run("--ca-chain")).toContain("issued (the CA file is to hold also the CAs above the mount's)");
   expect(await run("--ca-chain")).toContain("is not due");
   expect(await run()).toContain("issued (the CA file is to hold the mount's CAs alone)");
+});
+
+test("issue-cert notes when it can't wake programs that watch the old files, and succeeds", async () => {
+  await using host = await hostWithToken();
+  const args = ["-p", host.config, sign, "kubelet", host.destination];
+  expect((await host.run("issue-cert", args.slice(2))).code).toBe(0);
+  const { code, stdout, stderr } = await trace([await scriptPath("issue-cert"), ...args], {
+    env: host.env,
+    folder: host.path,
+    fault: { call: "lchown", nth: 1, what: "error=EPERM" },
+  });
+  expect([code, stderr]).toEqual([
+    0,
+    `issue-cert: can't wake programs that watch ${host.destination}.pem: the system does not permit it (EPERM)\n`,
+  ]);
+  expect(stdout).toContain("kubelet.pem issued");
 });
 
 test("issue-cert notes when the role does not grant an organisation, and succeeds", async () => {
