@@ -12,8 +12,6 @@ export interface RotatedHost extends AsyncDisposable {
   readonly destination: string;
   /** Runs issue-cert with the manifest. @returns what has changed: `certificate`, `key`, `ca` */
   issue(...args: string[]): Promise<ReadonlySet<string>>;
-  /** Has the next run issue a certificate, whether the present one is due or not. */
-  ask(): void;
 }
 
 /** An etcd member with mutual TLS for its clients and its peers. */
@@ -43,24 +41,12 @@ export async function startRotatedHost(
   role: "etcd" | "master",
 ): Promise<RotatedHost> {
   const host: ManifestHost = await startManifestHost(cluster, undefined, role);
-  let changes = 0;
-  const ask = () => {
-    changes++;
-    host.write(
-      name,
-      [
-        `sign_path = "demo/pki/etcd-k8s/sign/${role === "etcd" ? "server" : "client"}"`,
-        'ip_sans = ["127.0.0.1"]',
-        `san_hosts = ["request-${changes}.example"]`,
-        host.onChange('echo "$VAULT_HELPER_CHANGED" >> $1'),
-      ].join("\n"),
-    );
-  };
-  ask();
+  const kind = role === "etcd" ? "server" : "client";
+  const fields = [`sign_path = "demo/pki/etcd-k8s/sign/${kind}"`, 'ip_sans = ["127.0.0.1"]'];
+  host.write(name, [...fields, host.onChange('echo "$VAULT_HELPER_CHANGED" >> $1')].join("\n"));
   return {
     name,
     destination: host.destinationOf(name),
-    ask,
     async issue(...args) {
       const before = host.logged().length;
       const { code, stderr } = await host.issue(...args);
