@@ -24,9 +24,11 @@ interface EtcdSite {
 export async function createEtcdHost(
   { installed, demo: { server, initToken } }: EtcdSite,
   files: Readonly<Record<string, HostFile>> = {},
+  hostname = "etcd-1",
 ): Promise<Machine> {
   return await createHost(installed, {
     address: server.address,
+    hostname,
     enabled: [...timers, "etcd.service"],
     files: {
       "/etc/vault/init-token": { content: `${initToken}\n`, mode: 0o600 },
@@ -37,9 +39,27 @@ export async function createEtcdHost(
   });
 }
 
+/** The ports of an etcd member, and the peers of its cluster as etcd takes them: `etcd-1=https://127.0.0.1:2380,…`. */
+interface EtcdPlace {
+  readonly port: number;
+  readonly peerPort: number;
+  readonly peers: string;
+}
+
+/** The places of as many members, which are the hosts `etcd-1`, `etcd-2` … */
+export function etcdPlaces(count: number): readonly EtcdPlace[] {
+  const ports = freePorts(2 * count);
+  const places = Array.from({ length: count }, (_, index) => ({
+    port: ports[index] ?? 0,
+    peerPort: ports[count + index] ?? 0,
+  }));
+  const peers = places.map(({ peerPort }, index) => `etcd-${index + 1}=https://127.0.0.1:${peerPort}`);
+  return places.map((place) => ({ ...place, peers: peers.join(",") }));
+}
+
 /** etcd as its package starts it, with TLS, and with our example for services that need their certificate to start. */
-export function runningEtcd(): Readonly<Record<string, HostFile>> {
-  const [client, peer] = freePorts(2).map((port) => `https://127.0.0.1:${port}`);
+export function runningEtcd(place = etcdPlaces(1)[0]): Readonly<Record<string, HostFile>> {
+  const [client, peer] = [place?.port, place?.peerPort].map((port) => `https://127.0.0.1:${port}`);
   const tls = (prefix: string) => [
     `${prefix}CERT_FILE=${destination}.pem`,
     `${prefix}KEY_FILE=${destination}-key.pem`,
@@ -51,7 +71,7 @@ export function runningEtcd(): Readonly<Record<string, HostFile>> {
     `ETCD_ADVERTISE_CLIENT_URLS=${client}`,
     `ETCD_LISTEN_PEER_URLS=${peer}`,
     `ETCD_INITIAL_ADVERTISE_PEER_URLS=${peer}`,
-    `ETCD_INITIAL_CLUSTER=etcd-1=${peer}`,
+    `ETCD_INITIAL_CLUSTER=${place?.peers}`,
     ...tls("ETCD_"),
     ...tls("ETCD_PEER_"),
   ];
