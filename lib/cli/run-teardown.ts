@@ -195,7 +195,7 @@ function contentWords(contents: MountContents): string {
 /** What is lost for ever, because no host has a copy of it. The plan must show it. */
 function losses(removals: readonly PlannedRemoval[]): readonly string[] {
   const held = removals.map(({ contents }) => contents ?? {});
-  const cas = held.reduce((sum, { issuers = 0 }) => sum + issuers, 0);
+  const cas = held.reduce((sum, { caKeys = 0 }) => sum + caKeys, 0);
   const hasSecrets = held.some(({ secrets = 0 }) => secrets > 0);
   const lost = [
     ...(cas > 0 ? [`the keys of ${many(cas, "CA")}`] : []),

@@ -3,7 +3,7 @@ import { readClocks } from "../vault/clocks.ts";
 import { listNames } from "../vault/data.ts";
 import { each, type OnProgress } from "../vault/each.ts";
 import { means } from "../vault/error.ts";
-import { listIssuers } from "../vault/issuers.ts";
+import { type ListedIssuer, listIssuers } from "../vault/issuers.ts";
 import { listCertificates, readStoredCertificate } from "../vault/pki.ts";
 import type { Cluster } from "./cluster.ts";
 import { pkiMounts, secretsMount } from "./mounts.ts";
@@ -15,6 +15,8 @@ type Content =
   /** Including expired ones. */
   | "storedCertificates"
   | "issuers"
+  /** Keys of its issuers. A CA that was rotated has several issuers with one key. */
+  | "caKeys"
   /** Roles that set-up did not make. */
   | "otherRoles"
   | "secrets"
@@ -43,25 +45,25 @@ export function contentsRights(cluster: Cluster): readonly Right[] {
  * Counts the contents of one of a cluster's mounts, and those among them that set-up did not make.
  *
  * @param path of the mount
- * @param made paths of roles and secrets that set-up makes
+ * @param isMade whether a path is that of a role or secret that set-up or a rotation makes
  * @returns undefined for a path that is not one of them, and for a mount that the server is disabling
  */
 export async function readMountContents(
   client: VaultClient,
   cluster: Cluster,
   path: string,
-  made: ReadonlySet<string>,
+  isMade: (path: string) => boolean,
   onProgress: OnProgress,
 ): Promise<MountContents | undefined> {
   try {
     if (path === secretsMount(cluster).path) {
-      return await countSecrets(client, path, made);
+      return await countSecrets(client, path, isMade);
     }
     if (!pkiMounts(cluster).some((it) => it.path === path)) return undefined;
     return {
       ...(await countCertificates(client, path, onProgress)),
-      issuers: (await listIssuers(client, path)).length,
-      otherRoles: othersOf(await listNames(client, `${path}/roles`), `${path}/roles`, made).length,
+      ...countIssuers(await listIssuers(client, path)),
+      otherRoles: othersOf(await listNames(client, `${path}/roles`), `${path}/roles`, isMade).length,
     };
   } catch (error) {
     if (means(error, "notMounted")) return undefined;
@@ -69,16 +71,28 @@ export async function readMountContents(
   }
 }
 
-function othersOf(names: readonly string[], folder: string, made: ReadonlySet<string>): readonly string[] {
-  return names.filter((name) => !made.has(`${folder}/${name}`));
+function countIssuers(issuers: readonly ListedIssuer[]) {
+  // A server that lists no keys is too old for rotations.
+  const keys = new Set(issuers.map(({ id, keyId = id }) => keyId));
+  // The key is elsewhere, and can't be lost here.
+  keys.delete("");
+  return { issuers: issuers.length, caKeys: keys.size };
 }
 
-async function countSecrets(client: VaultClient, mount: string, made: ReadonlySet<string>) {
+function othersOf(
+  names: readonly string[],
+  folder: string,
+  isMade: (path: string) => boolean,
+): readonly string[] {
+  return names.filter((name) => !isMade(`${folder}/${name}`));
+}
+
+async function countSecrets(client: VaultClient, mount: string, isMade: (path: string) => boolean) {
   const names = await listNames(client, mount);
   const secrets = names.filter((name) => !name.endsWith("/"));
   return {
     secrets: secrets.length,
-    otherSecrets: othersOf(secrets, mount, made).length,
+    otherSecrets: othersOf(secrets, mount, isMade).length,
     folders: names.length - secrets.length,
   };
 }

@@ -257,7 +257,7 @@ function withoutDoubles(steps: readonly RetireStep[]): readonly RetireStep[] {
 }
 
 /** Begins the name of each secret with the certificate of a mount's retired CA: `retired-ca-k8s-`. */
-function retiredPrefix({ path }: WantedMount): string {
+export function retiredPrefix({ path }: WantedMount): string {
   return `retired-ca-${path.split("/").at(-1)}-`;
 }
 

@@ -9,8 +9,9 @@ import { withFile } from "./cluster-file.ts";
 import { countByRole, findClusterTokens, type HostTokenEntry } from "./cluster-tokens.ts";
 import { type MountContents, readMountContents } from "./mount-contents.ts";
 import { isMountedAsWanted, mountResources } from "./mount-resources.ts";
-import { secretsMount } from "./mounts.ts";
+import { pkiMounts, secretsMount } from "./mounts.ts";
 import { isRefusal, type Removal, type Resource } from "./plan.ts";
+import { retiredPrefix } from "./retire-ca.ts";
 import { requireRights, right } from "./rights.ts";
 import { roleResources } from "./role-resources.ts";
 import { createServerView, type ServerView } from "./server-view.ts";
@@ -82,10 +83,12 @@ export async function planTeardown(
   const inspected = await Promise.all(resources.map((resource) => inspect(view, resource, own)));
   const removable = inspected.flatMap((it) => (it !== undefined && "found" in it ? [it] : []));
   const made = await pathsOfSetup(view, cluster);
+  const retired = pkiMounts(cluster).map((it) => `${secretsMount(cluster).path}/${retiredPrefix(it)}`);
+  const isMade = (path: string) => made.has(path) || retired.some((prefix) => path.startsWith(prefix));
   const removals: PlannedRemoval[] = [];
   // One mount after the other, since counting one already uses all requests that may be under way.
   for (const { resource } of removable) {
-    const contents = await readMountContents(client, cluster, resource.path, made, onProgress);
+    const contents = await readMountContents(client, cluster, resource.path, isMade, onProgress);
     removals.push({ resource, contents });
   }
   const tokens = await findClusterTokens(client, cluster, onProgress);

@@ -3,12 +3,16 @@ import { actionText } from "../../lib/cli/action.ts";
 import { type Cluster, defineCluster } from "../../lib/cluster/cluster.ts";
 import { readClusterStatus } from "../../lib/cluster/cluster-status.ts";
 import { pkiMounts } from "../../lib/cluster/mounts.ts";
+import { planRetirement } from "../../lib/cluster/retire-ca.ts";
 import { planRotation } from "../../lib/cluster/rotate-ca.ts";
 import { planSetup } from "../../lib/cluster/setup-plan.ts";
+import { planTeardown } from "../../lib/cluster/teardown.ts";
 import type { VaultClient } from "../../lib/vault/client.ts";
 import { devServer } from "../support/dev-server.ts";
 import { movedClock, startRelay } from "../support/relay.ts";
 import { api, fields } from "./api.ts";
+import { loadOriginal } from "./load-original.ts";
+import { goldenTokens, originalObjects } from "./objects.ts";
 import { clientOf, prepareRoles, run } from "./run.ts";
 
 const { server } = await devServer();
@@ -145,3 +149,43 @@ test("a rotation that was stopped is due, with the command that goes on", async 
   await rotate(cluster, path);
   expect((await statusOf(cluster)).state).toBe("ok");
 }, 30_000);
+
+test("a cluster of the Go tool whose CA was rotated can be set up", async () => {
+  await loadOriginal(admin, originalObjects("golden", goldenTokens));
+  const cluster = defineCluster("golden");
+  await rotate(cluster, "golden/pki/k8s");
+  const { changes, apply } = await planSetup(client, cluster);
+  expect(changes.filter(({ resource }) => ["mount", "CA"].includes(resource.kind))).toEqual([]);
+  expect(changes.length).toBeGreaterThan(20);
+  await apply(ignore);
+  expect((await planSetup(client, cluster)).changes).toEqual([]);
+  expect((await statusOf(cluster)).state).toBe("ok");
+}, 60_000);
+
+test("a teardown counts the keys of rotated CAs, and removes their mounts and their retired certificates", async () => {
+  const cluster = await makeCluster("gone");
+  const [first, second] = pkiMounts(cluster);
+  if (first === undefined || second === undefined) throw new Error("a cluster has four mounts");
+  await rotate(cluster, first.path);
+  await rotate(cluster, second.path);
+  const { certificate } = await admin.find(`${first.path}/issuer/default`);
+  // Its key is elsewhere.
+  await admin.write(`${pkiMounts(cluster)[3]?.path}/issuers/import/cert`, { pem_bundle: certificate });
+  const wish = { retire: true, force: true, deleteKey: false };
+  await (await planRetirement(client, cluster, second, wish, ignore)).apply(ignore, ignore);
+  const { removals, apply } = await planTeardown(client, cluster, ignore);
+  const contents = new Map(removals.map((it) => [it.resource.path, it.contents]));
+  const counts = pkiMounts(cluster).map(({ path }) => contents.get(path));
+  expect(counts.map((it) => [it?.issuers, it?.caKeys])).toEqual([
+    [3, 2],
+    [1, 1],
+    [1, 1],
+    [2, 1],
+  ]);
+  const names = await admin.list("gone/secrets");
+  expect(names.filter((name) => name.startsWith("retired-ca-etcd-overlay-"))).toHaveLength(1);
+  expect(contents.get("gone/secrets")).toMatchObject({ secrets: names.length, otherSecrets: 0 });
+  await apply({ revokeHosts: false, onRemoved: ignore, onProgress: ignore });
+  const left = Object.keys(await admin.find("sys/mounts"));
+  expect(left.filter((path) => path.startsWith("gone/"))).toEqual([]);
+}, 60_000);

@@ -219,12 +219,14 @@ describe("a teardown", () => {
       unexpiredCertificates: 2,
       storedCertificates: 3,
       issuers: 1,
+      caKeys: 1,
       otherRoles: 1,
     });
     expect(contents.get("counts/pki/etcd-k8s")).toEqual({
       unexpiredCertificates: 0,
       storedCertificates: 0,
       issuers: 0,
+      caKeys: 0,
       otherRoles: 0,
     });
     expect(contents.get("counts/secrets")).toEqual({ secrets: 7, otherSecrets: 1, folders: 1 });

@@ -121,7 +121,7 @@ describe("teardown", () => {
     expect(answer.removals[17]).toEqual({
       kind: "mount",
       path: "demo/pki/k8s",
-      contents: { unexpiredCertificates: 1, storedCertificates: 1, issuers: 1, otherRoles: 1 },
+      contents: { unexpiredCertificates: 1, storedCertificates: 1, issuers: 1, caKeys: 1, otherRoles: 1 },
     });
   });
 
