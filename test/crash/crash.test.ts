@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { api } from "../cluster/api.ts";
 import { hostScenarios } from "./host-scenarios.ts";
+import { rotationScenarios } from "./rotation-scenarios.ts";
 import type { Scenario } from "./scenario.ts";
 import { setupScenarios } from "./setup-scenarios.ts";
 import type { Call } from "./strace.ts";
@@ -19,6 +20,8 @@ import { teardownScenarios } from "./teardown-scenario.ts";
 
 // Only a sample, to save time. `npm run test:crash` tries every point.
 const killSample = 12;
+/** Of rotations, which have much in common. */
+const rotationSample = 3;
 
 const stage = await setStage();
 /** For one scenario at a time, with data on disk. */
@@ -60,27 +63,31 @@ describe.each(hostScenarios.map((scenario) => [scenario.name, scenario] as const
   });
 });
 
-for (const scenario of [...setupScenarios, ...teardownScenarios]) {
+for (const scenario of [...setupScenarios, ...rotationScenarios, ...teardownScenarios]) {
   const its = () => (scenario.onDisk === true ? ownStage : stage);
   const isPossible = await scenario.isPossible?.(api(its().address, its().rootToken));
   describe.skipIf(isPossible === false)(scenario.name, () => testAdmins(scenario, its));
 }
 
+/** Requests that a server with a disk leaves half done if it gives them up. */
+const halfDone = ["DELETE sys/mounts/C/pki/k8s", "POST C/pki/k8s/root/rotate/internal"];
+
 function testAdmins(scenario: Scenario, its: () => Stage): void {
+  const count = scenario.script === "rotate-ca" ? rotationSample : killSample;
+
   test("killed at a call, is completed by the next run", async () => {
     const { calls } = await callsOf(its(), scenario);
     const findings = [];
-    for (const call of sample(calls, killSample)) findings.push(await killAt(its(), scenario, call));
+    for (const call of sample(calls, count)) findings.push(await killAt(its(), scenario, call));
     expect(findings.filter((it) => it !== undefined)).toEqual([]);
   }, 180_000);
 
   test("killed during a request, which the server then gives up, is completed by the next run", async () => {
     const moments = await momentsOf(its(), scenario);
-    // The longest request of a teardown.
-    const longest = moments.filter(({ name }) => name === "DELETE sys/mounts/C/pki/k8s");
-    expect(longest.length > 0).toBe(scenario.script === "teardown");
+    const telling = moments.filter(({ name }) => scenario.onDisk === true && halfDone.includes(name));
+    expect(telling.length > 0).toBe(scenario.onDisk === true && scenario.script !== "setup-mounts");
     const findings = [];
-    for (const moment of [...longest, ...sample(moments, killSample)])
+    for (const moment of [...telling, ...sample(moments, count)])
       findings.push(await killDuring(its(), scenario, moment));
     expect(findings.filter((it) => it !== undefined)).toEqual([]);
   }, 180_000);

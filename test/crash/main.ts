@@ -1,5 +1,6 @@
 import { api } from "../cluster/api.ts";
 import { hostScenarios } from "./host-scenarios.ts";
+import { rotationScenarios } from "./rotation-scenarios.ts";
 import type { Scenario } from "./scenario.ts";
 import { setupScenarios } from "./setup-scenarios.ts";
 import {
@@ -85,7 +86,7 @@ async function main(): Promise<number> {
     "| scenario | killed at | killed during | refused a write | held |\n| --- | --- | --- | --- | --- |",
   );
   const words = process.argv.slice(2);
-  for (const scenario of [...hostScenarios, ...setupScenarios, ...teardownScenarios]) {
+  for (const scenario of [...hostScenarios, ...setupScenarios, ...rotationScenarios, ...teardownScenarios]) {
     if (words.length > 0 && !words.some((word) => scenario.name.includes(word))) continue;
     if ((await scenario.isPossible?.(api(one.address, one.rootToken))) === false) continue;
     const stages = scenario.onDisk === true ? ([one, other] as const) : ([stage, stage] as const);
