@@ -10,6 +10,7 @@ import {
   type MountCa,
   type MountCas,
   nextName,
+  renewalName,
 } from "./mount-cas.ts";
 
 // What a rotation still has to do, from what the mount holds. Pure: it asks no clock and no server. A run carries out the
@@ -58,7 +59,7 @@ export function renewSteps(mount: MountCas, now: Date, validitySeconds: number):
   const gainMs = now.getTime() + validityMs - latest.notAfter.getTime();
   const keep = keepDefault(mount, current);
   if (gainMs > Math.min(leastGainMs, validityMs * leastGainPart)) {
-    const name = freeName(mount, `${signing.name}-${signing.roots.length + 1}`);
+    const name = renewalName(mount, signing);
     return [
       ...keep,
       { do: "renew", name, ca: signing },

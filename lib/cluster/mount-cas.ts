@@ -155,6 +155,14 @@ export function nextName({ cas, issuers }: MountCas): string {
   return `g${Math.max(cas.length, ...numbers) + 1}`;
 }
 
+/** The name for a CA's next certificate: `g1-2` for the second one of `g1`. */
+export function renewalName({ issuers }: MountCas, { name, roots }: MountCa): string {
+  const taken = new Set(issuers.map((it) => it.name));
+  let number = roots.length + 1;
+  while (taken.has(`${name}-${number}`)) number++;
+  return `${name}-${number}`;
+}
+
 /** A name that no issuer of the mount has: the wanted one, or with a number behind it. */
 export function freeName({ issuers }: MountCas, wanted: string): string {
   const isTaken = (name: string) => issuers.some((it) => it.name === name);

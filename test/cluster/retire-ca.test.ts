@@ -1,4 +1,6 @@
 import { describe, expect, test } from "bun:test";
+import { stepText } from "../../lib/cluster/ca-rotation.ts";
+import { defineCluster } from "../../lib/cluster/cluster.ts";
 import { readMountCas } from "../../lib/cluster/mount-cas.ts";
 import { planRetirement, type RetireWish, retireStepText } from "../../lib/cluster/retire-ca.ts";
 import { planRotation } from "../../lib/cluster/rotate-ca.ts";
@@ -202,7 +204,8 @@ describe("an older CA", () => {
 
   test("that was renewed loses the certificate that the new one replaces", async () => {
     const made = await clusterWithCa(admin, "ended", 86_400);
-    const plan = await planRotation(client, made.cluster, made.k8s, { renew: "certificate" });
+    const aYear = defineCluster("ended", { caValiditySeconds: 86_400 * 365 });
+    const plan = await planRotation(client, aYear, made.k8s, { renew: "certificate" });
     await plan.apply(
       () => {},
       () => {},
@@ -215,5 +218,9 @@ describe("an older CA", () => {
     await addRole(admin, made.path);
     expect(await apply(made, retire)).toHaveLength(1);
     expect(await names(made.path)).toEqual(["g1-2"]);
+
+    // The next one keeps the CA's name.
+    const next = await planRotation(client, made.cluster, made.k8s, { renew: "certificate" });
+    expect(next.steps.map(stepText)[0]).toBe("add issuer g1-3: a new certificate for the key of g1");
   });
 });
