@@ -35,7 +35,7 @@ const args = {
     type: "string",
     description: "also write metrics for node_exporter's textfile collector",
     valueHint: "FILE.prom",
-    group: "Host",
+    group: general,
   },
   json: { type: "boolean", description: "print everything known as one JSON object", group: general },
   ...commonArgs,
@@ -70,6 +70,10 @@ export const status: Script<typeof args> = {
     [
       "status demo",
       "show cluster demo in the server: CAs, what set-up would change, init tokens, host tokens",
+    ],
+    [
+      "status --prometheus /var/lib/prometheus/node-exporter/demo.prom demo",
+      "write metrics of its CAs as well",
     ],
     ["status --max-validity-components 7d demo", "the same, for a cluster that was set up with that flag"],
     ["status --offline --json", "use only the host's own files, and print JSON"],

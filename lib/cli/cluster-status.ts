@@ -7,12 +7,14 @@ import type { Finding } from "../finding.ts";
 import { many } from "../words.ts";
 import { actionTexts } from "./action.ts";
 import { clusterOf } from "./cluster-args.ts";
+import { clusterMetrics } from "./cluster-metrics.ts";
 import { painter } from "./colour.ts";
 import { adminToken } from "./environment.ts";
 import type { ExitCode } from "./exit-code.ts";
 import { defaultConfigDir, type HostStatusArgs } from "./host-status.ts";
 import { findingJson } from "./host-status-json.ts";
 import { printJson } from "./log.ts";
+import { checkMetricsPath, renderMetrics, writeMetrics } from "./metrics.ts";
 import { tellProgress } from "./progress.ts";
 import { changeJson } from "./run-setup.ts";
 import { hostArgs, type Run } from "./script.ts";
@@ -26,18 +28,23 @@ interface ClusterStatusArgs extends HostStatusArgs, ValidityArgs {
 }
 
 /**
- * Prints the status of a cluster in the server, read with an admin's token. Changes nothing.
+ * Prints the status of a cluster in the server, read with an admin's token. Changes nothing; only the metrics' file is
+ * written.
  *
  * @returns the exit code for the worst state found
- * @throws Failure (usage) for an invalid id, (config) for an invalid file, (permission) without a token; VaultError
+ * @throws Failure (usage) for an invalid id, (config) for an invalid file, (permission) without a token, (file) if the
+ *   metrics' file can't be written; VaultError
  */
 export async function runClusterStatus(
   args: ClusterStatusArgs,
   { log, env, client }: Run,
 ): Promise<ExitCode> {
   refuseHostFlags(args);
+  const { prometheus } = args;
+  checkMetricsPath(prometheus);
   const { cluster, ...choice } = clusterOf(args);
   const status = await readClusterStatus(client(adminToken(env)), cluster, choice, tellProgress(log));
+  if (prometheus !== undefined) writeMetrics(prometheus, renderMetrics(clusterMetrics(status)));
   if (args.json === true) printJson(statusJson(status), 2);
   else {
     for (const line of statusTable(rowsOf(status), painter(env), process.stdout.columns)) log.done(line);
@@ -53,7 +60,6 @@ const hostFlags: HostStatusArgs = {
   "config-path": hostArgs["config-path"].default,
   destination: undefined,
   offline: undefined,
-  prometheus: undefined,
 };
 
 function refuseHostFlags(args: HostStatusArgs): void {

@@ -1,10 +1,7 @@
 import { version } from "../../package.json";
-import { type State, states } from "../finding.ts";
 import type { CertificateStatus } from "../renewal/status.ts";
 import type { HostStatus } from "../tasks/host-status.ts";
-import type { Metric, Sample } from "./metrics.ts";
-
-type Labels = Readonly<Record<string, string>>;
+import { flag, type Labels, type Metric, metric, number, type Sample, stateSet, time } from "./metrics.ts";
 
 /** A host's status as metrics. An unknown value has no sample. No label holds a secret or a token's accessor. */
 export function hostMetrics(status: HostStatus): readonly Metric[] {
@@ -85,10 +82,6 @@ export function hostMetrics(status: HostStatus): readonly Metric[] {
   ];
 }
 
-function metric(name: string, help: string, samples: readonly Sample[]): Metric {
-  return { name: `vault_helper_${name}`, help, samples };
-}
-
 function labelsOf({ name, destination }: CertificateStatus): Labels {
   return { name, path: destination };
 }
@@ -98,21 +91,4 @@ function infoOf(one: CertificateStatus): Sample[] {
   if (certificate === undefined) return [];
   const about = { subject: certificate.commonName, issuer, key_type: keyType };
   return [{ labels: { ...labelsOf(one), ...about }, value: 1 }];
-}
-
-/** One sample for each state: 1 for the state found, 0 for the others. */
-function stateSet(found: State, labels: Labels = {}): Sample[] {
-  return states.map((state) => ({ labels: { ...labels, state }, value: state === found ? 1 : 0 }));
-}
-
-function time(date: Date | undefined, labels: Labels = {}): Sample[] {
-  return date === undefined ? [] : [{ labels, value: date.getTime() / 1000 }];
-}
-
-function number(value: number | undefined): Sample[] {
-  return value === undefined ? [] : [{ value }];
-}
-
-function flag(value: boolean): Sample[] {
-  return [{ value: value ? 1 : 0 }];
 }

@@ -17,7 +17,7 @@ import { type ExitCode, failureKindOf } from "./exit-code.ts";
 import { hostMetrics } from "./host-metrics.ts";
 import { hostStatusJson } from "./host-status-json.ts";
 import { printJson } from "./log.ts";
-import { renderMetrics, writeMetrics } from "./metrics.ts";
+import { checkMetricsPath, renderMetrics, writeMetrics } from "./metrics.ts";
 import type { Run } from "./script.ts";
 import { countStates, exitCodes, moment, type StatusRow, statusTable } from "./status-table.ts";
 import { type ValidityArgs, validityArgs } from "./validity-args.ts";
@@ -46,11 +46,7 @@ export async function runHostStatus(args: HostStatusArgs & ValidityArgs, run: Ru
   const destinations = args.destination?.split(",").map((path) => path.trim()) ?? [];
   for (const destination of destinations) certificatePaths(destination);
   const { prometheus } = args;
-  if (prometheus !== undefined && !prometheus.endsWith(".prom")) {
-    throw new Failure("usage", `${printable(prometheus)} does not end in .prom`, {
-      hint: "node_exporter's textfile collector reads no other file",
-    });
-  }
+  checkMetricsPath(prometheus);
   const config = readConfigFile(args["config-path"], run.env);
   addVariables(config, run);
   const status = await hostStatus({

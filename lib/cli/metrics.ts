@@ -1,11 +1,15 @@
 import { basename, dirname } from "node:path";
+import { Failure } from "../failure.ts";
+import { type State, states } from "../finding.ts";
 import { removeTemporaries, replaceFile } from "../host/durable.ts";
-import { fileError } from "../host/file-error.ts";
+import { fileError, printable } from "../host/file-error.ts";
 import { openFolder } from "../host/folder.ts";
 import { fullPath } from "../host/path.ts";
 
+export type Labels = Readonly<Record<string, string>>;
+
 export interface Sample {
-  readonly labels?: Readonly<Record<string, string>>;
+  readonly labels?: Labels;
   readonly value: number;
 }
 
@@ -14,6 +18,28 @@ export interface Metric {
   readonly name: string;
   readonly help: string;
   readonly samples: readonly Sample[];
+}
+
+export function metric(name: string, help: string, samples: readonly Sample[]): Metric {
+  return { name: `vault_helper_${name}`, help, samples };
+}
+
+/** One sample for each state: 1 for the state found, 0 for the others. */
+export function stateSet(found: State, labels: Labels = {}): Sample[] {
+  return states.map((state) => ({ labels: { ...labels, state }, value: state === found ? 1 : 0 }));
+}
+
+export function time(date: Date | undefined, labels: Labels = {}): Sample[] {
+  return number(date && date.getTime() / 1000, labels);
+}
+
+/** @returns no sample for an unknown number */
+export function number(value: number | undefined, labels: Labels = {}): Sample[] {
+  return value === undefined ? [] : [{ labels, value }];
+}
+
+export function flag(value: boolean): Sample[] {
+  return number(value ? 1 : 0);
 }
 
 /**
@@ -32,7 +58,7 @@ export function renderMetrics(metrics: readonly Metric[]): string {
     .join("");
 }
 
-function labelsText(labels: Readonly<Record<string, string>>): string {
+function labelsText(labels: Labels): string {
   const pairs = Object.entries(labels).map(
     ([name, value]) => `${name}="${escapeText(value).replaceAll('"', '\\"')}"`,
   );
@@ -41,6 +67,14 @@ function labelsText(labels: Readonly<Record<string, string>>): string {
 
 function escapeText(text: string): string {
   return text.replaceAll("\\", "\\\\").replaceAll("\n", "\\n");
+}
+
+/** @throws Failure (usage) for a file that would not be collected */
+export function checkMetricsPath(path: string | undefined): void {
+  if (path === undefined || path.endsWith(".prom")) return;
+  throw new Failure("usage", `${printable(path)} does not end in .prom`, {
+    hint: "node_exporter's textfile collector reads no other file",
+  });
 }
 
 /**

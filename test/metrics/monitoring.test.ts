@@ -1,8 +1,11 @@
 import { beforeAll, describe, expect, test } from "bun:test";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
+import { clusterMetrics } from "../../lib/cli/cluster-metrics.ts";
 import { hostMetrics } from "../../lib/cli/host-metrics.ts";
 import { renderMetrics } from "../../lib/cli/metrics.ts";
+import type { ClusterStatus } from "../../lib/cluster/cluster-status.ts";
+import type { IssuerStatus } from "../../lib/cluster/issuer-status.ts";
 import type { HostStatus } from "../../lib/tasks/host-status.ts";
 import { ROOT } from "../../tools/main.ts";
 import { type Answered, askPrometheus } from "./prometheus.ts";
@@ -31,6 +34,24 @@ const well: HostStatus = {
   ...{ config: [], permission: [] },
 };
 const known = hostMetrics(well).map(({ name }) => name);
+
+/** The metrics of a host and of a cluster with one CA. */
+function withCluster(changes: Partial<IssuerStatus> = {}, ageDays = 0): string {
+  const issuer: IssuerStatus = {
+    ...{ ...ok, mount: "demo/pki/k8s", id: "an-id", name: "g2", subject: "CN=CA", roles: [] },
+    ...{ isDefault: true, isCross: false, leftSeconds: 1000 * day, longestSeconds: undefined },
+    notBefore: new Date((at - day) * 1000),
+    notAfter: new Date((at + 1000 * day) * 1000),
+    dueAt: new Date((at + 900 * day) * 1000),
+    ...changes,
+  };
+  const cluster: ClusterStatus = {
+    ...{ id: "demo", state: issuer.state, now: new Date((at - ageDays * day) * 1000) },
+    mounts: [{ ...ok, path: issuer.mount, issuers: [issuer], cas: [], rotation: undefined }],
+    ...{ setup: [], initTokens: [], hostTokens: [], silentHosts: { count: 0, unnamed: 0, latest: [] } },
+  };
+  return metricsOf({}) + renderMetrics(clusterMetrics(cluster));
+}
 
 interface Certificate {
   readonly state: "ok" | "due" | "wrong";
@@ -91,6 +112,9 @@ const cases: Readonly<Record<string, string>> = {
     sandbox: [{ ...wrong, path: "/srv/tls", units: ["cert.service"], manifests: ["etcd"] }],
   }),
   VaultHelperUnitWrong: metricsOf({ units: [{ ...wrong, ...unit }] }),
+  VaultHelperClusterStatusOld: withCluster({}, 2.1),
+  VaultHelperIssuerDue: withCluster({ state: "due" }),
+  VaultHelperIssuerWrong: withCluster({ state: "wrong" }),
 };
 
 describe("docs/monitoring/alerts.yml", () => {
@@ -105,10 +129,11 @@ describe("docs/monitoring/alerts.yml", () => {
     expect((await askPrometheus({ rules: broken, hosts: {}, at })).problems.join()).toContain("unexpected");
   });
 
-  test("asks for metrics that a host writes", () => {
+  test("asks for metrics that a host or an admin writes", () => {
     const asked = all.flatMap(({ expression }) => expression.metrics);
     expect(asked.length).toBeGreaterThan(10);
-    expect(asked.filter((name) => !known.includes(name))).toEqual([]);
+    const written = new Set(withCluster().match(/^vault_helper_\w+/gm));
+    expect(asked.filter((name) => !known.includes(name) && !written.has(name))).toEqual([]);
   });
 
   test("says of each alert how bad it is, what it is, and where to look", () => {
@@ -129,6 +154,7 @@ describe("docs/monitoring/alerts.yml", () => {
 
   test.each([
     ["of a host that is well", metricsOf({})],
+    ["of a cluster that is well", withCluster({}, 1.9)],
     ["of a certificate that is due since yesterday", metricsOf({}, { state: "due", age: 21 })],
     ["of a certificate that waits for its window", metricsOf({}, { state: "ok", age: 26 })],
     [

@@ -1,10 +1,11 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { writeFileSync } from "node:fs";
+import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { argumentValues, checkArguments } from "../../lib/cli/arguments.ts";
 import { readSecret } from "../../lib/vault/kv.ts";
 import { status as statusScript } from "../../scripts/status.ts";
 import { api } from "../cluster/api.ts";
+import { readAsPrometheus } from "../metrics/prometheus.ts";
 import { type ClusterServer, setUpCluster, startCluster } from "../support/cluster-server.ts";
 import { temporaryFolder } from "../support/folder.ts";
 import { runScript } from "../support/script.ts";
@@ -198,7 +199,36 @@ describe("status CLUSTER", () => {
     expect(lines.at(-2)).toStartWith("  g1: g2 was made less than eight days ago");
     expect(lines.at(-1)).toBe("turned: 19 ok");
 
-    const { mounts } = JSON.parse((await runScript("status", ["turned", "--json"], { env })).stdout);
+    using folder = temporaryFolder();
+    const file = join(folder.path, "turned.prom");
+    const asked = ["turned", "--json", "--prometheus", file];
+    const { mounts } = JSON.parse((await runScript("status", asked, { env })).stdout);
+    const { problems, metrics } = await readAsPrometheus(readFileSync(file, "utf8"));
+    expect(problems).toBeNull();
+    const samples = (name: string, mount = "turned/pki/etcd-overlay") =>
+      (metrics[`vault_helper_${name}`] ?? []).filter(({ labels }) => labels.mount === mount);
+    expect(samples("issuer_not_after_timestamp_seconds")).toHaveLength(3);
+    expect(samples("issuer_due_timestamp_seconds").map(({ labels }) => labels.name)).toEqual(["g2"]);
+    const [used] = mounts[1].issuers.filter(({ isDefault }: { isDefault: boolean }) => isDefault);
+    for (const [name, date] of [
+      ["not_before", used.notBefore],
+      ["not_after", used.notAfter],
+      ["due", used.dueAt],
+    ]) {
+      const found = samples(`issuer_${name}_timestamp_seconds`).filter(({ labels }) => labels.name === "g2");
+      const labels = { cluster: "turned", mount: used.mount ?? mounts[1].path, issuer: used.id, name: "g2" };
+      expect(found).toEqual([{ labels, value: Date.parse(date) / 1000 }]);
+    }
+    expect(samples("ca_certificates_in_use").map(({ labels, value }) => [labels.ca, value])).toEqual([
+      ["g1", 0],
+      ["g2", 0],
+    ]);
+    expect(samples("rotation_ready_timestamp_seconds").map(({ value }) => value)).toEqual([
+      Date.parse(mounts[1].rotation.readyAt) / 1000,
+    ]);
+    expect(samples("ca_certificates_in_use", "turned/pki/k8s")).toEqual([]);
+    const ok = samples("mount_status", "turned/secrets").filter(({ value }) => value === 1);
+    expect(ok.map(({ labels }) => labels.state)).toEqual(["ok"]);
     expect(mounts[1]).toMatchObject({
       state: "ok",
       cas: [
@@ -237,7 +267,7 @@ describe("status CLUSTER", () => {
   test.each([
     [["../demo"], {}, 64, '"../demo" is not a cluster id'],
     [["demo", "--offline"], {}, 64, "--offline is for a host, not for a cluster"],
-    [["demo", "--prometheus=x.prom"], {}, 64, "--prometheus is for a host, not for a cluster"],
+    [["demo", "--prometheus=x.txt"], {}, 64, "x.txt does not end in .prom"],
     [["demo", "--destination=/x"], {}, 64, "--destination is for a host, not for a cluster"],
     [["demo", "--config-dir=/x"], {}, 64, "--config-dir is for a host, not for a cluster"],
     [["demo", "-p/x"], {}, 64, "--config-path is for a host, not for a cluster"],
