@@ -1,7 +1,5 @@
-import { createHash } from "node:crypto";
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync } from "node:fs";
-import { homedir } from "node:os";
 import { join } from "node:path";
+import { goProgram } from "../support/go-program.ts";
 
 type Labels = Readonly<Record<string, string>>;
 
@@ -58,7 +56,7 @@ export async function askPrometheus(asked: Asked): Promise<Answered> {
 }
 
 async function answer(name: string, folder: string, input: string) {
-  const child = Bun.spawn([await program(name, folder)], {
+  const child = Bun.spawn([await goProgram(name, folder)], {
     stdin: Buffer.from(input),
     stdout: "pipe",
     stderr: "pipe",
@@ -66,38 +64,4 @@ async function answer(name: string, folder: string, input: string) {
   const [out, errors, code] = await Promise.all([child.stdout.text(), child.stderr.text(), child.exited]);
   if (code !== 0) throw new Error(`Prometheus can't read it: ${errors}${input}`);
   return JSON.parse(out);
-}
-
-const built = new Map<string, Promise<string>>();
-
-/** Builds a program once for its source, and keeps it beside the test server. */
-async function program(name: string, folder: string): Promise<string> {
-  const building = built.get(name) ?? build(name, folder);
-  built.set(name, building);
-  return await building;
-}
-
-async function build(name: string, folder: string): Promise<string> {
-  const source = ["main.go", "go.mod", "go.sum"].map((file) => readFileSync(join(folder, file)));
-  const hash = source.reduce((sum, text) => sum.update(text), createHash("sha256")).digest("hex");
-  const cache = join(process.env.XDG_CACHE_HOME || join(homedir(), ".cache"), "vault-helper");
-  const path = join(cache, `${name}-${hash.slice(0, 16)}`);
-  if (existsSync(path)) return path;
-  mkdirSync(cache, { recursive: true });
-  const work = mkdtempSync(join(cache, `.${name}-`));
-  try {
-    const output = join(work, name);
-    const go = Bun.spawn(["go", "build", "-trimpath", "-ldflags=-s -w", "-o", output, "."], {
-      cwd: folder,
-      stdin: "ignore",
-      stdout: "ignore",
-      stderr: "pipe",
-    });
-    const [errors, code] = await Promise.all([go.stderr.text(), go.exited]);
-    if (code !== 0) throw new Error(`go build ended with ${code}: ${errors}`);
-    renameSync(output, path);
-    return path;
-  } finally {
-    rmSync(work, { recursive: true, force: true });
-  }
 }

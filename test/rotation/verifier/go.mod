@@ -1,0 +1,3 @@
+module vault-helper/test/rotation
+
+go 1.26.0
