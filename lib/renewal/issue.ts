@@ -12,6 +12,7 @@ import { type Clocks, clockNote, learnServerTime, readClocks } from "../vault/cl
 import type { Certificate } from "../x509/certificate.ts";
 import type { KeyType } from "../x509/key-type.ts";
 import { longestCommonName } from "../x509/names.ts";
+import { hasSameBlocks } from "../x509/pem.ts";
 import { chooseKey, foreignKeyFailure, refuseForeignKey } from "./choose-key.ts";
 import { type Decision, decide, keyModeOf } from "./decide.ts";
 import { type Facts, type Inspected, inspect } from "./inspect.ts";
@@ -270,7 +271,8 @@ async function issue(
     );
   const changed: Member[] = ["certificate"];
   if (!kept) changed.push("key");
-  if (files.ca !== standing.ca) changed.push("ca");
+  // After a rotation the new certificate's CA comes first. To change the order alone is no reason for a restart.
+  if (!hasSameBlocks(files.ca, standing.ca ?? "")) changed.push("ca");
   const pending = job.keepsPending === true ? changed : [];
   const caCheckedAt = {
     made: undefined,

@@ -25,6 +25,12 @@ export function decodePem(text: string, what: string): readonly PemBlock[] {
   return blocks;
 }
 
+/** Whether two PEM texts hold the same blocks, in any order. Text between the blocks is ignored. */
+export function hasSameBlocks(one: string, other: string): boolean {
+  const blocksOf = (text: string) => [...text.matchAll(block)].map(([whole]) => whole).toSorted();
+  return blocksOf(one).join() === blocksOf(other).join();
+}
+
 function decodeBase64(body: string, what: string): Uint8Array<ArrayBuffer> {
   const packed = body.replace(/\s+/g, "");
   // The decoder accepts missing padding. A key must never be read with a part missing.

@@ -147,8 +147,14 @@ describe("the server's CA", () => {
     ageCa(manifest, 8);
     expect(outcomesOf(await host.run(manifest))).toEqual(["CA refreshed"]);
     expect(readFiles(manifest).certificate).toBe(old.certificate);
+    await runPendingHooks([manifest], { signal: new AbortController().signal, onLine: () => {} });
+    const refreshed = readCertificates(readFiles(manifest).ca ?? "", "it");
     const renewed = host.manifest("it", sign, `san_hosts = ["a"]\n${hook}`);
     expect(outcomesOf(await host.run(renewed))).toEqual(["issued"]);
+    // The CA file has another order, and its readers need not restart once more.
+    const order = readCertificates(readFiles(manifest).ca ?? "", "it");
+    expect(order.map(({ pem }) => pem)).toEqual(refreshed.map(({ pem }) => pem).toReversed());
+    expect(readPending(manifest.destination).changed).toEqual(["certificate"]);
     const { certificate = "", ca = "" } = readFiles(manifest);
     expect(readCertificates(certificate, "it")).toHaveLength(2);
     expect(readCertificates(ca, "it")).toHaveLength(2);

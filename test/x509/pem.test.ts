@@ -1,6 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
-import { decodePem, encodePem } from "../../lib/x509/pem.ts";
+import { decodePem, encodePem, hasSameBlocks } from "../../lib/x509/pem.ts";
 import { failureOf } from "../support/failure.ts";
 import { opensslEcKey } from "../support/openssl.ts";
 
@@ -63,5 +63,23 @@ describe("decodePem()", () => {
     expect(failure.kind).toBe("data");
     expect(failure.message).toStartWith("/etc/some-key.pem holds a PEM block");
     expect(failure.message).toContain(words);
+  });
+});
+
+describe("hasSameBlocks()", () => {
+  const [one, two] = ["one", "two"].map((text) => encodePem("A", Buffer.from(text)));
+
+  test("takes another order and other text between the blocks for the same", () => {
+    expect(hasSameBlocks(`${one}${two}`, `subject=CN = a\n${two}\n${one}`)).toBe(true);
+  });
+
+  test.each([
+    ["a block more", `${one}${two}${two}`],
+    ["a block less", `${one}`],
+    ["another block", `${one}${encodePem("A", Buffer.from("three"))}`],
+    ["another label", `${one}${encodePem("B", Buffer.from("two"))}`],
+    ["none", ""],
+  ])("tells %s", (_what, other) => {
+    expect(hasSameBlocks(`${one}${two}`, other)).toBe(false);
   });
 });
