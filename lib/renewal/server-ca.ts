@@ -90,24 +90,24 @@ export async function readServerCas(
     const [certificate] = await reader.chain(`${mount}/issuer/${one.id}`);
     return asKnown(one, certificate, path);
   };
-  const withKey = await Promise.all(
-    keyed.map((one) => {
-      const serial = one.serial ?? "";
-      const [certificate] = serialOf(serial).length < 2 * shortestUnique ? [] : knownAs(serial);
-      return certificate === undefined ? read(one) : asKnown(one, certificate, path);
-    }),
-  );
+  const found: KnownIssuer[] = [];
+  // One after the other, over one connection.
+  for (const one of keyed) {
+    const serial = one.serial ?? "";
+    const [certificate] = serialOf(serial).length < 2 * shortestUnique ? [] : knownAs(serial);
+    found.push(certificate === undefined ? await read(one) : asKnown(one, certificate, path));
+  }
   const others = listed.filter(({ keyId }) => keyId === "");
   // They only lead further, so a serial number will do. Two may share it.
-  const withoutKey = others.flatMap((one) =>
-    knownAs(one.serial ?? "").map((certificate) => asKnown(one, certificate, path)),
-  );
-  const found = [...withKey, ...withoutKey];
+  for (const one of others) {
+    found.push(...knownAs(one.serial ?? "").map((certificate) => asKnown(one, certificate, path)));
+  }
   const unread = others.filter(({ serial }) => knownAs(serial ?? "").length === 0);
   if (!caChain || unread.length === 0 || endsInRoots(found)) return { issuers: found };
   if (unread.length > mostIssuers)
     throw new BundleTooLong(signPath, `${unread.length} issuers without a key`);
-  return { issuers: [...found, ...(await Promise.all(unread.map(read)))] };
+  for (const one of unread) found.push(await read(one));
+  return { issuers: found };
 }
 
 function asKnown({ id, name, keyId = "", isDefault }: ListedIssuer, certificate: Certificate, path: string) {

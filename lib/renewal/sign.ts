@@ -88,14 +88,11 @@ function listed(
   const [issuer] = authorities;
   const sent = authorities.map((certificate) => ({ certificate, keyId: "", isNamed: false }));
   const bundle = trustBundle(leaf, [...issuers, ...sent], job);
-  // The list is older than the CA that has signed, or that CA was removed at this moment.
-  const own = { certificate: issuer, keyId: issuer.x509.fingerprint256, isNamed: true };
-  const { chain, authorities: ca } = bundle.isTrusted
-    ? bundle
-    : trustBundle(leaf, [...issuers, ...sent, own], job);
+  // Else the list is older than the CA that has signed, or that CA was removed at this moment.
+  const anchors = bundle.isTrusted ? bundle.authorities : [issuer, ...bundle.authorities];
   return {
     signed,
-    files: { certificate: joinPem(chain), ca: joinPem(ca) },
+    files: { certificate: joinPem(bundle.chain), ca: joinPem(anchors) },
     ...(bundle.isTrusted
       ? { cas: { signedBy: digestOf(signed, job) }, caCheck: "made" }
       : { cas: {}, caCheck: "missed" }),

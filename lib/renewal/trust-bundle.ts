@@ -26,10 +26,10 @@ export interface TrustBundle {
 
 /**
  * What a certificate is served with, and whom its owner trusts. Every key that the mount holds has one anchor: its
- * self-signed certificate with the latest end, or the issuer itself if it has none (an intermediate CA). The anchor of the CA that signed
- * the certificate comes first, then the newest. So a host trusts the certificates of each CA of the mount, and is
- * trusted by each host that knows one of the CAs that its certificate leads to. An issuer without a key is never an
- * anchor: a company's root above a cluster's CA must not decide who is in the cluster.
+ * self-signed certificate with the latest end, or the issuer itself if it has none (an intermediate CA). The anchor of
+ * the CA that signed the certificate comes first, then the newest. So a host trusts the certificates of each CA of the
+ * mount, and is trusted by each host that knows one of the CAs that its certificate leads to. An issuer without a key is
+ * never an anchor: a company's root above a cluster's CA must not decide who is in the cluster.
  *
  * Pure, and independent of the order of the issuers.
  *

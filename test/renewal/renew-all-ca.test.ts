@@ -215,6 +215,23 @@ describe("the server's CA", () => {
     openssl(["verify", "-CAfile", `${manifest.destination}-ca.pem`, `${manifest.destination}.pem`]);
   });
 
+  test("that signs with a cross certificate alone is in the CA file all the same", async () => {
+    const { mount, sign, crossReplaceCa, setDefault } = await makeMount(cluster);
+    await using host = manifestHost(cluster);
+    const manifest = host.manifest("it", sign);
+    await crossReplaceCa();
+    const usage = "read-only,issuing-certificates";
+    await cluster.write(`${mount}/issuer/cross`, { issuer_name: "cross", usage });
+    await setDefault("cross");
+    for (const { id, name } of await listIssuers(cluster.admin, mount)) {
+      if (name !== "cross") await deleteData(cluster.admin, `${mount}/issuer/${id}`);
+    }
+    expect(outcomesOf(await host.run(manifest))).toEqual(["issued"]);
+    const [leaf, crossed] = readCertificates(readFiles(manifest).certificate ?? "", "it");
+    expect(readFiles(manifest).ca).toBe(crossed?.pem ?? "");
+    expect(isSignedBy(leaf, readCertificates(readFiles(manifest).ca ?? "", "it")[0])).toBe(true);
+  });
+
   test("need not be the default for roles that name their own", async () => {
     const { mount, sign, addIssuer, pin, replaceCa } = await makeMount(cluster);
     await pin(await addIssuer());
