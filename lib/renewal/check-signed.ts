@@ -49,7 +49,7 @@ export function checkSigned(
     throw new Failure(
       "unavailable",
       `the CA that signed the certificate expired ${issuer.notAfter.toISOString()}; nothing was changed here`,
-      { hint: "give its mount a new issuer" },
+      { hint: "an admin renews it: rotate-ca CLUSTER MOUNT" },
     );
   }
   const above = chain.filter((it) => !isSameCertificate(it, issuer) && !isSameCertificate(it, leaf));

@@ -15,7 +15,7 @@ const byMeaning: ReadonlyArray<readonly [Meaning, StatusRule]> = [
     "outlivesCa",
     {
       kind: "unavailable",
-      hint: "the CA expires before this certificate would: give the mount a new issuer, or the role a shorter TTL",
+      hint: "the CA expires before this certificate would: an admin renews the CA (rotate-ca CLUSTER MOUNT), or gives the role a shorter TTL",
     },
   ],
   [
