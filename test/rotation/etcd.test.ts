@@ -22,7 +22,8 @@ describe.skipIf(missing !== undefined)(
     let client: RotatedHost;
     let first: Identity;
     let firstOfMember: Identity;
-    let restarts = 0;
+    /** The names of the members in the order of their restarts. */
+    const restarts: string[] = [];
     const writers: Writer[] = [];
 
     beforeAll(async () => {
@@ -70,7 +71,7 @@ describe.skipIf(missing !== undefined)(
     };
 
     const restart = async (member: Member) => {
-      restarts++;
+      restarts.push(member.name);
       await member.stop();
       await Promise.all(writers.map((writer) => writer.more(3)));
       await member.start();
@@ -166,7 +167,7 @@ describe.skipIf(missing !== undefined)(
       const { acknowledged, failed, retries, refused } = await writer.stop();
       console.error(
         `${writer.name}: ${acknowledged.length} writes, ${retries.length} retries, ` +
-          `${failed.length} failures, ${restarts} restarts`,
+          `${failed.length} failures, restarts of ${restarts.join(", ")}`,
       );
       expect({ failed, refused }).toEqual({ failed: [], refused: [] });
       expect(acknowledged.length).toBeGreaterThan(100);

@@ -13,7 +13,11 @@ interface Written {
 
 export interface Writer {
   readonly name: string;
-  /** Resolves after this many more acknowledged writes. */
+  /**
+   * Resolves after this many more acknowledged writes.
+   *
+   * @throws Error if a write has failed
+   */
   more(count: number): Promise<void>;
   stop(): Promise<Written>;
 }
@@ -63,7 +67,10 @@ export function startWriter(name: string, members: readonly Member[], identity: 
     name,
     async more(count) {
       const wanted = acknowledged.length + count;
-      while (acknowledged.length < wanted) await Bun.sleep(5);
+      while (acknowledged.length < wanted) {
+        if (failed.length > 0) throw new Error(`nobody took ${failed[0]}: ${retries.slice(-3).join("; ")}`);
+        await Bun.sleep(5);
+      }
     },
     async stop() {
       isStopping = true;
