@@ -1,5 +1,5 @@
-import type { X509Certificate } from "node:crypto";
 import { commonNameSubject, readCaFields } from "../x509/ca-fields.ts";
+import { commonNameOf } from "../x509/certificate.ts";
 import type { MountCas } from "./mount-cas.ts";
 
 /** Why a mount's CA can't be rotated, and what an admin can do about it. */
@@ -25,7 +25,7 @@ export function whyNotRotatable(
   if (current === undefined) {
     const ids = issuers.map(({ id, name }) => name || id).join(", ");
     return {
-      how: "can't be told: the mount has no default issuer",
+      how: "is unknown: the mount has no default issuer",
       hint: `choose one of ${ids}: vault write ${path}/config/issuers default=ISSUER`,
     };
   }
@@ -101,9 +101,4 @@ export function whyNoRoom({ issuers }: MountCas): Obstacle | undefined {
     how: `has so many certificates (${sizes.length}) that hosts could not take another CA`,
     hint: "remove older ones first, by the same command with --retire",
   };
-}
-
-/** The common name of a certificate's subject; empty if it has none. */
-export function commonNameOf({ subject }: X509Certificate): string {
-  return /^CN=(.*)$/m.exec(subject)?.[1] ?? "";
 }

@@ -18,6 +18,7 @@ import {
   writeReadOnlyIssuer,
 } from "../vault/issuers.ts";
 import { readSealed } from "../vault/sys.ts";
+import { commonNameOf } from "../x509/certificate.ts";
 import { newKeySteps, type RotationStep, renewSteps, rotationTarget, stepText } from "./ca-rotation.ts";
 import { type Choices, type Cluster, caKeyTypes, type KeyRule } from "./cluster.ts";
 import { withFile } from "./cluster-file.ts";
@@ -25,7 +26,7 @@ import { type Issuer, type MountCa, type MountCas, readMountCas } from "./mount-
 import { isMountedAsWanted, mountsRight, mountType } from "./mount-resources.ts";
 import type { WantedMount } from "./mounts.ts";
 import { type Right, requireRights, right } from "./rights.ts";
-import { commonNameOf, type Obstacle, whyNoRoom, whyNotRotatable } from "./rotatable.ts";
+import { type Obstacle, whyNoRoom, whyNotRotatable } from "./rotatable.ts";
 import { createServerView } from "./server-view.ts";
 import type { FileChoice } from "./setup-plan.ts";
 import { readStoredFile } from "./stored-file.ts";

@@ -42,7 +42,7 @@ function readCertificate(der: Uint8Array<ArrayBuffer>, what: string): Certificat
     return {
       pem: encodePem("CERTIFICATE", der),
       x509,
-      commonName: nameValues(x509.subject, "CN")[0] ?? "",
+      commonName: commonNameOf(x509),
       organisations: nameValues(x509.subject, "O"),
       dnsNames: names.filter(([kind]) => kind === "DNS").map(([, name]) => name),
       ipAddresses: names
@@ -114,6 +114,11 @@ export function knownCertificate(
   };
 }
 
+/** The common name of a certificate's subject; empty if it has none. */
+export function commonNameOf({ subject }: X509Certificate): string {
+  return nameValues(subject, "CN")[0] ?? "";
+}
+
 /** The issuer's common name. Without one it is the issuer's whole name, in one line. */
 export function issuerName({ x509 }: Certificate): string {
   return nameValues(x509.issuer, "CN")[0] ?? (x509.issuer ?? "").replaceAll("\n", ", ");
@@ -126,11 +131,11 @@ export function isFor(certificate: Certificate, key: KeyObject): boolean {
 }
 
 /** Whether the CA's key has signed the certificate and the CA's name is its issuer. Ignores the times. */
-export function isSignedBy(certificate: Certificate, ca: Certificate): boolean {
+export function isSignedBy(certificate: Pick<Certificate, "x509">, ca: Pick<Certificate, "x509">): boolean {
   return certificate.x509.checkIssued(ca.x509) && certificate.x509.verify(ca.x509.publicKey);
 }
 
-export function isSelfSigned(certificate: Certificate): boolean {
+export function isSelfSigned(certificate: Pick<Certificate, "x509">): boolean {
   return isSignedBy(certificate, certificate);
 }
 

@@ -7,6 +7,8 @@ import { type Cluster, defineCluster } from "../../lib/cluster/cluster.ts";
 import { readMountCas } from "../../lib/cluster/mount-cas.ts";
 import type { WantedMount } from "../../lib/cluster/mounts.ts";
 import { planRotation, type RotationWish } from "../../lib/cluster/rotate-ca.ts";
+import { generateRoot } from "../../lib/vault/issuers.ts";
+import { commonNameSubject, readCaFields } from "../../lib/x509/ca-fields.ts";
 import { createAuthority, newCsr } from "../faults/authority.ts";
 import { relayedServer } from "../support/dev-server.ts";
 import { failureOf } from "../support/failure.ts";
@@ -57,6 +59,16 @@ describe("a rotation to a new key", () => {
     expect(cross?.notAfter).toEqual(cas[0]?.roots[0]?.notAfter ?? new Date(0));
     // Go's verifier takes CAs of one subject for the same one.
     expect(new Set(issuers.map(({ x509 }) => x509.subject)).size).toBe(1);
+  });
+
+  test.each([renew, newKey])("keeps a name with special characters: %j", async (wish) => {
+    const commonName = 'Example, Inc. "k8s" + CA; <1>';
+    const made = await bareCluster(admin, `special-${wish.renew}`);
+    await generateRoot(client, made.path, { commonName, ttlSeconds: 86_400 });
+    const { issuers } = (await rotate(made, wish)).mount;
+    const [first, ...more] = issuers.map(({ x509 }) => Buffer.from(readCaFields(x509.raw).subject));
+    expect(first).toEqual(Buffer.from(commonNameSubject(commonName)));
+    expect(more).toEqual(Array(wish.renew === "key" ? 2 : 1).fill(first));
   });
 
   test("goes on after a stop in which the server made the key alone", async () => {
@@ -272,7 +284,7 @@ describe("a rotation is refused, and changes nothing, if", () => {
     const { default: id } = await admin.find("lost/pki/k8s/config/issuers");
     await admin.remove(`lost/pki/k8s/issuer/${id}`);
     const { message, hint } = await refusal(made);
-    expect(message).toBe("the CA of MOUNT can't be told: the mount has no default issuer");
+    expect(message).toBe("the CA of MOUNT is unknown: the mount has no default issuer");
     expect(hint).toContain("choose one of other: vault write lost/pki/k8s/config/issuers default=ISSUER");
   });
 
