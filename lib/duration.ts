@@ -64,6 +64,11 @@ export function durationText(seconds: number): string {
   return `${seconds}s`;
 }
 
+/** The day of a point in time, in UTC: `2026-11-24`. */
+export function formatDay(date: Date): string {
+  return date.toISOString().slice(0, 10);
+}
+
 /** A point in time for people, to the minute and in UTC: `2026-11-24 10:15`. The time zone is left out. */
 export function formatMinute(date: Date): string {
   return date.toISOString().slice(0, 16).replace("T", " ");

@@ -1,7 +1,7 @@
 import { type ClusterStatus, readClusterStatus } from "../cluster/cluster-status.ts";
 import type { IssuerStatus } from "../cluster/issuer-status.ts";
 import type { CaStatus, RotationStatus } from "../cluster/rotation-status.ts";
-import { formatDuration, formatMinute } from "../duration.ts";
+import { formatDay, formatDuration, formatMinute } from "../duration.ts";
 import { Failure } from "../failure.ts";
 import type { Finding } from "../finding.ts";
 import { many } from "../words.ts";
@@ -133,7 +133,7 @@ function issuerRow(issuer: IssuerStatus, now: Date): StatusRow {
             ? "no role signs with it"
             : "not the default",
       ...signs,
-      `${day(notBefore)} to ${day(notAfter)}`,
+      `${formatDay(notBefore)} to ${formatDay(notAfter)}`,
       subject,
     ],
     // An issuer that no role uses may expire: nobody needs it.
@@ -146,7 +146,7 @@ function caRow(path: string, ca: CaStatus): readonly StatusRow[] {
   const { name, signs, certificatesInUse: count, lastEnd, leftSeconds } = ca;
   if (count === undefined) return [];
   const used = count === 0 ? "no certificate in use" : `${many(count, "certificate")} in use`;
-  const until = lastEnd === undefined ? "" : `, the last until ${day(lastEnd)}`;
+  const until = lastEnd === undefined ? "" : `, the last until ${formatDay(lastEnd)}`;
   return [
     {
       state: "ok",
@@ -166,10 +166,6 @@ function ttlCells(left: number | undefined, now: Date, dueSeconds?: number) {
   if (left === undefined) return {};
   const due = dueSeconds === undefined ? undefined : new Date(now.getTime() + dueSeconds * 1000);
   return { left: formatDuration(left), due: due && moment(due, now), urgency: left };
-}
-
-function day(date: Date): string {
-  return date.toISOString().slice(0, 10);
 }
 
 /** What is left to do for each mount that is being rotated. */

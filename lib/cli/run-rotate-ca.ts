@@ -1,13 +1,13 @@
 import type { ParsedArgs } from "citty";
 import { stepText } from "../cluster/ca-rotation.ts";
 import { caKeyTypes, type KeyRule } from "../cluster/cluster.ts";
-import { casBefore, type Issuer, type MountCa, type MountCas } from "../cluster/mount-cas.ts";
+import { casBefore, type Issuer, type MountCa, type MountCas, mainIssuer } from "../cluster/mount-cas.ts";
 import { pkiMountNames } from "../cluster/mount-names.ts";
 import { pkiMounts, type WantedMount } from "../cluster/mounts.ts";
 import { rotationPolicy } from "../cluster/needed-policy.ts";
 import { planRetirement, type Retirement, type Retiring, retireStepText } from "../cluster/retire-ca.ts";
 import { planRotation, type RotationWish } from "../cluster/rotate-ca.ts";
-import { formatMinute } from "../duration.ts";
+import { formatDay, formatMinute } from "../duration.ts";
 import { Failure } from "../failure.ts";
 import { many } from "../words.ts";
 import { chooseKeyType, keySizes } from "../x509/key-type.ts";
@@ -259,7 +259,7 @@ async function retire(
   }
   await report.carryOut(steps, retireStepText, plan.apply);
   const kept = steps.flatMap((step) => (step.do === "keep certificate" ? [step.ca] : []));
-  const certificates = kept.map((ca) => ({ name: ca.name, certificate: latestOf(ca)?.certificate ?? "" }));
+  const certificates = kept.map((ca) => ({ name: ca.name, certificate: mainIssuer(ca)?.certificate ?? "" }));
   if (args.json !== true && !report.dry)
     for (const { certificate } of certificates) printLines(certificate.trimEnd());
   const nothing =
@@ -325,12 +325,9 @@ function nextWords(mount: MountCas, { cluster, mount: name }: RotateCaArgs): str
   return `rotate-ca ${cluster} ${name} --retire, once all certificates of ${names} have expired (status ${cluster} tells the day)`;
 }
 
-function latestOf({ roots, others }: MountCa): Issuer | undefined {
-  return roots[0] ?? others[0];
-}
-
 function caLine(path: string, ca: MountCa, signing: MountCa | undefined): string {
-  const end = latestOf(ca)?.notAfter.toISOString().slice(0, 10) ?? "never";
+  const issuer = mainIssuer(ca);
+  const end = issuer === undefined ? "never" : formatDay(issuer.notAfter);
   return `${path}: ${ca.name} ${ca.keyId === signing?.keyId ? "signs" : "does not sign"}, until ${end}`;
 }
 

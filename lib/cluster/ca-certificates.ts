@@ -2,7 +2,7 @@ import type { X509Certificate } from "node:crypto";
 import type { VaultClient } from "../vault/client.ts";
 import { each, type OnProgress } from "../vault/each.ts";
 import { listCertificates, readStoredCertificate } from "../vault/pki.ts";
-import { isSignedBy, type MountCa, type MountCas } from "./mount-cas.ts";
+import { hasSigned, type MountCa, type MountCas } from "./mount-cas.ts";
 import { readServerCertificate } from "./server-certificate.ts";
 
 /** The certificates of one CA that have not expired and are not revoked. CAs of the mount itself are not counted. */
@@ -81,7 +81,7 @@ function signerFinder({ cas }: MountCas): (x509: X509Certificate) => MountCa | u
     const candidates = [
       ...new Set(certificates.filter((it) => x509.checkIssued(it.x509)).map(({ ca }) => ca)),
     ];
-    return candidates.length <= 1 ? candidates[0] : candidates.find((ca) => isSignedBy(x509, ca));
+    return candidates.length <= 1 ? candidates[0] : candidates.find((ca) => hasSigned(ca, { x509 }));
   };
 }
 

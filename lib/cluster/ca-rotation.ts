@@ -1,12 +1,13 @@
 import { isDeepStrictEqual } from "node:util";
+import { formatDay } from "../duration.ts";
 import type { Fields } from "../vault/shape.ts";
+import { isSelfSigned } from "../x509/certificate.ts";
 import {
   casBefore,
   freeName,
+  hasSigned,
   type Issuer,
   isCross,
-  isRoot,
-  isSignedBy,
   type MountCa,
   type MountCas,
   nextName,
@@ -72,6 +73,9 @@ export function renewSteps(mount: MountCas, now: Date, validitySeconds: number):
   return [...keep, ...configureSteps(current, name, latest), { do: "make default", name, issuer: latest }];
 }
 
+/** A new CA is not followed by another one that soon, so that a repeated command makes none by accident. */
+const freshMs = 86_400_000;
+
 /**
  * The name of the CA that a rotation to a new key is about: one that another run has begun, or a new one.
  *
@@ -84,8 +88,9 @@ export function rotationTarget(mount: MountCas, now: Date, again: boolean): stri
   const begun = begunCa(mount);
   if (begun !== undefined) return begun.name;
   const before = previousOf(mount, signing, now);
-  if (before !== undefined && missingCross(signing, before)) return signing.name;
-  const isFresh = before !== undefined && now.getTime() - signing.madeAt.getTime() < leastGainMs;
+  if (before !== undefined && crossSteps(mount, signing.name, signing, before).length > 0)
+    return signing.name;
+  const isFresh = before !== undefined && now.getTime() - signing.madeAt.getTime() < freshMs;
   return isFresh && !again ? undefined : nextName(mount);
 }
 
@@ -111,7 +116,7 @@ export function newKeySteps(mount: MountCas, now: Date, target: string): readonl
   if (ca === undefined) steps.push({ do: "add", name: target });
   if (by !== undefined) steps.push(...crossSteps(mount, target, ca, by));
   const [root] = ca?.roots ?? [];
-  if (current.keyId !== ca?.keyId || (root !== undefined && !isRoot(current))) {
+  if (current.keyId !== ca?.keyId || (root !== undefined && !isSelfSigned(current))) {
     steps.push(...configureSteps(current, target, root), { do: "make default", name: target, issuer: root });
   }
   return steps.length === 1 && steps[0]?.do === "keep default" ? [] : steps;
@@ -141,6 +146,7 @@ function configureSteps(before: Issuer, name: string, issuer: Issuer | undefined
   return [{ do: "configure", name, issuer, settings: Object.fromEntries(changed) }];
 }
 
+/** What a CA's key still needs to be certified by the CA before it. */
 function crossSteps(
   mount: MountCas,
   target: string,
@@ -148,7 +154,7 @@ function crossSteps(
   by: MountCa,
 ): readonly RotationStep[] {
   const name = `${target}-by-${by.name}`;
-  const cross = ca?.others.find((it) => isSignedBy(it.x509, by));
+  const cross = ca?.others.find((it) => hasSigned(by, it));
   if (cross === undefined) return [{ do: "certify", name: freeName(mount, name), ca, by }];
   if (cross.name !== "" && !cross.mayIssue) return [];
   return [{ do: "restrict", issuer: cross, name: cross.name || freeName(mount, name) }];
@@ -167,11 +173,6 @@ function previousOf({ cas }: MountCas, ca: MountCa, now: Date): MountCa | undefi
   return casBefore({ cas, signing: ca }).findLast(({ roots }) =>
     roots.some((it) => it.notAfter > now && it.mayIssue),
   );
-}
-
-function missingCross(ca: MountCa, by: MountCa): boolean {
-  const cross = ca.others.find((it) => isSignedBy(it.x509, by));
-  return cross === undefined || cross.name === "" || cross.mayIssue;
 }
 
 /** Days for which an older CA stays after the next one was made. Every host has checked the CAs once by then. */
@@ -211,7 +212,7 @@ export function leftovers({ cas, issuers }: MountCas, now: Date): readonly Issue
 
 /** The cross certificates that a CA has signed for others. */
 export function crossesBy({ issuers }: MountCas, ca: MountCa): readonly Issuer[] {
-  return issuers.filter((it) => it.keyId !== ca.keyId && isCross(it) && isSignedBy(it.x509, ca));
+  return issuers.filter((it) => it.keyId !== ca.keyId && isCross(it) && hasSigned(ca, it));
 }
 
 /** A step as a line for people. */
@@ -224,7 +225,7 @@ export function stepText(step: RotationStep): string {
     case "add":
       return `add issuer ${step.name}: a new CA with a new key`;
     case "certify":
-      return `add issuer ${step.name}: a cross certificate, signed by ${step.by.name} until ${step.by.roots[0]?.notAfter.toISOString().slice(0, 10)}`;
+      return `add issuer ${step.name}: a cross certificate, signed by ${step.by.name} until ${endOf(step.by)}`;
     case "restrict":
       return `keep issuer ${step.name} from signing`;
     case "restore chain":
@@ -234,4 +235,8 @@ export function stepText(step: RotationStep): string {
     case "make default":
       return `make issuer ${step.name} the default`;
   }
+}
+
+function endOf({ roots: [root] }: MountCa): string {
+  return root === undefined ? "its end" : formatDay(root.notAfter);
 }

@@ -1,4 +1,4 @@
-import { formatDuration } from "../duration.ts";
+import { formatDay, formatDuration } from "../duration.ts";
 import type { Finding } from "../finding.ts";
 import { listNames } from "../vault/data.ts";
 import { readPkiRole } from "../vault/pki.ts";
@@ -235,7 +235,7 @@ function findDues(
       wantsSeconds <= leftSeconds && neededSeconds(wantsSeconds, lifetimeSeconds) > leftSeconds,
   );
   const longest = Math.max(0, ...soon.map(({ wantsSeconds }) => wantsSeconds));
-  const day = new Date(notAfter.getTime() - longest * 1000).toISOString().slice(0, 10);
+  const day = formatDay(new Date(notAfter.getTime() - longest * 1000));
   const does = effect(leafNotAfterBehavior);
   const effects = [
     ...(short.length === 0 ? [] : [`${does} ${certificatesOf(short)}`]),

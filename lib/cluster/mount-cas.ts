@@ -1,30 +1,11 @@
-import type { X509Certificate } from "node:crypto";
 import type { VaultClient } from "../vault/client.ts";
-import { listIssuers, readIssuer, readIssuersConfig } from "../vault/issuers.ts";
-import type { Fields } from "../vault/shape.ts";
-import { readServerCertificate } from "./server-certificate.ts";
+import { type IssuerInfo, listIssuers, readIssuer, readIssuersConfig } from "../vault/issuers.ts";
+import { isSelfSigned, isSignedBy } from "../x509/certificate.ts";
+import { readServerCertificate, type ServerCertificate } from "./server-certificate.ts";
 
 /** An issuer of a mount: one certificate, with a key or without. */
-export interface Issuer {
-  readonly id: string;
-  /** Empty if it was given none. */
-  readonly name: string;
-  /** Empty if the mount does not hold its key. */
-  readonly keyId: string;
+export interface Issuer extends IssuerInfo, ServerCertificate {
   readonly isDefault: boolean;
-  /** Whether it may sign certificates. */
-  readonly mayIssue: boolean;
-  /** The ids of the issuers that were chosen for its chain; none if the server finds them. */
-  readonly manualChain: readonly string[];
-  /** What else an admin may have set, with the server's names. */
-  readonly settings: Fields;
-  /** `err` if it refuses to sign a certificate that would expire after it. */
-  readonly leafNotAfterBehavior: string;
-  /** PEM. */
-  readonly certificate: string;
-  readonly x509: X509Certificate;
-  readonly notBefore: Date;
-  readonly notAfter: Date;
 }
 
 /** A CA: a key of the mount, with every certificate that it has there. */
@@ -80,8 +61,8 @@ function sortByKey(issuers: readonly Issuer[]): Pick<MountCas, "cas" | "signing"
   const found = [...byKey]
     .map(([keyId, its]) => ({
       keyId,
-      roots: its.filter(isRoot).toSorted((a, b) => b.notAfter.getTime() - a.notAfter.getTime()),
-      others: its.filter((it) => !isRoot(it)),
+      roots: its.filter(isSelfSigned).toSorted((a, b) => b.notAfter.getTime() - a.notAfter.getTime()),
+      others: its.filter((it) => !isSelfSigned(it)),
       madeAt: new Date(Math.min(...its.map(({ notBefore }) => notBefore.getTime()))),
     }))
     .filter(({ roots, others }) => roots.length > 0 || others.some((it) => !isCross(it)));
@@ -109,22 +90,22 @@ function generation({ roots }: Pick<MountCa, "roots">): number {
   return Math.max(0, ...roots.map(({ name }) => Number(/^g(\d{1,6})\b/.exec(name)?.[1] ?? 0)));
 }
 
-/** Whether a certificate is signed by its own key. */
-export function isRoot({ x509 }: Pick<Issuer, "x509">): boolean {
-  return x509.checkIssued(x509) && x509.verify(x509.publicKey);
-}
-
 /**
  * Whether a certificate has its issuer's name as its own, but is signed by another key: a cross certificate (RFC 5280,
  * section 6.1: self-issued).
  */
 export function isCross(issuer: Pick<Issuer, "x509">): boolean {
-  return issuer.x509.subject === issuer.x509.issuer && !isRoot(issuer);
+  return issuer.x509.subject === issuer.x509.issuer && !isSelfSigned(issuer);
 }
 
 /** Whether a CA's key has signed a certificate. */
-export function isSignedBy(x509: X509Certificate, { roots, others }: MountCa): boolean {
-  return [...roots, ...others].some((ca) => x509.checkIssued(ca.x509) && x509.verify(ca.x509.publicKey));
+export function hasSigned({ roots, others }: MountCa, certificate: Pick<Issuer, "x509">): boolean {
+  return [...roots, ...others].some((issuer) => isSignedBy(certificate, issuer));
+}
+
+/** The certificate that stands for a CA: its root with the latest end, or else the first that another CA signed. */
+export function mainIssuer({ roots, others }: MountCa): Issuer | undefined {
+  return roots[0] ?? others[0];
 }
 
 /** The first CA of a mount has no name, and counts as `g1`. */

@@ -1,3 +1,4 @@
+import { formatDay } from "../duration.ts";
 import { Failure } from "../failure.ts";
 import type { VaultClient } from "../vault/client.ts";
 import { listNames } from "../vault/data.ts";
@@ -9,7 +10,7 @@ import { many } from "../words.ts";
 import { countInUse, type InUse, noneInUse } from "./ca-certificates.ts";
 import { crossesBy, leftovers, type OlderCa, olderCas } from "./ca-rotation.ts";
 import type { Cluster } from "./cluster.ts";
-import { type Issuer, isCross, type MountCa, type MountCas } from "./mount-cas.ts";
+import { type Issuer, isCross, type MountCa, type MountCas, mainIssuer } from "./mount-cas.ts";
 import { isMountedAsWanted, mountsRight } from "./mount-resources.ts";
 import { secretsMount, type WantedMount } from "./mounts.ts";
 import { type Right, requireRights, right } from "./rights.ts";
@@ -262,8 +263,8 @@ export function retiredPrefix({ path }: WantedMount): string {
 }
 
 /** The secret with the certificate of a retired CA. Hosts can't read it. */
-function retiredPath(cluster: Cluster, wanted: WantedMount, { roots, others }: MountCa): string {
-  const serial = (roots[0] ?? others[0])?.x509.serialNumber.toLowerCase();
+function retiredPath(cluster: Cluster, wanted: WantedMount, ca: MountCa): string {
+  const serial = mainIssuer(ca)?.x509.serialNumber.toLowerCase();
   return `${secretsMount(cluster).path}/${retiredPrefix(wanted)}${serial}`;
 }
 
@@ -324,7 +325,7 @@ async function take(
       return await rotateCrls(client, path);
     case "keep certificate": {
       const { ca } = step;
-      const certificate = (ca.roots[0] ?? ca.others[0])?.certificate ?? "";
+      const certificate = mainIssuer(ca)?.certificate ?? "";
       return await writeSecret(client, step.path, {
         certificate,
         key_id: ca.keyId,
@@ -371,7 +372,7 @@ export function retireStepText(step: RetireStep): string {
     case "keep certificate":
       return `keep the certificate of ${step.ca.name} in secret ${step.path}`;
     case "remove issuer":
-      return `remove issuer ${step.issuer.name || step.ca?.name || step.issuer.id} (${kindOf(step.issuer)}, until ${step.issuer.notAfter.toISOString().slice(0, 10)})`;
+      return `remove issuer ${step.issuer.name || step.ca?.name || step.issuer.id} (${kindOf(step.issuer)}, until ${formatDay(step.issuer.notAfter)})`;
     case "delete key":
       return `delete the key of ${step.name}`;
   }
