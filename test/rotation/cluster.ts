@@ -10,6 +10,7 @@ import { planRotation, type RotationWish } from "../../lib/cluster/rotate-ca.ts"
 import { randomHex } from "../../lib/host/durable.ts";
 import { parseManifest } from "../../lib/manifest/manifest.ts";
 import { lookAtAll, renewAll } from "../../lib/renewal/renew-all.ts";
+import type { CaCheck } from "../../lib/renewal/when-due.ts";
 import { createVaultClient, type VaultClient } from "../../lib/vault/client.ts";
 import type { Api } from "../cluster/api.ts";
 import { makeMounts } from "../cluster/run.ts";
@@ -22,6 +23,7 @@ export interface Host {
   readonly destination: string;
   /** Its role signs by one issuer until an admin changes that, whatever the default is. */
   readonly isPinned: boolean;
+  readonly caChain: boolean;
 }
 
 /** The parts of a peer that others see. */
@@ -37,20 +39,24 @@ export function filesOf({ destination }: Host): Files | undefined {
   return { shown: read(".pem"), trusted: read("-ca.pem") };
 }
 
-/** Five hosts share one subject, as components do. Every fourth one has a role that names its issuer. */
+/**
+ * Five hosts share one subject, as components do. Every fourth one has a role that may name its issuer. Some ask for the
+ * whole chain.
+ */
 export function makeHosts(folder: string, count: number): readonly Host[] {
   return Array.from({ length: count }, (_, index) => ({
     name: index < 5 ? "shared" : `node-${index}`,
     destination: join(folder, `host-${index}`, "it"),
     isPinned: index % 4 === 3,
+    caChain: index % 5 === 2,
   }));
 }
 
 export interface RotatedCluster {
   /** Reads the mount's CAs. */
   cas(): Promise<MountCas>;
-  /** A run of `issue-cert` on a host, which asks for the CAs. */
-  run(host: Host, renew: "due" | "always"): Promise<void>;
+  /** A run of `issue-cert` on a host. */
+  run(host: Host, renew: "due" | "always", caCheck: CaCheck): Promise<void>;
   /**
    * A run of `rotate-ca`.
    *
@@ -114,16 +120,16 @@ export async function makeRotatedCluster(api: Api, inTime: VaultClient): Promise
     get pinned() {
       return pinned;
     },
-    async run({ name, destination, isPinned }, renew) {
+    async run({ name, destination, isPinned, caChain }, renew, caCheck) {
       const text =
         `sign_path = "${mount}/sign/${isPinned ? "pinned" : "it"}"\ncommon_name = "${name}"\n` +
-        `destination = "${destination}"\nrenew = "${renew}"\n`;
+        `destination = "${destination}"\nrenew = "${renew}"\nca_chain = ${caChain}\n`;
       const facts = { hostName: name, ipv4: undefined, ipv6: undefined };
       const manifests = [parseManifest(text, "/etc/vault/certs.d/it.toml", facts)];
       const [outcome] = await renewAll(manifests, {
         seen: lookAtAll(manifests),
         client,
-        caCheck: "now",
+        caCheck,
         signal: new AbortController().signal,
         onNote: () => {},
       });
