@@ -1,9 +1,8 @@
 import type { X509Certificate } from "node:crypto";
 import type { VaultClient } from "../vault/client.ts";
-import { each, type OnProgress } from "../vault/each.ts";
-import { listCertificates, readStoredCertificate } from "../vault/pki.ts";
+import type { OnProgress } from "../vault/each.ts";
 import { hasSigned, type MountCa, type MountCas } from "./mount-cas.ts";
-import { readServerCertificate } from "./server-certificate.ts";
+import { readStoredCertificates } from "./server-certificate.ts";
 
 /** The certificates of one CA that have not expired and are not revoked. CAs of the mount itself are not counted. */
 export interface InUse {
@@ -23,8 +22,7 @@ interface NameInUse {
 export const noneInUse: InUse = { count: 0, lastEnd: undefined, names: [] };
 
 /**
- * Counts what the CAs of a mount have signed. It reads every certificate that the mount stores, a few at a time, since
- * the server lists only serial numbers. Of each it keeps the name alone.
+ * Counts what the CAs of a mount have signed. It reads every certificate that the mount stores, and keeps only the names.
  *
  * @param now by the server's clock
  * @param onUsed called with the serial number of each certificate in use, and the CA that signed it
@@ -38,29 +36,21 @@ export async function countInUse(
   onProgress: OnProgress,
   onUsed: (serial: string, ca: MountCa) => void = () => {},
 ): Promise<ReadonlyMap<string, InUse>> {
-  const serials = await listCertificates(client, mount);
   const counts = new Map<string, Map<string, { count: number; lastEnd: Date }>>();
   const signerOf = signerFinder(cas);
   const own = new Set(cas.issuers.map(({ x509 }) => publicKeyOf(x509)));
-  await each(
-    serials,
-    async (serial) => {
-      const found = await readStoredCertificate(client, mount, serial);
-      if (found === undefined || found.isRevoked) return;
-      const { x509, notAfter } = readServerCertificate(found.certificate, `number ${serial} in ${mount}`);
-      if (notAfter <= now || (x509.ca && own.has(publicKeyOf(x509)))) return;
-      const ca = signerOf(x509);
-      if (ca === undefined) return;
-      onUsed(serial, ca);
-      const names = counts.get(ca.keyId) ?? new Map();
-      counts.set(ca.keyId, names);
-      const name = nameOf(x509);
-      const { count, lastEnd } = names.get(name) ?? { count: 0, lastEnd: notAfter };
-      const later = Math.max(lastEnd.getTime(), notAfter.getTime());
-      names.set(name, { count: count + 1, lastEnd: new Date(later) });
-    },
-    (done) => onProgress(`looked at certificates of ${mount}`, done, serials.length),
-  );
+  await readStoredCertificates(client, mount, onProgress, ({ x509, notAfter }, serial) => {
+    if (notAfter <= now || (x509.ca && own.has(publicKeyOf(x509)))) return;
+    const ca = signerOf(x509);
+    if (ca === undefined) return;
+    onUsed(serial, ca);
+    const names = counts.get(ca.keyId) ?? new Map();
+    counts.set(ca.keyId, names);
+    const name = nameOf(x509);
+    const { count, lastEnd } = names.get(name) ?? { count: 0, lastEnd: notAfter };
+    const later = Math.max(lastEnd.getTime(), notAfter.getTime());
+    names.set(name, { count: count + 1, lastEnd: new Date(later) });
+  });
   return new Map([...counts].map(([keyId, names]) => [keyId, summed(names)]));
 }
 
@@ -90,5 +80,6 @@ function publicKeyOf({ publicKey }: X509Certificate): string {
 }
 
 function nameOf({ subject }: X509Certificate): string {
+  // As the runtime prints it, with control characters escaped: somebody else chose the name.
   return /^CN=(.*)$/m.exec(subject)?.[1] ?? (subject || "without a name").replaceAll("\n", ", ");
 }

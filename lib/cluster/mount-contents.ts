@@ -1,14 +1,13 @@
 import type { VaultClient } from "../vault/client.ts";
 import { readClocks } from "../vault/clocks.ts";
 import { listNames } from "../vault/data.ts";
-import { each, type OnProgress } from "../vault/each.ts";
+import type { OnProgress } from "../vault/each.ts";
 import { means } from "../vault/error.ts";
 import { type ListedIssuer, listIssuers } from "../vault/issuers.ts";
-import { listCertificates, readStoredCertificate } from "../vault/pki.ts";
 import type { Cluster } from "./cluster.ts";
 import { pkiMounts, secretsMount } from "./mounts.ts";
 import { type Right, right } from "./rights.ts";
-import { readServerCertificate } from "./server-certificate.ts";
+import { readStoredCertificates } from "./server-certificate.ts";
 
 type Content =
   | "unexpiredCertificates"
@@ -97,24 +96,16 @@ async function countSecrets(client: VaultClient, mount: string, isMade: (path: s
   };
 }
 
-/** Reads each certificate, since the server lists only serial numbers. CAs and revoked certificates are not counted. */
+/** CAs and revoked certificates are not counted. */
 async function countCertificates(client: VaultClient, mount: string, onProgress: OnProgress) {
-  const serials = await listCertificates(client, mount);
   const { host, server } = readClocks(client);
   let stored = 0;
   let unexpired = 0;
-  await each(
-    serials,
-    async (serial) => {
-      const found = await readStoredCertificate(client, mount, serial);
-      if (found === undefined || found.isRevoked) return;
-      const { x509, notAfter } = readServerCertificate(found.certificate, `number ${serial} in ${mount}`);
-      if (x509.ca) return;
-      stored++;
-      // A certificate counts as unexpired if either clock says so.
-      if (notAfter > host || notAfter > server) unexpired++;
-    },
-    (done) => onProgress(`looked at certificates of ${mount}`, done, serials.length),
-  );
+  await readStoredCertificates(client, mount, onProgress, ({ x509, notAfter }) => {
+    if (x509.ca) return;
+    stored++;
+    // A certificate counts as unexpired if either clock says so.
+    if (notAfter > host || notAfter > server) unexpired++;
+  });
   return { unexpiredCertificates: unexpired, storedCertificates: stored };
 }

@@ -1,6 +1,9 @@
 import { X509Certificate } from "node:crypto";
 import { calendarDate } from "../calendar.ts";
 import { Failure } from "../failure.ts";
+import type { VaultClient } from "../vault/client.ts";
+import { each, type OnProgress } from "../vault/each.ts";
+import { listCertificates, readStoredCertificate } from "../vault/pki.ts";
 import { oddAnswerHint } from "../vault/shape.ts";
 
 /** A certificate that the server stores. */
@@ -8,6 +11,31 @@ export interface ServerCertificate {
   readonly x509: X509Certificate;
   readonly notBefore: Date;
   readonly notAfter: Date;
+}
+
+/**
+ * Reads every certificate that a mount stores, a few at a time, since the server lists only serial numbers.
+ *
+ * @param path of the mount
+ * @param onCertificate called with each that is not revoked, CAs included
+ * @throws VaultError; Failure (unavailable) for one that can't be read
+ */
+export async function readStoredCertificates(
+  client: VaultClient,
+  path: string,
+  onProgress: OnProgress,
+  onCertificate: (certificate: ServerCertificate, serial: string) => void,
+): Promise<void> {
+  const serials = await listCertificates(client, path);
+  await each(
+    serials,
+    async (serial) => {
+      const found = await readStoredCertificate(client, path, serial);
+      if (found === undefined || found.isRevoked) return;
+      onCertificate(readServerCertificate(found.certificate, `number ${serial} in ${path}`), serial);
+    },
+    (done) => onProgress(`looked at certificates of ${path}`, done, serials.length),
+  );
 }
 
 /**
