@@ -3,7 +3,7 @@ import { stepText } from "../cluster/ca-rotation.ts";
 import { caKeyTypes, type KeyRule } from "../cluster/cluster.ts";
 import { casBefore, type Issuer, type MountCa, type MountCas, mainIssuer } from "../cluster/mount-cas.ts";
 import { pkiMountNames } from "../cluster/mount-names.ts";
-import { pkiMounts, type WantedMount } from "../cluster/mounts.ts";
+import { mountName, pkiMounts, type WantedMount } from "../cluster/mounts.ts";
 import { rotationPolicy } from "../cluster/needed-policy.ts";
 import { planRetirement, type Retirement, type Retiring, retireStepText } from "../cluster/retire-ca.ts";
 import { planRotation, type RotationWish } from "../cluster/rotate-ca.ts";
@@ -152,7 +152,7 @@ function checkArgs(args: RotateCaArgs): void {
 
 /** @throws Failure (usage) for a mount that is not the cluster's */
 function mountOf(text: string, mounts: readonly WantedMount[]): WantedMount {
-  const found = mounts.find(({ path }) => path === text || path.split("/").at(-1) === text);
+  const found = mounts.find(({ path }) => path === text || mountName(path) === text);
   if (found !== undefined) return found;
   throw new Failure("usage", `${JSON.stringify(text)} is no PKI mount of the cluster`, {
     hint: `its PKI mounts are ${pkiMountNames.join(", ")}`,

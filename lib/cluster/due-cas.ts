@@ -3,8 +3,9 @@ import type { VaultClient } from "../vault/client.ts";
 import { readClocks } from "../vault/clocks.ts";
 import type { Cluster } from "./cluster.ts";
 import { readMountStatus } from "./issuer-status.ts";
+import { mountRolesRights } from "./mount-roles.ts";
 import { pkiMounts } from "./mounts.ts";
-import { type Right, right } from "./rights.ts";
+import type { Right } from "./rights.ts";
 import { createServerView } from "./server-view.ts";
 
 /** A CA that an admin has to renew, which set-up never does by itself. */
@@ -16,11 +17,7 @@ export interface DueCa extends Finding {
 
 /** The rights to tell whether a cluster's CAs are due, besides those to read the CAs. */
 export function dueRights(cluster: Cluster): readonly Right[] {
-  return pkiMounts(cluster).flatMap(({ path }) => [
-    right("list", `${path}/roles`),
-    // OpenBao checks this path for the list.
-    right("list read", `${path}/roles/*`),
-  ]);
+  return pkiMounts(cluster).flatMap(({ path }) => mountRolesRights(path));
 }
 
 /**

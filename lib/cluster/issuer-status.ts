@@ -1,14 +1,13 @@
 import { formatDay, formatDuration } from "../duration.ts";
 import type { Finding } from "../finding.ts";
-import { listNames } from "../vault/data.ts";
-import { readPkiRole } from "../vault/pki.ts";
 import { type Fields, isSeconds } from "../vault/shape.ts";
 import type { MountInfo } from "../vault/sys.ts";
 import { begunCa } from "./ca-rotation.ts";
 import type { Cluster } from "./cluster.ts";
 import { type Issuer, isCross, type MountCas, readMountCas } from "./mount-cas.ts";
 import { isMountedAsWanted, mountType } from "./mount-resources.ts";
-import type { WantedMount } from "./mounts.ts";
+import { type MountRole, readMountRoles } from "./mount-roles.ts";
+import { mountName, type WantedMount } from "./mounts.ts";
 import { whyNotRotatable } from "./rotatable.ts";
 import type { ServerView } from "./server-view.ts";
 
@@ -74,7 +73,7 @@ export async function readMountStatus(
   if (mount.type !== "pki") return { path, issuers: [], cas: undefined, state: "ok", reasons: [] };
   const cas = await readMountCas(view.client, path);
   if (cas.issuers.length === 0) return bad("has no issuer", setupCommand);
-  const roles = await readRoles(view, path);
+  const roles = await readMountRoles(view.client, path);
   const facts = { cluster, path, cas, roles, found, now };
   const issuers = cas.issuers.map((issuer) => issuerStatus(issuer, facts));
   if (cas.default === undefined) {
@@ -97,28 +96,14 @@ function rotationFinding(cluster: Cluster, path: string, cas: MountCas): Finding
 
 /** `rotate-ca demo k8s` */
 export function rotateCommand({ id }: Cluster, path: string): string {
-  return `rotate-ca ${id} ${path.split("/").at(-1)}`;
-}
-
-/** All roles of the mount, even those that set-up did not make. */
-async function readRoles({ client }: ServerView, mount: string): Promise<readonly Role[]> {
-  const names = await listNames(client, `${mount}/roles`);
-  const roles = await Promise.all(
-    names.map(async (name) => ({ name, fields: await readPkiRole(client, `${mount}/roles/${name}`) })),
-  );
-  return roles.flatMap(({ name, fields }) => (fields === undefined ? [] : [{ name, fields }]));
-}
-
-interface Role {
-  readonly name: string;
-  readonly fields: Fields;
+  return `rotate-ca ${id} ${mountName(path)}`;
 }
 
 interface MountFacts {
   readonly cluster: Cluster;
   readonly path: string;
   readonly cas: MountCas;
-  readonly roles: readonly Role[];
+  readonly roles: readonly MountRole[];
   readonly found: MountInfo;
   readonly now: Date;
 }

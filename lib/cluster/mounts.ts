@@ -14,6 +14,11 @@ export function pkiMountPath(cluster: Cluster, name: PkiMountName): string {
   return `${cluster.id}/pki/${name}`;
 }
 
+/** The name of a mount at the end of its path: `k8s` for `demo/pki/k8s`. */
+export function mountName(path: string): string {
+  return path.slice(path.lastIndexOf("/") + 1);
+}
+
 export function pkiMounts(cluster: Cluster): readonly WantedMount[] {
   return pkiMountNames.map((name) => ({
     path: pkiMountPath(cluster, name),

@@ -5,21 +5,22 @@ import { listNames } from "../vault/data.ts";
 import { each, type OnProgress } from "../vault/each.ts";
 import { deleteIssuer, deleteKey, listKeys } from "../vault/issuers.ts";
 import { readSecret, writeSecret } from "../vault/kv.ts";
-import { readPkiRole, revokeCertificate, rotateCrls } from "../vault/pki.ts";
+import { revokeCertificate, rotateCrls } from "../vault/pki.ts";
 import { many } from "../words.ts";
 import { countInUse, type InUse, noneInUse } from "./ca-certificates.ts";
 import { crossesBy, leftovers, type OlderCa, olderCas } from "./ca-rotation.ts";
 import type { Cluster } from "./cluster.ts";
 import { type Issuer, isCross, type MountCa, type MountCas, mainIssuer } from "./mount-cas.ts";
 import { isMountedAsWanted, mountsRight } from "./mount-resources.ts";
-import { secretsMount, type WantedMount } from "./mounts.ts";
+import { type MountRole, mountRolesRights, readMountRoles } from "./mount-roles.ts";
+import { mountName, secretsMount, type WantedMount } from "./mounts.ts";
 import { type Right, requireRights, right } from "./rights.ts";
 import { readRotatedMount, refuseWrongClocks } from "./rotate-ca.ts";
 import { createServerView } from "./server-view.ts";
 
-/** What is asked for beside the removal of older CAs. */
+/** What a retirement is asked for. */
 export interface RetireWish {
-  /** Remove the older CAs' issuers. */
+  /** Remove the issuers of older CAs. */
   readonly retire: boolean;
   /** Even if their certificates are in use: those are revoked. */
   readonly force: boolean;
@@ -80,7 +81,7 @@ export async function planRetirement(
     });
   }
   const serials = new Map<string, string[]>();
-  const roles = await readSigningRoles(client, path);
+  const roles = await readMountRoles(client, path);
   const { older } = await readRetiring(client, path, mount, now, roles, onProgress, (serial, ca) => {
     const list = serials.get(ca.keyId) ?? [];
     serials.set(ca.keyId, list);
@@ -145,7 +146,7 @@ export async function readRetiring(
   path: string,
   mount: MountCas,
   now: Date,
-  roles: readonly SigningRole[],
+  roles: readonly MountRole[],
   onProgress: OnProgress,
   onUsed?: (serial: string, ca: MountCa) => void,
 ): Promise<{ readonly older: readonly Retiring[]; readonly inUse: ReadonlyMap<string, InUse> }> {
@@ -185,29 +186,15 @@ function waitHolds(
   ];
 }
 
-interface SigningRole {
-  readonly name: string;
-  readonly issuerRef: unknown;
-  readonly storesNothing: boolean;
+function namesIssuer({ fields: { issuer_ref: ref } }: MountRole, { id, name }: Issuer): boolean {
+  return ref === id || (name !== "" && ref === name);
 }
 
-export async function readSigningRoles(client: VaultClient, path: string): Promise<readonly SigningRole[]> {
-  const names = await listNames(client, `${path}/roles`);
-  return await each(names, async (name) => {
-    const fields = await readPkiRole(client, `${path}/roles/${name}`);
-    return { name, issuerRef: fields?.issuer_ref, storesNothing: fields?.no_store === true };
-  });
-}
-
-function namesIssuer({ issuerRef }: SigningRole, { id, name }: Issuer): boolean {
-  return issuerRef === id || (name !== "" && issuerRef === name);
-}
-
-function roleHolds({ roots, others }: MountCa, roles: readonly SigningRole[]): readonly string[] {
+function roleHolds({ roots, others }: MountCa, roles: readonly MountRole[]): readonly string[] {
   const pinned = roles
     .filter((role) => [...roots, ...others].some((issuer) => namesIssuer(role, issuer)))
     .map(({ name }) => name);
-  const unseen = roles.filter(({ storesNothing }) => storesNothing).map(({ name }) => name);
+  const unseen = roles.filter(({ fields }) => fields.no_store === true).map(({ name }) => name);
   return [
     ...(pinned.length === 0
       ? []
@@ -259,7 +246,7 @@ function withoutDoubles(steps: readonly RetireStep[]): readonly RetireStep[] {
 
 /** Begins the name of each secret with the certificate of a mount's retired CA: `retired-ca-k8s-`. */
 export function retiredPrefix({ path }: WantedMount): string {
-  return `retired-ca-${path.split("/").at(-1)}-`;
+  return `retired-ca-${mountName(path)}-`;
 }
 
 /** The secret with the certificate of a retired CA. Hosts can't read it. */
@@ -350,9 +337,7 @@ export function retirementRights(cluster: Cluster, wanted: WantedMount): readonl
     right("read", `${path}/config/issuers`),
     right("read delete", `${path}/issuer/*`),
     right("list", `${path}/certs`),
-    right("list", `${path}/roles`),
-    // OpenBao checks this path for the list.
-    right("list read", `${path}/roles/*`),
+    ...mountRolesRights(path),
     right("update", `${path}/revoke`),
     right("read", `${path}/crl/rotate`),
     right("list", `${path}/keys`),

@@ -5,7 +5,8 @@ import { olderCas } from "./ca-rotation.ts";
 import type { Cluster } from "./cluster.ts";
 import { rotateCommand } from "./issuer-status.ts";
 import type { MountCa, MountCas } from "./mount-cas.ts";
-import { type Retiring, readRetiring, readSigningRoles } from "./retire-ca.ts";
+import { readMountRoles } from "./mount-roles.ts";
+import { type Retiring, readRetiring } from "./retire-ca.ts";
 
 /** A CA of a mount, and what it has signed. */
 export interface CaStatus {
@@ -53,7 +54,7 @@ export async function readMountRotation(
   onProgress: OnProgress,
 ): Promise<MountRotation> {
   const isRotated = olderCas(mount).length > 0;
-  const roles = isRotated ? await readSigningRoles(client, path) : [];
+  const roles = isRotated ? await readMountRoles(client, path) : [];
   const { older, inUse } = await readRetiring(client, path, mount, now, roles, onProgress);
   const cas = mount.cas.map((ca): CaStatus => {
     const notAfter = endOf(ca);
