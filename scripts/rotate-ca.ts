@@ -1,5 +1,6 @@
 #!/usr/bin/env bun
-import { rotateCaArgs, runRotateCa } from "../lib/cli/run-rotate-ca.ts";
+import { rotateCaArgs } from "../lib/cli/rotate-ca-args.ts";
+import { runRotateCa } from "../lib/cli/run-rotate-ca.ts";
 import { runScript, type Script } from "../lib/cli/script.ts";
 
 export const rotateCa: Script<typeof rotateCaArgs> = {

@@ -1,99 +1,30 @@
-import type { ParsedArgs } from "citty";
 import { stepText } from "../cluster/ca-rotation.ts";
-import { caKeyTypes, type KeyRule } from "../cluster/cluster.ts";
 import { casBefore, type Issuer, type MountCa, type MountCas, mainIssuer } from "../cluster/mount-cas.ts";
-import { pkiMountNames } from "../cluster/mount-names.ts";
-import { mountName, pkiMounts, type WantedMount } from "../cluster/mounts.ts";
+import { pkiMounts, type WantedMount } from "../cluster/mounts.ts";
 import { rotationPolicy } from "../cluster/needed-policy.ts";
 import { planRetirement, type Retirement, type Retiring, retireStepText } from "../cluster/retire-ca.ts";
 import { planRotation, type RotationWish } from "../cluster/rotate-ca.ts";
 import { formatDay, formatMinute } from "../duration.ts";
 import { Failure } from "../failure.ts";
 import { many } from "../words.ts";
-import { chooseKeyType, keySizes } from "../x509/key-type.ts";
-import type { Arguments } from "./arguments.ts";
-import { clusterOf, mountArgs } from "./cluster-args.ts";
-import { clusterFileArgs } from "./cluster-file.ts";
+import { clusterOf } from "./cluster-args.ts";
 import { adminToken } from "./environment.ts";
 import { ExitCode } from "./exit-code.ts";
 import { printJson, printLines, stoppedJson } from "./log.ts";
 import { sayIfSlow, tellProgress } from "./progress.ts";
+import { checkRotateCaArgs, mountOf, type RotateCaArgs, wishOf } from "./rotate-ca-args.ts";
 import { printPolicy } from "./run-setup.ts";
-import { commonArgs, general, type Run } from "./script.ts";
-
-export const rotateCaArgs = {
-  cluster: { type: "positional", required: true, description: "the cluster's id" },
-  mount: {
-    type: "positional",
-    required: true,
-    description: "the mount whose CA changes",
-    choices: pkiMountNames,
-  },
-  "new-key": {
-    type: "boolean",
-    description: "make a new CA with a new key beside the one that signs, and have it sign from then on",
-    group: "New CA",
-  },
-  "key-type": {
-    type: "string",
-    alias: "t",
-    description: "key type of the new CA; without it, as in the cluster file, else as before",
-    choices: caKeyTypes,
-    valueHint: "TYPE",
-    group: "New CA",
-  },
-  "key-bit-size": { type: "string", alias: "b", description: keySizes, valueHint: "BITS", group: "New CA" },
-  again: {
-    type: "boolean",
-    description: "make a new CA even if the one that signs is less than a day old",
-    group: "New CA",
-  },
-  retire: {
-    type: "boolean",
-    description: "remove older CAs whose certificates have all expired or been revoked",
-    group: "Old CAs",
-  },
-  force: {
-    type: "boolean",
-    description:
-      "with --retire: remove them even if certificates are in use, and revoke those; for a stolen key",
-    group: "Old CAs",
-  },
-  "delete-key": {
-    type: "boolean",
-    description: "delete the keys of retired CAs, which the mount keeps otherwise",
-    group: "Old CAs",
-  },
-  config: clusterFileArgs.config,
-  "max-validity-ca": mountArgs["max-validity-ca"],
-  "dry-run": { type: "boolean", description: "show what would change, and change nothing", group: "Plan" },
-  check: {
-    type: "boolean",
-    description: "like --dry-run, and exit with 2 if something would change",
-    group: "Plan",
-  },
-  "print-policy": {
-    type: "boolean",
-    description: "print the policy that the token of this run needs, and ask no server",
-    group: "Plan",
-  },
-  json: { type: "boolean", description: "print the plan and its outcome as one JSON object", group: general },
-  ...commonArgs,
-  // Every certificate of the mount may have to be read.
-  timeout: { ...commonArgs.timeout, default: "10m" },
-} as const satisfies Arguments;
-
-type RotateCaArgs = ParsedArgs<typeof rotateCaArgs>;
+import type { Run } from "./script.ts";
 
 /**
  * Renews a mount's CA, adds a new one, or removes older ones. Shows the plan, and carries it out unless a flag says not
  * to.
  *
- * @throws Failure (usage) for flags that can't be used together, (temporary) for CAs that can't be removed yet; as the
- *   plans
+ * @throws Failure (usage) for flags that can't be used together, (temporary) for CAs that have to wait, (config) for
+ *   CAs that an admin has to do something about first; as the plans
  */
 export async function runRotateCa(args: RotateCaArgs, run: Run): Promise<ExitCode> {
-  checkArgs(args);
+  checkRotateCaArgs(args);
   const { cluster, ...choice } = clusterOf({
     cluster: args.cluster,
     config: args.config,
@@ -114,61 +45,15 @@ export async function runRotateCa(args: RotateCaArgs, run: Run): Promise<ExitCod
   }
   const wish = wishOf(args);
   const plan = await planRotation(client, cluster, wanted, wish, choice);
-  report.show(plan.mount);
+  report.showCas(plan.mount);
   const after = await report.carryOut(plan.steps, stepText, plan.apply);
   return report.end({}, nextWords(after ?? plan.mount, args), whyNothing[wish.renew]);
 }
 
 const whyNothing: Readonly<Record<RotationWish["renew"], string>> = {
-  certificate: "a new certificate would end no later than the one that signs",
+  certificate: "a new certificate would hardly last longer than the one that signs",
   key: "the CA that signs is less than a day old; --again makes another one",
 };
-
-function checkArgs(args: RotateCaArgs): void {
-  const refuse = (one: string, other: string, hint: string) => {
-    throw new Failure("usage", `--${one} and --${other} can't be used together`, { hint });
-  };
-  const needs = (flag: keyof RotateCaArgs & string, other: keyof RotateCaArgs & string) => {
-    if ((args[flag] ?? false) === false || args[other] === true) return;
-    throw new Failure("usage", `--${flag} needs --${other}`, { hint: "see rotate-ca --help" });
-  };
-  for (const flag of ["retire", "delete-key"] as const) {
-    if (args[flag] === true && args["new-key"] === true) {
-      refuse(
-        "new-key",
-        flag,
-        "make the new CA first, and remove the old one once its certificates have expired",
-      );
-    }
-  }
-  needs("key-type", "new-key");
-  needs("key-bit-size", "new-key");
-  needs("again", "new-key");
-  needs("force", "retire");
-  if (args["print-policy"] === true && (args["dry-run"] === true || args.check === true)) {
-    refuse("print-policy", args.check === true ? "check" : "dry-run", "--print-policy asks no server");
-  }
-}
-
-/** @throws Failure (usage) for a mount that is not the cluster's */
-function mountOf(text: string, mounts: readonly WantedMount[]): WantedMount {
-  const found = mounts.find(({ path }) => path === text || mountName(path) === text);
-  if (found !== undefined) return found;
-  throw new Failure("usage", `${JSON.stringify(text)} is no PKI mount of the cluster`, {
-    hint: `its PKI mounts are ${pkiMountNames.join(", ")}`,
-  });
-}
-
-function wishOf(args: RotateCaArgs): RotationWish {
-  if (args["new-key"] !== true) return { renew: "certificate" };
-  const key = chooseKeyType(args["key-type"], args["key-bit-size"]);
-  return { renew: "key", key: key && ruleOf(key), again: args.again === true };
-}
-
-/** As the server takes it: a key of type ed25519 has no size. */
-function ruleOf({ type, bits }: { readonly type: KeyRule["type"]; readonly bits: number }): KeyRule {
-  return { type, bits: type === "ed25519" ? 0 : bits };
-}
 
 /** What the run prints, and what it has done so far. */
 function startReport(args: RotateCaArgs, { path }: WantedMount, { log }: Run) {
@@ -184,9 +69,9 @@ function startReport(args: RotateCaArgs, { path }: WantedMount, { log }: Run) {
   };
   return {
     dry,
-    line: show,
+    show,
     json,
-    show(found: MountCas) {
+    showCas(found: MountCas) {
       mount = found;
       for (const ca of found.cas) show(caLine(path, ca, found.signing));
     },
@@ -246,10 +131,10 @@ async function retire(
   report: Report,
 ): Promise<ExitCode> {
   const { older, mount, steps } = plan;
-  report.show(mount);
+  report.showCas(mount);
   const isForced = args.force === true;
-  for (const it of older) for (const line of olderLines(it, isForced)) report.line(line);
-  for (const { name, issuers } of plan.keptKeys) report.line(keptKeyLine(name, issuers));
+  for (const it of older) for (const line of olderLines(it, isForced)) report.show(line);
+  for (const { name, issuers } of plan.keptKeys) report.show(keptKeyLine(name, issuers));
   const inJson = { older: older.map(olderJson), keptKeys: plan.keptKeys.map(({ name }) => name) };
   const held = older.filter(({ holds }) => holds.length > 0);
   if (steps.length === 0 && held.length > 0 && args.retire === true && !report.dry) {
@@ -286,7 +171,9 @@ function olderLines({ ca, inUse, holds }: Retiring, isForced: boolean): readonly
     ...breaks,
     ...names,
     ...(more > 0 ? [`  and ${many(more, "more name")}`] : []),
-    ...(isForced ? [`whoever trusts only ${ca.name} refuses every certificate of the others`] : []),
+    ...(isForced
+      ? [`programs that trust only ${ca.name} will refuse the certificates of every other CA`]
+      : []),
   ];
 }
 
