@@ -15,6 +15,7 @@ import {
   readIssuer,
   renewRoot,
   writeDefaultIssuer,
+  writeKeyName,
   writeReadOnlyIssuer,
 } from "../vault/issuers.ts";
 import { readSealed } from "../vault/sys.ts";
@@ -151,8 +152,8 @@ export function rotationRights(mount: string): readonly Right[] {
     right("update", `${mount}/root/rotate/internal`),
     right("update", `${mount}/intermediate/cross-sign`),
     right("update", `${mount}/issuers/import/cert`),
-    // Of a key that a stopped run has left without an issuer.
-    right("delete", `${mount}/key/*`),
+    // The last for a key that a stopped run has left without an issuer.
+    right("update delete", `${mount}/key/*`),
   ];
 }
 
@@ -286,15 +287,22 @@ async function certify(client: VaultClient, path: string, asked: CrossSigning): 
 
 /**
  * Adds a CA with a new key. If a stopped run was cut off during that, the server may have made the key alone: then
- * nothing was signed with it, and it gives way. The server deletes no key that an issuer uses.
+ * nothing was signed with it, and it gives way. Until it has an issuer, the key has a name that no other key gets: one
+ * whose issuer an admin has removed stays. The server deletes no key that an issuer uses.
  */
 async function addCa(client: VaultClient, path: string, name: string, root: RootRequest): Promise<void> {
+  const keyName = `${name}-new`;
   try {
-    await addRoot(client, path, name, root);
+    await addRoot(client, path, name, root, keyName);
   } catch (error) {
     if (!means(error, "keyNameTaken")) throw error;
-    await deleteKey(client, path, name);
-    await addRoot(client, path, name, root);
+    await deleteKey(client, path, keyName);
+    await addRoot(client, path, name, root, keyName);
+  }
+  try {
+    await writeKeyName(client, path, keyName, name);
+  } catch (error) {
+    if (!means(error, "keyNameTaken")) throw error;
   }
 }
 

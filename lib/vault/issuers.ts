@@ -195,7 +195,8 @@ export async function generateRoot(client: VaultClient, mount: string, root: Roo
 /**
  * Adds a self-signed CA with a new key, which never leaves the server. The default issuer stays.
  *
- * @param name of the new issuer, and of its key
+ * @param name of the new issuer
+ * @param keyName of its key
  * @see https://developer.hashicorp.com/vault/api-docs/secret/pki/issuance#rotate-root
  */
 export async function addRoot(
@@ -203,8 +204,9 @@ export async function addRoot(
   mount: string,
   name: string,
   root: RootRequest,
+  keyName: string,
 ): Promise<void> {
-  const body = { ...rootFields(root), ...keyFields(root), issuer_name: name, key_name: name };
+  const body = { ...rootFields(root), ...keyFields(root), issuer_name: name, key_name: keyName };
   await postOnce(client, `${mount}/root/rotate/internal`, body);
 }
 
@@ -350,6 +352,21 @@ export async function deleteIssuer(client: VaultClient, mount: string, id: strin
  */
 export async function listKeys(client: VaultClient, mount: string): Promise<readonly string[]> {
   return await listNames(client, `${mount}/keys`);
+}
+
+/**
+ * Gives a key another name.
+ *
+ * @param key its id or name
+ * @see https://developer.hashicorp.com/vault/api-docs/secret/pki/issuance#update-key
+ */
+export async function writeKeyName(
+  client: VaultClient,
+  mount: string,
+  key: string,
+  name: string,
+): Promise<void> {
+  await writeData(client, `${mount}/key/${key}`, { key_name: name }, "update");
 }
 
 /**

@@ -73,10 +73,24 @@ describe("a rotation to a new key", () => {
 
   test("goes on after a stop in which the server made the key alone", async () => {
     const made = await clusterWithCa(admin, "keyonly");
-    await admin.write(`${made.path}/keys/generate/internal`, { key_type: "ec", key_name: "g2" });
+    await admin.write(`${made.path}/keys/generate/internal`, { key_type: "ec", key_name: "g2-new" });
     const { mount } = await rotate(made, newKey);
     expect(mount.signing?.name).toBe("g2");
     expect((await admin.list(`${made.path}/keys`)).length).toBe(2);
+    expect((await admin.find(`${made.path}/key/${mount.signing?.keyId}`)).key_name).toBe("g2");
+  });
+
+  test("leaves a key alone whose issuer an admin has removed", async () => {
+    const made = await clusterWithCa(admin, "keykept");
+    const { mount: before } = await rotate(made, newKey);
+    await admin.write(`${made.path}/config/issuers`, { default: before.cas[0]?.roots[0]?.id });
+    for (const { id, name } of before.issuers)
+      if (name !== "") await admin.remove(`${made.path}/issuer/${id}`);
+    const { mount } = await rotate(made, newKey);
+    expect(mount.cas.map(({ name }) => name)).toEqual(["g1", "g2"]);
+    const keys = await admin.list(`${made.path}/keys`);
+    expect(keys).toContain(before.signing?.keyId ?? "");
+    expect(keys.length).toBe(3);
   });
 
   test("stays newer than a CA that is renewed after it, and loses its first certificate", async () => {
@@ -185,7 +199,7 @@ describe("a rotation to a new key", () => {
   });
 
   test.each(
-    [0, 1, 2, 3, 4, 5, 6].flatMap((writes) => [
+    [0, 1, 2, 3, 4, 5, 6, 7].flatMap((writes) => [
       [writes, "refused"],
       [writes, "answered to nobody"],
     ]),

@@ -56,7 +56,7 @@ describe("listIssuers()", () => {
 
   test("tells each issuer's key, serial number and name, and which one is the default", async () => {
     await mountWithCa("told");
-    await addRoot(client, "told", "g2", root);
+    await addRoot(client, "told", "g2", root, "g2");
     const [first, second] = (await listIssuers(client, "told")).toSorted((a, b) =>
       a.name.localeCompare(b.name),
     );
@@ -149,7 +149,7 @@ describe("crossSign()", () => {
   test("certifies a CA's key with another one's, and the import gives it that key", async () => {
     await mountWithCa("crossed");
     const old = await issuerWhere("crossed", (it) => it.isDefault);
-    await addRoot(client, "crossed", "g2", { ...root, key: { type: "ec", bits: 256 } });
+    await addRoot(client, "crossed", "g2", { ...root, key: { type: "ec", bits: 256 } }, "g2");
     const next = await issuerWhere("crossed", (it) => it.name === "g2");
     const notAfter = new Date(old.x509.validTo);
     const asked = { signerId: old.id, keyId: next.keyId ?? "", commonName, notAfter };
@@ -172,7 +172,7 @@ describe("writeDefaultIssuer()", () => {
     const { id: first } = await issuerWhere("chosen", (it) => it.isDefault);
     await writeData(client, "chosen/config/issuers", { default: first, default_follows_latest_issuer: true });
     expect((await readIssuersConfig(client, "chosen")).followsLatest).toBe(true);
-    await addRoot(client, "chosen", "g2", root);
+    await addRoot(client, "chosen", "g2", root, "g2");
     const { id } = await issuerWhere("chosen", (it) => it.name === "");
     await writeDefaultIssuer(client, "chosen", id);
     expect(await readIssuersConfig(client, "chosen")).toEqual({ defaultId: id, followsLatest: false });
@@ -182,7 +182,7 @@ describe("writeDefaultIssuer()", () => {
 describe("deleteIssuer() and deleteKey()", () => {
   test("remove an issuer and then its key, and are content if they are gone", async () => {
     await mountWithCa("gone");
-    await addRoot(client, "gone", "g2", root);
+    await addRoot(client, "gone", "g2", root, "g2");
     const { id, keyId = "" } = await issuerWhere("gone", (it) => it.name === "g2");
     for (const _ of [1, 2]) await deleteIssuer(client, "gone", id);
     expect(await listIssuers(client, "gone")).toHaveLength(1);

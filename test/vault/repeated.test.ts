@@ -16,6 +16,7 @@ import {
   readIssuersConfig,
   renewRoot,
   writeDefaultIssuer,
+  writeKeyName,
   writeReadOnlyIssuer,
 } from "../../lib/vault/issuers.ts";
 import { readSecret, writeSecret } from "../../lib/vault/kv.ts";
@@ -68,7 +69,7 @@ const once: Readonly<Record<string, Call>> = {
   createOrphan: (c) => createOrphan(c, orphan),
   disableMount: (c) => disableMount(c, "m"),
   enableMount: (c) => enableMount(c, "m", "pki", {}),
-  addRoot: (c) => addRoot(c, "m", "g2", { commonName: "a", ttlSeconds: 1 }),
+  addRoot: (c) => addRoot(c, "m", "g2", { commonName: "a", ttlSeconds: 1 }, "g2"),
   renewRoot: (c) => renewRoot(c, "m", "g2", "k", { commonName: "a", ttlSeconds: 1 }),
   generateRoot: (c) => generateRoot(c, "m", { commonName: "a", ttlSeconds: 1 }),
 };
@@ -76,6 +77,7 @@ const once: Readonly<Record<string, Call>> = {
 const repeated: Readonly<Record<string, Call>> = {
   crossSign: (c) => crossSign(c, "m", { signerId: "i", keyId: "k", commonName: "a", notAfter: new Date() }),
   deleteIssuer: (c) => deleteIssuer(c, "m", "i"),
+  writeKeyName: (c) => writeKeyName(c, "m", "k", "g2"),
   deleteKey: (c) => deleteKey(c, "m", "k"),
   importIssuer: (c) => importIssuer(c, "m", "pem"),
   patchIssuer: (c) => patchIssuer(c, "m", "i", {}),
