@@ -207,9 +207,14 @@ function nextAfterRetire(held: readonly Retiring[], isForced: boolean): string |
 /** What an admin does after a rotation; undefined if nothing is left to do. */
 function nextWords(mount: MountCas, { cluster, mount: name }: RotateCaArgs): string | undefined {
   const older = casBefore(mount);
-  if (older.length === 0) return undefined;
+  // Each host reads it at every CA check, since none of its files has it.
+  const isReplaced = mount.cas.some(({ roots }) => roots.length > 1);
+  const retire = `rotate-ca ${cluster} ${name} --retire`;
+  if (older.length === 0) {
+    return isReplaced ? `${retire} removes the certificate that was replaced, at any time` : undefined;
+  }
   const names = older.map((ca) => ca.name).join(" and ");
-  return `rotate-ca ${cluster} ${name} --retire, once all certificates of ${names} have expired (status ${cluster} tells the day)`;
+  return `${retire}, once all certificates of ${names} have expired (status ${cluster} tells the day)`;
 }
 
 function caLine(path: string, ca: MountCa, signing: MountCa | undefined): string {

@@ -94,7 +94,14 @@ export async function planRetirement(
     ...going.flatMap(({ ca }) =>
       stepsFor(cluster, wanted, mount, ca, serials.get(ca.keyId) ?? [], wish.force),
     ),
-    ...(wish.retire ? unnamed.map((issuer) => removal(issuer, undefined)) : []),
+    ...(wish.retire
+      ? unnamed.map((issuer) =>
+          removal(
+            issuer,
+            mount.cas.find(({ keyId }) => keyId === issuer.keyId),
+          ),
+        )
+      : []),
   ];
   const removals = withoutDoubles(steps);
   const left = mount.issuers.filter(

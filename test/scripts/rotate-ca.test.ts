@@ -46,6 +46,26 @@ describe("rotate-ca", () => {
     );
   });
 
+  test("renews a CA's certificate, and names the command that removes the old one", async () => {
+    await clusterWithCa(admin, "aging");
+    const { code, stdout, stderr } = await rotateCa("aging", "k8s");
+    expect([code, stderr]).toEqual([0, ""]);
+    expect(stdout.replace(day, "DAY")).toBe(
+      [
+        "aging/pki/k8s: g1 signs, until DAY",
+        "add issuer g1-2: a new certificate for the key of g1",
+        "make issuer g1-2 the default",
+        "aging/pki/k8s: 2 changes; next: rotate-ca aging k8s --retire removes the certificate that was replaced, at any time",
+        "",
+      ].join("\n"),
+    );
+    const retired = await rotateCa("--retire", "aging", "k8s");
+    expect([retired.code, retired.stdout.replace(day, "DAY")]).toEqual([
+      0,
+      "aging/pki/k8s: g1 signs, until DAY\nremove issuer g1 (CA, until DAY)\naging/pki/k8s: 1 change\n",
+    ]);
+  });
+
   test("refuses to retire a CA that is in use, with the names and the day", async () => {
     await clusterWithCa(admin, "used");
     await sign(admin, "used/pki/k8s", "etcd-1");

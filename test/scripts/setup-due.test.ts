@@ -71,7 +71,7 @@ describe("set-up of a cluster with a CA that is due", () => {
   test.each(["setup", "setup-mounts"])("%s notes it and ends with 0", async (name) => {
     const { code, lines, stderr } = await setup(name, "demo");
     expect([code, lines.at(-1)]).toEqual([0, "demo: nothing to change; 1 CA due"]);
-    expect(stderr).toBe(`${line.replace(/^/, "vault-helper " + name + ": ")}\n`);
+    expect(stderr).toBe(`${line.replace(/^/, `vault-helper ${name}: `)}\n`);
   });
 
   test("tells machines of it", async () => {
