@@ -24,6 +24,9 @@ import { fingerprintOf, statMembers } from "./set-fingerprint.ts";
 /** The three files, in PEM. */
 export type SetFiles = Readonly<Record<Member, string>>;
 
+/** The texts of the files that everybody may read. */
+export type PublicFiles = Omit<SetFiles, "key">;
+
 /** What is known of a destination beside the contents of its files. */
 export interface SetFacts {
   /** Mode and owner of each of the three files that exists. */
@@ -99,7 +102,7 @@ export function lookAtSet(destination: string, folders?: Folders): SeenSet {
 }
 
 /** Reads only the certificate and the CA, for users who may not read the key. */
-export function readPublicFiles(destination: string): Partial<Pick<SetFiles, "certificate" | "ca">> {
+export function readPublicFiles(destination: string): Partial<PublicFiles> {
   using place = findPlace(destination);
   if (place === undefined) return {};
   using current = openCurrent(place);

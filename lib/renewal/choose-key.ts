@@ -13,11 +13,11 @@ import { makesNewKey } from "./when-due.ts";
 
 /** Keeps the existing key, unless a new one is asked for: by `--force`, or by another key type. */
 export async function chooseKey(
-  standing: string | undefined,
+  existing: string | undefined,
   { destination, policy, keyType }: Renewal,
 ): Promise<{ key: PrivateKey; kept: boolean }> {
-  if (standing !== undefined && !makesNewKey(policy)) {
-    const key = await readStandingKey(standing, certificatePaths(destination).key);
+  if (existing !== undefined && !makesNewKey(policy)) {
+    const key = await readExistingKey(existing, certificatePaths(destination).key);
     if (keyType === undefined || isSameKeyType(key.type, keyType)) return { key, kept: true };
   }
   return { key: await generateKey(keyType ?? defaultKeyType), kept: false };
@@ -43,7 +43,7 @@ export function foreignKeyFailure(destination: string, { why, remedy }: ForeignK
   });
 }
 
-async function readStandingKey(pem: string, path: string): Promise<PrivateKey> {
+async function readExistingKey(pem: string, path: string): Promise<PrivateKey> {
   try {
     return await readKey(pem, path);
   } catch (error) {

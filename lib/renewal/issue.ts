@@ -247,8 +247,8 @@ async function issue(
   job: RenewalJob,
   isAsked = false,
 ): Promise<Issued> {
-  const standing: Partial<SetFiles> = stored.state === "missing" ? {} : stored.files;
-  const { key, kept } = await chooseKey(standing.key, job);
+  const existing: Partial<SetFiles> = stored.state === "missing" ? {} : stored.files;
+  const { key, kept } = await chooseKey(existing.key, job);
   noteLongName(job);
   const { signAndAsk } = await import("./sign.ts");
   const { record, checkedAt } = recordedIn(inspected);
@@ -256,7 +256,7 @@ async function issue(
   const isCheckDue = checkAt !== undefined && checkAt <= before.host;
   const { signed, cas, caCheck, ...made } = await signAndAsk(
     key,
-    { files: standing, record, isCheckDue, isAsked },
+    { files: existing, record, isCheckDue, isAsked },
     job,
   );
   const { leaf, now } = signed;
@@ -272,7 +272,7 @@ async function issue(
   const changed: Member[] = ["certificate"];
   if (!kept) changed.push("key");
   // After a rotation the new certificate's CA comes first. To change the order alone is no reason for a restart.
-  if (!hasSameBlocks(files.ca, standing.ca ?? "")) changed.push("ca");
+  if (!hasSameBlocks(files.ca, existing.ca ?? "")) changed.push("ca");
   const pending = job.keepsPending === true ? changed : [];
   const caCheckedAt = {
     made: undefined,

@@ -1,5 +1,5 @@
 import { asFailure, Failure } from "../failure.ts";
-import type { SetFiles } from "../host/certificate-set.ts";
+import type { PublicFiles } from "../host/certificate-set.ts";
 import { mostCertificates } from "../vault/chain.ts";
 import type { VaultClient } from "../vault/client.ts";
 import { means } from "../vault/error.ts";
@@ -24,15 +24,21 @@ import { BundleTooLong, type KnownIssuer, trustBundle } from "./trust-bundle.ts"
 export type CaOnServer = "same" | "renewed" | "other" | "unknown";
 
 /** The CAs that the server has for a sign path. */
-export type ServerCas =
+export type ServerCas = ListedCas | NamedCas;
+
+export interface ListedCas {
   /** The issuers of its mount: all that have a key, and the others as far as they are needed. */
-  | { readonly issuers: readonly KnownIssuer[] }
+  readonly issuers: readonly KnownIssuer[];
+}
+
+/** The answer of a server that does not list keys and serial numbers. */
+export interface NamedCas {
   /**
-   * From a server that does not list keys and serial numbers: the CA that it names for the sign path, then those above
-   * it. Another CA may sign there: a role may name an issuer other than its mount's default, and a host can't read
-   * roles.
+   * The CA that it names for the sign path, then those above it. Another CA may sign there: a role may name an issuer
+   * other than its mount's default, and a host can't read roles.
    */
-  | { readonly named: readonly [Certificate, ...Certificate[]] };
+  readonly named: readonly [Certificate, ...Certificate[]];
+}
 
 /** Asks the server about its CAs, each question once. */
 export interface CaReader {
@@ -138,8 +144,6 @@ export async function askServerCas(...asked: Parameters<typeof readServerCas>): 
   }
 }
 
-type PublicFiles = Pick<SetFiles, "certificate" | "ca">;
-
 /** The CAs' certificates in a destination's files; none of a file that can't be read. */
 export function knownIn({ certificate, ca }: Partial<PublicFiles>): readonly Certificate[] {
   const read = (text: string | undefined) => {
@@ -218,7 +222,7 @@ function compareNamed(
   certificate: Certificate,
   caChain: boolean,
   record: RequestRecord | undefined,
-  cas: NamedCa | Failure,
+  cas: NamedCas | Failure,
 ): CaComparison {
   const id = serverCaId(cas);
   if (id !== undefined && id === record?.serverCa) return { ca: "same" };
@@ -231,13 +235,11 @@ function compareNamed(
   return { ca: "renewed", files: { ...files, ca: joinPem(authorities) } };
 }
 
-type NamedCa = Extract<ServerCas, { readonly named: unknown }>;
-
 /**
  * The CA that a server names, in short, for a certificate's record: its fingerprint, or `none` for a mount without a
  * default issuer, whose roles name theirs. Undefined if the server could not say.
  */
-export function serverCaId(answer: NamedCa | Failure): string | undefined {
+export function serverCaId(answer: NamedCas | Failure): string | undefined {
   if (!(answer instanceof Failure)) return answer.named[0].x509.fingerprint256;
   return means(answer, "noIssuer") ? "none" : undefined;
 }

@@ -1,18 +1,17 @@
 import { Failure } from "../failure.ts";
-import type { SetFiles } from "../host/certificate-set.ts";
+import type { PublicFiles, SetFiles } from "../host/certificate-set.ts";
 import { type Clocks, readClocks } from "../vault/clocks.ts";
 import { issuerOfSignPath, mountOfSignPath, signCsr } from "../vault/pki.ts";
-import { type Certificate, isSameCertificate, joinPem, readCertificates } from "../x509/certificate.ts";
+import { isSameCertificate, joinPem, readCertificates } from "../x509/certificate.ts";
 import type { PrivateKey } from "../x509/key.ts";
 import { type CheckedCertificate, checkSigned } from "./check-signed.ts";
 import type { RenewalJob } from "./renewal.ts";
 import { type CaRequest, isRecorded, type RequestRecord } from "./request.ts";
-import { askServerCas, knownIn, type ServerCas, serverCaId } from "./server-ca.ts";
+import { askServerCas, knownIn, type ListedCas, type NamedCas, serverCaId } from "./server-ca.ts";
 import { explainRefusal } from "./sign-refusal.ts";
 import { BundleTooLong, trustBundle } from "./trust-bundle.ts";
 
 type Signed = CheckedCertificate & { readonly now: Clocks };
-type PublicFiles = Pick<SetFiles, "certificate" | "ca">;
 
 /** A new certificate, with what its files will hold. */
 export interface SignedFiles {
@@ -24,8 +23,8 @@ export interface SignedFiles {
   readonly caCheck: "made" | "not due" | "missed";
 }
 
-/** What a destination holds before. */
-interface Standing {
+/** What a destination holds before the new certificate. */
+interface Existing {
   readonly files: Partial<SetFiles>;
   /** Undefined if the record is not about these files. */
   readonly record: RequestRecord | undefined;
@@ -40,22 +39,22 @@ interface Standing {
  *
  * @throws Failure; BundleTooLong
  */
-export async function signAndAsk(key: PrivateKey, standing: Standing, job: RenewalJob): Promise<SignedFiles> {
+export async function signAndAsk(key: PrivateKey, existing: Existing, job: RenewalJob): Promise<SignedFiles> {
   const signed = await sign(key, job);
-  const kept = standing.isCheckDue ? undefined : keptFiles(signed, standing, job);
+  const kept = existing.isCheckDue ? undefined : keptFiles(signed, existing, job);
   if (kept !== undefined) {
-    const serverCa = standing.record?.serverCa;
+    const serverCa = existing.record?.serverCa;
     return { signed, files: kept, cas: { signedBy: digestOf(signed, job), serverCa }, caCheck: "not due" };
   }
-  const known = [...signed.authorities, ...knownIn(standing.files)];
+  const known = [...signed.authorities, ...knownIn(existing.files)];
   const answer = await askServerCas(await job.caReader(), job, known);
   if (answer instanceof BundleTooLong) throw answer;
   if (!(answer instanceof Failure) && "issuers" in answer) return listed(signed, answer, job);
-  return await named(key, signed, standing, answer, job);
+  return await named(key, signed, existing, answer, job);
 }
 
 /** The files for a certificate that comes with the same CAs as the one before; undefined if that is not so. */
-function keptFiles(signed: Signed, { files, record }: Standing, job: RenewalJob): PublicFiles | undefined {
+function keptFiles(signed: Signed, { files, record }: Existing, job: RenewalJob): PublicFiles | undefined {
   const { key, certificate, ca } = files;
   if (record === undefined || key === undefined || certificate === undefined || ca === undefined)
     return undefined;
@@ -79,11 +78,7 @@ function digestOf({ authorities: [issuer, ...above] }: Signed, { signPath, caCha
 }
 
 /** The files by the issuers that the mount lists. */
-function listed(
-  signed: Signed,
-  { issuers }: Extract<ServerCas, { readonly issuers: unknown }>,
-  job: RenewalJob,
-): SignedFiles {
+function listed(signed: Signed, { issuers }: ListedCas, job: RenewalJob): SignedFiles {
   const { leaf, authorities } = signed;
   const [issuer] = authorities;
   const sent = authorities.map((certificate) => ({ certificate, keyId: "", isNamed: false }));
@@ -103,8 +98,8 @@ function listed(
 async function named(
   key: PrivateKey,
   signed: Signed,
-  { files, record, isAsked }: Standing,
-  answer: Extract<ServerCas, { readonly named: unknown }> | Failure,
+  { files, record, isAsked }: Existing,
+  answer: NamedCas | Failure,
   job: RenewalJob,
 ): Promise<SignedFiles> {
   const made = (it: Signed, id: string | undefined): SignedFiles => ({
@@ -129,9 +124,13 @@ async function named(
   }
 }
 
-function filesOfOne(signed: Signed, job: RenewalJob): PublicFiles {
-  const { leaf, intermediates, authorities } = signed;
-  return { certificate: joinPem([leaf, ...intermediates]), ca: caFileOf(authorities, job) };
+/** The files by the CA that signed alone, with the CAs above it if they are asked for. */
+function filesOfOne({ leaf, intermediates, authorities }: Signed, { caChain }: CaRequest): PublicFiles {
+  const [issuer] = authorities;
+  return {
+    certificate: joinPem([leaf, ...intermediates]),
+    ca: joinPem(caChain ? authorities : [issuer]),
+  };
 }
 
 /** Without an answer, a host goes on to trust the CAs of its mount that it has. */
@@ -148,14 +147,6 @@ function withKept(
   const written = knownIn({ ca: files.ca });
   const kept = knownIn({ ca }).filter((it) => !written.some((other) => isSameCertificate(it, other)));
   return { ...files, ca: files.ca + joinPem(kept) };
-}
-
-/** The text of the CA file for one CA: the signer, and the CAs above it if they are asked for. */
-function caFileOf(
-  authorities: readonly [Certificate, ...Certificate[]],
-  { caChain }: Pick<RenewalJob, "caChain">,
-): string {
-  return joinPem(caChain ? authorities : [authorities[0]]);
 }
 
 async function sign(key: PrivateKey, { client, names, signPath }: RenewalJob): Promise<Signed> {
