@@ -1,4 +1,5 @@
-import { commonNameSubject, readCaFields } from "../x509/ca-fields.ts";
+import type { X509Certificate } from "node:crypto";
+import { type CaFields, commonNameSubject, readCaFields } from "../x509/ca-fields.ts";
 import { commonNameOf } from "../x509/certificate.ts";
 import type { MountCas } from "./mount-cas.ts";
 
@@ -53,13 +54,13 @@ export function whyNotRotatable(
       hint: "set that clock",
     };
   }
-  const { subject, pathLength } = readCaFields(root.x509.raw);
+  const fields = readCaFields(root.x509.raw);
+  const { pathLength } = fields;
   if (renew === "certificate") {
-    if (Buffer.compare(subject, commonNameSubject(commonNameOf(root.x509))) === 0) return undefined;
+    const how = whyNotCopied(root.x509, fields);
+    if (how === undefined) return undefined;
     return {
-      how:
-        `has the subject ${root.x509.subject.replaceAll("\n", ", ")}, which the server would write in another way, ` +
-        "so that no reader would know it again",
+      how,
       hint:
         "make the certificate where the CA came from, with the same key, and import it by " +
         `vault write ${path}/issuers/import/cert pem_bundle=@FILE; or make a new CA by --new-key`,
@@ -84,6 +85,28 @@ export function whyNotRotatable(
       hint: renewFirst,
     };
   }
+  return undefined;
+}
+
+/** What the server would not take over into a new certificate for a CA's key; undefined if it takes over everything. */
+function whyNotCopied(
+  x509: X509Certificate,
+  { subject, keyIdentifier, keyHash, limitsNames }: CaFields,
+): string | undefined {
+  if (Buffer.compare(subject, commonNameSubject(commonNameOf(x509))) !== 0) {
+    return (
+      `has the subject ${x509.subject.replaceAll("\n", ", ")}, which the server would write in another way, ` +
+      "so that no reader would know it again"
+    );
+  }
+  // OpenSSL compares it with the one in each certificate.
+  if (keyIdentifier !== undefined && keyIdentifier !== keyHash) {
+    return (
+      `has the key identifier ${keyIdentifier}, which the server would write in another way, ` +
+      "so that not every reader would know it again"
+    );
+  }
+  if (limitsNames) return "limits the names below it, which the server would leave out";
   return undefined;
 }
 

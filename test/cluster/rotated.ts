@@ -48,6 +48,7 @@ export async function sign(api: Api, path: string, commonName: string, ttl = "1h
 }
 
 interface ImportedCa {
+  /** Empty for none. */
   readonly name: string;
   /** How many days ago it was made. */
   readonly daysOld: number;
@@ -57,11 +58,13 @@ interface ImportedCa {
   readonly subject?: string;
   /** Lines of its extensions. @default a CA without a limit */
   readonly extensions?: readonly string[];
+  /** Its key identifier, in hexadecimal. @default a hash of its key, as the server makes it */
+  readonly keyIdentifier?: string;
 }
 
 /** Imports a CA that was made some days ago, with its key. @returns the issuer's id */
 export async function importOldCa(api: Api, path: string, ca: ImportedCa): Promise<string> {
-  const { name, daysOld, daysLeft = 300, subject = "/CN=Kubernetes CA" } = ca;
+  const { name, daysOld, daysLeft = 300, subject = "/CN=Kubernetes CA", keyIdentifier = "hash" } = ca;
   using folder = temporaryFolder();
   const file = (text: string) => join(folder.path, text);
   const key = opensslEcKey("P-256");
@@ -79,9 +82,11 @@ export async function importOldCa(api: Api, path: string, ca: ImportedCa): Promi
     "commonName=supplied",
     "organizationName=optional",
   ];
-  const ids = ["subjectKeyIdentifier=hash", "authorityKeyIdentifier=keyid"];
+  const ids = [`subjectKeyIdentifier=${keyIdentifier}`, "authorityKeyIdentifier=keyid"];
   writeFileSync(file("cnf"), [...lines, ...more, "[ext]", ...extensions, ...ids, ""].join("\n"));
-  const csr = openssl(["req", "-new", "-key", file("key"), "-subj", subject]);
+  // Go, too, writes a PrintableString where it can.
+  writeFileSync(file("req.cnf"), "[req]\nstring_mask=pkix\ndistinguished_name=dn\n[dn]\n");
+  const csr = openssl(["req", "-new", "-config", file("req.cnf"), "-key", file("key"), "-subj", subject]);
   const stamp = (days: number) =>
     `${new Date(Date.now() + days * dayMs).toISOString().replace(/\D/g, "").slice(0, 14)}Z`;
   const times = ["-startdate", stamp(-daysOld), "-enddate", stamp(daysLeft)];
@@ -99,6 +104,6 @@ export async function importOldCa(api: Api, path: string, ca: ImportedCa): Promi
   const pem = openssl(["ca", ...flags, ...times, "-extensions", "ext", "-in", "/dev/stdin"], csr);
   const { data } = await api.write(`${path}/issuers/import/bundle`, { pem_bundle: `${pem}\n${key}` });
   const id = String((data as { imported_issuers: string[] }).imported_issuers[0]);
-  await api.write(`${path}/issuer/${id}`, { issuer_name: name });
+  if (name !== "") await api.write(`${path}/issuer/${id}`, { issuer_name: name });
   return id;
 }

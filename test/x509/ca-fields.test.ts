@@ -31,6 +31,19 @@ describe("readCaFields()", () => {
     ).toBeUndefined();
   });
 
+  test("finds the identifier of the key, the server's one for it, and limits of names", () => {
+    using folder = temporaryFolder();
+    const fields = (...more: string[]) => {
+      const extensions = ["basicConstraints=critical,CA:TRUE", ...more];
+      return readCaFields(der(makeIdentity(folder.path, "ca", { extensions }).cert));
+    };
+    const plain = fields("subjectKeyIdentifier=hash");
+    expect([plain.keyIdentifier, plain.limitsNames]).toEqual([plain.keyHash, false]);
+    const other = fields("subjectKeyIdentifier=0102", "nameConstraints=critical,permitted;DNS:example.com");
+    expect([other.keyIdentifier, other.limitsNames]).toEqual(["0102", true]);
+    expect(other.keyHash).toMatch(/^[0-9a-f]{40}$/);
+  });
+
   test("refuses anything else", () => {
     for (const bytes of [[], [0x30, 0], [0x30, 0x80], [4, 1, 1], [0x30, 2, 0x30, 0]]) {
       expect(() => readCaFields(Uint8Array.from(bytes))).toThrow("a CA's certificate can't be read");
