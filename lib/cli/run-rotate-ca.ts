@@ -159,7 +159,8 @@ async function retire(
 
 const mostNames = 20;
 
-function olderLines({ ca, inUse, holds }: Retiring, isForced: boolean): readonly string[] {
+function olderLines(retiring: Retiring, isForced: boolean): readonly string[] {
+  const { ca, inUse, holds, pinnedRoles, unseenRoles } = retiring;
   const shown = inUse.names.slice(0, mostNames);
   const names = shown.map(
     ({ name, count, lastEnd }) => `  ${name}: ${count}, the last until ${formatMinute(lastEnd)} UTC`,
@@ -171,6 +172,16 @@ function olderLines({ ca, inUse, holds }: Retiring, isForced: boolean): readonly
     ...breaks,
     ...names,
     ...(more > 0 ? [`  and ${many(more, "more name")}`] : []),
+    ...(isForced && unseenRoles.length > 0
+      ? [
+          `certificates of ${unseenRoles.join(", ")} stop working, too: they are not stored, and can't be listed or revoked`,
+        ]
+      : []),
+    ...(isForced && pinnedRoles.length > 0
+      ? [
+          `${pinnedRoles.join(", ")} can't sign until you give ${pinnedRoles.length === 1 ? "it" : "them"} another issuer_ref than ${ca.name}`,
+        ]
+      : []),
     ...(isForced
       ? [`programs that trust only ${ca.name} will refuse the certificates of every other CA`]
       : []),

@@ -7,7 +7,7 @@ import {
   freeName,
   hasSigned,
   type Issuer,
-  isCross,
+  isCrossIn,
   type MountCa,
   type MountCas,
   nextName,
@@ -90,7 +90,7 @@ export function rotationTarget(mount: MountCas, now: Date, again: boolean): stri
   const before = previousOf(mount, signing, now);
   if (before !== undefined && crossSteps(mount, signing.name, signing, before).length > 0)
     return signing.name;
-  const isFresh = before !== undefined && now.getTime() - signing.madeAt.getTime() < freshMs;
+  const isFresh = casBefore(mount).length > 0 && now.getTime() - signing.madeAt.getTime() < freshMs;
   return isFresh && !again ? undefined : nextName(mount);
 }
 
@@ -114,11 +114,15 @@ export function newKeySteps(mount: MountCas, now: Date, target: string): readonl
   const by = ca?.keyId === signing.keyId ? previousOf(mount, ca, now) : signing;
   const steps: RotationStep[] = [...keepDefault(mount, current), ...restoredChains(mount)];
   if (ca === undefined) steps.push({ do: "add", name: target });
-  if (by !== undefined) steps.push(...crossSteps(mount, target, ca, by));
+  const crosses = by === undefined ? [] : crossSteps(mount, target, ca, by);
   const [root] = ca?.roots ?? [];
-  if (current.keyId !== ca?.keyId || (root !== undefined && !isSelfSigned(current))) {
-    steps.push(...configureSteps(current, target, root), { do: "make default", name: target, issuer: root });
-  }
+  const isDefault = current.keyId === ca?.keyId && (root === undefined || isSelfSigned(current));
+  const defaults: readonly RotationStep[] = isDefault
+    ? []
+    : [...configureSteps(current, target, root), { do: "make default", name: target, issuer: root }];
+  // A cross certificate that is the default signs until another issuer does.
+  const isCrossDefault = crosses.some((step) => step.do === "restrict" && step.issuer.isDefault);
+  steps.push(...(isCrossDefault ? [...defaults, ...crosses] : [...crosses, ...defaults]));
   return steps.length === 1 && steps[0]?.do === "keep default" ? [] : steps;
 }
 
@@ -197,22 +201,25 @@ export function olderCas(mount: MountCas): readonly OlderCa[] {
 }
 
 /**
- * The issuers that nobody needs any more: certificates that a later one of the same key replaces, and cross certificates
- * that have expired.
+ * The issuers that nobody needs any more: certificates that a later one of the same key and subject replaces, and cross
+ * certificates that have expired.
  *
  * @param now by the server's clock
  */
-export function leftovers({ cas, issuers }: MountCas, now: Date): readonly Issuer[] {
-  const replaced = cas.flatMap(({ roots: [latest, ...more] }) =>
-    latest === undefined || latest.notBefore > now ? [] : more.filter((it) => !it.isDefault),
+export function leftovers(mount: MountCas, now: Date): readonly Issuer[] {
+  const { cas, issuers } = mount;
+  const replaces = (later: Issuer, it: Issuer) =>
+    later.notBefore <= now && later.x509.subject === it.x509.subject;
+  const replaced = cas.flatMap(({ roots }) =>
+    roots.filter((it, index) => !it.isDefault && roots.slice(0, index).some((later) => replaces(later, it))),
   );
-  const expired = issuers.filter((it) => it.notAfter <= now && !it.isDefault && isCross(it));
+  const expired = issuers.filter((it) => it.notAfter <= now && !it.isDefault && isCrossIn(mount, it));
   return [...replaced, ...expired];
 }
 
 /** The cross certificates that a CA has signed for others. */
-export function crossesBy({ issuers }: MountCas, ca: MountCa): readonly Issuer[] {
-  return issuers.filter((it) => it.keyId !== ca.keyId && isCross(it) && hasSigned(ca, it));
+export function crossesBy(mount: MountCas, ca: MountCa): readonly Issuer[] {
+  return mount.issuers.filter((it) => it.keyId !== ca.keyId && isCrossIn(mount, it) && hasSigned(ca, it));
 }
 
 /** A step as a line for people. */

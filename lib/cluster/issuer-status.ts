@@ -4,7 +4,7 @@ import { type Fields, isSeconds } from "../vault/shape.ts";
 import type { MountInfo } from "../vault/sys.ts";
 import { begunCa } from "./ca-rotation.ts";
 import type { Cluster } from "./cluster.ts";
-import { type Issuer, isCross, type MountCas, readMountCas } from "./mount-cas.ts";
+import { type Issuer, isCrossIn, type MountCas, readMountCas } from "./mount-cas.ts";
 import { isMountedAsWanted, mountType } from "./mount-resources.ts";
 import { type MountRole, readMountRoles } from "./mount-roles.ts";
 import { mountName, type WantedMount } from "./mounts.ts";
@@ -129,7 +129,7 @@ function issuerStatus(issuer: Issuer, facts: MountFacts): IssuerStatus {
     name,
     subject: x509.subject.replaceAll("\n", ", "),
     isDefault,
-    isCross: isCross(issuer),
+    isCross: isCrossIn(facts.cas, issuer),
     notBefore,
     notAfter,
     leftSeconds,

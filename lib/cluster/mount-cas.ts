@@ -98,6 +98,12 @@ export function isCross(issuer: Pick<Issuer, "x509">): boolean {
   return issuer.x509.subject === issuer.x509.issuer && !isSelfSigned(issuer);
 }
 
+/** The same for a mount, where a CA may be certified by one with another subject: the CA's own root is there, too. */
+export function isCrossIn({ cas }: Pick<MountCas, "cas">, issuer: Pick<Issuer, "x509" | "keyId">): boolean {
+  const isOfRoot = cas.some(({ keyId, roots }) => keyId === issuer.keyId && roots.length > 0);
+  return isCross(issuer) || (isOfRoot && !isSelfSigned(issuer));
+}
+
 /** Whether a CA's key has signed a certificate. */
 export function hasSigned({ roots, others }: MountCa, certificate: Pick<Issuer, "x509">): boolean {
   return [...roots, ...others].some((issuer) => isSignedBy(certificate, issuer));
@@ -114,7 +120,8 @@ function nameOf(
   index: number,
   issuers: readonly Issuer[],
 ): string {
-  const its = [...roots].reverse().concat(others.filter((it) => !isCross(it)));
+  // A cross certificate by a CA with another subject looks like an intermediate CA's.
+  const its = roots.length > 0 ? [...roots].reverse() : others.filter((it) => !isCross(it));
   const named = its.find(({ name }) => name !== "")?.name;
   // `g1-2` is the second certificate of `g1`.
   if (named !== undefined) return /^(g\d+)-\d+$/.exec(named)?.[1] ?? named;

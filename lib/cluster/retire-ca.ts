@@ -7,6 +7,7 @@ import { deleteIssuer, deleteKey, listKeys } from "../vault/issuers.ts";
 import { readSecret, writeSecret } from "../vault/kv.ts";
 import { revokeCertificate, rotateCrls } from "../vault/pki.ts";
 import { many } from "../words.ts";
+import { isSelfSigned } from "../x509/certificate.ts";
 import { countInUse, type InUse, noneInUse } from "./ca-certificates.ts";
 import { crossesBy, leftovers, type OlderCa, olderCas } from "./ca-rotation.ts";
 import type { Cluster } from "./cluster.ts";
@@ -40,6 +41,10 @@ export type RetireStep =
 /** An older CA, and what keeps it. */
 export interface Retiring extends OlderCa {
   readonly inUse: InUse;
+  /** The roles that name it: without it they sign nothing. */
+  readonly pinnedRoles: readonly string[];
+  /** The roles whose certificates are not stored, so that they can neither be counted nor revoked. */
+  readonly unseenRoles: readonly string[];
   /** Why it can't be removed yet, each in a sentence; none if it can. */
   readonly holds: readonly string[];
   /** The day from which it can be removed, if only waiting helps; undefined if an admin has to act first. */
@@ -162,12 +167,19 @@ export async function readRetiring(
   const inUse = await countInUse(client, path, mount, now, onProgress, onUsed);
   const older = found.map((it): Retiring => {
     const used = inUse.get(it.ca.keyId) ?? noneInUse;
-    const acts = roleHolds(it.ca, roles);
+    const { roots, others } = it.ca;
+    const pinnedRoles = roles
+      .filter((role) => [...roots, ...others].some((issuer) => namesIssuer(role, issuer)))
+      .map(({ name }) => name);
+    const unseenRoles = roles.filter(({ fields }) => fields.no_store === true).map(({ name }) => name);
+    const acts = roleHolds(pinnedRoles, unseenRoles);
     const waits = waitHolds(it, used, now);
     const ends = [it.overlapEndsAt, used.lastEnd].flatMap((end) => end?.getTime() ?? []);
     return {
       ...it,
       inUse: used,
+      pinnedRoles,
+      unseenRoles,
       holds: [...acts, ...waits],
       readyAt: acts.length > 0 ? undefined : new Date(Math.max(now.getTime(), ...ends)),
     };
@@ -197,11 +209,7 @@ function namesIssuer({ fields: { issuer_ref: ref } }: MountRole, { id, name }: I
   return ref === id || (name !== "" && ref === name);
 }
 
-function roleHolds({ roots, others }: MountCa, roles: readonly MountRole[]): readonly string[] {
-  const pinned = roles
-    .filter((role) => [...roots, ...others].some((issuer) => namesIssuer(role, issuer)))
-    .map(({ name }) => name);
-  const unseen = roles.filter(({ fields }) => fields.no_store === true).map(({ name }) => name);
+function roleHolds(pinned: readonly string[], unseen: readonly string[]): readonly string[] {
   return [
     ...(pinned.length === 0
       ? []
@@ -364,12 +372,13 @@ export function retireStepText(step: RetireStep): string {
     case "keep certificate":
       return `keep the certificate of ${step.ca.name} in secret ${step.path}`;
     case "remove issuer":
-      return `remove issuer ${step.issuer.name || step.ca?.name || step.issuer.id} (${kindOf(step.issuer)}, until ${formatDay(step.issuer.notAfter)})`;
+      return `remove issuer ${step.issuer.name || step.ca?.name || step.issuer.id} (${kindOf(step)}, until ${formatDay(step.issuer.notAfter)})`;
     case "delete key":
       return `delete the key of ${step.name}`;
   }
 }
 
-function kindOf(issuer: Issuer): string {
-  return isCross(issuer) ? "cross certificate" : "CA";
+function kindOf({ issuer, ca }: Extract<RetireStep, { readonly do: "remove issuer" }>): string {
+  // Beside the CAs that are retired, only replaced roots and cross certificates go.
+  return isCross(issuer) || (ca === undefined && !isSelfSigned(issuer)) ? "cross certificate" : "CA";
 }

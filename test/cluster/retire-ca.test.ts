@@ -219,6 +219,16 @@ describe("an older CA", () => {
     expect(await apply(made, retire)).toHaveLength(1);
     expect(await names(made.path)).toEqual(["g1-2"]);
 
+    // Certificates with the other subject do not lead to it.
+    const { path } = made;
+    await admin.write(`${path}/root/rotate/existing`, {
+      issuer_name: "g1-9",
+      common_name: "Renamed",
+      key_ref: cas[0]?.keyId,
+      ttl: "2h",
+    });
+    expect(await apply(made, retire)).toEqual([]);
+
     // The next one keeps the CA's name.
     const next = await planRotation(client, made.cluster, made.k8s, { renew: "certificate" });
     expect(next.steps.map(stepText)[0]).toBe("add issuer g1-3: a new certificate for the key of g1");

@@ -233,6 +233,50 @@ describe("a rotation to a new key", () => {
     expect(steps).toEqual(["add issuer next-by-first: a cross certificate, signed by first until DAY"]);
     expect((await rotate(made, newKey)).steps).toEqual(threeSteps("g3", "next"));
   });
+
+  test("does the same for a CA with a subject of its own, also without a name", async () => {
+    const made = await bareCluster(admin, "other-subject");
+    const { path } = made;
+    await importOldCa(admin, path, { name: "first", daysOld: 20, subject: "/CN=First" });
+    const id = await importOldCa(admin, path, { name: "", daysOld: 10, subject: "/CN=Second" });
+    await admin.write(`${path}/config/issuers`, { default: id });
+    const { steps, mount } = await rotate(made, newKey);
+    const key = mount.signing?.keyId.slice(0, 8) ?? "";
+    expect(steps).toEqual([`add issuer ${key}-by-first: a cross certificate, signed by first until DAY`]);
+    expect(mount.cas.map(({ name }) => name)).toEqual(["first", key]);
+    expect(mount.default?.id).toBe(id);
+  });
+
+  test("lets a CA sign all the time whose cross certificate an admin made the default", async () => {
+    const made = await bareCluster(admin, "cross-default");
+    const { path } = made;
+    await importOldCa(admin, path, { name: "g1", daysOld: 20 });
+    await importOldCa(admin, path, { name: "g2", daysOld: 10 });
+    const { data: request } = await admin.write(`${path}/intermediate/cross-sign`, {
+      common_name: "Kubernetes CA",
+      key_ref: (await admin.find(`${path}/issuer/g2`)).key_id,
+    });
+    const { data: signed } = await admin.write(`${path}/issuer/g1/sign-intermediate`, {
+      csr: (request as { csr: string }).csr,
+      common_name: "Kubernetes CA",
+    });
+    const { data: imported } = await admin.write(`${path}/issuers/import/cert`, {
+      pem_bundle: (signed as { certificate: string }).certificate,
+    });
+    const [cross] = (imported as { imported_issuers: string[] }).imported_issuers;
+    await admin.write(`${path}/config/issuers`, { default: cross });
+    expect((await rotate(made, newKey)).steps).toEqual([
+      "make issuer g2 the default",
+      "keep issuer g2-by-g1 from signing",
+    ]);
+  });
+
+  test("is not repeated within a day, also if the CA before may no longer sign", async () => {
+    const made = await clusterWithCa(admin, "read-only");
+    const { mount } = await rotate(made, newKey);
+    await admin.write(`${made.path}/issuer/${mount.cas[0]?.roots[0]?.id}`, { usage: "read-only" });
+    expect((await rotate(made, newKey)).steps).toEqual([]);
+  });
 });
 
 describe("a rotation with the same key", () => {
@@ -339,6 +383,26 @@ describe("a rotation is refused, and changes nothing, if", () => {
       "the CA of MOUNT has the subject CN=CA, O=Example, which",
     );
     expect((await rotate(made, newKey)).steps).toEqual(threeSteps("g2", "g1"));
+  });
+
+  test("the server would write its key identifier in another way, or leave out its limits", async () => {
+    const made = await bareCluster(admin, "identifier");
+    const use = async (ca: Omit<Parameters<typeof importOldCa>[2], "daysOld">) => {
+      const id = await importOldCa(admin, made.path, { ...ca, daysOld: 3 });
+      await admin.write(`${made.path}/config/issuers`, { default: id });
+    };
+    await use({ name: "g1" });
+    expect((await planRotation(client, made.cluster, made.k8s, renew)).steps).toHaveLength(2);
+    await use({ name: "g2", keyIdentifier: "0102030405060708" });
+    expect((await refusal(made, renew)).message).toContain(
+      "has the key identifier 0102030405060708, which the server would write in another way",
+    );
+    const limits = [
+      "basicConstraints=critical,CA:TRUE",
+      "nameConstraints=critical,permitted;DNS:example.com",
+    ];
+    await use({ name: "g3", extensions: [...limits, "keyUsage=critical,keyCertSign,cRLSign"] });
+    expect((await refusal(made, renew)).message).toContain("limits the names below it");
   });
 
   test("it may have no CA below it, or has expired", async () => {

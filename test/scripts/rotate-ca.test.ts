@@ -123,6 +123,19 @@ describe("rotate-ca", () => {
     expect(stdout).toEndWith("theft/pki/k8s: 6 changes\n");
   });
 
+  test("by force names the roles that can't sign afterwards, or whose certificates nobody can revoke", async () => {
+    await clusterWithCa(admin, "roles");
+    const { default: issuer_ref } = await admin.find("roles/pki/k8s/config/issuers");
+    await admin.write("roles/pki/k8s/roles/pinned", { issuer_ref });
+    await admin.write("roles/pki/k8s/roles/unseen", { no_store: true });
+    await rotateCa("--new-key", "roles", "k8s");
+    const { stdout } = await rotateCa("--retire", "--force", "--dry-run", "roles", "k8s");
+    expect(stdout).toContain("\npinned can't sign until you give it another issuer_ref than g1\n");
+    expect(stdout).toContain(
+      "\ncertificates of unseen stop working, too: they are not stored, and can't be listed or revoked\n",
+    );
+  });
+
   test.each([
     [["demo", "secrets"], '"secrets" is no PKI mount of the cluster'],
     [["other", "demo/pki/k8s"], '"demo/pki/k8s" is no PKI mount of the cluster'],
