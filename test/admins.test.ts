@@ -48,7 +48,7 @@ test(
     expect(await run(commandsOf("admins.md", "A cluster file"))).toContain("ingress");
     expect(await run(commandsOf("admins.md", "Status of a cluster"))).toMatch(/^ok +init token worker /m);
     expect(await run(commandsOf("admins.md", "After a leak"))).toContain("init_token_worker");
-    await run(commandsOf("rotation.md", "A CA that is about to end"));
+    await run(commandsOf("rotation.md", "A CA that expires soon"));
     await run(commandsOf("rotation.md", "A CA with a new key"));
     const retire = commandsOf("rotation.md", "A CA with a new key", 1);
     expect(await run(`{ ${retire}\n} 2>&1 || test $? = 75`)).toContain("less than eight days ago");
