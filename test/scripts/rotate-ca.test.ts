@@ -1,7 +1,11 @@
 import { beforeAll, describe, expect, test } from "bun:test";
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { ROOT } from "../../tools/main.ts";
 import { api, fields } from "../cluster/api.ts";
 import { clusterWithCa, sign } from "../cluster/rotated.ts";
 import { relayedServer } from "../support/dev-server.ts";
+import { section } from "../support/markdown.ts";
 import { runScript } from "../support/script.ts";
 
 const { server, relay } = await relayedServer();
@@ -9,6 +13,16 @@ const admin = api(server.address, server.rootToken);
 const env = { VAULT_ADDR: relay.address, VAULT_TOKEN: server.rootToken };
 const rotateCa = (...args: string[]) => runScript("vault-helper", ["rotate-ca", ...args], { env });
 const day = /\d{4}-\d\d-\d\d/g;
+
+const page = readFileSync(join(ROOT, "docs/rotation.md"), "utf8");
+const documented = new Set([...section(page, "JSON").matchAll(/`(\w+)(?:\[\])?`/g)].map(([, name]) => name));
+
+/** The names of all fields in a value, at any depth. */
+function fieldsIn(value: unknown): readonly string[] {
+  if (typeof value !== "object" || value === null) return [];
+  const names = Array.isArray(value) ? [] : Object.keys(value);
+  return [...names, ...Object.values(value).flatMap(fieldsIn)];
+}
 
 describe("rotate-ca", () => {
   beforeAll(async () => {
@@ -81,6 +95,7 @@ describe("rotate-ca", () => {
     expect(stderr).toMatch(/^ {2}nothing was changed; run it again from \d{4}-\d\d-\d\d \d\d:\d\d UTC, or/m);
     const json = await rotateCa("--retire", "--json", "used", "k8s");
     expect(json.code).toBe(75);
+    expect(documented).toEqual(new Set([...documented, ...fieldsIn(JSON.parse(json.stdout))]));
     expect(JSON.parse(json.stdout)).toMatchObject({
       cluster: "used",
       mount: "used/pki/k8s",
@@ -163,7 +178,9 @@ describe("rotate-ca", () => {
       const args = ["rotate-ca", "--json", ...flags, "least", "k8s"];
       const { code, stderr, stdout } = await runScript("vault-helper", args, { env: limited });
       expect([flags, code, stderr]).toEqual([flags, 0, ""]);
-      expect(JSON.parse(stdout).applied).toBeGreaterThan(1);
+      const outcome = JSON.parse(stdout);
+      expect(outcome.applied).toBeGreaterThan(1);
+      expect(documented).toEqual(new Set([...documented, ...fieldsIn(outcome)]));
     }
   });
 });
