@@ -41,7 +41,9 @@ export interface MountCas {
  * @throws VaultError; Failure (unavailable) for a certificate that can't be read
  */
 export async function readMountCas(client: VaultClient, mount: string): Promise<MountCas> {
-  const [listed, config] = await Promise.all([listIssuers(client, mount), readIssuersConfig(client, mount)]);
+  // In this order, the default issuer is in the list, also if somebody has just made another one the default.
+  const config = await readIssuersConfig(client, mount);
+  const listed = await listIssuers(client, mount);
   const found = await Promise.all(listed.map(({ id }) => readIssuer(client, mount, id)));
   const issuers = found.flatMap((info): Issuer[] => {
     // Somebody removed it meanwhile.
@@ -66,12 +68,19 @@ function sortByKey(issuers: readonly Issuer[]): Pick<MountCas, "cas" | "signing"
       madeAt: new Date(Math.min(...its.map(({ notBefore }) => notBefore.getTime()))),
     }))
     .filter(({ roots, others }) => roots.length > 0 || others.some((it) => !isCross(it)));
+  const chosen = issuers.find(({ isDefault }) => isDefault);
+  const isChosen = ({ keyId }: Pick<MountCa, "keyId">) => (keyId === chosen?.keyId ? 1 : 0);
   const unnamed = found
     .map((ca) => ({ ...ca, madeAt: beforeLater(ca, found) }))
-    // Certificates begin at whole seconds.
-    .toSorted((a, b) => a.madeAt.getTime() - b.madeAt.getTime() || generation(a) - generation(b));
+    // Certificates begin at whole seconds. The server lists issuers in the order of their random ids.
+    .toSorted(
+      (a, b) =>
+        a.madeAt.getTime() - b.madeAt.getTime() ||
+        generation(a) - generation(b) ||
+        isChosen(a) - isChosen(b) ||
+        (a.keyId < b.keyId ? -1 : 1),
+    );
   const cas = unnamed.map((ca, index) => ({ ...ca, name: nameOf(ca, index, issuers) }));
-  const chosen = issuers.find(({ isDefault }) => isDefault);
   return { cas, signing: cas.find(({ keyId }) => keyId === chosen?.keyId), default: chosen };
 }
 

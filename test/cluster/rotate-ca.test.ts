@@ -279,6 +279,42 @@ describe("a rotation to a new key", () => {
   });
 });
 
+test("of CAs that begin in the same second, the one that signs is the newest", async () => {
+  const made = await bareCluster(admin, "same-second");
+  const now = Date.now();
+  const ids: string[] = [];
+  for (const subject of ["/CN=A", "/CN=B", "/CN=C"]) {
+    ids.push(await importOldCa(admin, made.path, { name: "", daysOld: 10, subject, now }));
+  }
+  for (const id of ids) {
+    await admin.write(`${made.path}/config/issuers`, { default: id });
+    const { cas, signing } = await readMountCas(client, made.path);
+    expect(cas.at(-1)?.name).toBe(signing?.name ?? "");
+  }
+});
+
+test("the default issuer is found while another run adds one and makes it the default", async () => {
+  const { path } = await clusterWithCa(admin, "meanwhile");
+  const { promise: isAdded, resolve } = Promise.withResolvers<void>();
+  fault = async (request, _number, pass) => {
+    if (request.path === `${path}/config/issuers`) await Promise.race([isAdded, Bun.sleep(300)]);
+    const answer = await pass();
+    if (request.path === `${path}/issuers`) {
+      const { data } = await admin.write(`${path}/root/rotate/internal`, {
+        common_name: "x",
+        key_type: "ec",
+      });
+      const { issuer_id } = data as { issuer_id: string };
+      await admin.write(`${path}/config/issuers`, { default: issuer_id });
+      resolve();
+    }
+    return answer;
+  };
+  const mount = await readMountCas(client, path);
+  fault = undefined;
+  expect(mount.default?.isDefault).toBe(true);
+});
+
 describe("a rotation with the same key", () => {
   test("renews the certificate, so that old and new verify each other's certificates", async () => {
     const made = await clusterWithCa(admin, "same", 86_400);

@@ -52,6 +52,8 @@ interface ImportedCa {
   readonly name: string;
   /** How many days ago it was made. */
   readonly daysOld: number;
+  /** From when the days count, in milliseconds. @default the present */
+  readonly now?: number;
   /** In how many days it ends. @default 300 */
   readonly daysLeft?: number;
   /** @default `/CN=Kubernetes CA` */
@@ -64,7 +66,14 @@ interface ImportedCa {
 
 /** Imports a CA that was made some days ago, with its key. @returns the issuer's id */
 export async function importOldCa(api: Api, path: string, ca: ImportedCa): Promise<string> {
-  const { name, daysOld, daysLeft = 300, subject = "/CN=Kubernetes CA", keyIdentifier = "hash" } = ca;
+  const {
+    name,
+    daysOld,
+    daysLeft = 300,
+    subject = "/CN=Kubernetes CA",
+    keyIdentifier = "hash",
+    now = Date.now(),
+  } = ca;
   using folder = temporaryFolder();
   const file = (text: string) => join(folder.path, text);
   const key = opensslEcKey("P-256");
@@ -88,7 +97,7 @@ export async function importOldCa(api: Api, path: string, ca: ImportedCa): Promi
   writeFileSync(file("req.cnf"), "[req]\nstring_mask=pkix\ndistinguished_name=dn\n[dn]\n");
   const csr = openssl(["req", "-new", "-config", file("req.cnf"), "-key", file("key"), "-subj", subject]);
   const stamp = (days: number) =>
-    `${new Date(Date.now() + days * dayMs).toISOString().replace(/\D/g, "").slice(0, 14)}Z`;
+    `${new Date(now + days * dayMs).toISOString().replace(/\D/g, "").slice(0, 14)}Z`;
   const times = ["-startdate", stamp(-daysOld), "-enddate", stamp(daysLeft)];
   const flags = [
     "-batch",
