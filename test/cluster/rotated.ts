@@ -1,15 +1,10 @@
-import { writeFileSync } from "node:fs";
-import { join } from "node:path";
 import { type Cluster, defineCluster } from "../../lib/cluster/cluster.ts";
 import { pkiMounts, type WantedMount } from "../../lib/cluster/mounts.ts";
 import { generateRoot } from "../../lib/vault/issuers.ts";
 import { newCsr } from "../faults/authority.ts";
-import { temporaryFolder } from "../support/folder.ts";
-import { openssl, opensslEcKey } from "../support/openssl.ts";
+import { datedCa } from "../support/dated-ca.ts";
 import type { Api } from "./api.ts";
 import { clientOf, makeMounts } from "./run.ts";
-
-const dayMs = 86_400_000;
 
 /** A cluster with mounts, whose mount k8s alone has what a test puts there. */
 export async function bareCluster(
@@ -66,52 +61,16 @@ interface ImportedCa {
 
 /** Imports a CA that was made some days ago, with its key. @returns the issuer's id */
 export async function importOldCa(api: Api, path: string, ca: ImportedCa): Promise<string> {
-  const {
-    name,
-    daysOld,
-    daysLeft = 300,
-    subject = "/CN=Kubernetes CA",
-    keyIdentifier = "hash",
-    now = Date.now(),
-  } = ca;
-  using folder = temporaryFolder();
-  const file = (text: string) => join(folder.path, text);
-  const key = opensslEcKey("P-256");
-  writeFileSync(file("key"), key);
-  writeFileSync(file("index"), "");
-  const extensions = ca.extensions ?? [
-    "basicConstraints=critical,CA:TRUE",
-    "keyUsage=critical,keyCertSign,cRLSign",
-  ];
-  const lines = ["[ca]", `database=${file("index")}`, `new_certs_dir=${folder.path}`, "rand_serial=yes"];
-  const more = [
-    "default_md=sha256",
-    "policy=any",
-    "[any]",
-    "commonName=supplied",
-    "organizationName=optional",
-  ];
-  const ids = [`subjectKeyIdentifier=${keyIdentifier}`, "authorityKeyIdentifier=keyid"];
-  writeFileSync(file("cnf"), [...lines, ...more, "[ext]", ...extensions, ...ids, ""].join("\n"));
-  // Go, too, writes a PrintableString where it can.
-  writeFileSync(file("req.cnf"), "[req]\nstring_mask=pkix\ndistinguished_name=dn\n[dn]\n");
-  const csr = openssl(["req", "-new", "-config", file("req.cnf"), "-key", file("key"), "-subj", subject]);
-  const stamp = (days: number) =>
-    `${new Date(now + days * dayMs).toISOString().replace(/\D/g, "").slice(0, 14)}Z`;
-  const times = ["-startdate", stamp(-daysOld), "-enddate", stamp(daysLeft)];
-  const flags = [
-    "-batch",
-    "-notext",
-    "-selfsign",
-    "-keyfile",
-    file("key"),
-    "-config",
-    file("cnf"),
-    "-name",
-    "ca",
-  ];
-  const pem = openssl(["ca", ...flags, ...times, "-extensions", "ext", "-in", "/dev/stdin"], csr);
-  const { data } = await api.write(`${path}/issuers/import/bundle`, { pem_bundle: `${pem}\n${key}` });
+  const { name, daysOld, daysLeft = 300, subject = "/CN=Kubernetes CA", ...more } = ca;
+  const { certificate, key } = datedCa({
+    subject,
+    from: -daysOld,
+    until: daysLeft,
+    ...more,
+  });
+  const { data } = await api.write(`${path}/issuers/import/bundle`, {
+    pem_bundle: `${certificate.pem}\n${key}`,
+  });
   const id = String((data as { imported_issuers: string[] }).imported_issuers[0]);
   if (name !== "") await api.write(`${path}/issuer/${id}`, { issuer_name: name });
   return id;

@@ -6,8 +6,8 @@ import { readCertificates } from "../../lib/x509/certificate.ts";
 import { age, manifestHost, outcomesOf, readFiles } from "../manifest/host.ts";
 import { makeMount } from "../manifest/mount.ts";
 import { startCluster } from "../support/cluster-server.ts";
+import { datedCa } from "../support/dated-ca.ts";
 import type { Fault } from "../support/relay.ts";
-import { datedCa } from "./dated-ca.ts";
 
 // Mounts with many issuers, and with CAs from elsewhere.
 

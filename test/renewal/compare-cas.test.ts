@@ -2,7 +2,7 @@ import { describe, expect, test } from "bun:test";
 import { Failure } from "../../lib/failure.ts";
 import { compareCas, knownIn, type ServerCas } from "../../lib/renewal/server-ca.ts";
 import type { Certificate } from "../../lib/x509/certificate.ts";
-import { type DatedCa, datedCa, datedLeaf, issuer } from "./dated-ca.ts";
+import { type DatedCa, datedCa, datedLeaf, issuer } from "../support/dated-ca.ts";
 
 const signPath = "demo/pki/sign/it";
 const g1 = datedCa({ from: -30 });

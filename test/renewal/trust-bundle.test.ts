@@ -1,8 +1,8 @@
 import { describe, expect, test } from "bun:test";
 import { type KnownIssuer, trustBundle } from "../../lib/renewal/trust-bundle.ts";
 import type { Certificate } from "../../lib/x509/certificate.ts";
+import { type DatedCa, datedCa, datedLeaf, isAccepted, issuer } from "../support/dated-ca.ts";
 import { failureOf } from "../support/failure.ts";
-import { type DatedCa, datedCa, datedLeaf, isAccepted, issuer } from "./dated-ca.ts";
 
 // Three generations with the same name, each certified by the one before, as a rotation leaves them.
 const g1 = datedCa({ from: -30, until: 90 });

@@ -2,8 +2,8 @@ import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { KnownIssuer } from "../../lib/renewal/trust-bundle.ts";
 import { type Certificate, readCertificates } from "../../lib/x509/certificate.ts";
-import { temporaryFolder } from "../support/folder.ts";
-import { openssl, opensslEcKey } from "../support/openssl.ts";
+import { temporaryFolder } from "./folder.ts";
+import { openssl, opensslEcKey } from "./openssl.ts";
 
 /** A CA's certificate with chosen times, and its key. */
 export interface DatedCa {
@@ -23,7 +23,21 @@ interface Terms {
   readonly until?: number;
   /** Hexadecimal. */
   readonly serial?: string;
+  /** @default those of a CA without a limit */
+  readonly extensions?: readonly string[];
+  /** Its key identifier, in hexadecimal. @default a hash of its key, as the server makes it */
+  readonly keyIdentifier?: string;
+  /** The moment from which days are counted, in milliseconds. @default now */
+  readonly now?: number;
 }
+
+const unlimited = ["basicConstraints = critical, CA:TRUE", "keyUsage = critical, keyCertSign, cRLSign"];
+const ofHost = [
+  "basicConstraints = critical, CA:FALSE",
+  "keyUsage = critical, digitalSignature",
+  "subjectAltName = DNS:it",
+  "subjectKeyIdentifier = hash",
+];
 
 /** Makes a CA's certificate. */
 export function datedCa(terms: Terms = {}): DatedCa {
@@ -34,14 +48,30 @@ export function datedCa(terms: Terms = {}): DatedCa {
     from = -10,
     until = 100,
     serial,
+    extensions = unlimited,
+    keyIdentifier = "hash",
+    now = Date.now(),
   } = terms;
-  return { certificate: sign({ subject, signer, key, from, until, serial, kind: "authority" }), key };
+  const identified = [...extensions, `subjectKeyIdentifier = ${keyIdentifier}`];
+  return {
+    certificate: sign({ subject, signer, key, from, until, now, serial, extensions: identified }),
+    key,
+  };
 }
 
 /** Makes the certificate of a host. */
 export function datedLeaf(signer: DatedCa): Certificate {
   const key = opensslEcKey("P-256");
-  return sign({ subject: "/CN=it", signer, key, from: -1, until: 30, serial: undefined, kind: "leaf" });
+  return sign({
+    subject: "/CN=it",
+    signer,
+    key,
+    from: -1,
+    until: 30,
+    now: Date.now(),
+    serial: undefined,
+    extensions: ofHost,
+  });
 }
 
 interface Signing {
@@ -50,11 +80,12 @@ interface Signing {
   readonly key: string;
   readonly from: number;
   readonly until: number;
+  readonly now: number;
   readonly serial: string | undefined;
-  readonly kind: "authority" | "leaf";
+  readonly extensions: readonly string[];
 }
 
-function sign({ subject, signer, key, from, until, serial, kind }: Signing): Certificate {
+function sign({ subject, signer, key, from, until, now, serial, extensions }: Signing): Certificate {
   using folder = temporaryFolder();
   const file = (name: string, text: string) => {
     writeFileSync(join(folder.path, name), text, { mode: 0o600 });
@@ -62,21 +93,23 @@ function sign({ subject, signer, key, from, until, serial, kind }: Signing): Cer
   };
   file("index", "");
   if (serial !== undefined) file("serial", `${serial}\n`);
-  const config = file("ca.cnf", configOf(folder.path, serial !== undefined));
-  const csr = openssl(["req", "-new", "-key", "/dev/stdin", "-subj", subject], key);
+  const config = file("ca.cnf", configOf(folder.path, serial !== undefined, extensions));
+  // Go, too, writes a PrintableString where it can.
+  const request = file("req.cnf", "[req]\nstring_mask=pkix\ndistinguished_name=dn\n[dn]\n");
+  const csr = openssl(["req", "-new", "-config", request, "-key", "/dev/stdin", "-subj", subject], key);
   const by =
     signer === undefined
       ? ["-selfsign", "-keyfile", file("own.key", key)]
       : ["-cert", file("ca.pem", signer.certificate.pem), "-keyfile", file("ca.key", signer.key)];
   const stamp = (days: number) =>
-    `${new Date(Date.now() + days * 86_400_000).toISOString().replace(/\D/g, "").slice(0, 14)}Z`;
+    `${new Date(now + days * 86_400_000).toISOString().replace(/\D/g, "").slice(0, 14)}Z`;
   const times = ["-startdate", stamp(from), "-enddate", stamp(until)];
   const quiet = ["-batch", "-notext", "-in", "/dev/stdin"];
-  const pem = openssl(["ca", "-config", config, "-extensions", kind, ...by, ...times, ...quiet], csr);
+  const pem = openssl(["ca", "-config", config, "-extensions", "extensions", ...by, ...times, ...quiet], csr);
   return readCertificates(pem, "it")[0];
 }
 
-const configOf = (folder: string, hasSerial: boolean) => `
+const configOf = (folder: string, hasSerial: boolean, extensions: readonly string[]) => `
 [ca]
 default_ca = it
 [it]
@@ -88,16 +121,9 @@ default_md = sha256
 policy = any
 [any]
 commonName = supplied
-[authority]
-basicConstraints = critical, CA:TRUE
-keyUsage = critical, keyCertSign, cRLSign
-subjectKeyIdentifier = hash
-authorityKeyIdentifier = keyid
-[leaf]
-basicConstraints = critical, CA:FALSE
-keyUsage = critical, digitalSignature
-subjectAltName = DNS:it
-subjectKeyIdentifier = hash
+organizationName = optional
+[extensions]
+${extensions.join("\n")}
 authorityKeyIdentifier = keyid
 `;
 
