@@ -24,7 +24,8 @@ export function whyNotRotatable(
   renew: "certificate" | "key",
 ): Obstacle | undefined {
   if (current === undefined) {
-    const ids = issuers.map(({ id, name }) => name || id).join(", ");
+    const able = issuers.filter(({ keyId, mayIssue }) => keyId !== "" && mayIssue);
+    const ids = (able.length > 0 ? able : issuers).map(({ id, name }) => name || id).join(", ");
     return {
       how: "is unknown: the mount has no default issuer",
       hint: `choose one of ${ids}: vault write ${path}/config/issuers default=ISSUER`,
