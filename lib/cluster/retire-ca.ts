@@ -3,7 +3,7 @@ import { Failure } from "../failure.ts";
 import type { VaultClient } from "../vault/client.ts";
 import { listNames } from "../vault/data.ts";
 import { each, type OnProgress } from "../vault/each.ts";
-import { deleteIssuer, deleteKey, listKeys } from "../vault/issuers.ts";
+import { deleteIssuer, deleteKey, listKeys, readIssuersConfig } from "../vault/issuers.ts";
 import { readSecret, writeSecret } from "../vault/kv.ts";
 import { revokeCertificate, rotateCrls } from "../vault/pki.ts";
 import { many } from "../words.ts";
@@ -137,6 +137,7 @@ export async function planRetirement(
       );
       refuseWrongClocks(client);
       if (going.length > 0) await requireSecrets(client, cluster);
+      if (all.length > 0) await requireSameDefault(client, path, mount);
       for (const step of all) {
         onStep(step);
         await take(client, path, step, now, onProgress);
@@ -294,6 +295,19 @@ async function retiredKeys(
     ),
   ];
   return [...new Map(retired.map((it) => [it.keyId, it])).values()].filter(({ keyId }) => held.has(keyId));
+}
+
+/**
+ * To read all certificates takes minutes, in which an admin may make an older CA the default again.
+ *
+ * @throws Failure (temporary) if another issuer is the default by now
+ */
+async function requireSameDefault(client: VaultClient, path: string, mount: MountCas): Promise<void> {
+  const { defaultId } = await readIssuersConfig(client, path);
+  if (defaultId === mount.default?.id) return;
+  throw new Failure("temporary", `${path} has got another default issuer meanwhile`, {
+    hint: "nothing was changed; find out who else changes the mount, then run it again",
+  });
 }
 
 async function requireSecrets(client: VaultClient, cluster: Cluster): Promise<void> {

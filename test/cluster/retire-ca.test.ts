@@ -6,6 +6,7 @@ import { planRetirement, type RetireWish, retireStepText } from "../../lib/clust
 import { planRotation } from "../../lib/cluster/rotate-ca.ts";
 import { listKeys } from "../../lib/vault/issuers.ts";
 import { devServer } from "../support/dev-server.ts";
+import { failureOf } from "../support/failure.ts";
 import { openssl } from "../support/openssl.ts";
 import { api } from "./api.ts";
 import { addRole, bareCluster, clusterWithCa, importOldCa, sign } from "./rotated.ts";
@@ -134,6 +135,23 @@ describe("an older CA", () => {
     expect(await apply(made, deletes)).toEqual(["delete the key of g1"]);
     expect(await listKeys(client, made.path)).not.toContain(String(secret.key_id));
     expect(await apply(made, deletes)).toEqual([]);
+  });
+
+  test("stays if it has become the default again since the plan was made", async () => {
+    const made = await rotatedCluster("undone", 10);
+    await complete(made);
+    const plan = await planFor(made, retire);
+    expect(plan.steps).not.toEqual([]);
+    await made.signWith("g1");
+    const { kind, message } = await failureOf(() =>
+      plan.apply(
+        () => {},
+        () => {},
+      ),
+    );
+    expect([kind, message]).toEqual(["temporary", "undone/pki/k8s has got another default issuer meanwhile"]);
+    expect(await names(made.path)).toEqual(["g1", "g2", "g2-by-g1"]);
+    expect(await admin.list("undone/secrets")).toEqual([]);
   });
 
   test("goes by force, with its certificates revoked on its own CRL, and its cross certificate", async () => {
