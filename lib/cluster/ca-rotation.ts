@@ -90,7 +90,9 @@ export function rotationTarget(mount: MountCas, now: Date, again: boolean): stri
   const before = previousOf(mount, signing, now);
   if (before !== undefined && crossSteps(mount, signing.name, signing, before).length > 0)
     return signing.name;
-  const isFresh = casBefore(mount).length > 0 && now.getTime() - signing.madeAt.getTime() < freshMs;
+  // The CA before may be gone already, by --force.
+  const isSuccessor = casBefore(mount).length > 0 || /^g(?!1$)\d+$/.test(signing.name);
+  const isFresh = isSuccessor && now.getTime() - signing.madeAt.getTime() < freshMs;
   return isFresh && !again ? undefined : nextName(mount);
 }
 

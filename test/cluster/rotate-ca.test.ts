@@ -277,6 +277,16 @@ describe("a rotation to a new key", () => {
     await admin.write(`${made.path}/issuer/${mount.cas[0]?.roots[0]?.id}`, { usage: "read-only" });
     expect((await rotate(made, newKey)).steps).toEqual([]);
   });
+
+  test("is not repeated within a day, also if the CA before was removed", async () => {
+    const made = await clusterWithCa(admin, "removed");
+    const { mount } = await rotate(made, newKey);
+    for (const { id, isDefault } of mount.issuers) {
+      if (!isDefault) await admin.remove(`${made.path}/issuer/${id}`);
+    }
+    expect((await rotate(made, newKey)).steps).toEqual([]);
+    expect((await rotate(made, again)).steps).toEqual(threeSteps("g3", "g2"));
+  });
 });
 
 test("of CAs that begin in the same second, the one that signs is the newest", async () => {
@@ -375,6 +385,8 @@ describe("a rotation is refused, and changes nothing, if", () => {
   test("the default issuer was removed", async () => {
     const made = await clusterWithCa(admin, "lost");
     await importOldCa(admin, made.path, { name: "other", daysOld: 5 });
+    const readOnly = await importOldCa(admin, made.path, { name: "read-only", daysOld: 5 });
+    await admin.write(`${made.path}/issuer/${readOnly}`, { issuer_name: "read-only", usage: "read-only" });
     const { default: id } = await admin.find("lost/pki/k8s/config/issuers");
     await admin.remove(`lost/pki/k8s/issuer/${id}`);
     const { message, hint } = await refusal(made);
