@@ -1,4 +1,5 @@
 import type { X509Certificate } from "node:crypto";
+import { mostCertificates } from "../vault/chain.ts";
 import { type CaFields, commonNameSubject, readCaFields } from "../x509/ca-fields.ts";
 import { commonNameOf } from "../x509/certificate.ts";
 import type { MountCas } from "./mount-cas.ts";
@@ -111,16 +112,16 @@ function whyNotCopied(
   return undefined;
 }
 
-/** Hosts refuse longer chains and bundles: see lib/vault/chain.ts. */
-const longestBundle = 100_000;
-const mostCertificates = 28;
+/** Less than hosts refuse (lib/vault/chain.ts): their own certificates and CAs above the mount's need room, too. */
+const mostWithRoom = mostCertificates - 4;
+const mostCharacters = 100_000;
 
 /** Why hosts could not take one more CA. */
 export function whyNoRoom({ issuers }: MountCas): Obstacle | undefined {
   const sizes = issuers.filter(({ keyId }) => keyId !== "").map(({ certificate }) => certificate.length);
   // A new CA comes with a cross certificate.
-  const bytes = sizes.reduce((sum, size) => sum + size, 0) + 2 * Math.max(...sizes);
-  if (bytes <= longestBundle && sizes.length + 2 <= mostCertificates) return undefined;
+  const characters = sizes.reduce((sum, size) => sum + size, 0) + 2 * Math.max(...sizes);
+  if (characters <= mostCharacters && sizes.length + 2 <= mostWithRoom) return undefined;
   return {
     how: `has so many certificates (${sizes.length}) that hosts could not take another CA`,
     hint: "remove older ones first, by the same command with --retire",
