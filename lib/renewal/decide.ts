@@ -29,7 +29,7 @@ export type Decision =
   | { readonly action: "issue"; readonly reasons: readonly string[] }
   /** A certificate that is due waits for its window. */
   | (Standing & { readonly action: "wait"; readonly until: Date })
-  /** It is time to ask the server for its CA, and to decide again with the answer. */
+  /** It is time to ask the server for its CAs, and to decide again with the answer. */
   | (Standing & { readonly action: "check CA" })
   /** The server's CAs have changed: what the files hold of them is replaced, and the certificate stays. */
   | (Standing & { readonly action: "refresh CA" })
@@ -55,7 +55,7 @@ export const caReasons: Readonly<Partial<Record<CaOnServer, string>>> = {
  * What a run does about a destination. Pure: it asks no clock, no disk and no server.
  *
  * @param clocks what they show now
- * @param ca the CA file compared with the server's CA; undefined if the server was not asked
+ * @param ca the files compared with the server's CAs; undefined if the server was not asked
  */
 export function decide(
   inspected: Inspected,
@@ -147,7 +147,7 @@ export function fileFaults(
 
 const fileWords = { key: "its key's", certificate: "its certificate's", ca: "its CA file's" } as const;
 
-/** The state of a certificate, apart from the server's CA. */
+/** The state of a certificate, apart from the server's CAs. */
 export interface Assessment {
   /** Why it is due, each in a few words; none if it is not. */
   readonly reasons: readonly string[];
@@ -277,7 +277,7 @@ export function isChange({ action }: Decision): boolean {
  * has no rule of its own. It decides at each moment when the decision can change, and returns the first at which files
  * change.
  *
- * @param ca the CA file compared with the server's CA, as it is now
+ * @param ca the files compared with the server's CAs, as they are now
  * @returns undefined for never
  */
 export function nextChange(

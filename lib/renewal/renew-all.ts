@@ -38,7 +38,7 @@ export interface RunOptions {
   readonly client: VaultClient;
   /** As `lookAtAll` has just seen it. */
   readonly seen: Seen;
-  /** When to check the server's CA, for certificates that are not due. @default "weekly" */
+  /** When to check the server's CAs, for certificates that are not due. @default "weekly" */
   readonly caCheck?: CaCheck;
   /** Replaces every certificate, due or not, and outside its windows. @default false */
   readonly reissue?: boolean;

@@ -119,7 +119,7 @@ export function waitsUntil(
 export const caCheckMs = 7 * 86_400_000 - 3_600_000;
 
 /**
- * When the server's CA is checked next, by this host's clock, which dated the last check. If that date is invalid or in
+ * When the server's CAs are checked next, by this host's clock, which dated the last check. If that date is invalid or in
  * the future, the clock has been set since: then a check is due now.
  *
  * @param checkedAt undefined if the CA was never checked, as for plain files: then only a renewal compares it

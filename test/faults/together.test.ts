@@ -156,7 +156,7 @@ test("ten runs of each kind at once on a new host leave one token and one certif
   expect({ created, renewed }).toEqual({ created: 1, renewed: 39 });
   // If a manifest's run comes first, it issues one more than the direct calls.
   expect(signed).toBeWithin(20, 22);
-  // Two more requests look at the init token and at the server's CA.
+  // Two more requests look at the init token and at the server's CAs.
   expect(all).toBe(created + renewed + signed + 2);
   await expectOneToken(host);
   expectOneSet(host);

@@ -131,7 +131,7 @@ const rows: Readonly<Record<string, Row>> = {
     now: clocksAt(1),
     decision: { action: "issue", reasons: [] },
   },
-  "asks for the server's CA a week after the last check": {
+  "asks for the server's CAs a week after the last check": {
     set: wholeSet({ checkedAt: at(1) }),
     now: clocksAt(8),
     decision: { action: "check CA" },

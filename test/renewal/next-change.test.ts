@@ -126,7 +126,7 @@ test("the next run does as status predicts", () => {
   );
 });
 
-test("the next run issues what --check lists, apart from the server's CA", () => {
+test("the next run issues what --check lists, apart from the server's CAs", () => {
   fc.assert(
     fc.property(set, policy, clocks, (set, policy, { host }) => {
       // The clocks agree: --check asks no server, and so knows this host's clock alone.

@@ -122,7 +122,7 @@ describe("a run asks and writes no more than it has to:", () => {
   test("issue-cert sends two requests, and syncs seven things to disk", async () => {
     await using host = startHost(cluster.address);
     host.put("token", await cluster.hostToken("worker"));
-    // The first run for a destination also asks for the server's CA, and makes the folders.
+    // The first run for a destination also asks for the server's CAs, and makes the folders.
     expect((await host.run("issue-cert", args(host))).code).toBe(0);
     host.relay.reset();
     const { code, calls } = await traced(host, "issue-cert", args(host));
