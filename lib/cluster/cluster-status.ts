@@ -73,14 +73,15 @@ interface SilentHost {
 const silentMs = 3 * 86_400_000;
 const mostNamed = 20;
 
-type RotatedMountStatus = Omit<MountStatus, "cas"> & MountRotation;
+/** A mount's status, with its CAs and what is left to do after a rotation. */
+type ClusterMountStatus = Omit<MountStatus, "cas"> & MountRotation;
 
 export interface ClusterStatus {
   readonly id: string;
   readonly state: State;
   /** By the server's clock. */
   readonly now: Date;
-  readonly mounts: readonly RotatedMountStatus[];
+  readonly mounts: readonly ClusterMountStatus[];
   readonly setup: readonly SetupStatus[];
   readonly initTokens: readonly InitTokenStatus[];
   readonly hostTokens: readonly HostTokensStatus[];
@@ -111,11 +112,11 @@ export async function readClusterStatus(
     ),
     readInitTokens(view, cluster, runOf("write-roles", cluster, choice)),
   ]);
-  const mounts: RotatedMountStatus[] = [];
+  const mounts: ClusterMountStatus[] = [];
   // One after the other, since counting certificates already uses all requests that may be under way.
   for (const { cas, ...mount } of found) {
     const rotation =
-      cas === undefined ? none : await readMountRotation(client, cluster, mount.path, cas, now, onProgress);
+      cas === undefined ? noCas : await readMountRotation(client, cluster, mount.path, cas, now, onProgress);
     mounts.push({ ...mount, ...rotation });
   }
   const setup = [
@@ -138,7 +139,7 @@ export async function readClusterStatus(
   };
 }
 
-const none: MountRotation = { cas: [], rotation: undefined };
+const noCas: MountRotation = { cas: [], rotation: undefined };
 
 async function hasAllMounts(view: ServerView, cluster: Cluster): Promise<boolean> {
   const found = await view.mounts();

@@ -93,25 +93,13 @@ export async function planRetirement(
     list.push(serial);
   });
   const going = older.filter(({ holds }) => wish.retire && (wish.force || holds.length === 0));
-  // A role that names one of them would sign nothing any more.
-  const unnamed = leftovers(mount, now).filter((it) => !roles.some((role) => namesIssuer(role, it)));
-  const steps = [
+  const removals = withoutDoubles([
     ...going.flatMap(({ ca }) =>
       stepsFor(cluster, wanted, mount, ca, serials.get(ca.keyId) ?? [], wish.force),
     ),
-    ...(wish.retire
-      ? unnamed.map((issuer) =>
-          removal(
-            issuer,
-            mount.cas.find(({ keyId }) => keyId === issuer.keyId),
-          ),
-        )
-      : []),
-  ];
-  const removals = withoutDoubles(steps);
-  const left = mount.issuers.filter(
-    ({ id }) => !removals.some((step) => step.do === "remove issuer" && step.issuer.id === id),
-  );
+    ...(wish.retire ? leftoverSteps(mount, roles, now) : []),
+  ]);
+  const left = issuersAfter(mount, removals);
   const keys = wish.deleteKey ? await retiredKeys(client, cluster, wanted, going) : [];
   // The server refuses to delete a key that an issuer has.
   const isUsed = ({ keyId }: RetiredKey) => left.some((issuer) => issuer.keyId === keyId);
@@ -243,6 +231,19 @@ function stepsFor(
     ...(force ? crossesBy(mount, ca).map((issuer) => removal(issuer, undefined)) : []),
     ...its.map((issuer) => removal(issuer, ca)),
   ];
+}
+
+/** Removes what nobody needs any more. A role that names one of these issuers would sign nothing without it. */
+function leftoverSteps(mount: MountCas, roles: readonly MountRole[], now: Date): readonly RetireStep[] {
+  const unnamed = leftovers(mount, now).filter((it) => !roles.some((role) => namesIssuer(role, it)));
+  const caOf = (issuer: Issuer) => mount.cas.find(({ keyId }) => keyId === issuer.keyId);
+  return unnamed.map((issuer) => removal(issuer, caOf(issuer)));
+}
+
+/** The issuers that a mount has after these steps. */
+function issuersAfter({ issuers }: MountCas, steps: readonly RetireStep[]): readonly Issuer[] {
+  const removed = new Set(steps.flatMap((step) => (step.do === "remove issuer" ? [step.issuer.id] : [])));
+  return issuers.filter(({ id }) => !removed.has(id));
 }
 
 function removal(issuer: Issuer, ca: MountCa | undefined): RetireStep {
