@@ -225,7 +225,7 @@ function nextWords(mount: MountCas, { cluster, mount: name }: RotateCaArgs): str
     return isReplaced ? `${retire} removes the certificate that was replaced, at any time` : undefined;
   }
   const names = older.map((ca) => ca.name).join(" and ");
-  return `${retire}, once all certificates of ${names} have expired (status ${cluster} tells the day)`;
+  return `${retire}, once all certificates of ${names} have expired (status ${cluster} shows the day)`;
 }
 
 function caLine(path: string, ca: MountCa, signing: MountCa | undefined): string {

@@ -29,7 +29,7 @@ export interface RetireWish {
   readonly deleteKey: boolean;
 }
 
-/** One change that ends an older CA. */
+/** One change that retires an older CA. */
 export type RetireStep =
   | { readonly do: "revoke"; readonly ca: MountCa; readonly serials: readonly string[] }
   | { readonly do: "publish CRLs"; readonly ca: MountCa }
@@ -67,7 +67,7 @@ export interface Retirement {
 }
 
 /**
- * Plans the end of a mount's older CAs. It reads every certificate that the mount stores.
+ * Plans the retirement of a mount's older CAs. It reads every certificate that the mount stores.
  *
  * @throws Failure (config) if the mount is not one of a cluster's, or has no CA that signs; VaultError
  */

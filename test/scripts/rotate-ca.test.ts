@@ -37,7 +37,7 @@ describe("rotate-ca", () => {
       "make issuer g2 the default",
     ];
     const retire =
-      "next: rotate-ca demo k8s --retire, once all certificates of g1 have expired (status demo tells the day)";
+      "next: rotate-ca demo k8s --retire, once all certificates of g1 have expired (status demo shows the day)";
     relay.reset();
     const dry = await rotateCa("--new-key", "--dry-run", "demo", "k8s");
     const check = await rotateCa("--new-key", "--check", "demo", "demo/pki/k8s");
