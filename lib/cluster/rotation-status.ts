@@ -13,7 +13,7 @@ export interface CaStatus {
   readonly name: string;
   readonly keyId: string;
   readonly signs: boolean;
-  /** When its last certificate ends. */
+  /** When the last of its own certificates ends. */
   readonly notAfter: Date;
   readonly leftSeconds: number;
   /** How many of its certificates are in use; undefined if they were not counted, as the mount is not being rotated. */
@@ -75,8 +75,10 @@ export async function readMountRotation(
   };
 }
 
+/** A cross certificate may end later than the CA itself. */
 function endOf({ roots, others }: MountCa): Date {
-  return new Date(Math.max(...[...roots, ...others].map(({ notAfter }) => notAfter.getTime())));
+  const own = roots.length > 0 ? roots : others;
+  return new Date(Math.max(...own.map(({ notAfter }) => notAfter.getTime())));
 }
 
 /** @param command that removes those of the older CAs that can go */

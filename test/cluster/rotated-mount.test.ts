@@ -13,6 +13,7 @@ import { movedClock, startRelay } from "../support/relay.ts";
 import { api, fields } from "./api.ts";
 import { loadOriginal } from "./load-original.ts";
 import { goldenTokens, originalObjects } from "./objects.ts";
+import { bareCluster, importOldCa } from "./rotated.ts";
 import { clientOf, prepareRoles, run } from "./run.ts";
 
 const { server } = await devServer();
@@ -129,6 +130,24 @@ describe("a mount with a new CA beside the older one", () => {
       holds: expect.arrayContaining([reason]),
     });
   });
+});
+
+test("a CA ends with its own certificate, also if a cross certificate for it ends later", async () => {
+  const { cluster, path } = await bareCluster(admin, "shorter");
+  const id = await importOldCa(admin, path, { name: "g1", daysOld: 20, daysLeft: 300 });
+  await importOldCa(admin, path, { name: "g2", daysOld: 10, daysLeft: 100 });
+  await admin.write(`${path}/config/issuers`, { default: id });
+  await rotate(cluster, path);
+  const { mounts, now } = await statusOf(cluster);
+  const cas = mounts.find((it) => it.path === path)?.cas ?? [];
+  const days = cas.map(({ name, notAfter }) => [
+    name,
+    Math.round((notAfter.getTime() - now.getTime()) / day),
+  ]);
+  expect(days).toEqual([
+    ["g1", 300],
+    ["g2", 100],
+  ]);
 });
 
 test("a rotation that was stopped is due, with the command that goes on", async () => {
