@@ -4,7 +4,7 @@ import type { OnProgress } from "../vault/each.ts";
 import { hasSigned, type MountCa, type MountCas } from "./mount-cas.ts";
 import { readStoredCertificates } from "./server-certificate.ts";
 
-/** The certificates of one CA that have not expired and are not revoked. CAs of the mount itself are not counted. */
+/** The certificates of one CA that have not expired and are not revoked. CAs whose keys the mount holds are not counted. */
 export interface InUse {
   readonly count: number;
   /** When the last one ends; undefined if there is none. */
@@ -38,7 +38,7 @@ export async function countInUse(
 ): Promise<ReadonlyMap<string, InUse>> {
   const counts = new Map<string, Map<string, { count: number; lastEnd: Date }>>();
   const signerOf = signerFinder(cas);
-  const own = new Set(cas.issuers.map(({ x509 }) => publicKeyOf(x509)));
+  const own = new Set(cas.issuers.filter(({ keyId }) => keyId !== "").map(({ x509 }) => publicKeyOf(x509)));
   await readStoredCertificates(client, mount, onProgress, ({ x509, notAfter }, serial) => {
     if (notAfter <= now || (x509.ca && own.has(publicKeyOf(x509)))) return;
     const ca = signerOf(x509);

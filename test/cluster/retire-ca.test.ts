@@ -5,6 +5,7 @@ import { readMountCas } from "../../lib/cluster/mount-cas.ts";
 import { planRetirement, type RetireWish, retireStepText } from "../../lib/cluster/retire-ca.ts";
 import { planRotation } from "../../lib/cluster/rotate-ca.ts";
 import { listKeys } from "../../lib/vault/issuers.ts";
+import { newCsr } from "../faults/authority.ts";
 import { devServer } from "../support/dev-server.ts";
 import { failureOf } from "../support/failure.ts";
 import { openssl } from "../support/openssl.ts";
@@ -152,6 +153,20 @@ describe("an older CA", () => {
     expect([kind, message]).toEqual(["temporary", "undone/pki/k8s has got another default issuer meanwhile"]);
     expect(await names(made.path)).toEqual(["g1", "g2", "g2-by-g1"]);
     expect(await admin.list("undone/secrets")).toEqual([]);
+  });
+
+  test("stays for a CA below it whose key is elsewhere, also if that is among the issuers", async () => {
+    const made = await rotatedCluster("below", 10);
+    const { data } = await admin.write(`${made.path}/root/sign-intermediate`, {
+      csr: newCsr("CA below").csr,
+      common_name: "CA below",
+      ttl: "24h",
+    });
+    const { certificate } = data as { certificate: string };
+    await admin.write(`${made.path}/issuers/import/cert`, { pem_bundle: certificate });
+    await complete(made);
+    const [g1] = (await planFor(made, retire)).older;
+    expect(g1?.inUse.names).toMatchObject([{ name: "CA below", count: 1 }]);
   });
 
   test("goes by force, with its certificates revoked on its own CRL, and its cross certificate", async () => {
