@@ -183,7 +183,9 @@ function olderLines(retiring: Retiring, isForced: boolean): readonly string[] {
         ]
       : []),
     ...(isForced
-      ? [`programs that trust only ${ca.name} will refuse the certificates of every other CA`]
+      ? [
+          `programs that trust only ${ca.name}, or only CAs before it, will refuse the certificates of every other CA`,
+        ]
       : []),
   ];
 }

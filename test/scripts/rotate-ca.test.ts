@@ -124,7 +124,7 @@ describe("rotate-ca", () => {
           "theft/pki/k8s: g2 signs, until DAY",
           "these certificates of g1 stop working:",
           "  etcd-1: 1, the last until .* UTC",
-          "programs that trust only g1 will refuse the certificates of every other CA",
+          "programs that trust only g1, or only CAs before it, will refuse the certificates of every other CA",
           "revoke 1 certificate of g1",
           "publish the CRL of g1",
           "keep the certificate of g1 in secret theft/secrets/retired-ca-k8s",
