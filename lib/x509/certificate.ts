@@ -5,6 +5,7 @@ import { normalIp } from "./ip-address.ts";
 import { publicKeyDer } from "./key.ts";
 import { nodeCrypto } from "./node-crypto.ts";
 import { decodePem, encodePem } from "./pem.ts";
+import { isPssSignedBy } from "./pss.ts";
 
 export interface Certificate {
   /** This certificate alone, without the rest of its chain. */
@@ -132,7 +133,9 @@ export function isFor(certificate: Certificate, key: KeyObject): boolean {
 
 /** Whether the CA's key has signed the certificate and the CA's name is its issuer. Ignores the times. */
 export function isSignedBy(certificate: Pick<Certificate, "x509">, ca: Pick<Certificate, "x509">): boolean {
-  return certificate.x509.checkIssued(ca.x509) && certificate.x509.verify(ca.x509.publicKey);
+  const { publicKey } = ca.x509;
+  if (!certificate.x509.checkIssued(ca.x509)) return false;
+  return certificate.x509.verify(publicKey) || isPssSignedBy(certificate.x509, publicKey);
 }
 
 export function isSelfSigned(certificate: Pick<Certificate, "x509">): boolean {

@@ -1,4 +1,5 @@
 import { describe, expect, test } from "bun:test";
+import { X509Certificate } from "node:crypto";
 import { writeFileSync } from "node:fs";
 import {
   type Certificate,
@@ -11,6 +12,7 @@ import {
 } from "../../lib/x509/certificate.ts";
 import { normalIp } from "../../lib/x509/ip-address.ts";
 import { readKey } from "../../lib/x509/key.ts";
+import { isPssSignedBy } from "../../lib/x509/pss.ts";
 import { failureOf } from "../support/failure.ts";
 import { temporaryFolder } from "../support/folder.ts";
 import { openssl, opensslEcKey } from "../support/openssl.ts";
@@ -152,6 +154,27 @@ describe("isFor()", () => {
 });
 
 describe("isSignedBy()", () => {
+  test.each(["sha256", "sha384", "sha512"])("knows a signature by RSASSA-PSS with %s", (hash) => {
+    const make = () => {
+      const flags = ["-newkey", "rsa:2048", "-sigopt", "rsa_padding_mode:pss", `-${hash}`, "-nodes"];
+      const pem = openssl([
+        "req",
+        "-x509",
+        ...flags,
+        "-keyout",
+        "/dev/null",
+        "-days",
+        "2",
+        "-subj",
+        "/CN=PSS",
+      ]);
+      return { x509: new X509Certificate(pem) };
+    };
+    const ca = make();
+    expect(isSignedBy(ca, ca)).toBe(true);
+    expect(isPssSignedBy(ca.x509, make().x509.publicKey)).toBe(false);
+  });
+
   // Without key identifiers. With them, two CAs of the same name differ before any signature is checked.
   using folder = temporaryFolder();
   const at = (name: string) => `${folder.path}/${name}`;
