@@ -6,6 +6,7 @@ import { hostMetrics } from "../../lib/cli/host-metrics.ts";
 import { renderMetrics } from "../../lib/cli/metrics.ts";
 import type { ClusterStatus } from "../../lib/cluster/cluster-status.ts";
 import type { IssuerStatus } from "../../lib/cluster/issuer-status.ts";
+import type { CaStatus } from "../../lib/cluster/rotation-status.ts";
 import type { HostStatus } from "../../lib/tasks/host-status.ts";
 import { ROOT } from "../../tools/main.ts";
 import { type Answered, askPrometheus } from "./prometheus.ts";
@@ -35,6 +36,12 @@ const well: HostStatus = {
 };
 const known = hostMetrics(well).map(({ name }) => name);
 
+/** A CA that another one has replaced. */
+const replaced: CaStatus = {
+  ...{ name: "g1", keyId: "a-key", signs: false, notAfter: new Date((at + day) * 1000), leftSeconds: day },
+  ...{ certificatesInUse: 3, lastEnd: undefined },
+};
+
 /** The metrics of a host and of a cluster with one CA. */
 function withCluster(changes: Partial<IssuerStatus> = {}, ageDays = 0): string {
   const issuer: IssuerStatus = {
@@ -47,11 +54,12 @@ function withCluster(changes: Partial<IssuerStatus> = {}, ageDays = 0): string {
   };
   const cluster: ClusterStatus = {
     ...{ id: "demo", state: issuer.state, now: new Date((at - ageDays * day) * 1000) },
-    mounts: [{ ...ok, path: issuer.mount, issuers: [issuer], cas: [], rotation: undefined }],
+    mounts: [{ ...ok, path: issuer.mount, issuers: [issuer], cas: [replaced], rotation: undefined }],
     ...{ setup: [], initTokens: [], hostTokens: [], silentHosts: { count: 0, unnamed: 0, latest: [] } },
   };
   return metricsOf({}) + renderMetrics(clusterMetrics(cluster));
 }
+const knownOfCluster = [...withCluster().matchAll(/^# TYPE (\S+) /gm)].map(([, name = ""]) => name);
 
 interface Certificate {
   readonly state: "ok" | "due" | "wrong";
@@ -185,17 +193,17 @@ describe("docs/monitoring/dashboard.json", () => {
   const ask = async (hosts: Readonly<Record<string, string>>) =>
     (await askPrometheus({ rules, queries, hosts, at })).queries;
 
-  test("has queries that Prometheus can read, of metrics that a host writes", async () => {
+  test("has queries that Prometheus can read, of metrics that a host or an admin writes", async () => {
     for (const { text, problem, metrics } of await ask({})) {
       expect([text, problem]).toEqual([text, ""]);
       expect([text, metrics.length > 0]).toEqual([text, true]);
-      expect(metrics.filter((name) => !known.includes(name))).toEqual([]);
+      expect(metrics.filter((name) => ![...known, ...knownOfCluster].includes(name))).toEqual([]);
     }
   });
 
   test("shows something in each panel for a host that is well and one that is wrong", async () => {
     const text = metricsOf({ state: "wrong", server: { ...wrong, address: undefined } });
-    for (const { text: query, result } of await ask({ a: text, well: metricsOf({}) })) {
+    for (const { text: query, result } of await ask({ a: text, well: withCluster() })) {
       expect([query, result.length > 0]).toEqual([query, true]);
     }
   });
