@@ -46,6 +46,7 @@ export async function runRotateCa(args: RotateCaArgs, run: Run): Promise<ExitCod
   const wish = wishOf(args);
   const plan = await planRotation(client, cluster, wanted, wish, choice);
   report.showCas(plan.mount);
+  if (plan.note !== undefined) run.log.note(plan.note);
   const after = await report.carryOut(plan.steps, stepText, plan.apply);
   return report.end({}, nextWords(after ?? plan.mount, args), whyNothing[wish.renew]);
 }

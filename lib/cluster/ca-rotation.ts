@@ -54,7 +54,8 @@ const leastGainPart = 1 / 10;
  */
 export function renewSteps(mount: MountCas, now: Date, validitySeconds: number): readonly RotationStep[] {
   const { signing, default: current } = mount;
-  const [latest] = signing?.roots ?? [];
+  // Readers know a CA by its name. An admin may have given the key another one.
+  const latest = signing?.roots.find(({ x509 }) => x509.subject === current?.x509.subject);
   if (signing === undefined || current === undefined || latest === undefined) return [];
   const validityMs = validitySeconds * 1000;
   const gainMs = now.getTime() + validityMs - latest.notAfter.getTime();
@@ -99,8 +100,9 @@ export function rotationTarget(mount: MountCas, now: Date, again: boolean): stri
 /** The CA that a rotation has made and that does not sign yet; undefined if no rotation was stopped half-way. */
 export function begunCa(mount: Pick<MountCas, "cas" | "signing">): MountCa | undefined {
   if (mount.signing === undefined) return undefined;
-  // Somebody may have imported another CA for a purpose of their own.
-  return mount.cas.slice(casBefore(mount).length + 1).findLast((ca) => /^g\d+$/.test(ca.name));
+  // Somebody may have imported another CA for a purpose of their own, or made it the default in the place of the first.
+  const isRotated = ({ roots }: MountCa) => roots.some(({ name }) => /^g(?!1$)\d+$/.test(name));
+  return mount.cas.slice(casBefore(mount).length + 1).findLast(isRotated);
 }
 
 /**

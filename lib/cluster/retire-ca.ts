@@ -12,7 +12,7 @@ import { countInUse, type InUse, noneInUse } from "./ca-certificates.ts";
 import { crossesBy, leftovers, type OlderCa, olderCas } from "./ca-rotation.ts";
 import type { Cluster } from "./cluster.ts";
 import { type Issuer, isCross, type MountCa, type MountCas, mainIssuer } from "./mount-cas.ts";
-import { isMountedAsWanted, mountsRight } from "./mount-resources.ts";
+import { isMountedAsWanted, mountsRight, mountType } from "./mount-resources.ts";
 import { type MountRole, mountRolesRights, readMountRoles } from "./mount-roles.ts";
 import { mountName, secretsMount, type WantedMount } from "./mounts.ts";
 import { type Right, requireRights, right } from "./rights.ts";
@@ -311,16 +311,17 @@ async function requireSameDefault(client: VaultClient, path: string, mount: Moun
   });
 }
 
+/** @throws Failure (config) if the certificates of retired CAs could not be kept */
 async function requireSecrets(client: VaultClient, cluster: Cluster): Promise<void> {
   const wanted = secretsMount(cluster);
-  if (isMountedAsWanted(await createServerView(client).mounts(), wanted)) return;
-  throw new Failure(
-    "config",
-    `mount ${wanted.path} is missing, and would keep the certificates of retired CAs`,
-    {
-      hint: `nothing was changed; run setup-mounts ${cluster.id} first`,
-    },
-  );
+  const mounts = await createServerView(client).mounts();
+  if (isMountedAsWanted(mounts, wanted)) return;
+  const found = mounts.get(wanted.path);
+  const how =
+    found === undefined ? "is missing" : `is of type ${mountType(found)}, but has to be ${wanted.type}`;
+  throw new Failure("config", `mount ${wanted.path} ${how}: it keeps the certificates of retired CAs`, {
+    hint: `nothing was changed; ${found === undefined ? "run" : "move it elsewhere, then run"} setup-mounts ${cluster.id} first`,
+  });
 }
 
 async function take(

@@ -90,6 +90,14 @@ export function whyNotRotatable(
   return undefined;
 }
 
+/** What a new CA would not have of the one that signs, in a sentence; undefined if it has everything. */
+export function whatIsLost({ signing }: MountCas): string | undefined {
+  const [root] = signing?.roots ?? [];
+  if (signing === undefined || root === undefined || !readCaFields(root.x509.raw).limitsNames)
+    return undefined;
+  return `${signing.name} limits the names below it (name constraints), and the new CA does not`;
+}
+
 /** What the server would not take over into a new certificate for a CA's key; undefined if it takes over everything. */
 function whyNotCopied(
   x509: X509Certificate,

@@ -27,7 +27,7 @@ import { type Issuer, type MountCa, type MountCas, readMountCas } from "./mount-
 import { isMountedAsWanted, mountsRight, mountType } from "./mount-resources.ts";
 import type { WantedMount } from "./mounts.ts";
 import { type Right, requireRights, right } from "./rights.ts";
-import { type Obstacle, whyNoRoom, whyNotRotatable } from "./rotatable.ts";
+import { type Obstacle, whatIsLost, whyNoRoom, whyNotRotatable } from "./rotatable.ts";
 import { createServerView } from "./server-view.ts";
 import type { FileChoice } from "./setup-plan.ts";
 import { readStoredFile } from "./stored-file.ts";
@@ -49,6 +49,8 @@ export type RotationWish =
 export interface Rotation {
   readonly mount: MountCas;
   readonly steps: readonly RotationStep[];
+  /** What an admin should know before; undefined if there is nothing. */
+  readonly note: string | undefined;
   /**
    * Takes the steps one after the other, and reads the mount again after each.
    *
@@ -93,6 +95,7 @@ export async function planRotation(
   return {
     mount,
     steps,
+    note: steps.some((step) => step.do === "add") ? whatIsLost(mount) : undefined,
     async apply(onStep, onDone) {
       const tried = `the token may not rotate the CA of ${path}`;
       await requireRights(

@@ -169,6 +169,19 @@ describe("an older CA", () => {
     expect(g1?.inUse.names).toMatchObject([{ name: "CA below", count: 1 }]);
   });
 
+  test("stays if its certificate could not be kept: the mount of secrets is missing, or of another type", async () => {
+    const made = await rotatedCluster("unkept", 10);
+    await complete(made);
+    const message = async () => (await failureOf(() => apply(made, retire))).message;
+    await admin.remove("sys/mounts/unkept/secrets");
+    expect(await message()).toBe("mount unkept/secrets is missing: it keeps the certificates of retired CAs");
+    await admin.write("sys/mounts/unkept/secrets", { type: "kv", options: { version: "2" } });
+    expect(await message()).toBe(
+      "mount unkept/secrets is of type kv version 2, but has to be generic: it keeps the certificates of retired CAs",
+    );
+    expect(await names(made.path)).toEqual(["g1", "g2", "g2-by-g1"]);
+  });
+
   test("goes by force, with its certificates revoked on its own CRL, and its cross certificate", async () => {
     const made = await rotatedCluster("stolen", 0.1);
     const serial = await sign(admin, made.path, "etcd-1");

@@ -224,6 +224,34 @@ describe("a rotation to a new key", () => {
     expect(mount.issuers.find(({ name }) => name === "g2-by-g1")?.mayIssue).toBe(false);
   });
 
+  test("makes a new CA beside an older one that an admin has imported and made the default", async () => {
+    const made = await clusterWithCa(admin, "imported");
+    const id = await importOldCa(admin, made.path, { name: "company", daysOld: 100 });
+    await admin.write(`${made.path}/config/issuers`, { default: id });
+    const plan = await planRotation(client, made.cluster, made.k8s, newKey);
+    expect(plan.steps.map(stepText).map((step) => step.replace(/\d{4}-\d\d-\d\d/, "DAY"))).toEqual(
+      threeSteps("g3", "company"),
+    );
+    const mount = await plan.apply(
+      () => {},
+      () => {},
+    );
+    expect(mount.default?.name).toBe("g3");
+  });
+
+  test("says that the new CA lacks the limits of the one before", async () => {
+    const made = await bareCluster(admin, "limits");
+    const usage = "keyUsage=critical,keyCertSign,cRLSign";
+    const limit = "nameConstraints=permitted;DNS:example.com";
+    const extensions = ["basicConstraints=critical,CA:TRUE", usage, limit];
+    const id = await importOldCa(admin, made.path, { name: "g1", daysOld: 3, extensions });
+    await admin.write(`${made.path}/config/issuers`, { default: id });
+    const plan = await planRotation(client, made.cluster, made.k8s, newKey);
+    expect(plan.note).toBe("g1 limits the names below it (name constraints), and the new CA does not");
+    const free = await clusterWithCa(admin, "free");
+    expect((await planRotation(client, free.cluster, free.k8s, newKey)).note).toBeUndefined();
+  });
+
   test("gives a CA that an admin added by hand the cross certificate that it lacks", async () => {
     const made = await bareCluster(admin, "byhand");
     await importOldCa(admin, made.path, { name: "first", daysOld: 20 });
@@ -340,6 +368,16 @@ describe("a rotation with the same key", () => {
     expect([latest?.name, latest?.isDefault]).toEqual(["g1-2", true]);
     expect(latest?.x509.verify(first?.x509.publicKey as KeyObject)).toBe(true);
     expect((await rotate(made, renew)).steps).toEqual([]);
+  });
+
+  test("keeps the CA's name, although its key has a certificate with another name that lasts longer", async () => {
+    const made = await clusterWithCa(admin, "named", 86_400);
+    const other = { common_name: "other", ttl: "175200h", issuer_name: "other" };
+    await admin.write(`${made.path}/root/rotate/existing`, other);
+    const { mount } = await rotate(made, renew);
+    expect(mount.issuers).toHaveLength(3);
+    expect(mount.default?.x509.subject).toBe("CN=Kubernetes named/k8s CA");
+    expect(mount.default?.name).not.toBe("other");
   });
 
   test("makes a certificate the default that an interrupted run has made", async () => {
