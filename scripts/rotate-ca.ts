@@ -9,16 +9,19 @@ export const rotateCa: Script<typeof rotateCaArgs> = {
   args: rotateCaArgs,
   examples: [
     ["rotate-ca --dry-run demo k8s", "show what would change"],
-    ["rotate-ca demo k8s", "renew the CA's certificate, before it ends; its key stays"],
+    ["rotate-ca demo k8s", "renew the CA's certificate before it expires; its key stays"],
     ["rotate-ca --new-key demo k8s", "make a new CA with a new key, which signs from then on"],
     ["rotate-ca --retire demo k8s", "remove the old CA, once its certificates have expired"],
-    ["rotate-ca --retire --force demo k8s", "remove it now and revoke its certificates: its key was stolen"],
+    ["rotate-ca --retire --force demo k8s", "the same now, and revoke its certificates: its key was stolen"],
     [
       "rotate-ca --print-policy demo k8s",
       "print the policy that the token needs, to do without a root token",
     ],
   ],
-  exitCodes: [[2, "--check: something would change"]],
+  exitCodes: [
+    [2, "with --check: something would change"],
+    [75, "with --retire: an old CA is still needed"],
+  ],
   run: runRotateCa,
 };
 

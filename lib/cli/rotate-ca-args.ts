@@ -15,7 +15,7 @@ export const rotateCaArgs = {
   mount: {
     type: "positional",
     required: true,
-    description: "the mount whose CA changes",
+    description: `the mount whose CA changes: ${pkiMountNames.join(", ")}`,
     choices: pkiMountNames,
   },
   "new-key": {
@@ -45,7 +45,7 @@ export const rotateCaArgs = {
   force: {
     type: "boolean",
     description:
-      "with --retire: remove them even if certificates are in use, and revoke those; for a stolen key",
+      "with --retire: remove them even if certificates are in use, and revoke those; for a stolen key, once hosts have new certificates",
     group: "Old CAs",
   },
   "delete-key": {
@@ -54,7 +54,10 @@ export const rotateCaArgs = {
     group: "Old CAs",
   },
   config: clusterFileArgs.config,
-  "max-validity-ca": mountArgs["max-validity-ca"],
+  "max-validity-ca": {
+    ...mountArgs["max-validity-ca"],
+    description: "validity of the new certificate (as the file says, else the max lease TTL of the mount)",
+  },
   "dry-run": { type: "boolean", description: "show what would change, and change nothing", group: "Plan" },
   check: {
     type: "boolean",
@@ -105,7 +108,7 @@ export function checkRotateCaArgs(args: RotateCaArgs): void {
 export function mountOf(text: string, mounts: readonly WantedMount[]): WantedMount {
   const found = mounts.find(({ path }) => path === text || mountName(path) === text);
   if (found !== undefined) return found;
-  throw new Failure("usage", `${JSON.stringify(text)} is no PKI mount of the cluster`, {
+  throw new Failure("usage", `${JSON.stringify(text)} is not a PKI mount of the cluster`, {
     hint: `its PKI mounts are ${pkiMountNames.join(", ")}`,
   });
 }

@@ -152,8 +152,8 @@ describe("rotate-ca", () => {
   });
 
   test.each([
-    [["demo", "secrets"], '"secrets" is no PKI mount of the cluster'],
-    [["other", "demo/pki/k8s"], '"demo/pki/k8s" is no PKI mount of the cluster'],
+    [["demo", "secrets"], '"secrets" is not a PKI mount of the cluster'],
+    [["other", "demo/pki/k8s"], '"demo/pki/k8s" is not a PKI mount of the cluster'],
     [["--new-key", "--retire", "demo", "k8s"], "--new-key and --retire can't be used together"],
     [["--force", "demo", "k8s"], "--force needs --retire"],
     [["--key-type", "ec", "demo", "k8s"], "--key-type needs --new-key"],
