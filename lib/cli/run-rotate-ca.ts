@@ -2,7 +2,13 @@ import { stepText } from "../cluster/ca-rotation.ts";
 import { casBefore, type Issuer, type MountCa, type MountCas, mainIssuer } from "../cluster/mount-cas.ts";
 import { pkiMounts, type WantedMount } from "../cluster/mounts.ts";
 import { rotationPolicy } from "../cluster/needed-policy.ts";
-import { planRetirement, type Retirement, type Retiring, retireStepText } from "../cluster/retire-ca.ts";
+import {
+  inUseHold,
+  planRetirement,
+  type Retirement,
+  type Retiring,
+  retireStepText,
+} from "../cluster/retire-ca.ts";
 import { planRotation, type RotationWish } from "../cluster/rotate-ca.ts";
 import { formatDay, formatMinute } from "../duration.ts";
 import { Failure } from "../failure.ts";
@@ -52,7 +58,8 @@ export async function runRotateCa(args: RotateCaArgs, run: Run): Promise<ExitCod
 }
 
 const whyNothing: Readonly<Record<RotationWish["renew"], string>> = {
-  certificate: "a new certificate would hardly last longer than the one that signs",
+  certificate:
+    "a new certificate would hardly last longer than the one that signs; a longer one needs --max-validity-ca",
   key: "the CA that signs is less than a day old; --again makes another one",
 };
 
@@ -163,16 +170,19 @@ const mostNames = 20;
 function olderLines(retiring: Retiring, isForced: boolean): readonly string[] {
   const { ca, inUse, holds, pinnedRoles, unseenRoles } = retiring;
   const shown = inUse.names.slice(0, mostNames);
-  const names = shown.map(
-    ({ name, count, lastEnd }) => `  ${name}: ${count}, the last until ${formatMinute(lastEnd)} UTC`,
-  );
   const more = inUse.names.length - shown.length;
-  const breaks = isForced && inUse.count > 0 ? [`these certificates of ${ca.name} stop working:`] : [];
-  return [
-    ...(isForced ? [] : holds.map((hold) => `keep ${ca.name}: ${hold}`)),
-    ...breaks,
-    ...names,
+  const names = [
+    ...shown.map(
+      ({ name, count, lastEnd }) => `  ${name}: ${count}, the last until ${formatMinute(lastEnd)} UTC`,
+    ),
     ...(more > 0 ? [`  and ${many(more, "more name")}`] : []),
+  ];
+  const [inUseText] = inUseHold(inUse);
+  return [
+    ...(isForced
+      ? []
+      : holds.flatMap((hold) => [`keep ${ca.name}: ${hold}`, ...(hold === inUseText ? names : [])])),
+    ...(isForced && inUse.count > 0 ? [`these certificates of ${ca.name} stop working:`, ...names] : []),
     ...(isForced && unseenRoles.length > 0
       ? [
           `certificates of ${unseenRoles.join(", ")} stop working, too: they are not stored, and can't be listed or revoked`,
@@ -201,21 +211,24 @@ function notYet(path: string, held: readonly Retiring[]): Failure {
   const days = held.map(({ readyAt }) => readyAt?.getTime());
   const isWaiting = days.every((day) => day !== undefined);
   const day = isWaiting ? new Date(Math.min(...days.map((it) => it ?? 0))) : undefined;
+  const stolen =
+    "if the CA's key was stolen, first run issue-cert --reissue on every host, then this with --force";
   return new Failure(
     isWaiting ? "temporary" : "config",
     `${names} of ${path} can't be retired yet: ${held.flatMap(({ holds }) => holds).join("; ")}`,
     {
       hint:
         day === undefined
-          ? "nothing was changed; do that first, or use --force if the CA's key was stolen"
-          : `nothing was changed; run it again from ${formatMinute(day)} UTC, or use --force if the CA's key was stolen`,
+          ? `nothing was changed; do that first; ${stolen}`
+          : `nothing was changed; run it again from ${formatMinute(day)} UTC; ${stolen}`,
     },
   );
 }
 
 function nextAfterRetire(held: readonly Retiring[], isForced: boolean): string | undefined {
-  const [first] = isForced ? [] : held;
-  return first?.readyAt && `${first.ca.name} can go from ${formatMinute(first.readyAt)} UTC`;
+  const ready = held.flatMap(({ ca, readyAt }) => (readyAt === undefined ? [] : [{ ca, readyAt }]));
+  const [first] = isForced ? [] : ready.sort((a, b) => a.readyAt.getTime() - b.readyAt.getTime());
+  return first && `${first.ca.name} can go from ${formatMinute(first.readyAt)} UTC`;
 }
 
 /** What an admin does after a rotation; undefined if nothing is left to do. */
@@ -228,13 +241,13 @@ function nextWords(mount: MountCas, { cluster, mount: name }: RotateCaArgs): str
     return isReplaced ? `${retire} removes the certificate that was replaced, at any time` : undefined;
   }
   const names = older.map((ca) => ca.name).join(" and ");
-  return `${retire}, once all certificates of ${names} have expired (status ${cluster} shows the day)`;
+  return `${retire}, once all certificates of ${names} have expired (vault-helper status ${cluster} shows the day)`;
 }
 
 function caLine(path: string, ca: MountCa, signing: MountCa | undefined): string {
   const issuer = mainIssuer(ca);
   const end = issuer === undefined ? "never" : formatDay(issuer.notAfter);
-  return `${path}: ${ca.name} ${ca.keyId === signing?.keyId ? "signs" : "does not sign"}, until ${end}`;
+  return `${path}: ${ca.name} ${ca.keyId === signing?.keyId ? "signs" : "does not sign"}, valid until ${end}`;
 }
 
 function caJson(ca: MountCa, signing: MountCa | undefined) {

@@ -1,4 +1,4 @@
-import { formatDay } from "../duration.ts";
+import { formatDay, formatMinute } from "../duration.ts";
 import { Failure } from "../failure.ts";
 import type { VaultClient } from "../vault/client.ts";
 import { listNames } from "../vault/data.ts";
@@ -176,22 +176,23 @@ export async function readRetiring(
   return { older, inUse };
 }
 
-function waitHolds(
-  { next, overlapEndsAt }: OlderCa,
-  { count, lastEnd }: InUse,
-  now: Date,
-): readonly string[] {
+function waitHolds({ next, overlapEndsAt }: OlderCa, inUse: InUse, now: Date): readonly string[] {
   return [
-    ...(count > 0 && lastEnd !== undefined
-      ? [`${many(count, "certificate")} of it in use, the last until ${lastEnd.toISOString()}`]
-      : []),
+    ...inUseHold(inUse),
     ...(overlapEndsAt > now
       ? [
           `${next.name} was made less than eight days ago: ` +
-            "readers that hold only a CA file can't be seen, and take it within that time",
+            "the server can't see programs that hold only a CA file; they have the new one by then",
         ]
       : []),
   ];
+}
+
+/** That certificates of a CA are in use, as one of the sentences in `holds`; empty if none is. */
+export function inUseHold({ count, lastEnd }: InUse): readonly string[] {
+  return count > 0 && lastEnd !== undefined
+    ? [`${many(count, "certificate")} of it in use, the last until ${formatMinute(lastEnd)} UTC`]
+    : [];
 }
 
 function namesIssuer({ fields: { issuer_ref: ref } }: MountRole, { id, name }: Issuer): boolean {

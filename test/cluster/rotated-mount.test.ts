@@ -84,7 +84,7 @@ describe("a mount with a new CA beside the older one", () => {
       next: "rotate-ca rotated k8s --retire",
       readyAt: cas[0]?.lastEnd,
       holds: [
-        `g1: 2 certificates of it in use, the last until ${cas[0]?.lastEnd?.toISOString()}`,
+        `g1: 2 certificates of it in use, the last until ${cas[0]?.lastEnd?.toISOString().slice(0, 16).replace("T", " ")} UTC`,
         expect.stringContaining("g1: g2 was made less than eight days ago"),
       ],
     });

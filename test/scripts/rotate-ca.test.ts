@@ -3,7 +3,7 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { ROOT } from "../../tools/main.ts";
 import { api, fields } from "../cluster/api.ts";
-import { clusterWithCa, sign } from "../cluster/rotated.ts";
+import { addRole, clusterWithCa, sign } from "../cluster/rotated.ts";
 import { relayedServer } from "../support/dev-server.ts";
 import { section } from "../support/markdown.ts";
 import { runScript } from "../support/script.ts";
@@ -31,13 +31,13 @@ describe("rotate-ca", () => {
 
   test("shows the plan, and writes nothing, until it is called without --dry-run and --check", async () => {
     const lines = [
-      "demo/pki/k8s: g1 signs, until DAY",
+      "demo/pki/k8s: g1 signs, valid until DAY",
       "add issuer g2: a new CA with a new key",
       "add issuer g2-by-g1: a cross certificate, signed by g1 until DAY",
       "make issuer g2 the default",
     ];
     const retire =
-      "next: rotate-ca demo k8s --retire, once all certificates of g1 have expired (status demo shows the day)";
+      "next: rotate-ca demo k8s --retire, once all certificates of g1 have expired (vault-helper status demo shows the day)";
     relay.reset();
     const dry = await rotateCa("--new-key", "--dry-run", "demo", "k8s");
     const check = await rotateCa("--new-key", "--check", "demo", "demo/pki/k8s");
@@ -66,7 +66,7 @@ describe("rotate-ca", () => {
     expect([code, stderr]).toEqual([0, ""]);
     expect(stdout.replace(day, "DAY")).toBe(
       [
-        "aging/pki/k8s: g1 signs, until DAY",
+        "aging/pki/k8s: g1 signs, valid until DAY",
         "add issuer g1-2: a new certificate for the key of g1",
         "make issuer g1-2 the default",
         "aging/pki/k8s: 2 changes; next: rotate-ca aging k8s --retire removes the certificate that was replaced, at any time",
@@ -76,7 +76,7 @@ describe("rotate-ca", () => {
     const retired = await rotateCa("--retire", "aging", "k8s");
     expect([retired.code, retired.stdout.replace(day, "DAY")]).toEqual([
       0,
-      "aging/pki/k8s: g1 signs, until DAY\nremove issuer g1 (CA, until DAY)\naging/pki/k8s: 1 change\n",
+      "aging/pki/k8s: g1 signs, valid until DAY\nremove issuer g1 (CA, until DAY)\naging/pki/k8s: 1 change\n",
     ]);
   });
 
@@ -87,12 +87,15 @@ describe("rotate-ca", () => {
     relay.reset();
     const { code, stdout, stderr } = await rotateCa("--retire", "used", "k8s");
     expect([code, relay.writes()]).toEqual([75, []]);
-    expect(stdout).toMatch(/^keep g1: 1 certificate of it in use, the last until /m);
-    expect(stdout).toMatch(/^ {2}etcd-1: 1, the last until .* UTC$/m);
+    expect(stdout).toMatch(
+      /^keep g1: 1 certificate of it in use, the last until (.* UTC)\n {2}etcd-1: 1, the last until \1\nkeep g1: g2 was made/m,
+    );
     expect(stderr).toMatch(
       /^vault-helper rotate-ca: g1 of used\/pki\/k8s can't be retired yet: 1 certificate/,
     );
-    expect(stderr).toMatch(/^ {2}nothing was changed; run it again from \d{4}-\d\d-\d\d \d\d:\d\d UTC, or/m);
+    expect(stderr).toMatch(
+      /^ {2}nothing was changed; run it again from \d{4}-\d\d-\d\d \d\d:\d\d UTC; if .* stolen, .*--reissue/m,
+    );
     const json = await rotateCa("--retire", "--json", "used", "k8s");
     expect(json.code).toBe(75);
     expect(documented).toEqual(new Set([...documented, ...fieldsIn(JSON.parse(json.stdout))]));
@@ -104,6 +107,16 @@ describe("rotate-ca", () => {
       older: [{ name: "g1", certificatesInUse: 1, names: [{ name: "etcd-1", count: 1 }] }],
       exitCode: 75,
     });
+  });
+
+  test("names the CA that can go first, which need not be the oldest", async () => {
+    await clusterWithCa(admin, "twice");
+    await addRole(admin, "twice/pki/k8s", { max_ttl: "720h" });
+    await sign(admin, "twice/pki/k8s", "etcd-1", "720h");
+    await rotateCa("--new-key", "twice", "k8s");
+    await rotateCa("--new-key", "--again", "twice", "k8s");
+    const { stdout } = await rotateCa("--retire", "--dry-run", "twice", "k8s");
+    expect(stdout).toMatch(/; next: g2 can go from .* UTC$/m);
   });
 
   test("by force lists what breaks, then prints the certificate of the CA that it has removed", async () => {
@@ -120,8 +133,8 @@ describe("rotate-ca", () => {
     ).toMatch(
       new RegExp(
         [
-          "theft/pki/k8s: g1 does not sign, until DAY",
-          "theft/pki/k8s: g2 signs, until DAY",
+          "theft/pki/k8s: g1 does not sign, valid until DAY",
+          "theft/pki/k8s: g2 signs, valid until DAY",
           "these certificates of g1 stop working:",
           "  etcd-1: 1, the last until .* UTC",
           "programs that trust only g1, or only CAs before it, will refuse the certificates of every other CA",
