@@ -73,3 +73,11 @@ export function formatDay(date: Date): string {
 export function formatMinute(date: Date): string {
   return date.toISOString().slice(0, 16).replace("T", " ");
 }
+
+/**
+ * The first full minute that is not before a point in time, for what can be done from then on. Written as by
+ * `formatMinute`: in UTC, without the time zone.
+ */
+export function formatMinuteFrom(date: Date): string {
+  return formatMinute(new Date(Math.ceil(date.getTime() / 60_000) * 60_000));
+}

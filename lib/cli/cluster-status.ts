@@ -1,7 +1,7 @@
 import { type ClusterStatus, readClusterStatus } from "../cluster/cluster-status.ts";
 import type { IssuerStatus } from "../cluster/issuer-status.ts";
 import type { CaStatus, RotationStatus } from "../cluster/rotation-status.ts";
-import { formatDay, formatDuration, formatMinute } from "../duration.ts";
+import { formatDay, formatDuration, formatMinute, formatMinuteFrom } from "../duration.ts";
 import { Failure } from "../failure.ts";
 import type { Finding } from "../finding.ts";
 import { many } from "../words.ts";
@@ -174,7 +174,7 @@ function rotationLines({ mounts, now }: ClusterStatus): readonly string[] {
     if (rotation === undefined) return [];
     const { next, readyAt, holds } = rotation;
     const when =
-      readyAt === undefined ? "" : readyAt <= now ? ", now" : `, from ${formatMinute(readyAt)} UTC`;
+      readyAt === undefined ? "" : readyAt <= now ? ", now" : `, from ${formatMinuteFrom(readyAt)} UTC`;
     // Names of roles are in some of them.
     return [`${path} is being rotated; next: ${next}${when}`, ...holds.map((it) => `  ${it}`)].map(cell);
   });

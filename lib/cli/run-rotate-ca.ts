@@ -10,7 +10,7 @@ import {
   retireStepText,
 } from "../cluster/retire-ca.ts";
 import { planRotation, type RotationWish } from "../cluster/rotate-ca.ts";
-import { formatDay, formatMinute } from "../duration.ts";
+import { formatDay, formatMinute, formatMinuteFrom } from "../duration.ts";
 import { Failure } from "../failure.ts";
 import { many } from "../words.ts";
 import { clusterOf } from "./cluster-args.ts";
@@ -220,7 +220,7 @@ function notYet(path: string, held: readonly Retiring[]): Failure {
       hint:
         day === undefined
           ? `nothing was changed; do that first; ${stolen}`
-          : `nothing was changed; run it again from ${formatMinute(day)} UTC; ${stolen}`,
+          : `nothing was changed; run it again from ${formatMinuteFrom(day)} UTC; ${stolen}`,
     },
   );
 }
@@ -228,7 +228,7 @@ function notYet(path: string, held: readonly Retiring[]): Failure {
 function nextAfterRetire(held: readonly Retiring[], isForced: boolean): string | undefined {
   const ready = held.flatMap(({ ca, readyAt }) => (readyAt === undefined ? [] : [{ ca, readyAt }]));
   const [first] = isForced ? [] : ready.sort((a, b) => a.readyAt.getTime() - b.readyAt.getTime());
-  return first && `${first.ca.name} can go from ${formatMinute(first.readyAt)} UTC`;
+  return first && `${first.ca.name} can go from ${formatMinuteFrom(first.readyAt)} UTC`;
 }
 
 /** What an admin does after a rotation; undefined if nothing is left to do. */

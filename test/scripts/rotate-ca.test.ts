@@ -98,6 +98,10 @@ describe("rotate-ca", () => {
     );
     const json = await rotateCa("--retire", "--json", "used", "k8s");
     expect(json.code).toBe(75);
+    const { older, hint } = JSON.parse(json.stdout);
+    const [, from] = /again from (\S+ \S+) UTC/.exec(hint) ?? [];
+    // A run at that minute would be refused again if the seconds were cut off.
+    expect(Date.parse(`${from}Z`)).toBeGreaterThanOrEqual(Date.parse(older[0].readyAt));
     expect(documented).toEqual(new Set([...documented, ...fieldsIn(JSON.parse(json.stdout))]));
     expect(JSON.parse(json.stdout)).toMatchObject({
       cluster: "used",
