@@ -59,7 +59,7 @@ export async function runRotateCa(args: RotateCaArgs, run: Run): Promise<ExitCod
 
 const whyNothing: Readonly<Record<RotationWish["renew"], string>> = {
   certificate:
-    "a new certificate would hardly last longer than the one that signs; a longer one needs --max-validity-ca",
+    "a new certificate would hardly last longer than the one that signs; a longer one needs a longer --max-validity-ca",
   key: "the CA that signs is less than a day old; --again makes another one",
 };
 
