@@ -1,4 +1,4 @@
-import { stepText } from "../cluster/ca-rotation.ts";
+import { begunCa, stepText } from "../cluster/ca-rotation.ts";
 import { casBefore, type Issuer, type MountCa, type MountCas, mainIssuer } from "../cluster/mount-cas.ts";
 import { pkiMounts, type WantedMount } from "../cluster/mounts.ts";
 import { rotationPolicy } from "../cluster/needed-policy.ts";
@@ -153,16 +153,25 @@ async function retire(
   await report.carryOut(steps, retireStepText, plan.apply);
   const kept = steps.flatMap((step) => (step.do === "keep certificate" ? [step.ca] : []));
   const certificates = kept.map((ca) => ({ name: ca.name, certificate: mainIssuer(ca)?.certificate ?? "" }));
-  if (args.json !== true && !report.dry)
-    for (const { certificate } of certificates) printLines(certificate.trimEnd());
+  if (args.json !== true && !report.dry) {
+    for (const { name, certificate } of certificates)
+      printLines(`certificate of ${name}:\n${certificate.trimEnd()}`);
+  }
   const nothing =
     args.retire !== true
       ? "no key of a retired CA is left"
       : older.length === 0
-        ? "there is no older CA"
+        ? `there is no older CA${laterWords(plan.mount, args)}`
         : "the older CAs are still needed";
   const retired = report.dry ? [] : certificates;
   return report.end({ ...inJson, retired }, nextAfterRetire(held, isForced), nothing);
+}
+
+/** A CA that was made later and does not sign, because a run was stopped or somebody went back. */
+function laterWords(mount: MountCas, { cluster, mount: name }: RotateCaArgs): string {
+  const begun = begunCa(mount);
+  if (begun === undefined) return "";
+  return `; ${begun.name} is newer and does not sign: rotate-ca ${cluster} ${name} --new-key makes it sign`;
 }
 
 const mostNames = 20;

@@ -113,6 +113,18 @@ describe("rotate-ca", () => {
     });
   });
 
+  test("tells that a newer CA does not sign, if somebody went back to the one before", async () => {
+    await clusterWithCa(admin, "back");
+    const { default: first } = await admin.find("back/pki/k8s/config/issuers");
+    await rotateCa("--new-key", "back", "k8s");
+    await admin.write("back/pki/k8s/config/issuers", { default: first });
+    const { code, stdout } = await rotateCa("--retire", "back", "k8s");
+    expect(code).toBe(0);
+    expect(stdout).toEndWith(
+      "nothing to change: there is no older CA; g2 is newer and does not sign: rotate-ca back k8s --new-key makes it sign\n",
+    );
+  });
+
   test("names the CA that can go first, which need not be the oldest", async () => {
     await clusterWithCa(admin, "twice");
     await addRole(admin, "twice/pki/k8s", { max_ttl: "720h" });
@@ -148,6 +160,7 @@ describe("rotate-ca", () => {
           "remove issuer g2-by-g1 .cross certificate, until DAY.",
           "remove issuer g1 .CA, until DAY.",
           "delete the key of g1",
+          "certificate of g1:",
         ].join("\n"),
       ),
     );
