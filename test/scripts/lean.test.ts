@@ -62,7 +62,7 @@ const look = inRooms({
   "lib/manifest": "window",
   "lib/renewal": "choose-key decide inspect issue request validity when-due",
   "lib/vault": "clocks sys",
-  "lib/x509": "certificate key-type key names node-crypto",
+  "lib/x509": "certificate key-type key names node-crypto pss",
 });
 /** The further modules for issuing. */
 const issue = inRooms({
