@@ -12,6 +12,7 @@ import { correctedClocks, correctionsAfter, type Times, validityOf } from "./val
 import {
   dueAt,
   dueReason,
+  isCaCheckDue,
   makesNewKey,
   nextCaCheck,
   type RenewalPolicy,
@@ -87,8 +88,7 @@ export function decide(
     return until === undefined ? { action: "issue", reasons } : { action: "wait", until, ...standing };
   }
   const checkedAt = inspected.state === "whole" ? inspected.checkedAt : undefined;
-  const checkAt = nextCaCheck(policy, checkedAt, clocks.host);
-  if (checkAt === undefined || clocks.host < checkAt) return { action: "none", ...standing };
+  if (!isCaCheckDue(policy, checkedAt, clocks.host)) return { action: "none", ...standing };
   const opensAt = opening();
   if (opensAt !== undefined) return { action: "none", caCheckAt: opensAt, ...standing };
   if (ca === undefined) return { action: "check CA", ...standing };

@@ -19,7 +19,7 @@ import { type Facts, type Inspected, inspect } from "./inspect.ts";
 import type { Renewal, RenewalJob, RenewalRun } from "./renewal.ts";
 import { replacedRecord, requestRecord } from "./request.ts";
 import type { CaReader } from "./server-ca.ts";
-import { caCheckMs, dueAt, makesNewKey, nextCaCheck } from "./when-due.ts";
+import { caCheckMs, dueAt, isCaCheckDue, makesNewKey } from "./when-due.ts";
 
 /** What a run has done about a certificate. */
 export interface Issued {
@@ -252,8 +252,7 @@ async function issue(
   noteLongName(job);
   const { signAndAsk } = await import("./sign.ts");
   const { record, checkedAt } = recordedIn(inspected);
-  const checkAt = nextCaCheck(job.policy, checkedAt, before.host);
-  const isCheckDue = checkAt !== undefined && checkAt <= before.host;
+  const isCheckDue = isCaCheckDue(job.policy, checkedAt, before.host);
   const { signed, cas, caCheck, ...made } = await signAndAsk(
     key,
     { files: existing, record, isCheckDue, isAsked },

@@ -118,6 +118,12 @@ export function waitsUntil(
  */
 export const caCheckMs = 7 * 86_400_000 - 3_600_000;
 
+/** Whether a CA check is due: see `nextCaCheck`. */
+export function isCaCheckDue(policy: RenewalPolicy, checkedAt: Date | undefined, now: Date): boolean {
+  const at = nextCaCheck(policy, checkedAt, now);
+  return at !== undefined && at <= now;
+}
+
 /**
  * When the server's CAs are checked next, by this host's clock, which dated the last check. If that date is invalid or in
  * the future, the clock has been set since: then a check is due now.
