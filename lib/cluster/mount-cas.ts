@@ -153,18 +153,21 @@ export function nextName({ cas, issuers }: MountCas): string {
 }
 
 /** The name for a CA's next certificate: `g1-2` for the second one of `g1`. */
-export function renewalName({ issuers }: MountCas, { name, roots }: MountCa): string {
-  const taken = new Set(issuers.map((it) => it.name));
-  let number = roots.length + 1;
-  while (taken.has(`${name}-${number}`)) number++;
-  return `${name}-${number}`;
+export function renewalName(mount: MountCas, { name, roots }: MountCa): string {
+  return numbered(mount, name, roots.length + 1);
 }
 
 /** A name that no issuer of the mount has: the wanted one, or with a number behind it. */
-export function freeName({ issuers }: MountCas, wanted: string): string {
-  const isTaken = (name: string) => issuers.some((it) => it.name === name);
-  for (let number = 2, name = wanted; ; number++) {
-    if (!isTaken(name)) return name;
-    name = `${wanted}-${number}`;
-  }
+export function freeName(mount: MountCas, wanted: string): string {
+  return isTaken(mount, wanted) ? numbered(mount, wanted, 2) : wanted;
+}
+
+/** A name with the first number from `number` on that makes it free. */
+function numbered(mount: MountCas, name: string, number: number): string {
+  const numberedName = `${name}-${number}`;
+  return isTaken(mount, numberedName) ? numbered(mount, name, number + 1) : numberedName;
+}
+
+function isTaken({ issuers }: MountCas, name: string): boolean {
+  return issuers.some((it) => it.name === name);
 }
