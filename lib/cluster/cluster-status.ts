@@ -74,7 +74,7 @@ const silentMs = 3 * 86_400_000;
 const mostNamed = 20;
 
 /** A mount's status, with its CAs and what is left to do after a rotation. */
-type ClusterMountStatus = Omit<MountStatus, "cas"> & MountRotation;
+type ClusterMountStatus = Omit<MountStatus, "cas" | "roles"> & MountRotation;
 
 export interface ClusterStatus {
   readonly id: string;
@@ -114,9 +114,11 @@ export async function readClusterStatus(
   ]);
   const mounts: ClusterMountStatus[] = [];
   // One after the other, since counting certificates already uses all requests that may be under way.
-  for (const { cas, ...mount } of found) {
+  for (const { cas, roles, ...mount } of found) {
     const rotation =
-      cas === undefined ? noCas : await readMountRotation(client, cluster, mount.path, cas, now, onProgress);
+      cas === undefined
+        ? noCas
+        : await readMountRotation(client, cluster, mount.path, cas, roles, now, onProgress);
     mounts.push({ ...mount, ...rotation });
   }
   const setup = [

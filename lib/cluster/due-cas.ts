@@ -32,7 +32,7 @@ export async function readDueCas(client: VaultClient, cluster: Cluster): Promise
   await view.mounts();
   const { server: now } = readClocks(client);
   const mounts = await Promise.all(pkiMounts(cluster).map((it) => readMountStatus(view, cluster, it, now)));
-  return mounts.flatMap(({ path, issuers, cas: _, ...mount }): DueCa[] => [
+  return mounts.flatMap(({ path, issuers, cas: _cas, roles: _roles, ...mount }): DueCa[] => [
     ...(mount.state === "due" ? [{ ...mount, mount: path, issuer: undefined }] : []),
     ...issuers
       // Status alone reports other faults: an admin may have chosen such an issuer for a while.

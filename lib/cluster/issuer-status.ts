@@ -6,7 +6,7 @@ import { begunCa } from "./ca-rotation.ts";
 import type { Cluster } from "./cluster.ts";
 import { type Issuer, isCrossIn, type MountCas, readMountCas } from "./mount-cas.ts";
 import { isMountedAsWanted, mountType } from "./mount-resources.ts";
-import { type MountRole, readMountRoles } from "./mount-roles.ts";
+import { type MountRole, namesIssuer, readMountRoles } from "./mount-roles.ts";
 import { mountName, type WantedMount } from "./mounts.ts";
 import { whyNotRotatable } from "./rotatable.ts";
 import type { ServerView } from "./server-view.ts";
@@ -45,6 +45,8 @@ export interface MountStatus extends Finding {
   readonly issuers: readonly IssuerStatus[];
   /** Undefined for a mount without issuers. */
   readonly cas: MountCas | undefined;
+  /** Its PKI roles; none for a mount without issuers. */
+  readonly roles: readonly MountRole[];
 }
 
 /** @param now by the server's clock */
@@ -62,6 +64,7 @@ export async function readMountStatus(
     path,
     issuers: [],
     cas: undefined,
+    roles: [],
     state: "wrong",
     reasons: [reason],
     fix: { do: "other", text },
@@ -70,7 +73,7 @@ export async function readMountStatus(
   if (!isMountedAsWanted(mounts, mount)) {
     return bad(`is of type ${mountType(found)}, but has to be ${mount.type}`, `move ${path} elsewhere`);
   }
-  if (mount.type !== "pki") return { path, issuers: [], cas: undefined, state: "ok", reasons: [] };
+  if (mount.type !== "pki") return { path, issuers: [], cas: undefined, roles: [], state: "ok", reasons: [] };
   const cas = await readMountCas(view.client, path);
   if (cas.issuers.length === 0) return bad("has no issuer", setupCommand);
   const roles = await readMountRoles(view.client, path);
@@ -78,9 +81,9 @@ export async function readMountStatus(
   const issuers = cas.issuers.map((issuer) => issuerStatus(issuer, facts));
   if (cas.default === undefined) {
     const reason = "has no default issuer, so roles that name no issuer can't sign";
-    return { ...bad(reason, `choose one of the issuers of ${path}`), issuers, cas };
+    return { ...bad(reason, `choose one of the issuers of ${path}`), issuers, cas, roles };
   }
-  return { path, issuers, cas, ...rotationFinding(cluster, path, cas) };
+  return { path, issuers, cas, roles, ...rotationFinding(cluster, path, cas) };
 }
 
 /** Whether somebody has to go on with a rotation to a new key. */
@@ -113,7 +116,7 @@ function issuerStatus(issuer: Issuer, facts: MountFacts): IssuerStatus {
   const { path, roles, found, now } = facts;
   const leftSeconds = (notAfter.getTime() - now.getTime()) / 1000;
   const ownRoles = roles
-    .filter(({ fields: { issuer_ref: ref } }) => ref === id || (ref === "default" ? isDefault : ref === name))
+    .filter((role) => (role.fields.issuer_ref === "default" ? isDefault : namesIssuer(role, issuer)))
     .map((role) => ({ role: role.name, wantsSeconds: validityOf(role.fields, found) }));
   const wanted = Math.max(0, ...ownRoles.map(({ wantsSeconds }) => wantsSeconds));
   const lifetimeSeconds = (notAfter.getTime() - notBefore.getTime()) / 1000;

@@ -11,6 +11,14 @@ export interface MountRole {
   readonly fields: Fields;
 }
 
+/** Whether a role names an issuer, by its id or its name, rather than leave that to the mount's default. */
+export function namesIssuer(
+  { fields: { issuer_ref: ref } }: MountRole,
+  { id, name }: { readonly id: string; readonly name: string },
+): boolean {
+  return ref === id || (name !== "" && ref === name);
+}
+
 /** The rights to read all PKI roles of a mount. */
 export function mountRolesRights(path: string): readonly Right[] {
   return [

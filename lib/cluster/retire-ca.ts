@@ -13,7 +13,7 @@ import { crossesBy, leftovers, type OlderCa, olderCas } from "./ca-rotation.ts";
 import type { Cluster } from "./cluster.ts";
 import { type Issuer, isCross, type MountCa, type MountCas, mainIssuer } from "./mount-cas.ts";
 import { isMountedAsWanted, mountsRight, mountType } from "./mount-resources.ts";
-import { type MountRole, mountRolesRights, readMountRoles } from "./mount-roles.ts";
+import { type MountRole, mountRolesRights, namesIssuer, readMountRoles } from "./mount-roles.ts";
 import { mountName, secretsMount, type WantedMount } from "./mounts.ts";
 import { type Right, requireRights, right } from "./rights.ts";
 import { readRotatedMount, refuseWrongClocks } from "./rotate-ca.ts";
@@ -193,10 +193,6 @@ export function inUseHold({ count, lastEnd }: InUse): readonly string[] {
   return count > 0 && lastEnd !== undefined
     ? [`${many(count, "certificate")} of it in use, the last until ${formatMinute(lastEnd)} UTC`]
     : [];
-}
-
-function namesIssuer({ fields: { issuer_ref: ref } }: MountRole, { id, name }: Issuer): boolean {
-  return ref === id || (name !== "" && ref === name);
 }
 
 function roleHolds(pinned: readonly string[], unseen: readonly string[]): readonly string[] {

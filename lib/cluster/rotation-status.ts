@@ -5,7 +5,7 @@ import { olderCas } from "./ca-rotation.ts";
 import type { Cluster } from "./cluster.ts";
 import { rotateCommand } from "./issuer-status.ts";
 import type { MountCa, MountCas } from "./mount-cas.ts";
-import { readMountRoles } from "./mount-roles.ts";
+import type { MountRole } from "./mount-roles.ts";
 import { type Retiring, readRetiring } from "./retire-ca.ts";
 
 /** A CA of a mount, and what it has signed. */
@@ -50,11 +50,11 @@ export async function readMountRotation(
   cluster: Cluster,
   path: string,
   mount: MountCas,
+  roles: readonly MountRole[],
   now: Date,
   onProgress: OnProgress,
 ): Promise<MountRotation> {
   const isRotated = olderCas(mount).length > 0;
-  const roles = isRotated ? await readMountRoles(client, path) : [];
   const { older, inUse } = await readRetiring(client, path, mount, now, roles, onProgress);
   const cas = mount.cas.map((ca): CaStatus => {
     const notAfter = endOf(ca);
