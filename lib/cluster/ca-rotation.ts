@@ -14,8 +14,8 @@ import {
   renewalName,
 } from "./mount-cas.ts";
 
-// What a rotation still has to do, from what the mount holds. Pure: it asks no clock and no server. A run carries out the
-// first step, reads the mount again, and goes on until no step is left. So a run that was stopped is continued by the next.
+// The steps that are left of a rotation, by the issuers that a mount holds. Pure: it asks no clock and no server. A run
+// takes the first step, reads the mount again, and goes on until no step is left. So the next run continues a stopped one.
 
 /** One change to a mount's issuers. */
 export type RotationStep =
@@ -74,6 +74,9 @@ export function renewSteps(mount: MountCas, now: Date, validitySeconds: number):
   return [...keep, ...configureSteps(current, name, latest), { do: "make default", name, issuer: latest }];
 }
 
+/** The name of a CA that a rotation has made. */
+const successorName = /^g(?!1$)\d+$/;
+
 /** A new CA is not followed by another one that soon, so that a repeated command makes none by accident. */
 const freshMs = 86_400_000;
 
@@ -92,7 +95,7 @@ export function rotationTarget(mount: MountCas, now: Date, again: boolean): stri
   if (before !== undefined && crossSteps(mount, signing.name, signing, before).length > 0)
     return signing.name;
   // The CA before may be gone already, by --force.
-  const isSuccessor = casBefore(mount).length > 0 || /^g(?!1$)\d+$/.test(signing.name);
+  const isSuccessor = casBefore(mount).length > 0 || successorName.test(signing.name);
   const isFresh = isSuccessor && now.getTime() - signing.madeAt.getTime() < freshMs;
   return isFresh && !again ? undefined : nextName(mount);
 }
@@ -101,7 +104,7 @@ export function rotationTarget(mount: MountCas, now: Date, again: boolean): stri
 export function begunCa(mount: Pick<MountCas, "cas" | "signing">): MountCa | undefined {
   if (mount.signing === undefined) return undefined;
   // Somebody may have imported another CA for a purpose of their own, or made it the default in the place of the first.
-  const isRotated = ({ roots }: MountCa) => roots.some(({ name }) => /^g(?!1$)\d+$/.test(name));
+  const isRotated = ({ roots }: MountCa) => roots.some(({ name }) => successorName.test(name));
   return mount.cas.slice(casBefore(mount).length + 1).findLast(isRotated);
 }
 
