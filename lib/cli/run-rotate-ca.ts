@@ -63,7 +63,7 @@ const whyNothing: Readonly<Record<RotationWish["renew"], string>> = {
   key: "the CA that signs is less than a day old; --again makes another one",
 };
 
-/** What the run prints, and what it has done so far. */
+/** Prints the plan and its progress, as lines or as one JSON object. */
 function startReport(args: RotateCaArgs, { path }: WantedMount, { log }: Run) {
   const dry = args["dry-run"] === true || args.check === true;
   const show = (line: string) => (args.json === true ? undefined : log.done(line));

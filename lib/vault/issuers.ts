@@ -102,7 +102,7 @@ export interface IssuerInfo {
   readonly settings: Fields;
 }
 
-/** What an issuer writes into the certificates that it signs, and what it does about long ones. */
+/** The settings that decide about the content and the end of certificates that an issuer signs. */
 const settingNames = [
   "leaf_not_after_behavior",
   "issuing_certificates",
